@@ -1,0 +1,1 @@
+//! A Kubernetes operator that gives every application its own PostgreSQL login.
