@@ -1,0 +1,8 @@
+//! What is decided, without doing any of it: no kube client, no HTTP, no clock, no randomness.
+//!
+//! Everything here is a function of its arguments, so that it can be tested by table, by property and by
+//! exhaustive search. `tests/layers.rs` keeps it so.
+
+pub mod password;
+pub mod remote;
+pub mod time;
