@@ -3,6 +3,11 @@
 //! Everything here is a function of its arguments, so that it can be tested by table, by property and by
 //! exhaustive search. `tests/layers.rs` keeps it so.
 
+pub mod attempts;
+pub mod identity;
+pub mod journal;
 pub mod password;
+pub mod plan;
 pub mod remote;
+pub mod settings;
 pub mod time;
