@@ -3,6 +3,7 @@
 //! Everything here is a function of its arguments, so that it can be tested by table, by property and by
 //! exhaustive search. `tests/layers.rs` keeps it so.
 
+pub mod endpoint;
 pub mod password;
 pub mod remote;
 pub mod time;
