@@ -4,6 +4,7 @@
 //! exhaustive search. `tests/layers.rs` keeps it so.
 
 pub mod attempts;
+pub mod endpoint;
 pub mod identity;
 pub mod journal;
 pub mod password;

@@ -2,6 +2,10 @@
 
 pub mod error;
 pub mod gate;
+pub mod http;
+pub mod ionos;
+pub mod login;
+pub mod tls;
 
 use std::future::Future;
 
