@@ -7,5 +7,9 @@
 
 pub mod api;
 pub mod clock;
+pub mod controller;
 pub mod domain;
+pub mod failpoint;
+pub mod fatal;
 pub mod provider;
+pub mod runtime;

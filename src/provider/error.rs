@@ -73,6 +73,22 @@ impl ErrorClass {
         matches!(self, ErrorClass::Unknown { .. })
     }
 
+    /// The class in one word, for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            ErrorClass::NotFound => "not_found",
+            ErrorClass::Conflict => "conflict",
+            ErrorClass::Invalid => "invalid",
+            ErrorClass::Busy => "busy",
+            ErrorClass::Unauthorised => "unauthorised",
+            ErrorClass::RateLimited { .. } => "rate_limited",
+            ErrorClass::Unreachable { .. } => "unreachable",
+            ErrorClass::Unknown { .. } => "unknown",
+            ErrorClass::EndpointNotAllowed => "endpoint_not_allowed",
+            ErrorClass::GateClosed => "gate_closed",
+        }
+    }
+
     /// The delay that the remote asked for, if it did.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

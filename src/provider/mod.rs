@@ -72,3 +72,58 @@ pub trait Provider: Send + Sync {
     /// Deletes a user. A user that is not there is [`ErrorClass::NotFound`].
     fn delete(&self, username: &str) -> impl Future<Output = Result<Answer<()>, RemoteError>> + Send;
 }
+
+/// One of the remote systems that are known.
+#[derive(Debug)]
+pub enum AnyProvider {
+    /// IONOS DBaaS PostgreSQL.
+    Ionos(ionos::Ionos),
+}
+
+impl Provider for AnyProvider {
+    fn capabilities(&self) -> &Capabilities {
+        match self {
+            AnyProvider::Ionos(ionos) => ionos.capabilities(),
+        }
+    }
+
+    async fn cluster(&self) -> Result<Answer<Cluster>, RemoteError> {
+        match self {
+            AnyProvider::Ionos(ionos) => ionos.cluster().await,
+        }
+    }
+
+    async fn list(&self) -> Result<Answer<Listing>, RemoteError> {
+        match self {
+            AnyProvider::Ionos(ionos) => ionos.list().await,
+        }
+    }
+
+    async fn get(&self, username: &str) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+        match self {
+            AnyProvider::Ionos(ionos) => ionos.get(username).await,
+        }
+    }
+
+    async fn create(&self, username: &str, password: &Password) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+        match self {
+            AnyProvider::Ionos(ionos) => ionos.create(username, password).await,
+        }
+    }
+
+    async fn set_password(
+        &self,
+        username: &str,
+        password: &Password,
+    ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+        match self {
+            AnyProvider::Ionos(ionos) => ionos.set_password(username, password).await,
+        }
+    }
+
+    async fn delete(&self, username: &str) -> Result<Answer<()>, RemoteError> {
+        match self {
+            AnyProvider::Ionos(ionos) => ionos.delete(username).await,
+        }
+    }
+}
