@@ -4,6 +4,7 @@
 //! exhaustive search. `tests/layers.rs` keeps it so.
 
 pub mod attempts;
+pub mod generate;
 pub mod identity;
 pub mod journal;
 pub mod password;
@@ -11,3 +12,4 @@ pub mod plan;
 pub mod remote;
 pub mod settings;
 pub mod time;
+pub mod username;
