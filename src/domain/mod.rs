@@ -4,9 +4,11 @@
 //! exhaustive search. `tests/layers.rs` keeps it so.
 
 pub mod attempts;
+pub mod connection;
 pub mod generate;
 pub mod identity;
 pub mod journal;
+pub mod mac;
 pub mod password;
 pub mod plan;
 pub mod remote;
