@@ -4,6 +4,8 @@
 //! exhaustive search. `tests/layers.rs` keeps it so.
 
 pub mod attempts;
+pub mod claims;
+pub mod conditions;
 pub mod connection;
 pub mod generate;
 pub mod identity;
