@@ -14,6 +14,7 @@ pub mod mac;
 pub mod password;
 pub mod plan;
 pub mod remote;
+pub mod schedule;
 pub mod settings;
 pub mod time;
 pub mod username;
