@@ -4,11 +4,18 @@
 //! exhaustive search. `tests/layers.rs` keeps it so.
 
 pub mod attempts;
+pub mod claims;
+pub mod conditions;
+pub mod connection;
 pub mod endpoint;
+pub mod generate;
 pub mod identity;
 pub mod journal;
+pub mod mac;
 pub mod password;
 pub mod plan;
 pub mod remote;
+pub mod schedule;
 pub mod settings;
 pub mod time;
+pub mod username;

@@ -51,7 +51,7 @@ pub fn next(state: &mut State, turns_busy: bool, settings: &Settings, pace: &Pac
     if let Some(username) = state.reads_wanted.pop_front() {
         return Next::Read(username);
     }
-    if !busy && let Some(id) = state.queue.pop() {
+    if !busy && let Some((_, id)) = state.queue.pop() {
         return Next::Send(id);
     }
     let poll = (busy || state.poll_wanted).then_some(poll_due);
@@ -75,6 +75,6 @@ fn requeue_delayed(state: &mut State, now: Mono) {
     state.delayed = later;
     let due: Vec<_> = due;
     for (_, id, class, namespace) in due {
-        state.queue.push(id, class, &namespace);
+        state.queue.push(class, &namespace, id);
     }
 }

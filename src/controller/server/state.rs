@@ -284,7 +284,7 @@ impl State {
             Some((_, not_before)) if *not_before > clock::now() => {
                 self.delayed.push((*not_before, id, class, namespace.to_string()));
             }
-            _ => self.queue.push(id, class, namespace),
+            _ => self.queue.push(class, namespace, id),
         }
     }
 
