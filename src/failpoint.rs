@@ -15,8 +15,16 @@ pub enum Side {
 }
 
 /// The side effects that a test can crash around.
-pub const POINTS: &[&str] =
-    &["claim", "journal-write", "remote-create", "remote-patch", "remote-delete", "secret-write", "status-write", "finalizer-remove"];
+pub const POINTS: &[&str] = &[
+    "claim",
+    "journal-write",
+    "remote-create",
+    "remote-patch",
+    "remote-delete",
+    "secret-write",
+    "status-write",
+    "finalizer-remove",
+];
 
 /// Ends the process here, if it was asked to.
 #[cfg(feature = "failpoints")]

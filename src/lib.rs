@@ -6,10 +6,12 @@
 //! are the journal's, described there too.
 
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod controller;
 pub mod domain;
 pub mod failpoint;
 pub mod fatal;
+pub mod metrics;
 pub mod provider;
 pub mod runtime;

@@ -48,17 +48,46 @@ impl Metrics {
         let mut registry = Registry::with_prefix("pguser");
         let (calls, reconciled, users) = (Family::default(), Family::default(), Family::default());
         let (kept, leader) = (Counter::default(), Gauge::default());
-        registry.register("remote_calls", "Remote calls, by what came of them", calls.clone());
-        registry.register("reconciliations", "Reconciliations, by what came of them", reconciled.clone());
-        registry.register("users", "PostgresUsers, by the reason of their Ready condition", users.clone());
-        registry.register("kept_users", "Remote users that were left when their PostgresUser went", kept.clone());
+        registry.register(
+            "remote_calls",
+            "Remote calls, by what came of them",
+            calls.clone(),
+        );
+        registry.register(
+            "reconciliations",
+            "Reconciliations, by what came of them",
+            reconciled.clone(),
+        );
+        registry.register(
+            "users",
+            "PostgresUsers, by the reason of their Ready condition",
+            users.clone(),
+        );
+        registry.register(
+            "kept_users",
+            "Remote users that were left when their PostgresUser went",
+            kept.clone(),
+        );
         registry.register("leader", "1 while this process leads", leader.clone());
-        Self { registry, calls, reconciled, users, kept, leader }
+        Self {
+            registry,
+            calls,
+            reconciled,
+            users,
+            kept,
+            leader,
+        }
     }
 
     /// Counts a remote call.
     pub fn remote_call(&self, provider: &'static str, operation: &'static str, class: &'static str) {
-        self.calls.get_or_create(&Call { provider, operation, class }).inc();
+        self.calls
+            .get_or_create(&Call {
+                provider,
+                operation,
+                class,
+            })
+            .inc();
     }
 
     /// Counts a reconciliation.

@@ -39,3 +39,11 @@ fn finished(crd: CustomResourceDefinition) -> Result<(String, Value), serde_json
     }
     Ok((format!("{name}.yaml"), value))
 }
+
+/// A CRD as YAML, the same text every time.
+///
+/// # Errors
+/// If it cannot be written, which would be a fault of the types.
+pub fn to_yaml(crd: &Value) -> Result<String, serde_saphyr::ser::Error> {
+    serde_saphyr::to_string(crd)
+}

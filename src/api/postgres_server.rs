@@ -231,6 +231,9 @@ pub struct ServerStatus {
     /// How many users the remote cluster has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<ServerUsers>,
+    /// A keyed MAC of the credentials with which the cluster was last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_mac: Option<String>,
     /// The journal's lineage, to notice one that was lost or put back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal_lineage: Option<String>,

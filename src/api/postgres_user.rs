@@ -300,6 +300,9 @@ pub struct PublishedSecret {
     pub password_mac: String,
     /// A digest of everything in it but the password.
     pub content_digest: String,
+    /// The version and key of the user's own Secret that the password came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_version: Option<String>,
 }
 
 /// A wish for a password that the server refused.

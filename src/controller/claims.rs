@@ -44,17 +44,36 @@ impl Claims {
 
     /// Everybody who wants or has a remote user.
     pub fn of(&self, identity: &RemoteIdentity, username: &str) -> Vec<UserRef> {
-        let key = ExclusionKey { identity: identity.clone(), username: username.to_string() };
-        self.lock().by_key.get(&key).into_iter().flat_map(HashMap::values).map(user_ref).collect()
+        let key = ExclusionKey {
+            identity: identity.clone(),
+            username: username.to_string(),
+        };
+        self.lock()
+            .by_key
+            .get(&key)
+            .into_iter()
+            .flat_map(HashMap::values)
+            .map(user_ref)
+            .collect()
     }
 
     /// How many remote users of a cluster belong to a PostgresUser, among these.
-    pub fn count_owned<'a>(&self, identity: &RemoteIdentity, usernames: impl Iterator<Item = &'a str>) -> usize {
+    pub fn count_owned<'a>(
+        &self,
+        identity: &RemoteIdentity,
+        usernames: impl Iterator<Item = &'a str>,
+    ) -> usize {
         let inner = self.lock();
         usernames
             .filter(|username| {
-                let key = ExclusionKey { identity: identity.clone(), username: username.to_string() };
-                inner.by_key.get(&key).is_some_and(|all| all.values().any(|contender| contender.recorded))
+                let key = ExclusionKey {
+                    identity: identity.clone(),
+                    username: username.to_string(),
+                };
+                inner
+                    .by_key
+                    .get(&key)
+                    .is_some_and(|all| all.values().any(|contender| contender.recorded))
             })
             .count()
     }
@@ -62,14 +81,21 @@ impl Claims {
     /// Whether a PostgresUser other than this one contends for the key, with a record.
     pub fn someone_has(&self, key: &ExclusionKey, but: &str) -> bool {
         let inner = self.lock();
-        inner.by_key.get(key).is_some_and(|all| all.keys().any(|uid| uid != but))
+        inner
+            .by_key
+            .get(key)
+            .is_some_and(|all| all.keys().any(|uid| uid != but))
     }
 }
 
 impl Inner {
     fn remove(&mut self, uid: &str) -> Vec<UserRef> {
-        let Some(key) = self.key_of.remove(uid) else { return Vec::new() };
-        let Some(contenders) = self.by_key.get_mut(&key) else { return Vec::new() };
+        let Some(key) = self.key_of.remove(uid) else {
+            return Vec::new();
+        };
+        let Some(contenders) = self.by_key.get_mut(&key) else {
+            return Vec::new();
+        };
         contenders.remove(uid);
         let left: Vec<UserRef> = contenders.values().map(user_ref).collect();
         if left.is_empty() {

@@ -19,9 +19,9 @@ use crate::domain::journal::protocol::{self, Fate, Tenure};
 use crate::domain::journal::{Entry, EntryId, Header, Journal, codec};
 use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
-use crate::provider::gate::Gate;
 use crate::failpoint::{self, Side};
 use crate::fatal::Fatal;
+use crate::provider::gate::Gate;
 
 /// How long to gather changes before they are written together.
 const GATHER: Duration = Duration::from_millis(15);
@@ -103,17 +103,30 @@ impl JournalStore {
     ///
     /// # Errors
     /// If it cannot be read: then nothing may be done to this server's users.
-    pub async fn open(place: Place, settings: Settings, gate: Gate, fatal: Fatal) -> Result<Self, JournalError> {
+    pub async fn open(
+        place: Place,
+        settings: Settings,
+        gate: Gate,
+        fatal: Fatal,
+    ) -> Result<Self, JournalError> {
         let stored = read(&place).await?;
         let state = match stored {
-            Some((journal, version)) => {
-                State { journal: Some(journal), resource_version: Some(version), tenure: None }
-            }
+            Some((journal, version)) => State {
+                journal: Some(journal),
+                resource_version: Some(version),
+                tenure: None,
+            },
             None => State::default(),
         };
         let state = Arc::new(Mutex::new(state));
         let (changes, waiting) = mpsc::unbounded_channel();
-        let writer = Writer { place, settings, gate: gate.clone(), state: state.clone(), fatal };
+        let writer = Writer {
+            place,
+            settings,
+            gate: gate.clone(),
+            state: state.clone(),
+            fatal,
+        };
         tokio::spawn(writer.run(waiting));
         let store = Self { state, changes, gate };
         if !store.view(|journal, _| journal.is_none_or(|journal| journal.entries.is_empty())) {
@@ -128,7 +141,9 @@ impl JournalStore {
     /// If it was not stored.
     pub async fn commit(&self, change: Change) -> Result<Option<EntryId>, JournalError> {
         let (reply, answer) = oneshot::channel();
-        self.changes.send((change, reply)).map_err(|_| JournalError::Closed)?;
+        self.changes
+            .send((change, reply))
+            .map_err(|_| JournalError::Closed)?;
         answer.await.map_err(|_| JournalError::Closed)?
     }
 
@@ -162,7 +177,9 @@ async fn read(place: &Place) -> Result<Option<(Journal, String)>, JournalError> 
     let version = secret.metadata.resource_version.clone().unwrap_or_default();
     let text = |key: &str| {
         let bytes = secret.data.as_ref().and_then(|data| data.get(key));
-        bytes.and_then(|bytes| std::str::from_utf8(&bytes.0).ok()).unwrap_or_default()
+        bytes
+            .and_then(|bytes| std::str::from_utf8(&bytes.0).ok())
+            .unwrap_or_default()
     };
     let journal = codec::read(text("header"), text("entries"))
         .map_err(|error| JournalError::Unreadable(place.name.clone(), error))?;
@@ -253,13 +270,21 @@ impl Writer {
         };
         let inherited = journal.entries.keys().copied().collect();
         let results = changes.iter().map(|change| apply(&mut journal, change)).collect();
-        Next { base: base.map(|journal| journal.header), journal, inherited, results }
+        Next {
+            base: base.map(|journal| journal.header),
+            journal,
+            inherited,
+            results,
+        }
     }
 
     async fn put(&self, journal: &Journal) -> Result<String, String> {
         let written = codec::write(journal).map_err(|error| error.to_string())?;
         let version = lock(&self.state).resource_version.clone();
-        let texts = [("header", written.header.as_bytes()), ("entries", written.entries.as_bytes())];
+        let texts = [
+            ("header", written.header.as_bytes()),
+            ("entries", written.entries.as_bytes()),
+        ];
         let data = texts.map(|(key, bytes)| (key.to_string(), ByteString(bytes.to_vec())));
         let labels = [
             (names::MANAGED_BY.to_string(), names::OPERATOR.to_string()),
@@ -272,15 +297,25 @@ impl Writer {
             resource_version: version.clone(),
             ..ObjectMeta::default()
         };
-        let secret = Secret { metadata, data: Some(data.into()), ..Secret::default() };
+        let secret = Secret {
+            metadata,
+            data: Some(data.into()),
+            ..Secret::default()
+        };
         let params = PostParams::default();
         let written = match version {
             None => tokio::time::timeout(TIMEOUT, self.place.secrets.create(&params, &secret)).await,
             Some(_) => {
-                tokio::time::timeout(TIMEOUT, self.place.secrets.replace(&self.place.name, &params, &secret)).await
+                tokio::time::timeout(
+                    TIMEOUT,
+                    self.place.secrets.replace(&self.place.name, &params, &secret),
+                )
+                .await
             }
         };
-        let stored = written.map_err(|_| "no answer in time".to_string())?.map_err(|error| describe(&error))?;
+        let stored = written
+            .map_err(|_| "no answer in time".to_string())?
+            .map_err(|error| describe(&error))?;
         Ok(stored.metadata.resource_version.unwrap_or_default())
     }
 
@@ -317,7 +352,12 @@ impl Writer {
             Some(tenure) => tenure.last_write_started = started,
             None => {
                 let began = clock::now();
-                state.tenure = Some(Tenure { epoch, began, last_write_started: started, inherited: next.inherited });
+                state.tenure = Some(Tenure {
+                    epoch,
+                    began,
+                    last_write_started: started,
+                    inherited: next.inherited,
+                });
             }
         }
         state.journal = Some(next.journal);
@@ -341,9 +381,18 @@ fn new_journal(holder: &str) -> Journal {
     let mut random = [0; 16];
     // Without randomness there are no passwords either: the process would have ended before.
     let _ = getrandom::fill(&mut random);
-    let header =
-        Header { holder: holder.to_string(), epoch: 1, lineage: codec::hex(&random), sequence: 1, next_id: 1 };
-    Journal { header, entries: BTreeMap::new(), unknown: Vec::new() }
+    let header = Header {
+        holder: holder.to_string(),
+        epoch: 1,
+        lineage: codec::hex(&random),
+        sequence: 1,
+        next_id: 1,
+    };
+    Journal {
+        header,
+        entries: BTreeMap::new(),
+        unknown: Vec::new(),
+    }
 }
 
 fn apply(journal: &mut Journal, change: &Change) -> Outcome {
@@ -355,13 +404,22 @@ fn apply(journal: &mut Journal, change: &Change) -> Outcome {
         }
         Change::Stage { entry, replaces } => {
             let replaced = replaces.and_then(|id| journal.entries.remove(&id));
-            if !protocol::has_room(journal, &entry.owner.namespace, entry.kind, protocol::size_of(entry)) {
+            if !protocol::has_room(
+                journal,
+                &entry.owner.namespace,
+                entry.kind,
+                protocol::size_of(entry),
+            ) {
                 journal.entries.extend(replaced.map(|entry| (entry.id, entry)));
                 return Err(JournalError::Full);
             }
             let id = EntryId(journal.header.next_id);
             journal.header.next_id += 1;
-            let entry = Entry { id, epoch: journal.header.epoch, ..(**entry).clone() };
+            let entry = Entry {
+                id,
+                epoch: journal.header.epoch,
+                ..(**entry).clone()
+            };
             journal.entries.insert(id, entry);
             Ok(Some(id))
         }

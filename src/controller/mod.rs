@@ -1,3 +1,14 @@
 //! Observe, act, report: everything that touches the Kubernetes API on behalf of the planner.
 
+pub mod claims;
+pub mod context;
+pub mod error;
+pub mod events;
 pub mod journal_store;
+pub mod kept;
+pub mod run;
+pub mod secrets;
+pub mod server;
+pub mod server_object;
+pub mod server_spec;
+pub mod user;

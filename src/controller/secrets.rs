@@ -33,13 +33,22 @@ impl SecretMeta {
     /// What is kept of this object.
     pub fn of<K: Resource>(object: &K) -> Self {
         let meta = object.meta();
-        let annotation =
-            |name: &str| meta.annotations.as_ref().and_then(|annotations| annotations.get(name)).cloned();
+        let annotation = |name: &str| {
+            meta.annotations
+                .as_ref()
+                .and_then(|annotations| annotations.get(name))
+                .cloned()
+        };
         Self {
             resource_version: meta.resource_version.clone().unwrap_or_default(),
             user_uid: annotation(names::SECRET_USER_UID),
             user: annotation(names::SECRET_USER),
-            owners: meta.owner_references.iter().flatten().map(|owner| owner.uid.clone()).collect(),
+            owners: meta
+                .owner_references
+                .iter()
+                .flatten()
+                .map(|owner| owner.uid.clone())
+                .collect(),
             deleting: meta.deletion_timestamp.is_some(),
         }
     }
@@ -73,7 +82,10 @@ impl SecretIndex {
 
     /// What is known of a Secret.
     pub fn get(&self, namespace: &str, name: &str) -> Option<SecretMeta> {
-        self.lock().known.get(&(namespace.to_string(), name.to_string())).cloned()
+        self.lock()
+            .known
+            .get(&(namespace.to_string(), name.to_string()))
+            .cloned()
     }
 
     /// Notes a Secret that this process has just written, before the watch tells of it.
@@ -84,16 +96,27 @@ impl SecretIndex {
 
     /// Notes that a Secret turned out not to be there.
     pub fn missing(&self, namespace: &str, name: &str) {
-        self.lock().known.remove(&(namespace.to_string(), name.to_string()));
+        self.lock()
+            .known
+            .remove(&(namespace.to_string(), name.to_string()));
     }
 
     /// Notes that a PostgresUser takes its password from a Secret.
     pub fn uses(&self, namespace: &str, name: &str, user: UserRef) {
-        self.lock().sources.entry((namespace.to_string(), name.to_string())).or_default().insert(user);
+        self.lock()
+            .sources
+            .entry((namespace.to_string(), name.to_string()))
+            .or_default()
+            .insert(user);
     }
 
     /// Notes an event of the watch of one scope. Gives the Secrets that changed, and the PostgresUsers to look at.
-    pub fn apply(&self, scope: usize, in_scope: impl Fn(&str) -> bool, event: Event<PartialObjectMeta<Secret>>) -> Changed {
+    pub fn apply(
+        &self,
+        scope: usize,
+        in_scope: impl Fn(&str) -> bool,
+        event: Event<PartialObjectMeta<Secret>>,
+    ) -> Changed {
         let mut inner = self.lock();
         let mut changed = Changed::default();
         match event {
@@ -118,7 +141,10 @@ impl SecretIndex {
             Event::Delete(secret) => {
                 let key = key_of(&secret);
                 let newer = inner.known.get(&key).is_some_and(|known| {
-                    is_older(&secret.resource_version().unwrap_or_default(), &known.resource_version)
+                    is_older(
+                        &secret.resource_version().unwrap_or_default(),
+                        &known.resource_version,
+                    )
                 });
                 if !newer {
                     inner.forget(key, &mut changed);
@@ -141,7 +167,9 @@ pub struct Changed {
 impl Inner {
     fn put(&mut self, key: SecretKey, meta: SecretMeta) -> bool {
         match self.known.get(&key) {
-            Some(known) if is_older(&meta.resource_version, &known.resource_version) || *known == meta => false,
+            Some(known) if is_older(&meta.resource_version, &known.resource_version) || *known == meta => {
+                false
+            }
             _ => {
                 self.known.insert(key, meta);
                 true
@@ -168,7 +196,9 @@ impl Inner {
                 changed.users.insert(UserRef::new(name).within(namespace));
             }
         }
-        changed.users.extend(self.sources.get(&key).into_iter().flatten().cloned());
+        changed
+            .users
+            .extend(self.sources.get(&key).into_iter().flatten().cloned());
         changed.secrets.push(key);
     }
 }

@@ -105,7 +105,11 @@ impl Provider for AnyProvider {
         }
     }
 
-    async fn create(&self, username: &str, password: &Password) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+    async fn create(
+        &self,
+        username: &str,
+        password: &Password,
+    ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
         match self {
             AnyProvider::Ionos(ionos) => ionos.create(username, password).await,
         }

@@ -23,7 +23,13 @@ pub async fn run(server: Arc<Server>) {
         };
         let next = {
             let mut state = server.state();
-            next(&mut state, server.capabilities.turns_busy, &server.settings, &server.pace, clock::now())
+            next(
+                &mut state,
+                server.capabilities.turns_busy,
+                &server.settings,
+                &server.pace,
+                clock::now(),
+            )
         };
         match next {
             Next::Poll => drop(poll(&server, &provider).await),
@@ -95,13 +101,18 @@ async fn cluster_not_found(server: &Server, provider: &AnyProvider, error: Remot
     count(server, "list", &listed);
     if !matches!(&listed, Err(error) if error.class == ErrorClass::NotFound) {
         server.state().not_found = None;
-        let inconsistent = RemoteError { class: ErrorClass::Unreachable { after: None }, ..error };
+        let inconsistent = RemoteError {
+            class: ErrorClass::Unreachable { after: None },
+            ..error
+        };
         return failed(server, &inconsistent);
     }
     let now = clock::now();
     let became_gone = {
         let mut state = server.state();
-        let (first, times) = state.not_found.map_or((now, 1), |(first, times)| (first, times + 1));
+        let (first, times) = state
+            .not_found
+            .map_or((now, 1), |(first, times)| (first, times + 1));
         state.not_found = Some((first, times));
         let gone = state.seen_before && times >= 2 && now - first >= server.settings.gone_after;
         let became = gone && !state.gone;
@@ -215,15 +226,20 @@ pub(super) fn failed(server: &Server, error: &RemoteError) {
 
 /// The pause after this many failures in a row, with jitter.
 pub(super) fn backoff(server: &Server, failures: u32) -> Duration {
-    let doubled = server.pace.retry_base.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    let doubled = server
+        .pace
+        .retry_base
+        .saturating_mul(1 << failures.saturating_sub(1).min(16));
     jittered(doubled.min(server.pace.retry_cap))
 }
 
 fn trouble_of(error: &RemoteError) -> Trouble {
     let (reason, message, stalled) = match &error.class {
-        ErrorClass::Unauthorised => {
-            ("Unauthorised", "the server's API does not accept the credentials, or they are not enough", false)
-        }
+        ErrorClass::Unauthorised => (
+            "Unauthorised",
+            "the server's API does not accept the credentials, or they are not enough",
+            false,
+        ),
         ErrorClass::RateLimited { .. } => ("Throttled", "the server's API asks for fewer requests", false),
         ErrorClass::EndpointNotAllowed => (
             "EndpointNotAllowed",
@@ -233,9 +249,17 @@ fn trouble_of(error: &RemoteError) -> Trouble {
         ErrorClass::NotFound => ("ClusterNotFound", "the server's API knows no such cluster", false),
         ErrorClass::Busy | ErrorClass::Conflict => ("ClusterBusy", "the cluster takes no changes now", false),
         ErrorClass::Invalid => ("UnexpectedAnswer", "the server's API refused the request", false),
-        _ => ("Unreachable", "the server's API cannot be reached or does not answer", false),
+        _ => (
+            "Unreachable",
+            "the server's API cannot be reached or does not answer",
+            false,
+        ),
     };
-    Trouble { reason, message: format!("{message} ({error})"), stalled }
+    Trouble {
+        reason,
+        message: format!("{message} ({error})"),
+        stalled,
+    }
 }
 
 /// Counts a call by operation and what came of it.
@@ -244,5 +268,7 @@ pub(super) fn count<T>(server: &Server, operation: &'static str, result: &Result
         Ok(_) => "ok",
         Err(error) => error.class.label(),
     };
-    server.metrics.remote_call(server.capabilities.name, operation, class);
+    server
+        .metrics
+        .remote_call(server.capabilities.name, operation, class);
 }

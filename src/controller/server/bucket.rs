@@ -33,7 +33,11 @@ impl Bucket {
     fn new(per_minute: u32) -> Self {
         let quota = Quota::per_minute(NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN));
         let limiter = RateLimiter::direct(quota);
-        Self(Arc::new(Inner { limiter, per_minute, paused_until: Mutex::default() }))
+        Self(Arc::new(Inner {
+            limiter,
+            per_minute,
+            paused_until: Mutex::default(),
+        }))
     }
 
     /// Waits for permission to make one request.
@@ -77,9 +81,10 @@ impl Buckets {
             }
         }
         all.retain(|name, shared| name == credentials || !shared.limits.is_empty());
-        let shared = all
-            .entry(credentials.to_string())
-            .or_insert_with(|| Shared { bucket: Bucket::new(per_minute), limits: HashMap::new() });
+        let shared = all.entry(credentials.to_string()).or_insert_with(|| Shared {
+            bucket: Bucket::new(per_minute),
+            limits: HashMap::new(),
+        });
         shared.limits.insert(server_uid.to_string(), per_minute);
         let strictest = shared.limits.values().copied().min().unwrap_or(per_minute);
         if shared.bucket.0.per_minute != strictest {

@@ -230,6 +230,35 @@ impl Server {
         self.wake.notify_one();
     }
 
+    /// Asks for a refresh, if this value of the annotation has not been seen yet.
+    pub fn refresh_if_new(&self, asked: &str) {
+        let new = {
+            let mut state = self.state();
+            let new = state
+                .refresh_asked
+                .as_deref()
+                .is_some_and(|before| before != asked);
+            state.refresh_asked = Some(asked.to_string());
+            new
+        };
+        if new {
+            self.refresh_now();
+        }
+    }
+
+    /// Notes the spec's generation and the annotations; true if users have to look at the server anew.
+    pub fn note_spec(
+        &self,
+        generation: Option<i64>,
+        annotations: Option<&std::collections::BTreeMap<String, String>>,
+    ) -> bool {
+        let spec = Some((generation, annotations.cloned()));
+        let mut state = self.state();
+        let new = state.spec != spec;
+        state.spec = spec;
+        new
+    }
+
     /// Tells this user when the server's trouble ends or changes.
     pub fn await_change(&self, user: UserRef) {
         self.state().wait_for(Topic::Trouble, user);

@@ -38,7 +38,10 @@ pub fn next(state: &mut State, turns_busy: bool, settings: &Settings, pace: &Pac
     }
     requeue_delayed(state, now);
     let busy = turns_busy
-        && (state.must_poll || state.cluster.is_some_and(|(state, _)| state != ClusterState::Available));
+        && (state.must_poll
+            || state
+                .cluster
+                .is_some_and(|(state, _)| state != ClusterState::Available));
     let poll_due = state.last_poll.map_or(now, |last| last + pace.busy_poll);
     if (busy || state.poll_wanted) && poll_due <= now {
         state.poll_wanted = false;
@@ -56,22 +59,34 @@ pub fn next(state: &mut State, turns_busy: bool, settings: &Settings, pace: &Pac
     }
     let poll = (busy || state.poll_wanted).then_some(poll_due);
     let delayed = state.delayed.iter().map(|(due, ..)| *due).min();
-    Next::Sleep([list_due, poll, delayed].into_iter().flatten().min().unwrap_or(now + LONG))
+    Next::Sleep(
+        [list_due, poll, delayed]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(now + LONG),
+    )
 }
 
 /// When the next list is made: when the refresh is due, or, if somebody waits, no sooner after the last one
 /// than reads may lag, so that many who wait share one.
 fn list_due(state: &State, settings: &Settings) -> Option<Mono> {
-    let Some(refresh) = state.refresh_due else { return Some(Mono::default()) };
+    let Some(refresh) = state.refresh_due else {
+        return Some(Mono::default());
+    };
     if !state.list_wanted {
         return Some(refresh);
     }
-    let spaced = state.last_list().map_or(Mono::default(), |last| last + settings.read_lag);
+    let spaced = state
+        .last_list()
+        .map_or(Mono::default(), |last| last + settings.read_lag);
     Some(refresh.min(spaced))
 }
 
 fn requeue_delayed(state: &mut State, now: Mono) {
-    let (due, later) = std::mem::take(&mut state.delayed).into_iter().partition(|(at, ..)| *at <= now);
+    let (due, later) = std::mem::take(&mut state.delayed)
+        .into_iter()
+        .partition(|(at, ..)| *at <= now);
     state.delayed = later;
     let due: Vec<_> = due;
     for (_, id, class, namespace) in due {

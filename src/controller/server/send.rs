@@ -10,11 +10,13 @@ use crate::domain::journal::{Entry, EntryId, Kind, protocol};
 use crate::domain::remote::{ClusterState, Creator, RemoteUser};
 use crate::domain::time::Mono;
 use crate::failpoint::{self, Side};
-use crate::provider::{AnyProvider, Answer, ErrorClass, Provider, RemoteError};
+use crate::provider::{Answer, AnyProvider, ErrorClass, Provider, RemoteError};
 
 /// Sends an entry, if it may be sent, and tells its owner what came of it.
 pub async fn send(server: &Server, provider: &AnyProvider, id: EntryId) {
-    let Some(entry) = server.journal.view(|journal, _| journal.and_then(|journal| journal.entries.get(&id).cloned()))
+    let Some(entry) = server
+        .journal
+        .view(|journal, _| journal.and_then(|journal| journal.entries.get(&id).cloned()))
     else {
         server.state().replaced(id, None);
         return;
@@ -35,7 +37,11 @@ pub async fn send(server: &Server, provider: &AnyProvider, id: EntryId) {
 async fn admitted(server: &Server, entry: &Entry) -> Result<(), &'static str> {
     server.link().bucket.acquire().await;
     let enough = (server.settings.write_window / 2).min(Duration::from_secs(5));
-    server.journal.open_gate(enough).await.map_err(|_| "the journal could not be written")?;
+    server
+        .journal
+        .open_gate(enough)
+        .await
+        .map_err(|_| "the journal could not be written")?;
     let may = server.journal.view(|_, tenure| {
         tenure.is_some_and(|tenure| protocol::may_send(entry, tenure, clock::now(), &server.settings))
     });
@@ -82,10 +88,13 @@ async fn call(provider: &AnyProvider, entry: &Entry) -> Result<Answer<Option<Rem
     failpoint::hit(failpoint_of(entry.kind), Side::Before);
     let result = match (entry.kind, &entry.password) {
         (Kind::Create, Some(password)) => provider.create(&entry.username, password).await,
-        (Kind::SetPassword | Kind::Adopt, Some(password)) => provider.set_password(&entry.username, password).await,
-        (Kind::Delete, _) => {
-            provider.delete(&entry.username).await.map(|answer| Answer { value: None, date: answer.date })
+        (Kind::SetPassword | Kind::Adopt, Some(password)) => {
+            provider.set_password(&entry.username, password).await
         }
+        (Kind::Delete, _) => provider.delete(&entry.username).await.map(|answer| Answer {
+            value: None,
+            date: answer.date,
+        }),
         (_, None) => Err(RemoteError {
             operation: operation(entry.kind),
             class: ErrorClass::Invalid,
@@ -106,7 +115,10 @@ fn accepted(server: &Server, entry: &Entry, answer: Answer<Option<RemoteUser>>, 
     state.tries.remove(&entry.id);
     state.wrote(&entry.username, ended);
     if entry.kind == Kind::Create
-        && let Some(RemoteUser { creator: Creator::Account(id), .. }) = &answer.value
+        && let Some(RemoteUser {
+            creator: Creator::Account(id),
+            ..
+        }) = &answer.value
     {
         state.creator_id = Some(id.clone());
     }
@@ -118,12 +130,19 @@ fn accepted(server: &Server, entry: &Entry, answer: Answer<Option<RemoteUser>>, 
     attempts.last = Some(ended);
     attempts.last_by_remote = answer.date.or(by_remote);
     attempts.login = Login::NotTried;
-    attempts.outcome = Some(Outcome::Accepted { at: ended, user: answer.value });
+    attempts.outcome = Some(Outcome::Accepted {
+        at: ended,
+        user: answer.value,
+    });
 }
 
 /// Nothing was sent, or nothing was done by it: the entry is as unsent as before.
 fn not_sent(server: &Server, entry: &Entry, error: &RemoteError) {
-    put_off(server, entry.id, backoff(server, server.state().tries_of(entry.id)));
+    put_off(
+        server,
+        entry.id,
+        backoff(server, server.state().tries_of(entry.id)),
+    );
     if error.class != ErrorClass::GateClosed {
         failed(server, error);
     }
@@ -142,7 +161,11 @@ fn unknown(server: &Server, entry: &Entry, error: &RemoteError, ended: Mono) {
         attempts.last = Some(ended);
         attempts.last_by_remote = by_remote;
     }
-    put_off(server, entry.id, backoff(server, server.state().tries_of(entry.id)));
+    put_off(
+        server,
+        entry.id,
+        backoff(server, server.state().tries_of(entry.id)),
+    );
     failed(server, error);
 }
 
@@ -150,11 +173,20 @@ fn unknown(server: &Server, entry: &Entry, error: &RemoteError, ended: Mono) {
 /// believed only the second time, since a short busy spell may have ended before it could be seen.
 async fn refused(server: &Server, provider: &AnyProvider, entry: &Entry, error: &RemoteError, ended: Mono) {
     let there = poll(server, provider).await;
-    let available = there && server.state().cluster.is_some_and(|(state, _)| state == ClusterState::Available);
+    let available = there
+        && server
+            .state()
+            .cluster
+            .is_some_and(|(state, _)| state == ClusterState::Available);
     let absent = error.class == ErrorClass::NotFound && entry.kind != Kind::Create;
-    let again = !available || error.class == ErrorClass::Busy || (!absent && server.state().tries_of(entry.id) == 0);
+    let again =
+        !available || error.class == ErrorClass::Busy || (!absent && server.state().tries_of(entry.id) == 0);
     if !there || again {
-        return put_off(server, entry.id, backoff(server, server.state().tries_of(entry.id)));
+        return put_off(
+            server,
+            entry.id,
+            backoff(server, server.state().tries_of(entry.id)),
+        );
     }
     let mut state = server.state();
     let by_remote = state.remote_time(ended);

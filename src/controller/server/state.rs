@@ -76,6 +76,10 @@ pub struct State {
     pub stopped: bool,
     /// When the next refresh is due; none: now.
     pub refresh_due: Option<Mono>,
+    /// The value of the annotation that asks for a refresh, as last seen.
+    pub refresh_asked: Option<String>,
+    /// The spec's generation and the annotations, as last seen.
+    pub spec: Option<(Option<i64>, Option<std::collections::BTreeMap<String, String>>)>,
     /// A mutation was accepted, and no AVAILABLE was read since.
     pub must_poll: bool,
     /// When the last poll was made.
@@ -116,6 +120,8 @@ impl State {
             creator_id: None,
             stopped: false,
             refresh_due: None,
+            refresh_asked: None,
+            spec: None,
             must_poll: false,
             last_poll: None,
             list_wanted: false,
@@ -135,13 +141,24 @@ impl State {
     pub fn sight(&self, username: &str, direct_read: bool, settings: &Settings) -> Option<Sight> {
         let listed = self.snapshot.as_ref().map(|snapshot| {
             let user = snapshot.users.get(username).cloned();
-            let apart = self.earlier_list.is_some_and(|earlier| snapshot.started - earlier >= settings.read_lag);
+            let apart = self
+                .earlier_list
+                .is_some_and(|earlier| snapshot.started - earlier >= settings.read_lag);
             let conclusive = if direct_read { snapshot.pages <= 1 } else { apart };
-            Sight { user, started: snapshot.started, date: snapshot.date, conclusive }
+            Sight {
+                user,
+                started: snapshot.started,
+                date: snapshot.date,
+                conclusive,
+            }
         });
         let read = self.reads.get(username).cloned();
         match (listed, read) {
-            (Some(listed), Some(read)) => Some(if read.started >= listed.started { read } else { listed }),
+            (Some(listed), Some(read)) => Some(if read.started >= listed.started {
+                read
+            } else {
+                listed
+            }),
             (listed, read) => listed.or(read),
         }
     }
@@ -149,7 +166,11 @@ impl State {
     /// All users of the last list that are not the provider's own, and how many are.
     pub fn usernames(&self) -> Option<(HashSet<&str>, usize)> {
         let users = &self.snapshot.as_ref()?.users;
-        let own = users.values().filter(|user| !user.protected).map(|user| user.username.as_str()).collect();
+        let own = users
+            .values()
+            .filter(|user| !user.protected)
+            .map(|user| user.username.as_str())
+            .collect();
         Some((own, users.values().filter(|user| user.protected).count()))
     }
 
@@ -166,29 +187,58 @@ impl State {
     /// Notes what a list showed. Gives the users about whom it says something new.
     pub fn listed(&mut self, answer: Answer<Listing>, started: Mono) -> HashSet<String> {
         self.note_date(answer.date);
-        let users: HashMap<_, _> =
-            answer.value.users.into_iter().map(|user| (user.username.clone(), user)).collect();
+        let users: HashMap<_, _> = answer
+            .value
+            .users
+            .into_iter()
+            .map(|user| (user.username.clone(), user))
+            .collect();
         let mut news = HashSet::new();
         if let Some(before) = &self.snapshot {
             let names = before.users.keys().chain(users.keys());
-            news.extend(names.filter(|name| before.users.get(*name) != users.get(*name)).cloned());
+            news.extend(
+                names
+                    .filter(|name| before.users.get(*name) != users.get(*name))
+                    .cloned(),
+            );
         }
         self.earlier_list = self.snapshot.as_ref().map(|snapshot| snapshot.started);
         self.reads.retain(|_, sight| sight.started >= started);
-        self.snapshot = Some(Snapshot { users, started, date: answer.date, pages: answer.value.pages });
+        self.snapshot = Some(Snapshot {
+            users,
+            started,
+            date: answer.date,
+            pages: answer.value.pages,
+        });
         news
     }
 
     /// Notes what a read showed.
     pub fn read(&mut self, username: &str, answer: Answer<Option<RemoteUser>>, started: Mono) {
         self.note_date(answer.date);
-        let sight = Sight { user: answer.value, started, date: answer.date, conclusive: true };
+        let sight = Sight {
+            user: answer.value,
+            started,
+            date: answer.date,
+            conclusive: true,
+        };
         self.reads.insert(username.to_string(), sight);
     }
 
     /// Notes what our own change made of a user. It is worth no more than a read that started before it.
-    pub fn patched(&mut self, username: &str, user: Option<RemoteUser>, date: Option<Timestamp>, started: Mono) {
-        let sight = Sight { user, started, date, conclusive: false };
+    pub fn patched(
+        &mut self,
+        username: &str,
+        user: Option<RemoteUser>,
+        date: Option<Timestamp>,
+        started: Mono,
+    ) {
+        let sight = Sight {
+            user,
+            started,
+            date,
+            conclusive: false,
+        };
         self.reads.insert(username.to_string(), sight);
     }
 
@@ -247,7 +297,11 @@ impl State {
         if let (Some(known), Some(by)) = (known, by)
             && known.unknown
         {
-            let carried = Attempts { in_flight: false, outcome: None, ..known };
+            let carried = Attempts {
+                in_flight: false,
+                outcome: None,
+                ..known
+            };
             self.attempts.insert(by, carried);
         }
     }

@@ -27,7 +27,8 @@ pub const ENDPOINT: &str = "https://api.ionos.com/databases/postgresql";
 /// The most bytes that the pages of one list may have together.
 const LIST_TOTAL: usize = 64 << 20;
 
-const CAPABILITIES: Capabilities = Capabilities {
+/// What the provider can do and asks for.
+pub const CAPABILITIES: Capabilities = Capabilities {
     name: "ionos",
     password_min: 10,
     password_max: 63,

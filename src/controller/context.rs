@@ -1,0 +1,226 @@
+//! What all controllers share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::core::PartialObjectMeta;
+use kube::runtime::events::Recorder;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, Client, ResourceExt};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::claims::Claims;
+use super::kept::Kept;
+use super::secrets::SecretIndex;
+use super::server::bucket::Buckets;
+use super::server::{Pace, Server, ServerKey, Triggers, UserRef};
+use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser};
+use crate::domain::identity::RemoteIdentity;
+use crate::domain::mac::MacKey;
+use crate::domain::settings::Settings;
+use crate::fatal::Fatal;
+use crate::metrics::Metrics;
+use crate::provider::http::HttpSettings;
+use crate::provider::login::LoginSettings;
+
+/// How long one request to the Kubernetes API may take.
+pub const API_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the administrator has set.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The namespaces whose objects are looked after; empty: all.
+    pub namespaces: Vec<String>,
+    /// Whether ClusterPostgresServers are looked after.
+    pub cluster_servers: bool,
+    /// Which server objects are looked after, by their labels.
+    pub selector: Option<String>,
+    /// Where journals and the operator's other objects are.
+    pub journal_namespace: String,
+    /// Where the credentials of ClusterPostgresServers are.
+    pub cluster_resource_namespace: String,
+    /// The floor of `spec.refreshInterval`.
+    pub min_refresh_interval: Duration,
+    /// Whether published credentials are tried by a login.
+    pub verify_logins: bool,
+    /// This process.
+    pub holder: String,
+}
+
+/// Who is told to look at something again.
+#[derive(Debug, Clone)]
+pub struct Dispatch {
+    /// By namespace, or, where all namespaces are watched, under the empty name.
+    pub users: HashMap<String, UnboundedSender<ObjectRef<PostgresUser>>>,
+    /// Likewise.
+    pub servers: HashMap<String, UnboundedSender<ObjectRef<PostgresServer>>>,
+    /// For ClusterPostgresServers, if they are looked after.
+    pub cluster_servers: Option<UnboundedSender<ObjectRef<ClusterPostgresServer>>>,
+}
+
+fn of_namespace<'a, T>(all: &'a HashMap<String, T>, namespace: &str) -> Option<&'a T> {
+    all.get(namespace).or_else(|| all.get(""))
+}
+
+/// What is watched, as last seen.
+#[derive(Clone, Default)]
+pub struct Stores {
+    /// One store for each watched namespace, or one for all.
+    pub users: Vec<Store<PostgresUser>>,
+    /// Likewise.
+    pub servers: Vec<Store<PostgresServer>>,
+    /// If they are looked after.
+    pub cluster_servers: Option<Store<ClusterPostgresServer>>,
+    /// Of the namespaces only metadata is kept; none where they may not be watched.
+    pub namespaces: Option<Store<PartialObjectMeta<Namespace>>>,
+}
+
+/// What all controllers share.
+pub struct Context {
+    /// The Kubernetes API.
+    pub client: Client,
+    /// The same without retries, for the journal (R1).
+    pub journal_client: Client,
+    /// What the administrator has set.
+    pub options: Options,
+    /// The times of the rules.
+    pub settings: Settings,
+    /// How servers are paced.
+    pub pace: Pace,
+    /// How HTTP is spoken.
+    pub http: HttpSettings,
+    /// How logins are tried.
+    pub login: LoginSettings,
+    /// Which installation this is.
+    pub installation: String,
+    /// The key of the MACs in status.
+    pub mac_key: MacKey,
+    /// What is watched.
+    pub stores: Stores,
+    /// Secrets, by metadata.
+    pub secrets: SecretIndex,
+    /// Who has which remote user.
+    pub claims: Claims,
+    /// Remote users that were left behind.
+    pub kept: Kept,
+    /// The rate limits.
+    pub buckets: Buckets,
+    /// The servers at work.
+    pub servers: Mutex<HashMap<ServerKey, Arc<Server>>>,
+    /// The newest of our own writes of each PostgresUser, until the watch has caught up.
+    pub written: Mutex<HashMap<String, PostgresUser>>,
+    /// Who is told to look again.
+    pub dispatch: Dispatch,
+    /// Events.
+    pub recorder: Recorder,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Ends the process.
+    pub fatal: Fatal,
+}
+
+impl Context {
+    /// The PostgresUsers of a namespace.
+    pub fn users(&self, namespace: &str) -> Api<PostgresUser> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// The Secrets of a namespace.
+    pub fn secrets_of(&self, namespace: &str) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// A server at work.
+    pub fn server(&self, key: &ServerKey) -> Option<Arc<Server>> {
+        self.servers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned()
+    }
+
+    /// A PostgresUser, as last seen or written.
+    pub fn user(&self, reference: &UserRef) -> Option<Arc<PostgresUser>> {
+        self.stores.users.iter().find_map(|store| store.get(reference))
+    }
+
+    /// All PostgresUsers that refer to a server.
+    pub fn users_of(&self, key: &ServerKey) -> Vec<Arc<PostgresUser>> {
+        let all = self.stores.users.iter().flat_map(Store::state);
+        all.filter(|user| server_key(user) == *key).collect()
+    }
+
+    /// The labels of a namespace, if it is known and not being deleted.
+    pub fn namespace(&self, name: &str) -> Option<Arc<PartialObjectMeta<Namespace>>> {
+        self.stores.namespaces.as_ref()?.get(&ObjectRef::new(name))
+    }
+}
+
+/// Which server object a PostgresUser refers to.
+pub fn server_key(user: &PostgresUser) -> ServerKey {
+    let reference = &user.spec.server_ref;
+    let namespace = match reference.kind {
+        crate::api::ServerKind::PostgresServer => user.namespace(),
+        crate::api::ServerKind::ClusterPostgresServer => None,
+    };
+    ServerKey {
+        kind: reference.kind,
+        namespace,
+        name: reference.name.clone(),
+    }
+}
+
+/// Tells controllers to look again, without keeping the context alive.
+pub struct Bell {
+    /// Who is told.
+    pub dispatch: Dispatch,
+    /// Who has which remote user.
+    pub claims: std::sync::Weak<Context>,
+}
+
+impl Dispatch {
+    /// Look at this PostgresUser again.
+    pub fn user(&self, user: UserRef) {
+        let namespace = user.namespace.clone().unwrap_or_default();
+        if let Some(sender) = of_namespace(&self.users, &namespace) {
+            let _ = sender.send(user);
+        }
+    }
+
+    /// Look at this server again.
+    pub fn server(&self, key: &ServerKey) {
+        match &key.namespace {
+            Some(namespace) => {
+                if let Some(sender) = of_namespace(&self.servers, namespace) {
+                    let _ = sender.send(ObjectRef::new(&key.name).within(namespace));
+                }
+            }
+            None => {
+                if let Some(sender) = &self.cluster_servers {
+                    let _ = sender.send(ObjectRef::new(&key.name));
+                }
+            }
+        }
+    }
+}
+
+impl Triggers for Bell {
+    fn user(&self, user: UserRef) {
+        self.dispatch.user(user);
+    }
+
+    fn remote_changed(&self, identity: &RemoteIdentity, username: &str) {
+        let Some(context) = self.claims.upgrade() else {
+            return;
+        };
+        for user in context.claims.of(identity, username) {
+            self.dispatch.user(user);
+        }
+    }
+
+    fn server(&self, key: &ServerKey) {
+        self.dispatch.server(key);
+    }
+}

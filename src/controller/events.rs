@@ -1,0 +1,74 @@
+//! Events: what a person would want in `kubectl describe`.
+
+use kube::Resource;
+use kube::runtime::events::{Event, EventType};
+
+use super::context::Context;
+use crate::api::PostgresUser;
+use crate::domain::plan::Farewell;
+
+/// Publishes an Event. Best effort: none can be made in a namespace that is being deleted.
+pub async fn publish<K: Resource<DynamicType = ()>>(
+    context: &Context,
+    object: &K,
+    warning: bool,
+    reason: &str,
+    note: String,
+) {
+    let event = Event {
+        type_: if warning {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        },
+        reason: reason.to_string(),
+        note: Some(note.chars().take(1000).collect()),
+        action: "Reconcile".to_string(),
+        secondary: None,
+    };
+    let reference = object.object_ref(&());
+    let published = context.recorder.publish(&event, &reference);
+    if let Ok(Err(error)) = tokio::time::timeout(super::context::API_TIMEOUT, published).await {
+        tracing::debug!(
+            reason,
+            error = super::error::api(&error),
+            "an Event could not be published"
+        );
+    }
+}
+
+/// Publishes why a PostgresUser is let go.
+pub async fn farewell(context: &Context, user: &PostgresUser, farewell: Farewell) {
+    let username = user.username();
+    let (warning, reason, note) = match farewell {
+        Farewell::NeverOwned => return,
+        Farewell::Deleted => (
+            false,
+            "LoginDeleted",
+            format!("the login {username:?} is gone from the server"),
+        ),
+        Farewell::Retained => (
+            false,
+            "LoginRetained",
+            format!("the login {username:?} and its Secret were kept, as spec.deletionPolicy asks"),
+        ),
+        Farewell::ClusterGone => (
+            true,
+            "ClusterGone",
+            format!("the remote cluster is gone, and the login {username:?} with it"),
+        ),
+        Farewell::Forced => (
+            true,
+            "LoginAbandoned",
+            format!("the login {username:?} may still be on the server: the object was let go by annotation"),
+        ),
+        Farewell::NotOurs => (
+            true,
+            "LoginLeft",
+            format!(
+                "the login {username:?} on the server is not this object's any more: it was left as it is"
+            ),
+        ),
+    };
+    publish(context, user, warning, reason, note).await;
+}

@@ -1,0 +1,477 @@
+//! The controllers at work: watches, stores, triggers.
+//!
+//! Each watched namespace has watches and controllers of its own, all sharing one context; watching all
+//! namespaces is one such scope with an empty name.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::hash::Hash;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
+use kube::runtime::{WatchStreamExt, predicates, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::context::{Context, Dispatch, Options, Stores, server_key};
+use super::error::Error;
+use super::server_object;
+use super::server_spec::ServerObject;
+use super::user;
+use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser, ServerKind};
+use crate::domain::identity::ExclusionKey;
+
+/// How many objects of a kind are worked on at once: the servers' own tasks pace what is remote.
+const CONCURRENCY: u16 = 64;
+/// A watch's own time limit, below what load balancers allow.
+const WATCH_SECONDS: u32 = 240;
+
+type Reconciliation = Pin<Box<dyn Future<Output = Result<Action, Error>> + Send>>;
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The channels and watches, before there is a context.
+pub struct Wiring {
+    /// Who is told to look again.
+    pub dispatch: Dispatch,
+    /// What is watched.
+    pub stores: Stores,
+    users: Vec<Scope<PostgresUser>>,
+    servers: Vec<Scope<PostgresServer>>,
+    cluster_servers: Option<Scope<ClusterPostgresServer>>,
+    namespaces: Option<Writer<PartialObjectMeta<Namespace>>>,
+}
+
+/// One watched namespace of one kind.
+struct Scope<K: Resource + Clone + 'static>
+where
+    K::DynamicType: Eq + Hash + Clone + Default,
+{
+    api: Api<K>,
+    selector: Option<String>,
+    writer: Writer<K>,
+    store: Store<K>,
+    triggers: mpsc::UnboundedReceiver<ObjectRef<K>>,
+}
+
+fn scope<K>(
+    api: Api<K>,
+    selector: Option<String>,
+) -> (Scope<K>, mpsc::UnboundedSender<ObjectRef<K>>, Store<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let (store, writer) = reflector::store();
+    let (sender, triggers) = mpsc::unbounded_channel();
+    (
+        Scope {
+            api,
+            selector,
+            writer,
+            store: store.clone(),
+            triggers,
+        },
+        sender,
+        store,
+    )
+}
+
+/// The names under which scopes are kept: the watched namespaces, or one empty name for all.
+fn scope_names(options: &Options) -> Vec<String> {
+    match options.namespaces.is_empty() {
+        true => vec![String::new()],
+        false => options.namespaces.clone(),
+    }
+}
+
+fn api_of<K>(client: &Client, namespace: &str) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+{
+    match namespace.is_empty() {
+        true => Api::all(client.clone()),
+        false => Api::namespaced(client.clone(), namespace),
+    }
+}
+
+impl Wiring {
+    /// Lays the wires for what the administrator wants watched.
+    pub fn new(client: &Client, options: &Options) -> Self {
+        let mut dispatch = Dispatch {
+            users: HashMap::new(),
+            servers: HashMap::new(),
+            cluster_servers: None,
+        };
+        let mut stores = Stores::default();
+        let (mut users, mut servers) = (Vec::new(), Vec::new());
+        for name in scope_names(options) {
+            let (scope_of_users, sender, store) = scope(api_of(client, &name), None);
+            users.push(scope_of_users);
+            dispatch.users.insert(name.clone(), sender);
+            stores.users.push(store);
+            let (scope_of_servers, sender, store) = scope(api_of(client, &name), options.selector.clone());
+            servers.push(scope_of_servers);
+            dispatch.servers.insert(name, sender);
+            stores.servers.push(store);
+        }
+        let (mut cluster_servers, mut namespaces) = (None, None);
+        if options.cluster_servers {
+            let (scope, sender, store) = scope(Api::all(client.clone()), options.selector.clone());
+            cluster_servers = Some(scope);
+            dispatch.cluster_servers = Some(sender);
+            stores.cluster_servers = Some(store);
+            let (store, writer) = reflector::store();
+            stores.namespaces = Some(store);
+            namespaces = Some(writer);
+        }
+        Self {
+            dispatch,
+            stores,
+            users,
+            servers,
+            cluster_servers,
+            namespaces,
+        }
+    }
+
+    /// Runs the controllers until they are told to stop; then lets what is under way finish.
+    pub async fn run(self, context: Arc<Context>, stop: CancellationToken) {
+        let ready = Arc::new(Ready::default());
+        let mut tasks: Vec<Task> = Vec::new();
+        for scope in self.users {
+            let reconcile = gate(&ready, |user, context| user::reconcile(user, context));
+            tasks.push(Box::pin(controller(
+                scope,
+                reconcile,
+                context.clone(),
+                stop.clone(),
+            )));
+        }
+        for scope in self.servers {
+            let reconcile = gate(&ready, |server, context| {
+                server_object::reconcile(ServerObject::Namespaced(server), context)
+            });
+            tasks.push(Box::pin(controller(
+                scope,
+                reconcile,
+                context.clone(),
+                stop.clone(),
+            )));
+        }
+        if let Some(scope) = self.cluster_servers {
+            let reconcile = gate(&ready, |server, context| {
+                server_object::reconcile(ServerObject::Cluster(server), context)
+            });
+            tasks.push(Box::pin(controller(
+                scope,
+                reconcile,
+                context.clone(),
+                stop.clone(),
+            )));
+        }
+        if let Some(writer) = self.namespaces {
+            tasks.push(Box::pin(watch_namespaces(writer, context.clone(), stop.clone())));
+        }
+        tasks.push(Box::pin(watch_secrets(
+            context.clone(),
+            stop.clone(),
+            ready.clone(),
+        )));
+        tasks.push(Box::pin(become_ready(context.clone(), stop, ready)));
+        futures::future::join_all(tasks).await;
+    }
+}
+
+/// Opened once everything has been listed: before that, nothing is known of who owns what.
+#[derive(Default)]
+struct Ready {
+    open: tokio::sync::watch::Sender<bool>,
+    secrets: tokio::sync::watch::Sender<usize>,
+}
+
+impl Ready {
+    async fn wait(&self) {
+        let _ = self.open.subscribe().wait_for(|open| *open).await;
+    }
+}
+
+/// Holds reconciliations back until everything has been listed.
+fn gate<K, Reconciled, Outcome>(
+    ready: &Arc<Ready>,
+    reconcile: Reconciled,
+) -> impl FnMut(Arc<K>, Arc<Context>) -> Reconciliation + Send + use<K, Reconciled, Outcome>
+where
+    K: Send + Sync + 'static,
+    Reconciled: Fn(Arc<K>, Arc<Context>) -> Outcome + Send + Sync + Clone + 'static,
+    Outcome: Future<Output = Result<Action, Error>> + Send,
+{
+    let ready = ready.clone();
+    move |object, context| {
+        let (ready, reconcile) = (ready.clone(), reconcile.clone());
+        Box::pin(async move {
+            ready.wait().await;
+            reconcile(object, context).await
+        })
+    }
+}
+
+/// Waits until all is listed, notes who has which remote user, and lets the reconciliations go.
+async fn become_ready(context: Arc<Context>, stop: CancellationToken, ready: Arc<Ready>) {
+    let listed = async {
+        for store in &context.stores.users {
+            let _ = store.wait_until_ready().await;
+        }
+        for store in &context.stores.servers {
+            let _ = store.wait_until_ready().await;
+        }
+        if let Some(store) = &context.stores.cluster_servers {
+            let _ = store.wait_until_ready().await;
+        }
+        if let Some(store) = &context.stores.namespaces {
+            let _ = store.wait_until_ready().await;
+        }
+        let scopes = secret_scopes(&context.options).len();
+        let _ = ready
+            .secrets
+            .subscribe()
+            .wait_for(|listed| *listed >= scopes)
+            .await;
+    };
+    tokio::select! {
+        () = listed => {}
+        () = stop.cancelled() => return,
+    }
+    note_owners(&context);
+    tracing::info!("everything is listed; reconciling");
+    ready.open.send_replace(true);
+}
+
+/// Who has which remote user has to be known before anybody is judged.
+fn note_owners(context: &Context) {
+    for user in context.stores.users.iter().flat_map(Store::state) {
+        let record = user.status.iter().flat_map(|status| &status.remote_users).next();
+        let recorded = record.map(|record| crate::domain::identity::RemoteIdentity {
+            provider: record.provider.clone(),
+            cluster: record.cluster.clone(),
+        });
+        let named = || ServerObject::find(context, &server_key(&user)).and_then(|object| object.identity());
+        if let Some(identity) = recorded.clone().or_else(named) {
+            let key = ExclusionKey {
+                identity,
+                username: user.username().to_string(),
+            };
+            context
+                .claims
+                .contend(key, user::observe::contender(&user, recorded.is_some()));
+        }
+    }
+}
+
+/// The watch of one scope, pruned of what takes room and is never read.
+fn watch<K>(
+    scope_api: Api<K>,
+    selector: Option<String>,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>>
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    let mut config = watcher::Config::default().timeout(WATCH_SECONDS);
+    if let Some(selector) = selector {
+        config = config.labels(&selector);
+    }
+    watcher(scope_api, config)
+        .default_backoff()
+        .modify(|object| object.meta_mut().managed_fields = None)
+}
+
+async fn controller<K, Reconcile>(
+    scope: Scope<K>,
+    reconcile: Reconcile,
+    context: Arc<Context>,
+    stop: CancellationToken,
+) where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    Reconcile: FnMut(Arc<K>, Arc<Context>) -> Reconciliation + Send,
+{
+    let changes = predicates::generation::<K>;
+    let stream = watch(scope.api, scope.selector)
+        .reflect(scope.writer)
+        .touched_objects()
+        .predicate_filter(
+            kube::runtime::Predicate::combine(
+                kube::runtime::Predicate::combine(changes, predicates::finalizers),
+                kube::runtime::Predicate::combine(predicates::annotations, predicates::labels),
+            ),
+            Default::default(),
+        );
+    let triggers = tokio_stream_of(scope.triggers);
+    let backoff = Arc::new(Backoff::default());
+    let error_policy = {
+        let backoff = backoff.clone();
+        move |object: Arc<K>, error: &Error, _: Arc<Context>| backoff.after(&*object, error)
+    };
+    let mut reconcile = reconcile;
+    Controller::for_stream(stream, scope.store)
+        .with_config(Config::default().concurrency(CONCURRENCY))
+        .reconcile_on(triggers)
+        .graceful_shutdown_on(async move { stop.cancelled().await })
+        .run(
+            move |object, context| {
+                let (backoff, key) = (backoff.clone(), uid(&*object));
+                let reconciled = reconcile(object, context);
+                async move {
+                    let outcome = reconciled.await;
+                    if outcome.is_ok() {
+                        backoff.forget(&key);
+                    }
+                    outcome
+                }
+            },
+            error_policy,
+            context,
+        )
+        .for_each_concurrent(16, |result| async move {
+            if let Err(error) = result {
+                tracing::debug!(error = %short(&error), "controller");
+            }
+        })
+        .await;
+}
+
+/// What may be logged of a controller's own error: never an object.
+fn short<A: std::error::Error, B: std::error::Error>(
+    error: &kube::runtime::controller::Error<A, B>,
+) -> String {
+    use kube::runtime::controller::Error as Failed;
+    match error {
+        Failed::ObjectNotFound(_) => "the object is gone".to_string(),
+        Failed::ReconcilerFailed(error, _) => error.to_string(),
+        Failed::QueueError(_) => "a watch failed; it is set up again".to_string(),
+        Failed::RunnerError(_) => "the runner failed".to_string(),
+    }
+}
+
+fn tokio_stream_of<T: Send + 'static>(
+    mut receiver: mpsc::UnboundedReceiver<T>,
+) -> impl Stream<Item = T> + Send {
+    futures::stream::poll_fn(move |cx| receiver.poll_recv(cx))
+}
+
+fn uid<K: Resource>(object: &K) -> String {
+    object.meta().uid.clone().unwrap_or_default()
+}
+
+/// Growing pauses for each object that fails again and again.
+#[derive(Default)]
+struct Backoff(Mutex<BTreeMap<String, u32>>);
+
+impl Backoff {
+    fn after<K: Resource<DynamicType = ()>>(&self, object: &K, error: &Error) -> Action {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = all.entry(uid(object)).or_default();
+        *failures = failures.saturating_add(1);
+        let pause = Duration::from_millis(500)
+            .saturating_mul(1 << (*failures).min(9))
+            .min(Duration::from_secs(120));
+        let name = object.meta().name.clone().unwrap_or_default();
+        tracing::warn!(name, %error, failures = *failures, "a reconciliation failed");
+        Action::requeue(pause)
+    }
+
+    fn forget(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
+
+/// The namespaces whose Secrets have to be known; one empty name for all.
+fn secret_scopes(options: &Options) -> Vec<String> {
+    let mut names = scope_names(options);
+    let cluster = &options.cluster_resource_namespace;
+    if options.cluster_servers && !names.iter().any(|name| name.is_empty() || name == cluster) {
+        names.push(cluster.clone());
+    }
+    names
+}
+
+async fn watch_secrets(context: Arc<Context>, stop: CancellationToken, ready: Arc<Ready>) {
+    let scopes = secret_scopes(&context.options).into_iter().enumerate();
+    let watches = scopes.map(|(index, name)| {
+        let (context, ready) = (context.clone(), ready.clone());
+        async move {
+            let api: Api<PartialObjectMeta<Secret>> = match name.is_empty() {
+                true => Api::all(context.client.clone()),
+                false => Api::namespaced(context.client.clone(), &name),
+            };
+            let mut listed = false;
+            let events = watch(api, None);
+            futures::pin_mut!(events);
+            while let Some(event) = events.next().await {
+                let Ok(event) = event else { continue };
+                let done = matches!(event, watcher::Event::InitDone);
+                let in_scope = |namespace: &str| name.is_empty() || namespace == name;
+                let changed = context.secrets.apply(index, in_scope, event);
+                if done && !listed {
+                    listed = true;
+                    ready.secrets.send_modify(|count| *count += 1);
+                }
+                tell(&context, changed);
+            }
+        }
+    });
+    tokio::select! {
+        _ = futures::future::join_all(watches) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Tells those whose Secrets have changed.
+fn tell(context: &Context, changed: super::secrets::Changed) {
+    for user in changed.users {
+        context.dispatch.user(user);
+    }
+    if changed.secrets.is_empty() {
+        return;
+    }
+    for object in server_object::all_servers(context) {
+        let credentials = object.credentials(context);
+        if credentials.is_some_and(|place| changed.secrets.contains(&place)) {
+            context.dispatch.server(&object.key());
+        }
+    }
+}
+
+/// A namespace's labels say which ClusterPostgresServers it may use.
+async fn watch_namespaces(
+    writer: Writer<PartialObjectMeta<Namespace>>,
+    context: Arc<Context>,
+    stop: CancellationToken,
+) {
+    let api: Api<PartialObjectMeta<Namespace>> = Api::all(context.client.clone());
+    let events = watch(api, None)
+        .reflect(writer)
+        .touched_objects()
+        .predicate_filter(predicates::labels, Default::default());
+    let events = events.for_each(|namespace| {
+        let name = namespace
+            .map(|namespace| namespace.name_any())
+            .unwrap_or_default();
+        for user in context.stores.users.iter().flat_map(Store::state) {
+            let cluster = user.spec.server_ref.kind == ServerKind::ClusterPostgresServer;
+            if cluster && user.namespace().as_deref() == Some(&name) {
+                context.dispatch.user(ObjectRef::from_obj(&*user));
+            }
+        }
+        std::future::ready(())
+    });
+    tokio::select! {
+        () = events => {}
+        () = stop.cancelled() => {}
+    }
+}

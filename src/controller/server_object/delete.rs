@@ -1,0 +1,77 @@
+//! A server object that is being deleted: it stays as long as PostgresUsers need it to clean up after themselves.
+
+use std::sync::{Arc, PoisonError};
+
+use kube::runtime::controller::Action;
+use serde_json::json;
+
+use super::{AGAIN, at_work, credentials, has_finalizer, orphans, patch_metadata, place, status};
+use crate::api::names;
+use crate::controller::context::Context;
+use crate::controller::error::Error;
+use crate::controller::journal_store;
+use crate::controller::server::Server;
+use crate::controller::server_spec::ServerObject;
+
+/// Deletes a server object, once nothing needs it.
+///
+/// # Errors
+/// If a step failed; it is then tried again after a pause.
+pub async fn delete(object: &ServerObject, context: &Arc<Context>) -> Result<Action, Error> {
+    if !has_finalizer(object) {
+        return Ok(Action::await_change());
+    }
+    let found = credentials::find(object, context).await?;
+    let link = credentials::link(object, context, &found);
+    let server = at_work(object, context, link).await?;
+    let again = orphans::resolve(&server, context).await?;
+    let users = context.users_of(&object.key());
+    let entries = server
+        .journal
+        .view(|journal, _| journal.map_or(0, |journal| journal.entries.len()));
+    if !users.is_empty() || entries > 0 {
+        status::report(object, &server, context).await?;
+        return Ok(Action::requeue(again.unwrap_or(AGAIN)));
+    }
+    remove(object, &server, context).await?;
+    Ok(Action::await_change())
+}
+
+async fn remove(object: &ServerObject, server: &Server, context: &Context) -> Result<(), Error> {
+    server.stop();
+    context
+        .servers
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .remove(&object.key());
+    journal_store::remove(&place(object, context))
+        .await
+        .map_err(Error::WriteSecret)?;
+    credentials::remove_copy(object, context).await?;
+    release_credentials(object, context).await?;
+    let finalizers: Vec<_> = object.meta().finalizers.iter().flatten().collect();
+    let left: Vec<_> = finalizers
+        .into_iter()
+        .filter(|it| *it != names::SERVER_FINALIZER)
+        .collect();
+    patch_metadata(object, context, "finalizers", json!(left)).await
+}
+
+/// Lets the credentials Secret go, unless another server needs it.
+async fn release_credentials(object: &ServerObject, context: &Context) -> Result<(), Error> {
+    let Some((namespace, name)) = object.credentials(context) else {
+        return Ok(());
+    };
+    let secret = context
+        .secrets_of(&namespace)
+        .get_opt(&name)
+        .await
+        .map_err(Error::ReadSecret)?;
+    let Some(secret) = secret else { return Ok(()) };
+    let mut others = credentials::servers_with(context, &secret);
+    others.retain(|other| other.uid() != object.uid());
+    match others.is_empty() {
+        true => credentials::release(context, &secret).await,
+        false => Ok(()),
+    }
+}

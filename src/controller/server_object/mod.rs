@@ -1,0 +1,183 @@
+//! PostgresServers and ClusterPostgresServers: what has to be there before a server can be worked on, what it
+//! says of itself, and how it goes.
+
+mod credentials;
+mod delete;
+mod orphans;
+mod status;
+
+pub use credentials::all_servers;
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::controller::Action;
+use serde_json::{Value, json};
+
+use crate::api::names;
+use crate::controller::context::{Bell, Context};
+use crate::controller::error::Error;
+use crate::controller::journal_store::{JournalStore, Place};
+use crate::controller::server::{Link, Server, ServerKey, Setup, UserRef};
+use crate::controller::server_spec::ServerObject;
+use crate::domain::remote::Capabilities;
+use crate::provider::gate::Gate;
+use crate::provider::ionos;
+
+/// How soon to look again at what waits for something that is not announced.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// Brings one server object into order.
+///
+/// # Errors
+/// If a step failed; it is then tried again after a pause.
+pub async fn reconcile(object: ServerObject, context: Arc<Context>) -> Result<Action, Error> {
+    let outcome =
+        match tokio::time::timeout(Duration::from_secs(120), bring_into_order(&object, &context)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::Timeout),
+        };
+    context.metrics.reconciled("PostgresServer", outcome.is_ok());
+    match outcome {
+        Err(error) if error.is_conflict() => Ok(Action::requeue(Duration::from_millis(150))),
+        Err(error) if error.is_gone() => Ok(Action::await_change()),
+        other => other,
+    }
+}
+
+async fn bring_into_order(object: &ServerObject, context: &Arc<Context>) -> Result<Action, Error> {
+    if object.deleting() {
+        return delete::delete(object, context).await;
+    }
+    if !has_finalizer(object) {
+        add_finalizer(object, context).await?;
+    }
+    let found = credentials::find(object, context).await?;
+    let link = credentials::link(object, context, &found);
+    let server = at_work(object, context, link).await?;
+    let again = orphans::resolve(&server, context).await?;
+    status::report(object, &server, context).await?;
+    Ok(again.map_or_else(Action::await_change, Action::requeue))
+}
+
+fn has_finalizer(object: &ServerObject) -> bool {
+    object
+        .meta()
+        .finalizers
+        .iter()
+        .flatten()
+        .any(|finalizer| finalizer == names::SERVER_FINALIZER)
+}
+
+async fn add_finalizer(object: &ServerObject, context: &Context) -> Result<(), Error> {
+    let mut finalizers = object.meta().finalizers.clone().unwrap_or_default();
+    finalizers.push(names::SERVER_FINALIZER.to_string());
+    patch_metadata(object, context, "finalizers", json!(finalizers)).await
+}
+
+/// Changes a server object's metadata, if it still is what was looked at.
+async fn patch_metadata(
+    object: &ServerObject,
+    context: &Context,
+    field: &str,
+    value: Value,
+) -> Result<(), Error> {
+    let mut metadata = json!({
+        "uid": object.meta().uid,
+        "resourceVersion": object.meta().resource_version,
+    });
+    metadata[field] = value;
+    let patch = Patch::Merge(json!({"metadata": metadata}));
+    let params = PatchParams::default();
+    let name = object.key().name;
+    let patched = match object {
+        ServerObject::Namespaced(_) => {
+            let namespace = object.key().namespace.unwrap_or_default();
+            let api: Api<crate::api::PostgresServer> = Api::namespaced(context.client.clone(), &namespace);
+            api.patch(&name, &params, &patch).await.map(drop)
+        }
+        ServerObject::Cluster(_) => {
+            let api: Api<crate::api::ClusterPostgresServer> = Api::all(context.client.clone());
+            api.patch(&name, &params, &patch).await.map(drop)
+        }
+    };
+    patched.map_err(Error::RemoveFinalizer)
+}
+
+/// Where a server's journal is.
+fn place(object: &ServerObject, context: &Context) -> Place {
+    Place {
+        secrets: Api::namespaced(context.journal_client.clone(), &context.options.journal_namespace),
+        name: format!("pguser-journal-{}", object.uid()),
+        annotations: [("pguser.dev/server".to_string(), object.key().to_string())].into(),
+        holder: context.options.holder.clone(),
+    }
+}
+
+/// What the provider of a server object can do.
+fn capabilities(_object: &ServerObject) -> Capabilities {
+    ionos::CAPABILITIES.clone()
+}
+
+/// The server at work: started if it is not, told of what has changed if it is.
+async fn at_work(object: &ServerObject, context: &Arc<Context>, link: Link) -> Result<Arc<Server>, Error> {
+    let key = object.key();
+    if let Some(server) = context.server(&key).filter(|server| server.uid == object.uid()) {
+        server.relink(link);
+        if let Some(asked) = object.annotation(names::REFRESH) {
+            server.refresh_if_new(asked);
+        }
+        if server.note_spec(object.meta().generation, object.meta().annotations.as_ref()) {
+            tell_users(context, &key);
+        }
+        return Ok(server);
+    }
+    let gate = Gate::closed();
+    let opened = JournalStore::open(
+        place(object, context),
+        context.settings,
+        gate.clone(),
+        context.fatal.clone(),
+    );
+    let journal = opened.await?;
+    let seen = object.status().and_then(|status| status.credentials_mac.as_ref());
+    let seen_before = seen.is_some() && seen == link.credentials_mac.as_ref();
+    let (server, _task) = Server::start(Setup {
+        key: key.clone(),
+        uid: object.uid(),
+        identity: object.identity().ok_or(Error::ServerLost)?,
+        capabilities: capabilities(object),
+        journal,
+        gate,
+        link,
+        seen_before,
+        settings: context.settings,
+        pace: context.pace,
+        triggers: Arc::new(Bell {
+            dispatch: context.dispatch.clone(),
+            claims: Arc::downgrade(context),
+        }),
+        metrics: context.metrics.clone(),
+    });
+    if let Some(asked) = object.annotation(names::REFRESH) {
+        server.refresh_if_new(asked);
+    }
+    server.note_spec(object.meta().generation, object.meta().annotations.as_ref());
+    let before = context
+        .servers
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(key.clone(), server.clone());
+    if let Some(before) = before {
+        before.stop();
+    }
+    tell_users(context, &key);
+    Ok(server)
+}
+
+fn tell_users(context: &Context, key: &ServerKey) {
+    for user in context.users_of(key) {
+        context.dispatch.user(UserRef::from_obj(&*user));
+    }
+}

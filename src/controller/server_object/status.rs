@@ -1,0 +1,202 @@
+//! What a server object says of itself.
+
+use jiff::Timestamp;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::json;
+
+use crate::api::{ClusterPostgresServer, PostgresServer, ServerStatus, ServerUsers};
+use crate::controller::context::Context;
+use crate::controller::error::Error;
+use crate::controller::events;
+use crate::controller::server::Server;
+use crate::controller::server_spec::ServerObject;
+use crate::controller::user::report::difference;
+use crate::domain::conditions::{self, Change, Finding, Status};
+use crate::domain::plan::Trouble;
+
+/// Writes the status, if it has changed.
+///
+/// # Errors
+/// If the API server refuses.
+pub async fn report(object: &ServerObject, server: &Server, context: &Context) -> Result<(), Error> {
+    let old = object.status().cloned().unwrap_or_default();
+    let new = next(&old, object, server, context);
+    if new == old {
+        return Ok(());
+    }
+    let new = with_journal(new, server);
+    let patch = Patch::Merge(json!({
+        "metadata": {"uid": object.meta().uid, "resourceVersion": object.meta().resource_version},
+        "status": difference(&old, &new),
+    }));
+    let (name, params) = (object.key().name, PatchParams::default());
+    match object {
+        ServerObject::Namespaced(it) => {
+            let namespace = object.key().namespace.unwrap_or_default();
+            let api: Api<PostgresServer> = Api::namespaced(context.client.clone(), &namespace);
+            api.patch_status(&name, &params, &patch)
+                .await
+                .map_err(Error::WriteStatus)?;
+            tell(context, &**it, &old, &new).await;
+        }
+        ServerObject::Cluster(it) => {
+            let api: Api<ClusterPostgresServer> = Api::all(context.client.clone());
+            api.patch_status(&name, &params, &patch)
+                .await
+                .map_err(Error::WriteStatus)?;
+            tell(context, &**it, &old, &new).await;
+        }
+    }
+    Ok(())
+}
+
+fn next(old: &ServerStatus, object: &ServerObject, server: &Server, context: &Context) -> ServerStatus {
+    let generation = object.meta().generation.unwrap_or_default();
+    let mut new = old.clone();
+    new.observed_generation = generation;
+    new.conditions = conditions::merge(
+        &old.conditions,
+        &findings(object, server, context),
+        generation,
+        Timestamp::now(),
+    );
+    let link = server.link();
+    let state = server.state();
+    if state.worked {
+        new.identity = Some(server.identity.to_string());
+        new.credentials_mac = link.credentials_mac;
+    }
+    if let Some(details) = object.connection(state.host.as_deref(), state.port) {
+        new.host = Some(details.host);
+        new.port = Some(i32::from(details.port));
+    }
+    if let Some((own, system)) = state.usernames() {
+        let managed = context.claims.count_owned(&server.identity, own.iter().copied());
+        let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+        new.users = Some(ServerUsers {
+            managed: count(managed),
+            unmanaged: count(own.len() - managed),
+            system: count(system),
+        });
+    }
+    new
+}
+
+/// The journal moves with every change; its echo is brought up to date only with other news.
+fn with_journal(mut status: ServerStatus, server: &Server) -> ServerStatus {
+    let header = server
+        .journal
+        .view(|journal, _| journal.map(|journal| journal.header.clone()));
+    if let Some(header) = header {
+        status.journal_lineage = Some(header.lineage);
+        status.journal_sequence = i64::try_from(header.sequence).ok();
+    }
+    status
+}
+
+fn findings(object: &ServerObject, server: &Server, context: &Context) -> Vec<Change> {
+    let link = server.link();
+    let trouble = match &link.unusable {
+        Some((reason, message)) => {
+            let stalled = matches!(*reason, "EndpointNotAllowed" | "InvalidEndpoint");
+            Some(Trouble {
+                reason,
+                message: message.clone(),
+                stalled,
+            })
+        }
+        None => server.state().trouble.clone(),
+    };
+    let known = server.state().cluster.is_some();
+    let users = context.users_of(&object.key());
+    let (status, reason, message) = match trouble.as_ref() {
+        _ if object.deleting() => (Status::False, "InUse", in_use(&users)),
+        Some(trouble) => (Status::False, trouble.reason, trouble.message.clone()),
+        None if link.deletions_only => (
+            Status::False,
+            "CredentialsNotFound",
+            "the credentials Secret was deleted; a copy is used for deletions alone".to_string(),
+        ),
+        None if known => (
+            Status::True,
+            "Reachable",
+            "the API is reachable and accepts the credentials".to_string(),
+        ),
+        None => (
+            Status::False,
+            "Connecting",
+            "the API has not answered yet".to_string(),
+        ),
+    };
+    let stalled = trouble.as_ref().filter(|trouble| trouble.stalled);
+    let reconciling = status != Status::True && stalled.is_none();
+    vec![
+        Change::Set(Finding {
+            type_: "Ready",
+            status,
+            reason,
+            message: message.clone(),
+        }),
+        Change::while_true("Reconciling", reconciling.then(|| (reason, message))),
+        Change::while_true(
+            "Stalled",
+            stalled.map(|trouble| (trouble.reason, trouble.message.clone())),
+        ),
+    ]
+}
+
+fn in_use(users: &[std::sync::Arc<crate::api::PostgresUser>]) -> String {
+    let mut names: Vec<_> = users
+        .iter()
+        .map(|user| {
+            format!(
+                "{}/{}",
+                user.metadata.namespace.as_deref().unwrap_or_default(),
+                user.metadata.name.as_deref().unwrap_or_default()
+            )
+        })
+        .collect();
+    names.sort();
+    let some = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    format!(
+        "{} PostgresUsers still refer to this server ({some}{}): delete them first, or with it",
+        names.len(),
+        if names.len() > 5 { ", …" } else { "" }
+    )
+}
+
+async fn tell<K: kube::Resource<DynamicType = ()>>(
+    context: &Context,
+    object: &K,
+    old: &ServerStatus,
+    new: &ServerStatus,
+) {
+    let ready = |status: &ServerStatus| {
+        let found = status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == "Ready");
+        found.map(|condition| {
+            (
+                condition.status.clone(),
+                condition.reason.clone(),
+                condition.message.clone(),
+            )
+        })
+    };
+    let (before, after) = (ready(old), ready(new));
+    let Some((status, reason, message)) = after else {
+        return;
+    };
+    if before.is_some_and(|before| (&before.0, &before.1) == (&status, &reason)) {
+        return;
+    }
+    events::publish(
+        context,
+        object,
+        status != "True" && reason != "Connecting",
+        &reason,
+        message,
+    )
+    .await;
+}

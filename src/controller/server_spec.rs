@@ -1,0 +1,226 @@
+//! What PostgresServer and ClusterPostgresServer have in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+use super::context::Context;
+use super::server::ServerKey;
+use crate::api::{
+    ClusterPostgresServer, Connection, Ionos, PostgresServer, ServerKind, ServerStatus, SslMode, Usernames,
+    names,
+};
+use crate::domain::connection::ConnectionDetails;
+use crate::domain::endpoint;
+use crate::domain::identity::RemoteIdentity;
+
+/// A server object, of either kind.
+#[derive(Debug, Clone)]
+pub enum ServerObject {
+    /// A PostgresServer.
+    Namespaced(Arc<PostgresServer>),
+    /// A ClusterPostgresServer.
+    Cluster(Arc<ClusterPostgresServer>),
+}
+
+/// Reads a field that both kinds have.
+macro_rules! spec {
+    ($self:expr, $field:ident) => {
+        match $self {
+            ServerObject::Namespaced(server) => &server.spec.$field,
+            ServerObject::Cluster(server) => &server.spec.$field,
+        }
+    };
+}
+
+impl ServerObject {
+    /// Finds a server object as last seen.
+    pub fn find(context: &Context, key: &ServerKey) -> Option<Self> {
+        match &key.namespace {
+            Some(namespace) => {
+                let reference = ObjectRef::new(&key.name).within(namespace);
+                context
+                    .stores
+                    .servers
+                    .iter()
+                    .find_map(|store| store.get(&reference))
+                    .map(Self::Namespaced)
+            }
+            None => context
+                .stores
+                .cluster_servers
+                .as_ref()?
+                .get(&ObjectRef::new(&key.name))
+                .map(Self::Cluster),
+        }
+    }
+
+    /// Its metadata.
+    pub fn meta(&self) -> &kube::api::ObjectMeta {
+        match self {
+            ServerObject::Namespaced(server) => &server.metadata,
+            ServerObject::Cluster(server) => &server.metadata,
+        }
+    }
+
+    /// Its status, if it has one.
+    pub fn status(&self) -> Option<&ServerStatus> {
+        match self {
+            ServerObject::Namespaced(server) => server.status.as_ref(),
+            ServerObject::Cluster(server) => server.status.as_ref(),
+        }
+    }
+
+    /// Which it is.
+    pub fn key(&self) -> ServerKey {
+        let (kind, namespace) = match self {
+            ServerObject::Namespaced(server) => (ServerKind::PostgresServer, server.namespace()),
+            ServerObject::Cluster(_) => (ServerKind::ClusterPostgresServer, None),
+        };
+        ServerKey {
+            kind,
+            namespace,
+            name: self.meta().name.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Its UID.
+    pub fn uid(&self) -> String {
+        self.meta().uid.clone().unwrap_or_default()
+    }
+
+    /// It is being deleted.
+    pub fn deleting(&self) -> bool {
+        self.meta().deletion_timestamp.is_some()
+    }
+
+    /// The provider's part of the spec.
+    pub fn ionos(&self) -> Option<&Ionos> {
+        spec!(self, ionos).as_ref()
+    }
+
+    /// Which usernames may be asked for.
+    pub fn usernames(&self) -> Option<&Usernames> {
+        spec!(self, usernames).as_ref()
+    }
+
+    /// Whether users may be taken over.
+    pub fn allow_adoption(&self) -> bool {
+        *spec!(self, allow_adoption)
+    }
+
+    /// How many requests may be made in a minute.
+    pub fn per_minute(&self) -> u32 {
+        let limit = spec!(self, limits)
+            .as_ref()
+            .and_then(|limits| limits.requests_per_minute);
+        limit
+            .and_then(|limit| u32::try_from(limit).ok())
+            .unwrap_or(super::server::bucket::DEFAULT_PER_MINUTE)
+    }
+
+    /// How often to refresh.
+    pub fn refresh_interval(&self, floor: Duration) -> Duration {
+        parse_duration(spec!(self, refresh_interval))
+            .unwrap_or(Duration::from_secs(600))
+            .max(floor)
+    }
+
+    /// The namespace and name of the credentials Secret.
+    pub fn credentials(&self, context: &Context) -> Option<(String, String)> {
+        let name = self.ionos()?.credentials_secret_ref.name.clone();
+        let namespace = match self {
+            ServerObject::Namespaced(server) => server.namespace().unwrap_or_default(),
+            ServerObject::Cluster(_) => context.options.cluster_resource_namespace.clone(),
+        };
+        Some((namespace, name))
+    }
+
+    /// An annotation.
+    pub fn annotation(&self, name: &str) -> Option<&String> {
+        self.meta().annotations.as_ref()?.get(name)
+    }
+
+    /// The installation whose claims may be taken over.
+    pub fn take_over_from(&self) -> Option<String> {
+        self.annotation(names::TAKE_OVER_FROM).cloned()
+    }
+
+    /// The remote cluster, as far as the spec tells.
+    pub fn identity(&self) -> Option<RemoteIdentity> {
+        let ionos = self.ionos()?;
+        let endpoint = endpoint::canonical(&ionos.endpoint).unwrap_or_else(|_| ionos.endpoint.clone());
+        Some(RemoteIdentity::of_api("ionos", &endpoint, &ionos.cluster_id))
+    }
+
+    /// How clients connect, given what the provider says; none while that is not known.
+    pub fn connection(&self, host: Option<&str>, port: Option<u16>) -> Option<ConnectionDetails> {
+        let default = Connection::default();
+        let spec = spec!(self, connection).as_ref().unwrap_or(&default);
+        let host = spec.host.as_deref().or(host)?;
+        let spec_port = spec.port.and_then(|port| u16::try_from(port).ok());
+        Some(ConnectionDetails {
+            host: host.to_string(),
+            port: spec_port.or(port).unwrap_or(5432),
+            database: spec.database.clone().unwrap_or_else(|| "postgres".to_string()),
+            sslmode: spec.sslmode.unwrap_or(SslMode::Require),
+            provider: "ionos",
+        })
+    }
+
+    /// Whether PostgresUsers of a namespace may use it.
+    pub fn admits(&self, context: &Context, namespace: &str) -> bool {
+        let server = match self {
+            ServerObject::Namespaced(server) => return server.namespace().as_deref() == Some(namespace),
+            ServerObject::Cluster(server) => server,
+        };
+        let Some(selector) = &server.spec.namespace_selector else {
+            return false;
+        };
+        let Some(namespace) = context.namespace(namespace) else {
+            return false;
+        };
+        let Ok(selector) = kube::core::Selector::try_from(selector.clone()) else {
+            return false;
+        };
+        use kube::core::SelectorExt;
+        selector.matches(namespace.labels())
+    }
+}
+
+/// A duration of hours, minutes and seconds, as `kubectl` writes them.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let mut seconds: u64 = 0;
+    let mut number = String::new();
+    for character in text.chars() {
+        if character.is_ascii_digit() {
+            number.push(character);
+            continue;
+        }
+        let unit = match character {
+            'h' => 3600,
+            'm' => 60,
+            's' => 1,
+            _ => return None,
+        };
+        seconds = seconds.checked_add(number.parse::<u64>().ok()?.checked_mul(unit)?)?;
+        number.clear();
+    }
+    (number.is_empty() && seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_hours_minutes_and_seconds() {
+        assert_eq!(parse_duration("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("90s"), Some(Duration::from_secs(90)));
+        assert_eq!(parse_duration("90"), None);
+        assert_eq!(parse_duration(""), None);
+        assert_eq!(parse_duration("1d"), None);
+    }
+}

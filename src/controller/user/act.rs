@@ -1,0 +1,434 @@
+//! Performs one step of a plan: one side effect each, each safe to repeat.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use super::observe::View;
+use super::output;
+use super::wanted;
+use crate::api::{PostgresUser, PublishedSecret, names};
+use crate::controller::context::Context;
+use crate::controller::error::Error;
+use crate::controller::events;
+use crate::controller::journal_store::{Change, JournalError};
+use crate::controller::kept::KeptUser;
+use crate::controller::server::{Server as ServerAtWork, UserRef};
+use crate::domain::attempts::Login;
+use crate::domain::generate;
+use crate::domain::journal::{Entry, EntryId, Owner};
+use crate::domain::password::Password;
+use crate::domain::plan::*;
+use crate::domain::schedule::Class;
+use crate::failpoint::{self, Side};
+use crate::provider::login::{self, LoginResult, LoginTarget};
+
+/// How long to wait when the journal has no room.
+const FULL: Duration = Duration::from_secs(5);
+
+/// What a step came to.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// The object as it is after a write to it.
+    pub user: Option<PostgresUser>,
+    /// The Secret as published, to be recorded.
+    pub published: Option<PublishedSecret>,
+    /// What the Secret was read to hold, and at which resourceVersion.
+    pub content: Option<(String, SecretContent)>,
+    /// What is to happen next.
+    pub then: Then,
+}
+
+/// What is to happen after a step.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum Then {
+    /// Observe and plan again at once.
+    #[default]
+    Again,
+    /// Something will trigger the next pass.
+    Wait,
+    /// Look again after this long.
+    WaitFor(Duration),
+    /// The object is let go.
+    Gone,
+}
+
+impl Done {
+    fn wait() -> Self {
+        Self {
+            then: Then::Wait,
+            ..Self::default()
+        }
+    }
+}
+
+/// Performs a plan's step.
+///
+/// # Errors
+/// If it was not done; it is then planned anew from what is observed.
+pub async fn act(context: &Context, view: &View, step: &Step) -> Result<Done, Error> {
+    let user = UserRef::from_obj(&view.user);
+    match step {
+        Step::Claim => claim(context, view).await,
+        Step::ReadSecret => read_secret(context, view).await,
+        Step::ReleaseSecret { resource_version } => release_secret(context, view, resource_version).await,
+        Step::RemoveFinalizer(farewell) => remove_finalizer(context, view, *farewell).await,
+        Step::Publish(publication) => publish(context, view, publication).await,
+        Step::List => Ok(server(view)?.want_list(user)).map(|()| Done::wait()),
+        Step::Read => Ok(server(view)?.want_read(view.user.username(), user)).map(|()| Done::wait()),
+        Step::PollCluster => Ok(server(view)?.want_poll(user)).map(|()| Done::wait()),
+        Step::Stage(draft) => stage(context, view, draft).await,
+        Step::Send(id) => send(view, *id),
+        Step::Verify(id) => verify(context, view, *id).await,
+        Step::Settle(id) => settle(view, *id).await,
+    }
+}
+
+fn server(view: &View) -> Result<&ServerAtWork, Error> {
+    view.server.as_deref().ok_or(Error::ServerLost)
+}
+
+/// R2: the write carries the UID and the resourceVersion that the plan was made from.
+fn precondition(user: &PostgresUser) -> serde_json::Value {
+    json!({"uid": user.metadata.uid, "resourceVersion": user.metadata.resource_version})
+}
+
+async fn claim(context: &Context, view: &View) -> Result<Done, Error> {
+    let user = &view.user;
+    let mut finalizers = user.finalizers().to_vec();
+    if !finalizers
+        .iter()
+        .any(|finalizer| finalizer == names::USER_FINALIZER)
+    {
+        finalizers.push(names::USER_FINALIZER.to_string());
+    }
+    let claim = view.observed.own_claim.as_ref().ok_or(Error::ServerLost)?;
+    let mut metadata = precondition(user);
+    metadata["finalizers"] = json!(finalizers);
+    metadata["annotations"] = json!({names::CLAIM: claim.to_annotation()});
+    failpoint::hit("claim", Side::Before);
+    let patch = Patch::Merge(json!({"metadata": metadata}));
+    let api = context.users(&user.namespace().unwrap_or_default());
+    let user = api
+        .patch(&user.name_any(), &PatchParams::default(), &patch)
+        .await
+        .map_err(Error::Claim)?;
+    failpoint::hit("claim", Side::After);
+    Ok(Done {
+        user: Some(user),
+        ..Done::default()
+    })
+}
+
+async fn read_secret(context: &Context, view: &View) -> Result<Done, Error> {
+    let Some(secret) = output::read(context, &view.user).await? else {
+        return Ok(Done::default());
+    };
+    let password = wanted::password_in(&secret, "password");
+    let intact = match (&password, &view.details) {
+        (Some(password), Some(details)) => output::is_intact(&secret, &view.user, details, password),
+        _ => false,
+    };
+    let published = view.observed.published.as_ref();
+    // A MAC under another key tells nothing: a Secret that cannot be recognised counts as changed.
+    let mac = password.map(
+        |password| match published.map(|it| context.mac_key.verify(&it.mac, &password)) {
+            Some(Some(true)) => published.map(|it| it.mac.clone()).unwrap_or_default(),
+            _ => context.mac_key.mac(&password),
+        },
+    );
+    let version = secret.metadata.resource_version.clone().unwrap_or_default();
+    Ok(Done {
+        content: Some((version, SecretContent { mac, intact })),
+        ..Done::default()
+    })
+}
+
+async fn stage(context: &Context, view: &View, draft: &Draft) -> Result<Done, Error> {
+    let server = server(view)?;
+    let user = &view.user;
+    let Some(password) = draft_password(context, view, draft).await? else {
+        // What the plan was made from has changed: plan again.
+        return Ok(Done {
+            then: Then::WaitFor(Duration::from_millis(200)),
+            ..Done::default()
+        });
+    };
+    let entry = Entry {
+        id: EntryId(0),
+        owner: Owner {
+            namespace: user.namespace().unwrap_or_default(),
+            name: user.name_any(),
+            uid: user.uid().unwrap_or_default(),
+        },
+        username: user.username().to_string(),
+        kind: draft.kind,
+        cause: draft.cause.clone(),
+        password,
+        seen: draft.seen.clone(),
+        proven_ours: draft.proven_ours,
+        epoch: 0,
+    };
+    let change = Change::Stage {
+        entry: Box::new(entry),
+        replaces: draft.replaces,
+    };
+    match server.journal.commit(change).await {
+        Ok(id) => {
+            if let Some(replaced) = draft.replaces {
+                server.state().replaced(replaced, id);
+            }
+            Ok(Done::default())
+        }
+        Err(JournalError::Full) => Ok(Done {
+            then: Then::WaitFor(FULL),
+            ..Done::default()
+        }),
+        Err(error) => Err(Error::Journal(error)),
+    }
+}
+
+/// The password of a draft: `None` if it cannot be had any more, `Some(None)` if it has none.
+async fn draft_password(
+    context: &Context,
+    view: &View,
+    draft: &Draft,
+) -> Result<Option<Option<Password>>, Error> {
+    Ok(match draft.password {
+        DraftPassword::None => Some(None),
+        DraftPassword::Same => {
+            let entry = view
+                .observed
+                .entry
+                .as_ref()
+                .filter(|staged| Some(staged.entry.id) == draft.replaces);
+            entry.and_then(|staged| staged.entry.password.clone()).map(Some)
+        }
+        DraftPassword::Published => {
+            let secret = output::read(context, &view.user).await?;
+            let password = secret.and_then(|secret| wanted::password_in(&secret, "password"));
+            let mac = view.observed.published.as_ref().map(|published| &published.mac);
+            password
+                .filter(|password| mac.and_then(|mac| context.mac_key.verify(mac, password)) == Some(true))
+                .map(Some)
+        }
+        DraftPassword::New => match wanted::source_ref(&view.user) {
+            None => {
+                let rules = wanted::rules(&view.user);
+                let mut random = |bytes: &mut [u8]| {
+                    // Without randomness there can be no password; nothing was sent yet.
+                    if getrandom::fill(bytes).is_err() {
+                        std::process::abort();
+                    }
+                };
+                Some(Some(
+                    generate::generate(&rules, &mut random)
+                        .map_err(|error| Error::Generate(error.to_string()))?,
+                ))
+            }
+            Some(reference) => {
+                let namespace = view.user.namespace().unwrap_or_default();
+                let secret = context
+                    .secrets_of(&namespace)
+                    .get_opt(&reference.name)
+                    .await
+                    .map_err(Error::ReadSecret)?;
+                let own = secret.and_then(|secret| wanted::password_in(&secret, &reference.key));
+                let wanted = &view.desired.password;
+                own.filter(|own| {
+                    *wanted
+                        == WantedPassword::Own {
+                            mac: context.mac_key.mac(own),
+                        }
+                })
+                .map(Some)
+            }
+        },
+    })
+}
+
+fn send(view: &View, id: EntryId) -> Result<Done, Error> {
+    let class = match () {
+        () if view.desired.deleting => Class::Deletion,
+        () if view.observed.published.is_none() => Class::New,
+        () => Class::Changed,
+    };
+    server(view)?.want_send(id, class, &view.user.namespace().unwrap_or_default());
+    Ok(Done::wait())
+}
+
+async fn verify(context: &Context, view: &View, id: EntryId) -> Result<Done, Error> {
+    let server = server(view)?;
+    let password = view
+        .observed
+        .entry
+        .as_ref()
+        .and_then(|staged| staged.entry.password.clone());
+    let (Some(details), Some(password)) = (&view.details, password) else {
+        return Err(Error::ServerLost);
+    };
+    let target = LoginTarget {
+        host: details.host.clone(),
+        port: details.port,
+        database: details.database.clone(),
+        username: view.user.username().to_string(),
+        password,
+    };
+    let result = login::verify(&target, &context.login).await;
+    server.state().attempts_mut(id).login = match result {
+        LoginResult::Accepted => Login::Accepted,
+        LoginResult::Refused => Login::Refused(crate::clock::now()),
+        LoginResult::Unverifiable { reason } => Login::Unverifiable(reason),
+    };
+    Ok(Done::default())
+}
+
+async fn settle(view: &View, id: EntryId) -> Result<Done, Error> {
+    let server = server(view)?;
+    server
+        .journal
+        .commit(Change::Settle(id))
+        .await
+        .map_err(Error::Journal)?;
+    server.state().replaced(id, None);
+    Ok(Done::default())
+}
+
+async fn publish(context: &Context, view: &View, publication: &Publication) -> Result<Done, Error> {
+    let details = view.details.as_ref().ok_or(Error::ServerLost)?;
+    let password = match publication.entry {
+        Some(id) => {
+            let staged = view
+                .observed
+                .entry
+                .as_ref()
+                .filter(|staged| staged.entry.id == id);
+            staged.and_then(|staged| staged.entry.password.clone())
+        }
+        None => published_password(context, view).await?,
+    };
+    let Some(password) = password else {
+        return Ok(Done {
+            then: Then::WaitFor(Duration::from_millis(200)),
+            ..Done::default()
+        });
+    };
+    let secret = output::write(context, &view.user, details, &password, &publication.precondition).await?;
+    let from_source = publication.entry.is_some() || view.desired.password != WantedPassword::Generated;
+    Ok(Done {
+        published: Some(PublishedSecret {
+            name: secret.name_any(),
+            resource_version: secret.resource_version().unwrap_or_default(),
+            password_mac: context.mac_key.mac(&password),
+            content_digest: view.desired.content_digest.clone(),
+            source_version: from_source
+                .then(|| source_version(context, view, &password))
+                .flatten(),
+        }),
+        ..Done::default()
+    })
+}
+
+/// The version of the user's own Secret, if this password is what it holds.
+fn source_version(context: &Context, view: &View, password: &Password) -> Option<String> {
+    let wanted = WantedPassword::Own {
+        mac: context.mac_key.mac(password),
+    };
+    (view.desired.password == wanted)
+        .then(|| wanted::source_version(context, &view.user))
+        .flatten()
+}
+
+async fn published_password(context: &Context, view: &View) -> Result<Option<Password>, Error> {
+    let Some(secret) = output::read(context, &view.user).await? else {
+        return Ok(None);
+    };
+    let mac = view
+        .observed
+        .published
+        .as_ref()
+        .map(|published| published.mac.clone())
+        .unwrap_or_default();
+    let password = wanted::password_in(&secret, "password");
+    Ok(password.filter(|password| context.mac_key.verify(&mac, password) == Some(true)))
+}
+
+async fn release_secret(context: &Context, view: &View, resource_version: &str) -> Result<Done, Error> {
+    let uid = view.user.uid().unwrap_or_default();
+    let Some(secret) = output::read(context, &view.user).await? else {
+        return Ok(Done::default());
+    };
+    let owners: Vec<_> = secret
+        .owner_references()
+        .iter()
+        .filter(|owner| owner.uid != uid)
+        .cloned()
+        .collect();
+    let patch = Patch::Merge(json!({"metadata": {
+        "resourceVersion": resource_version,
+        "ownerReferences": owners,
+        "annotations": {names::SECRET_RETAINED: "true"},
+    }}));
+    let api = context.secrets_of(&view.user.namespace().unwrap_or_default());
+    let secret: Secret = api
+        .patch(&secret.name_any(), &PatchParams::default(), &patch)
+        .await
+        .map_err(Error::WriteSecret)?;
+    context.secrets.wrote(&secret);
+    Ok(Done::default())
+}
+
+async fn remove_finalizer(context: &Context, view: &View, farewell: Farewell) -> Result<Done, Error> {
+    let user = &view.user;
+    if let Some(why) = left_behind(farewell) {
+        let cluster = view
+            .observed
+            .record
+            .as_ref()
+            .map(|record| record.identity.to_string());
+        let kept = KeptUser {
+            uid: user.uid().unwrap_or_default(),
+            user: format!("{}/{}", user.namespace().unwrap_or_default(), user.name_any()),
+            cluster: cluster.unwrap_or_default(),
+            username: user.username().to_string(),
+            why,
+        };
+        context.kept.record(&kept).await.map_err(Error::RecordKept)?;
+        context.metrics.kept_user();
+    }
+    events::farewell(context, user, farewell).await;
+    let finalizers: Vec<_> = user
+        .finalizers()
+        .iter()
+        .filter(|finalizer| *finalizer != names::USER_FINALIZER)
+        .collect();
+    let mut metadata = precondition(user);
+    metadata["finalizers"] = json!(finalizers);
+    failpoint::hit("finalizer-remove", Side::Before);
+    let api = context.users(&user.namespace().unwrap_or_default());
+    let patch = Patch::Merge(json!({"metadata": metadata}));
+    match api.patch(&user.name_any(), &PatchParams::default(), &patch).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        other => drop(other.map_err(Error::RemoveFinalizer)?),
+    }
+    failpoint::hit("finalizer-remove", Side::After);
+    tracing::info!(user = %UserRef::from_obj(user), ?farewell, at = %Timestamp::now(), "let go");
+    Ok(Done {
+        then: Then::Gone,
+        ..Done::default()
+    })
+}
+
+fn left_behind(farewell: Farewell) -> Option<&'static str> {
+    match farewell {
+        Farewell::Deleted | Farewell::NeverOwned => None,
+        Farewell::Retained => Some("Retained"),
+        Farewell::ClusterGone => Some("ClusterGone"),
+        Farewell::Forced => Some("Forced"),
+        Farewell::NotOurs => Some("NotOurs"),
+    }
+}

@@ -1,0 +1,144 @@
+//! PostgresUsers: observe, plan, act, report, until there is nothing left to do at once.
+
+pub mod act;
+pub mod observe;
+pub mod output;
+pub mod report;
+pub mod wanted;
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+
+use self::act::{Done, Then};
+use crate::api::PostgresUser;
+use crate::controller::context::{Context, server_key};
+use crate::controller::error::Error;
+use crate::controller::secrets::is_older;
+use crate::controller::server::UserRef;
+use crate::domain::plan::{self, Plan};
+
+/// How many steps are taken in a row before others have their turn.
+const STEPS: usize = 24;
+/// How long one reconciliation may take.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// How soon to look again when something else was faster.
+const CONFLICT: Duration = Duration::from_millis(150);
+
+/// Brings one PostgresUser as far as it goes without waiting.
+///
+/// # Errors
+/// If a step failed; it is then tried again after a pause.
+pub async fn reconcile(user: Arc<PostgresUser>, context: Arc<Context>) -> Result<Action, Error> {
+    let outcome = match tokio::time::timeout(TIMEOUT, steps(&user, &context)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::Timeout),
+    };
+    context.metrics.reconciled("PostgresUser", outcome.is_ok());
+    match outcome {
+        Err(error) if error.is_conflict() => Ok(Action::requeue(CONFLICT)),
+        Err(error) if error.is_gone() => {
+            gone(&context, &user);
+            Ok(Action::await_change())
+        }
+        other => other,
+    }
+}
+
+async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> {
+    let mut user = newest(context, user);
+    let mut content = None;
+    for _ in 0..STEPS {
+        let view = observe::observe(context, user, content.as_ref())
+            .await
+            .map_err(Error::ReadSecret)?;
+        let plan = plan::plan(&view.desired, &view.observed, observe::now(), &context.settings);
+        tracing::debug!(user = %UserRef::from_obj(&view.user), step = ?plan.step, ready = plan.report.ready.reason, "plan");
+        let done = match &plan.step {
+            Some(step) => act::act(context, &view, step).await?,
+            None => Done {
+                then: Then::Wait,
+                ..Done::default()
+            },
+        };
+        if done.then == Then::Gone {
+            gone(context, &view.user);
+            return Ok(Action::await_change());
+        }
+        if is_over(&view.user, &view.observed) {
+            gone(context, &view.user);
+            return Ok(Action::await_change());
+        }
+        let written = done.user.unwrap_or_else(|| view.user.clone());
+        let (next, facts) = report::report(context, written, &plan, done.published).await?;
+        user = remember(context, next);
+        content = done.content.or(content);
+        match done.then {
+            Then::Again => {}
+            Then::Wait if facts && plan.step.is_none() => {}
+            Then::Wait => return Ok(wait(&view, &plan, None)),
+            Then::WaitFor(pause) => return Ok(wait(&view, &plan, Some(pause))),
+            Then::Gone => {}
+        }
+    }
+    Ok(Action::requeue(Duration::from_secs(1)))
+}
+
+/// Being deleted, and without our finalizer: nothing is ours to do, not even to report.
+fn is_over(user: &PostgresUser, observed: &plan::Observed) -> bool {
+    user.metadata.deletion_timestamp.is_some() && !observed.finalizer
+}
+
+/// Waits for what the plan waits for: an end of the server's trouble is always announced.
+fn wait(view: &observe::View, plan: &Plan, pause: Option<Duration>) -> Action {
+    let settled = plan.step.is_none() && !plan.report.reconciling && plan.report.ready.ready;
+    if let Some(server) = view.server.as_ref().filter(|_| !settled) {
+        server.await_change(UserRef::from_obj(&view.user));
+    }
+    match pause.into_iter().chain(plan.again).min() {
+        Some(again) => Action::requeue(again.max(Duration::from_millis(10))),
+        None => Action::await_change(),
+    }
+}
+
+/// The object as last seen, or as last written by us if the watch has not caught up.
+fn newest(context: &Context, seen: &PostgresUser) -> PostgresUser {
+    let mut written = context.written.lock().unwrap_or_else(PoisonError::into_inner);
+    let uid = seen.uid().unwrap_or_default();
+    let version = seen.resource_version().unwrap_or_default();
+    match written.get(&uid) {
+        Some(ours) if is_older(&version, &ours.resource_version().unwrap_or_default()) => ours.clone(),
+        _ => {
+            written.remove(&uid);
+            seen.clone()
+        }
+    }
+}
+
+fn remember(context: &Context, user: PostgresUser) -> PostgresUser {
+    let mut user = user;
+    user.metadata.managed_fields = None;
+    let uid = user.uid().unwrap_or_default();
+    context
+        .written
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(uid, user.clone());
+    user
+}
+
+/// A PostgresUser is gone: others may want its remote user, and its server may wait for its end.
+fn gone(context: &Context, user: &PostgresUser) {
+    let uid = user.uid().unwrap_or_default();
+    context
+        .written
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .remove(&uid);
+    for other in context.claims.leave(&uid) {
+        context.dispatch.user(other);
+    }
+    context.dispatch.server(&server_key(user));
+}

@@ -1,0 +1,423 @@
+//! What is found of one PostgresUser: reads only.
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+
+use super::wanted;
+use crate::api::{AdoptionPolicy, DeletionPolicy, Ownership, PostgresUser, UserStatus, names};
+use crate::clock;
+use crate::controller::context::{Context, server_key};
+use crate::controller::server::Server as ServerAtWork;
+use crate::controller::server_spec::ServerObject;
+use crate::domain::claims::Contender;
+use crate::domain::connection::{ConnectionDetails, content_digest};
+use crate::domain::identity::{Claim, ExclusionKey, RemoteIdentity};
+use crate::domain::journal::protocol;
+use crate::domain::plan::*;
+use std::sync::Arc;
+
+/// Everything that a pass over one PostgresUser works on.
+pub struct View {
+    /// The object, as last seen or written.
+    pub user: PostgresUser,
+    /// The server at work, if there is one.
+    pub server: Option<Arc<ServerAtWork>>,
+    /// The server object, if there is one.
+    pub object: Option<ServerObject>,
+    /// How clients connect, as far as is known.
+    pub details: Option<ConnectionDetails>,
+    /// What is wanted.
+    pub desired: Desired,
+    /// What was found.
+    pub observed: Observed,
+}
+
+/// Observes one PostgresUser. `content` is what its Secret was read to hold in this reconciliation, and at
+/// which resourceVersion.
+pub async fn observe(
+    context: &Context,
+    user: PostgresUser,
+    content: Option<&(String, SecretContent)>,
+) -> Result<View, kube::Error> {
+    let key = server_key(&user);
+    let object = ServerObject::find(context, &key);
+    let server = context.server(&key);
+    let details = details(object.as_ref(), server.as_deref());
+    let server_view = server_view(
+        context,
+        &user,
+        object.as_ref(),
+        server.as_deref(),
+        details.as_ref(),
+    );
+    let identity = object.as_ref().and_then(ServerObject::identity);
+    let entry = server
+        .as_deref()
+        .and_then(|server| staged_entry(context, server, &user));
+    let status = user.status.clone().unwrap_or_default();
+    let record = record(&status, user.username());
+    let own_claim = identity.clone().map(|identity| Claim {
+        installation: context.installation.clone(),
+        identity,
+        username: user.username().to_string(),
+    });
+    let rival = rival(
+        context,
+        &user,
+        record.as_ref(),
+        identity.as_ref(),
+        entry.is_some(),
+    );
+    let sight = server.as_deref().and_then(|server| {
+        server.state().sight(
+            user.username(),
+            server.capabilities.direct_read,
+            &context.settings,
+        )
+    });
+    let observed = Observed {
+        finalizer: user
+            .finalizers()
+            .iter()
+            .any(|finalizer| finalizer == names::USER_FINALIZER),
+        claim: user
+            .annotations()
+            .get(names::CLAIM)
+            .and_then(|text| Claim::from_annotation(text)),
+        own_claim,
+        record,
+        published: published(&status),
+        handled_rotation: status.last_handled_rotation.clone(),
+        rejected: status.rejected_password.as_ref().map(|rejected| Rejected {
+            wish: rejected.wish.clone(),
+            message: rejected.message.clone(),
+        }),
+        set_backs: set_backs(&status, user.metadata.generation, Timestamp::now()),
+        secret: secret_view(context, &user, content),
+        server: server_view,
+        sight,
+        last_write: server
+            .as_deref()
+            .map(|server| server.state().last_write(user.username())),
+        entry,
+        rival,
+    };
+    let desired = desired(context, &user, &observed, object.as_ref(), details.as_ref()).await?;
+    Ok(View {
+        user,
+        server,
+        object,
+        details,
+        desired,
+        observed,
+    })
+}
+
+fn details(object: Option<&ServerObject>, server: Option<&ServerAtWork>) -> Option<ConnectionDetails> {
+    let (object, server) = (object?, server?);
+    let state = server.state();
+    let status = object.status();
+    // After a restart the address is known from status before the provider has been asked again.
+    let host = state
+        .host
+        .as_deref()
+        .or(status.and_then(|status| status.host.as_deref()));
+    let port = state.port.or(status
+        .and_then(|status| status.port)
+        .and_then(|port| u16::try_from(port).ok()));
+    object.connection(host, port)
+}
+
+fn record(status: &UserStatus, username: &str) -> Option<Record> {
+    let record = status
+        .remote_users
+        .iter()
+        .find(|record| record.username == username)?;
+    Some(Record {
+        identity: RemoteIdentity {
+            provider: record.provider.clone(),
+            cluster: record.cluster.clone(),
+        },
+        adopted: record.ownership == Ownership::Adopted,
+        created: record.created.as_ref().map(|time| time.0),
+        last_set: record.last_set.as_ref().map(|time| time.0),
+    })
+}
+
+fn published(status: &UserStatus) -> Option<Published> {
+    let secret = status.secret.as_ref()?;
+    Some(Published {
+        resource_version: secret.resource_version.clone(),
+        mac: secret.password_mac.clone(),
+        content_digest: secret.content_digest.clone(),
+    })
+}
+
+/// How many set-backs count: those of the last hour; all three, once there were three, until the spec changes
+/// or a rotation is asked for (which clears them).
+fn set_backs(status: &UserStatus, generation: Option<i64>, now: Timestamp) -> usize {
+    if generation.is_some_and(|generation| generation != status.observed_generation) {
+        return 0;
+    }
+    let hour = SignedDuration::from_hours(1);
+    status
+        .set_backs
+        .iter()
+        .filter(|time| now.duration_since(time.0) < hour)
+        .count()
+}
+
+fn secret_view(
+    context: &Context,
+    user: &PostgresUser,
+    content: Option<&(String, SecretContent)>,
+) -> SecretView {
+    let namespace = user.namespace().unwrap_or_default();
+    let Some(meta) = context.secrets.get(&namespace, &user.secret_name()) else {
+        return SecretView::Absent;
+    };
+    let uid = user.uid().unwrap_or_default();
+    if meta.user_uid.as_deref() != Some(&uid) {
+        return SecretView::Foreign(match meta.user {
+            Some(owner) => format!("it belongs to PostgresUser {owner}, or to one of that name that is gone"),
+            None => "it was not made by this operator".to_string(),
+        });
+    }
+    if meta.deleting {
+        return SecretView::Absent;
+    }
+    let content = content.filter(|(version, _)| *version == meta.resource_version);
+    SecretView::Ours {
+        owned: meta.owners.contains(&uid),
+        resource_version: meta.resource_version,
+        content: content.map(|(_, content)| content.clone()),
+    }
+}
+
+fn server_view(
+    context: &Context,
+    user: &PostgresUser,
+    object: Option<&ServerObject>,
+    server: Option<&ServerAtWork>,
+    details: Option<&ConnectionDetails>,
+) -> ServerView {
+    let unusable = |reason, message: String| ServerView::Unusable(Unusable { reason, message });
+    let reference = &user.spec.server_ref;
+    let deleting = user.metadata.deletion_timestamp.is_some();
+    let Some(object) = object else {
+        return unusable(
+            "ServerNotFound",
+            format!("there is no {:?} {:?}", reference.kind, reference.name),
+        );
+    };
+    if !deleting && !object.admits(context, &user.namespace().unwrap_or_default()) {
+        // Whether such a server exists is not this namespace's to know.
+        return unusable(
+            "ServerNotFound",
+            format!("there is no {:?} {:?}", reference.kind, reference.name),
+        );
+    }
+    let Some(server) = server else {
+        return unusable(
+            "ServerNotReady",
+            "the server object is being prepared".to_string(),
+        );
+    };
+    if details.is_none() && !deleting && server.state().cluster.is_some() {
+        return unusable(
+            "ServerNotReady",
+            "the provider gives no host: set spec.connection.host on the server object".to_string(),
+        );
+    }
+    if object.deleting() && !deleting {
+        return unusable("ServerNotReady", "the server object is being deleted".to_string());
+    }
+    let link = server.link();
+    let state = server.state();
+    ServerView::Usable(Box::new(Server {
+        identity: server.identity.clone(),
+        capabilities: server.capabilities.clone(),
+        allow_adoption: object.allow_adoption(),
+        take_over_from: object.take_over_from(),
+        credentials_worked: state.worked,
+        gone: state.gone,
+        trouble: trouble(&link, &state, deleting),
+        state: state.cluster,
+        last_not_available: state.last_not_available,
+        verifiable: context.options.verify_logins && details.is_some(),
+        creator_id: state.creator_id.clone(),
+    }))
+}
+
+fn trouble(
+    link: &crate::controller::server::Link,
+    state: &crate::controller::server::state::State,
+    deleting: bool,
+) -> Option<Trouble> {
+    if let Some((reason, message)) = &link.unusable {
+        return Some(Trouble {
+            reason,
+            message: message.clone(),
+            stalled: *reason == "EndpointNotAllowed",
+        });
+    }
+    if link.deletions_only && !deleting {
+        return Some(Trouble {
+            reason: "CredentialsNotFound",
+            message: "the credentials Secret was deleted; a copy is used for deletions alone".to_string(),
+            stalled: false,
+        });
+    }
+    state.trouble.clone()
+}
+
+fn staged_entry(context: &Context, server: &ServerAtWork, user: &PostgresUser) -> Option<StagedEntry> {
+    let uid = user.uid()?;
+    let (entry, tenure) = server.journal.view(|journal, tenure| {
+        let entry = journal?
+            .entries
+            .values()
+            .find(|entry| entry.owner.uid == uid)?
+            .clone();
+        Some((entry, tenure.cloned()))
+    })?;
+    Some(with_attempts(context, server, entry, tenure.as_ref()))
+}
+
+/// An entry with what is known of its sendings.
+pub fn with_attempts(
+    context: &Context,
+    server: &ServerAtWork,
+    entry: crate::domain::journal::Entry,
+    tenure: Option<&protocol::Tenure>,
+) -> StagedEntry {
+    let inherited = tenure.is_some_and(|tenure| tenure.inherited.contains(&entry.id));
+    let known = server.state().attempts(entry.id).cloned();
+    let attempts = known.unwrap_or_else(|| match tenure.filter(|_| inherited) {
+        Some(tenure) => {
+            let last = tenure.began + context.settings.write_window;
+            let attempts = crate::domain::attempts::Attempts::inherited(tenure.began);
+            let by_remote = server.state().remote_time(last);
+            let attempts = crate::domain::attempts::Attempts {
+                last_by_remote: by_remote,
+                ..attempts
+            };
+            *server.state().attempts_mut(entry.id) = attempts.clone();
+            attempts
+        }
+        None => crate::domain::attempts::Attempts::none(),
+    });
+    let carried = attempts.inherited;
+    StagedEntry {
+        mac: entry
+            .password
+            .as_ref()
+            .map(|password| context.mac_key.mac(password)),
+        inherited_until: tenure
+            .filter(|_| inherited || carried)
+            .map(|tenure| protocol::inherited_until(tenure, &context.settings)),
+        entry,
+        attempts,
+    }
+}
+
+fn rival(
+    context: &Context,
+    user: &PostgresUser,
+    record: Option<&Record>,
+    identity: Option<&RemoteIdentity>,
+    has_entry: bool,
+) -> Option<Rival> {
+    let identity = record.map(|record| &record.identity).or(identity)?.clone();
+    let key = ExclusionKey {
+        identity,
+        username: user.username().to_string(),
+    };
+    context
+        .claims
+        .contend(key, contender(user, record.is_some() || has_entry))
+}
+
+/// A PostgresUser as somebody who wants or has a remote user.
+pub fn contender(user: &PostgresUser, recorded: bool) -> Contender {
+    Contender {
+        uid: user.uid().unwrap_or_default(),
+        namespace: user.namespace().unwrap_or_default(),
+        name: user.name_any(),
+        created: user
+            .creation_timestamp()
+            .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        recorded,
+        claimed: user.annotations().contains_key(names::CLAIM),
+    }
+}
+
+async fn desired(
+    context: &Context,
+    user: &PostgresUser,
+    observed: &Observed,
+    object: Option<&ServerObject>,
+    details: Option<&ConnectionDetails>,
+) -> Result<Desired, kube::Error> {
+    let deleting = user.metadata.deletion_timestamp.is_some();
+    let annotation = |name: &str| {
+        user.annotations()
+            .get(name)
+            .filter(|value| !value.is_empty())
+            .cloned()
+    };
+    let rotate = annotation(names::ROTATE);
+    let source = match deleting {
+        // Deletion asks for no password, and the namespace's Secrets may be gone.
+        true => wanted::Source::generated(),
+        false => wanted::source(context, user).await?,
+    };
+    let retain = user.spec.deletion_policy == DeletionPolicy::Retain;
+    let secret = user.spec.secret.clone().unwrap_or_default();
+    let digest = details.map(|details| {
+        content_digest(
+            details,
+            user.username(),
+            &secret.labels,
+            &secret.annotations,
+            retain,
+        )
+    });
+    let wish = match &source.wanted {
+        WantedPassword::Own { mac } => mac.clone(),
+        _ => format!(
+            "{}/{}",
+            user.metadata.generation.unwrap_or_default(),
+            rotate.as_deref().unwrap_or_default()
+        ),
+    };
+    let capabilities = match &observed.server {
+        ServerView::Usable(server) => Some(&server.capabilities),
+        ServerView::Unusable(_) => None,
+    };
+    Ok(Desired {
+        username: user.username().to_string(),
+        invalid: capabilities.and_then(|capabilities| wanted::invalid(user, object, capabilities, &source)),
+        rotate,
+        password: source.wanted,
+        adopt: user.spec.adoption_policy == AdoptionPolicy::Adopt,
+        retain,
+        suspended: user.spec.suspend,
+        deleting,
+        force_finalize: annotation(names::FORCE_FINALIZE).as_deref() == Some(user.username()),
+        content_digest: digest
+            .or_else(|| {
+                observed
+                    .published
+                    .as_ref()
+                    .map(|published| published.content_digest.clone())
+            })
+            .unwrap_or_default(),
+        wish,
+    })
+}
+
+/// Now, for the planner.
+pub fn now() -> crate::domain::time::Mono {
+    clock::now()
+}

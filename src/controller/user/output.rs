@@ -1,0 +1,171 @@
+//! The output Secret as it is written and read.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Resource, ResourceExt};
+
+use crate::api::{DeletionPolicy, PostgresUser, names};
+use crate::controller::context::Context;
+use crate::controller::error::Error;
+use crate::domain::connection::{ConnectionDetails, render};
+use crate::domain::identity::RemoteIdentity;
+use crate::domain::password::Password;
+use crate::domain::plan::Precondition;
+use crate::failpoint::{self, Side};
+
+/// Reads the output Secret, if there is one.
+///
+/// # Errors
+/// If the API server refuses.
+pub async fn read(context: &Context, user: &PostgresUser) -> Result<Option<Secret>, Error> {
+    let namespace = user.namespace().unwrap_or_default();
+    let secret = context
+        .secrets_of(&namespace)
+        .get_opt(&user.secret_name())
+        .await
+        .map_err(Error::ReadSecret)?;
+    match &secret {
+        Some(secret) => context.secrets.wrote(secret),
+        None => context.secrets.missing(&namespace, &user.secret_name()),
+    }
+    Ok(secret)
+}
+
+/// Writes the output Secret in one go, complete.
+///
+/// # Errors
+/// If it is not what the plan was made from any more, or the API server refuses.
+pub async fn write(
+    context: &Context,
+    user: &PostgresUser,
+    details: &ConnectionDetails,
+    password: &Password,
+    precondition: &Precondition,
+) -> Result<Secret, Error> {
+    let namespace = user.namespace().unwrap_or_default();
+    let api = context.secrets_of(&namespace);
+    let mut secret = build(user, details, password);
+    let params = PostParams::default();
+    failpoint::hit("secret-write", Side::Before);
+    let written = match precondition {
+        Precondition::Absent => api.create(&params, &secret).await,
+        Precondition::At(version) => {
+            secret.metadata = merged(context, user, secret.metadata, version).await?;
+            api.replace(&user.secret_name(), &params, &secret).await
+        }
+        // The planner says so only without R2, which the operator never is.
+        Precondition::Nothing => return Err(Error::ServerLost),
+    };
+    let secret = match written {
+        Ok(secret) => secret,
+        Err(error) => {
+            // Whatever is there is read before the next plan.
+            read(context, user).await?;
+            return Err(Error::WriteSecret(error));
+        }
+    };
+    failpoint::hit("secret-write", Side::After);
+    context.secrets.wrote(&secret);
+    Ok(secret)
+}
+
+/// Whether a Secret is exactly what would be written with its password, but for what others added to metadata.
+pub fn is_intact(
+    secret: &Secret,
+    user: &PostgresUser,
+    details: &ConnectionDetails,
+    password: &Password,
+) -> bool {
+    let wanted = build(user, details, password);
+    let has = |found: &BTreeMap<String, String>, wanted: Option<&BTreeMap<String, String>>| {
+        wanted
+            .into_iter()
+            .flatten()
+            .all(|(key, value)| found.get(key) == Some(value))
+    };
+    secret.data == wanted.data
+        && has(secret.labels(), wanted.metadata.labels.as_ref())
+        && has(secret.annotations(), wanted.metadata.annotations.as_ref())
+}
+
+/// Labels and annotations that others put on the Secret stay; ours are as they should be.
+async fn merged(
+    context: &Context,
+    user: &PostgresUser,
+    wanted: ObjectMeta,
+    version: &str,
+) -> Result<ObjectMeta, Error> {
+    let found = read(context, user)
+        .await?
+        .map(|secret| secret.metadata)
+        .unwrap_or_default();
+    let uid = user.uid().unwrap_or_default();
+    let mut labels = found.labels.unwrap_or_default();
+    labels.extend(wanted.labels.unwrap_or_default());
+    let mut annotations = found.annotations.unwrap_or_default();
+    annotations.extend(wanted.annotations.unwrap_or_default());
+    let mut owners = found.owner_references.unwrap_or_default();
+    owners.retain(|owner| owner.uid != uid);
+    owners.extend(wanted.owner_references.unwrap_or_default());
+    Ok(ObjectMeta {
+        labels: Some(labels),
+        annotations: Some(annotations),
+        owner_references: Some(owners),
+        resource_version: Some(version.to_string()),
+        finalizers: found.finalizers,
+        ..wanted
+    })
+}
+
+fn build(user: &PostgresUser, details: &ConnectionDetails, password: &Password) -> Secret {
+    let spec = user.spec.secret.clone().unwrap_or_default();
+    let mut labels = spec.labels;
+    labels.insert(names::MANAGED_BY.to_string(), names::OPERATOR.to_string());
+    let mut annotations = spec.annotations;
+    annotations.insert(names::SECRET_USER_UID.to_string(), user.uid().unwrap_or_default());
+    annotations.insert(
+        names::SECRET_USER.to_string(),
+        format!("{}/{}", user.namespace().unwrap_or_default(), user.name_any()),
+    );
+    annotations.insert(names::SECRET_REMOTE.to_string(), remote(user));
+    let owner = user
+        .controller_owner_ref(&())
+        .filter(|_| user.spec.deletion_policy == DeletionPolicy::Delete);
+    let owner = owner.map(|mut owner| {
+        owner.block_owner_deletion = None;
+        owner
+    });
+    let data = render(details, user.username(), password)
+        .into_iter()
+        .map(|(key, value)| (key.to_string(), ByteString(value.as_bytes().to_vec())));
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(user.secret_name()),
+            namespace: user.namespace(),
+            labels: Some(labels),
+            annotations: Some(annotations),
+            owner_references: owner.map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        type_: Some(names::SECRET_TYPE.to_string()),
+        data: Some(data.collect()),
+        ..Secret::default()
+    }
+}
+
+/// The remote user, as the claim says.
+fn remote(user: &PostgresUser) -> String {
+    let claim = user
+        .annotations()
+        .get(names::CLAIM)
+        .and_then(|text| crate::domain::identity::Claim::from_annotation(text));
+    let identity = claim.map(|claim| claim.identity);
+    let identity = identity
+        .as_ref()
+        .map(RemoteIdentity::to_string)
+        .unwrap_or_default();
+    format!("{identity}/{}", user.username())
+}

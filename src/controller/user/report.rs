@@ -1,0 +1,171 @@
+//! The status of a PostgresUser: one writer, which writes only what has changed.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::api::{
+    Binding, Ownership, PostgresUser, PublishedSecret, RejectedPassword, RemoteUserRecord, UserStatus,
+};
+use crate::controller::context::Context;
+use crate::controller::error::Error;
+use crate::controller::events;
+use crate::domain::conditions;
+use crate::domain::plan::{Plan, Record, Step};
+use crate::failpoint::{self, Side};
+
+/// Writes the status if it has changed, and the Event that goes with a change of `Ready`. Gives the object as it
+/// is then, and whether facts were recorded that a new plan should know of.
+///
+/// # Errors
+/// If the object is not what the plan was made from any more, or the API server refuses.
+pub async fn report(
+    context: &Context,
+    user: PostgresUser,
+    plan: &Plan,
+    published: Option<PublishedSecret>,
+) -> Result<(PostgresUser, bool), Error> {
+    let old = user.status.clone().unwrap_or_default();
+    let new = next_status(&old, &user, plan, published);
+    let facts = facts_of(&new) != facts_of(&old);
+    if new == old || (is_mere_look(plan) && is_reported(&old, &user) && !facts) {
+        return Ok((user, false));
+    }
+    let name = user.name_any();
+    let patch = Patch::Merge(json!({
+        "metadata": {"uid": user.metadata.uid, "resourceVersion": user.metadata.resource_version},
+        "status": difference(&old, &new),
+    }));
+    failpoint::hit("status-write", Side::Before);
+    let api = context.users(&user.namespace().unwrap_or_default());
+    let user = api
+        .patch_status(&name, &PatchParams::default(), &patch)
+        .await
+        .map_err(Error::WriteStatus)?;
+    failpoint::hit("status-write", Side::After);
+    tell(context, &user, &old, &new).await;
+    Ok((user, facts))
+}
+
+/// What a plan is made from, as against what is only shown.
+fn facts_of(status: &UserStatus) -> impl PartialEq + use<> {
+    (
+        status.remote_users.clone(),
+        status.secret.clone(),
+        status.last_handled_rotation.clone(),
+        status.rejected_password.clone(),
+        status.set_backs.clone(),
+    )
+}
+
+/// Looking changes nothing: a look at a server that finds all in order must not cause a write (I7).
+fn is_mere_look(plan: &Plan) -> bool {
+    matches!(
+        plan.step,
+        Some(Step::List | Step::Read | Step::ReadSecret | Step::PollCluster)
+    )
+}
+
+fn is_reported(status: &UserStatus, user: &PostgresUser) -> bool {
+    Some(status.observed_generation) == user.metadata.generation && ready(&status.conditions).is_some()
+}
+
+fn ready(conditions: &[Condition]) -> Option<&Condition> {
+    conditions.iter().find(|condition| condition.type_ == "Ready")
+}
+
+fn next_status(
+    old: &UserStatus,
+    user: &PostgresUser,
+    plan: &Plan,
+    published: Option<PublishedSecret>,
+) -> UserStatus {
+    let generation = user.metadata.generation.unwrap_or_default();
+    let now = Timestamp::now();
+    let mut new = old.clone();
+    new.conditions = conditions::apply(&old.conditions, &plan.report, generation, now);
+    new.observed_generation = generation;
+    new.username = Some(user.username().to_string());
+    if let Some(record) = &plan.report.record {
+        new.remote_users = vec![remote_user(user.username(), record)];
+    }
+    if let Some(published) = published {
+        new.binding = Some(Binding {
+            name: published.name.clone(),
+        });
+        if old
+            .secret
+            .as_ref()
+            .is_none_or(|before| before.password_mac != published.password_mac)
+        {
+            new.rejected_password = None;
+        }
+        new.secret = Some(published);
+        if plan.report.handled_rotation.is_some() {
+            new.last_handled_rotation = plan.report.handled_rotation.clone();
+            new.set_backs.clear();
+        }
+    }
+    if let Some(rejected) = &plan.report.rejected {
+        new.rejected_password = Some(RejectedPassword {
+            wish: rejected.wish.clone(),
+            message: rejected.message.clone(),
+        });
+    }
+    if plan.report.set_back {
+        new.set_backs.push(Time(whole_seconds(now)));
+    } else if old.observed_generation != generation {
+        new.set_backs.clear();
+    }
+    new
+}
+
+/// A status's times are written without fractions: what is compared later must be what was written.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+fn remote_user(username: &str, record: &Record) -> RemoteUserRecord {
+    RemoteUserRecord {
+        username: username.to_string(),
+        provider: record.identity.provider.clone(),
+        cluster: record.identity.cluster.clone(),
+        ownership: if record.adopted {
+            Ownership::Adopted
+        } else {
+            Ownership::Owned
+        },
+        created: record.created.map(Time),
+        last_set: record.last_set.map(Time),
+    }
+}
+
+/// A merge patch from one status to another: what is not there any more is named, and nulled.
+pub fn difference<T: serde::Serialize>(old: &T, new: &T) -> Value {
+    let (old, mut new) = (json!(old), json!(new));
+    if let (Value::Object(old), Value::Object(new)) = (&old, &mut new) {
+        for key in old.keys() {
+            new.entry(key.clone()).or_insert(Value::Null);
+        }
+    }
+    new
+}
+
+async fn tell(context: &Context, user: &PostgresUser, old: &UserStatus, new: &UserStatus) {
+    let (before, after) = (ready(&old.conditions), ready(&new.conditions));
+    let Some(after) = after else { return };
+    if before.is_some_and(|before| (&before.status, &before.reason) == (&after.status, &after.reason)) {
+        return;
+    }
+    let stalled = new
+        .conditions
+        .iter()
+        .any(|condition| condition.type_ == "Stalled");
+    let note = match after.message.is_empty() {
+        true => after.reason.clone(),
+        false => after.message.clone(),
+    };
+    events::publish(context, user, stalled, &after.reason, note).await;
+}

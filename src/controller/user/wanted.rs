@@ -1,0 +1,131 @@
+//! Where a PostgresUser's password comes from, and whether its wishes can be met.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+
+use crate::api::{Generate, PostgresUser, SecretKeyRef};
+use crate::controller::context::Context;
+use crate::controller::server::UserRef;
+use crate::controller::server_spec::ServerObject;
+use crate::domain::password::Password;
+use crate::domain::plan::{Invalid, WantedPassword};
+use crate::domain::remote::Capabilities;
+use crate::domain::{generate, username};
+
+/// Where the password comes from.
+pub struct Source {
+    /// As the planner sees it.
+    pub wanted: WantedPassword,
+    /// The user's own password, if it was read.
+    pub own: Option<Password>,
+}
+
+impl Source {
+    /// A generated one.
+    pub fn generated() -> Self {
+        Self {
+            wanted: WantedPassword::Generated,
+            own: None,
+        }
+    }
+}
+
+/// The Secret that a PostgresUser takes its password from, if it does.
+pub fn source_ref(user: &PostgresUser) -> Option<&SecretKeyRef> {
+    user.spec.password.as_ref()?.secret_ref.as_ref()
+}
+
+/// Finds out where the password comes from. The user's own Secret is read only when it may have changed.
+pub async fn source(context: &Context, user: &PostgresUser) -> Result<Source, kube::Error> {
+    let Some(reference) = source_ref(user) else {
+        return Ok(Source::generated());
+    };
+    let namespace = user.namespace().unwrap_or_default();
+    context
+        .secrets
+        .uses(&namespace, &reference.name, UserRef::from_obj(user));
+    let missing = |why: String| Source {
+        wanted: WantedPassword::Missing(why),
+        own: None,
+    };
+    let Some(meta) = context.secrets.get(&namespace, &reference.name) else {
+        return Ok(missing(format!(
+            "spec.password.secretRef: there is no Secret {:?}",
+            reference.name
+        )));
+    };
+    let published = user.status.as_ref().and_then(|status| status.secret.as_ref());
+    let version = format!("{}/{}", meta.resource_version, reference.key);
+    if let Some(published) =
+        published.filter(|published| published.source_version.as_deref() == Some(&version))
+    {
+        return Ok(Source {
+            wanted: WantedPassword::Own {
+                mac: published.password_mac.clone(),
+            },
+            own: None,
+        });
+    }
+    let secret = context.secrets_of(&namespace).get_opt(&reference.name).await?;
+    Ok(
+        match secret
+            .as_ref()
+            .and_then(|secret| password_in(secret, &reference.key))
+        {
+            Some(password) => Source {
+                wanted: WantedPassword::Own {
+                    mac: context.mac_key.mac(&password),
+                },
+                own: Some(password),
+            },
+            None => missing(format!(
+                "spec.password.secretRef: the Secret {:?} has no key {:?} that holds text",
+                reference.name, reference.key
+            )),
+        },
+    )
+}
+
+/// The version of the user's own Secret, to be recorded with what is published from it.
+pub fn source_version(context: &Context, user: &PostgresUser) -> Option<String> {
+    let reference = source_ref(user)?;
+    let meta = context
+        .secrets
+        .get(&user.namespace().unwrap_or_default(), &reference.name)?;
+    Some(format!("{}/{}", meta.resource_version, reference.key))
+}
+
+/// Reads a password out of a Secret.
+pub fn password_in(secret: &Secret, key: &str) -> Option<Password> {
+    let bytes = secret.data.as_ref()?.get(key)?;
+    let text = std::str::from_utf8(&bytes.0).ok()?;
+    (!text.is_empty()).then(|| Password::new(text))
+}
+
+/// The rules for generated passwords.
+pub fn rules(user: &PostgresUser) -> Generate {
+    user.spec
+        .password
+        .as_ref()
+        .and_then(|password| password.generate.clone())
+        .unwrap_or_default()
+}
+
+/// Why the spec cannot be met on this server, if so.
+pub fn invalid(
+    user: &PostgresUser,
+    object: Option<&ServerObject>,
+    capabilities: &Capabilities,
+    source: &Source,
+) -> Option<Invalid> {
+    let namespace = user.namespace().unwrap_or_default();
+    let policy = username::Policy {
+        usernames: object.and_then(ServerObject::usernames),
+        namespace: &namespace,
+    };
+    username::check(user.username(), &policy, capabilities).or_else(|| match &source.own {
+        Some(password) => generate::check_own(password, capabilities),
+        None if source_ref(user).is_none() => generate::check(&rules(user), capabilities),
+        None => None,
+    })
+}

@@ -1,0 +1,240 @@
+//! One process of the operator, from start to end.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kube::runtime::events::{Recorder, Reporter};
+use kube::{Api, Client, Config};
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::admin::{self, Health};
+use super::installation;
+use super::leader::Candidate;
+use crate::api::names;
+use crate::controller::claims::Claims;
+use crate::controller::context::{Context, Options};
+use crate::controller::kept::Kept;
+use crate::controller::run::Wiring;
+use crate::controller::secrets::SecretIndex;
+use crate::controller::server::Pace;
+use crate::controller::server::bucket::Buckets;
+use crate::domain::settings::Settings;
+use crate::fatal::Fatal;
+use crate::metrics::Metrics;
+use crate::provider::http::HttpSettings;
+use crate::provider::login::LoginSettings;
+
+/// How long what is under way may take to finish when the process is asked to end.
+const GRACE: Duration = Duration::from_secs(45);
+
+/// How the operator is to run.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// What the administrator has set.
+    pub options: Options,
+    /// The times of the rules.
+    pub settings: Settings,
+    /// How servers are paced.
+    pub pace: Pace,
+    /// How HTTP is spoken.
+    pub http: HttpSettings,
+    /// How logins are tried.
+    pub login: LoginSettings,
+    /// Where the probes are served.
+    pub admin: SocketAddr,
+    /// Whether to stand for election, and how long a Lease lasts.
+    pub lease: Option<Duration>,
+}
+
+/// Why the operator ended.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The Kubernetes API is not configured or cannot be reached.
+    #[error("connect to the Kubernetes API: {0}")]
+    Kubernetes(String),
+    /// The probes cannot be served.
+    #[error("serve the probes: {0}")]
+    Admin(#[from] std::io::Error),
+    /// The Lease cannot be had.
+    #[error("stand for election: {0}")]
+    Election(String),
+    /// Another process works now.
+    #[error("this process must not go on: {0}")]
+    Replaced(&'static str),
+}
+
+/// Runs until the process is asked to end.
+///
+/// # Errors
+/// If it cannot start, or must not go on.
+pub async fn run(setup: Setup) -> Result<(), Failure> {
+    let stop = stop_on_signal()?;
+    let metrics = Arc::new(Metrics::new());
+    let health = Health::new(metrics.clone());
+    let probes = tokio::spawn(admin::serve(setup.admin, health.clone(), stop.clone()));
+    let (client, journal_client) = clients().await?;
+    let reached = async {
+        while let Err(error) = client.apiserver_version().await {
+            tracing::warn!(
+                error = crate::controller::error::api(&error),
+                "waiting for the Kubernetes API"
+            );
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        () = reached => health.set_ready(),
+        () = stop.cancelled() => return Ok(()),
+    }
+    let outcome = lead(setup, client, journal_client, metrics, stop.clone()).await;
+    stop.cancel();
+    if let Ok(served) = probes.await {
+        served?;
+    }
+    outcome
+}
+
+fn stop_on_signal() -> Result<CancellationToken, Failure> {
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("asked to end; finishing what is under way");
+        token.cancel();
+    });
+    Ok(stop)
+}
+
+/// Two clients: the journal's must not retry by itself (R1).
+async fn clients() -> Result<(Client, Client), Failure> {
+    let failure = |error: &dyn std::fmt::Display| Failure::Kubernetes(error.to_string());
+    let mut config = Config::infer().await.map_err(|error| failure(&error))?;
+    config.connect_timeout = Some(Duration::from_secs(10));
+    let mut strict = config.clone();
+    strict.default_retry = false;
+    strict.read_timeout = Some(Duration::from_secs(15));
+    let client = Client::try_from(config).map_err(|error| failure(&error))?;
+    let journal_client = Client::try_from(strict).map_err(|error| failure(&error))?;
+    Ok((client, journal_client))
+}
+
+/// Stands for election, and works while elected.
+async fn lead(
+    setup: Setup,
+    client: Client,
+    journal_client: Client,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let Some(duration) = setup.lease else {
+        return work(
+            setup,
+            client,
+            journal_client,
+            metrics,
+            stop,
+            std::future::pending(),
+        )
+        .await;
+    };
+    let namespace = setup.options.journal_namespace.clone();
+    let standing = Candidate::stand(client.clone(), &namespace, &setup.options.holder, duration);
+    let mut candidate = standing
+        .await
+        .map_err(|error| Failure::Election(error.to_string()))?;
+    tracing::info!("standing by");
+    tokio::select! {
+        elected = candidate.elected() => {
+            if !elected {
+                return Err(Failure::Election("the Lease is not renewed any more".to_string()));
+            }
+        }
+        () = stop.cancelled() => {
+            candidate.resign().await;
+            return Ok(());
+        }
+    }
+    tracing::info!("leading");
+    let outcome = work(setup, client, journal_client, metrics, stop, candidate.deposed()).await;
+    candidate.resign().await;
+    outcome
+}
+
+async fn work(
+    setup: Setup,
+    client: Client,
+    journal_client: Client,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+    deposed: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    metrics.set_leader(true);
+    let fatal = Fatal::new();
+    let wiring = Wiring::new(&client, &setup.options);
+    let context = context(setup, client, journal_client, metrics, &wiring, fatal.clone()).await?;
+    let at_work = wiring.run(context, stop.clone());
+    tokio::pin!(at_work);
+    tokio::select! {
+        () = &mut at_work => Ok(()),
+        () = deposed => Err(Failure::Replaced("it does not hold the Lease any more")),
+        why = fatal.raised() => Err(Failure::Replaced(why)),
+        () = stop.cancelled() => {
+            if tokio::time::timeout(GRACE, at_work).await.is_err() {
+                tracing::warn!("some work did not finish in time; the journal has what is needed to go on");
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn context(
+    setup: Setup,
+    client: Client,
+    journal_client: Client,
+    metrics: Arc<Metrics>,
+    wiring: &Wiring,
+    fatal: Fatal,
+) -> Result<Arc<Context>, Failure> {
+    let namespace = setup.options.journal_namespace.clone();
+    let identity = installation::identity(&client, &namespace).await;
+    let installation =
+        identity.map_err(|error| Failure::Kubernetes(crate::controller::error::api(&error)))?;
+    let mac_key = installation::mac_key(&client, &namespace)
+        .await
+        .map_err(Failure::Kubernetes)?;
+    let reporter = Reporter {
+        controller: names::OPERATOR.to_string(),
+        instance: Some(setup.options.holder.clone()),
+    };
+    Ok(Arc::new(Context {
+        recorder: Recorder::new(client.clone(), reporter),
+        kept: Kept {
+            config_maps: Api::namespaced(client.clone(), &namespace),
+        },
+        client,
+        journal_client,
+        options: setup.options,
+        settings: setup.settings,
+        pace: setup.pace,
+        http: setup.http,
+        login: setup.login,
+        installation,
+        mac_key,
+        stores: wiring.stores.clone(),
+        secrets: SecretIndex::default(),
+        claims: Claims::default(),
+        buckets: Buckets::default(),
+        servers: Mutex::default(),
+        written: Mutex::default(),
+        dispatch: wiring.dispatch.clone(),
+        metrics,
+        fatal,
+    }))
+}
