@@ -62,6 +62,7 @@ impl Roles {
         let (seen, hash): (Option<String>, Option<String>) = (row.get("seen_hash"), row.get("hash"));
         if seen != hash && look.sql_password_moves {
             user.modified_ms = look.now_ms;
+            user.modified_by = None;
             self.note_password(&user.name, seen, hash, look.now_ms).await?;
         }
         Ok(Some(user))
