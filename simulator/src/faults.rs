@@ -46,7 +46,7 @@ pub enum Effect {
     Status {
         /// The status.
         status: u16,
-        /// The Retry-After header, as it is.
+        /// The Retry-After header, as it is; `date+N` for the date N seconds after the answer.
         #[serde(default)]
         retry_after: Option<String>,
         /// The body; an error body of the API's form if there is none.

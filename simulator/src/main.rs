@@ -27,10 +27,13 @@ use crate::{cli::Cli, sim::Sim};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
+    // At debug the driver would log statements, and those carry verifiers of passwords.
+    let filter = format!("{filter},tokio_postgres=info,postgres_protocol=info");
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
         .with_writer(std::io::stderr)
+        .with_ansi(false)
         .init();
     match run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -127,62 +127,81 @@ async fn serve_api(sim: &Arc<Sim>, call: Call) -> Option<Sending> {
 
 /// Executes the request where its fault lets it, and spoils the answer.
 async fn strike(sim: &Arc<Sim>, request: &ApiRequest, struck: &Struck) -> Option<Sending> {
-    match &struck.effect {
-        None | Some(Effect::Latency { .. } | Effect::LateCommit { .. }) => {
-            Some(Sending::Whole(execute(sim, request).await))
+    let Some(effect) = &struck.effect else {
+        return Some(Sending::Whole(execute(sim, request).await));
+    };
+    let executed = match effect {
+        Effect::Status {
+            when: When::BeforeCommit,
+            ..
         }
-        Some(Effect::Status {
-            status,
-            retry_after,
-            body,
-            content_type,
-            when,
-        }) => {
-            if *when == When::AfterCommit {
-                execute(sim, request).await;
-            }
-            let mut answer = ionos::fault_answer(&request.switches, *status);
-            if let Some(body) = body {
-                answer.body = body.clone().into_bytes();
-            }
-            if content_type.is_some() {
-                answer.content_type.clone_from(content_type);
-            }
-            answer
-                .headers
-                .extend(retry_after.iter().map(|value| ("retry-after", value.clone())));
-            Some(Sending::Whole(answer))
-        }
-        Some(Effect::Drop {
+        | Effect::Body { .. } => Answer::default(),
+        Effect::Drop {
             when: DropWhen::BeforeCommit,
-        }) => None,
-        Some(Effect::Drop {
-            when: DropWhen::AfterCommit,
-        }) => {
-            execute(sim, request).await;
-            None
-        }
-        Some(Effect::Drop {
+        } => return None,
+        _ => execute(sim, request).await,
+    };
+    match effect {
+        Effect::Status { .. } => Some(Sending::Whole(status_answer(request, effect))),
+        Effect::Drop {
             when: DropWhen::MidBody,
-        }) => {
-            let answer = execute(sim, request).await;
-            (!answer.body.is_empty()).then_some(Sending::Half(answer))
-        }
-        Some(Effect::Truncate) => {
-            let mut answer = execute(sim, request).await;
+        } if !executed.body.is_empty() => Some(Sending::Half(executed)),
+        Effect::Drop { .. } => None,
+        Effect::Truncate => {
+            let mut answer = executed;
             answer.body.truncate(answer.body.len() / 2);
             Some(Sending::Whole(answer))
         }
-        Some(Effect::Body {
+        Effect::Body {
             status,
             body,
             content_type,
-        }) => Some(Sending::Whole(Answer {
+        } => Some(Sending::Whole(Answer {
             status: StatusCode::from_u16(*status).unwrap_or_default(),
             content_type: Some(content_type.clone()),
             body: body.clone().into_bytes(),
             ..Answer::default()
         })),
+        // Time passes in `serve_api`.
+        Effect::Latency { .. } | Effect::LateCommit { .. } => Some(Sending::Whole(executed)),
+    }
+}
+
+/// The answer that a status fault asks for.
+fn status_answer(request: &ApiRequest, effect: &Effect) -> Answer {
+    let Effect::Status {
+        status,
+        retry_after,
+        body,
+        content_type,
+        ..
+    } = effect
+    else {
+        return Answer::default();
+    };
+    let mut answer = ionos::fault_answer(&request.switches, *status);
+    if let Some(body) = body {
+        answer.body = body.clone().into_bytes();
+    }
+    if content_type.is_some() {
+        answer.content_type.clone_from(content_type);
+    }
+    if let Some(value) = retry_after {
+        answer
+            .headers
+            .push(("retry-after", retry_after_value(request, value)));
+    }
+    answer
+}
+
+/// A Retry-After as it was asked for; `date+N` stands for the date N seconds from now.
+fn retry_after_value(request: &ApiRequest, value: &str) -> String {
+    match value
+        .strip_prefix("date+")
+        .and_then(|seconds| seconds.parse::<u32>().ok())
+    {
+        Some(seconds) => clock::http_date(clock::api_ms(&request.switches) + i64::from(seconds) * 1000),
+        None => value.to_owned(),
     }
 }
 

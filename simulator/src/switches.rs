@@ -58,6 +58,8 @@ macro_rules! switches {
 switches! {
     DUPLICATE: "duplicate", OneOf(&["422", "409"]), "422",
         "status of a POST whose username exists";
+    ACCOUNT: "account", OneOf(&["full", "trial", "read-only"]), "full",
+        "what the caller may do: with trial every mutation is a 402, with read-only a 403";
     RESERVED: "reserved", OneOf(&["422", "403", "accept"]), "422",
         "what a POST of a reserved username meets";
     RESERVED_NAMES: "reserved-names", Names, "postgres,admin,standby",

@@ -350,7 +350,31 @@ async fn faults_strike_on_either_side_of_the_commit() {
     let start = Instant::now();
     sim.users("GET", "", None).await;
     assert!(start.elapsed() >= Duration::from_millis(300));
-    assert_eq!(sim.names("").await, ["b", "d", "e"]);
+
+    sim.fault(create(json!({"type": "latency", "beforeMs": 300})))
+        .await;
+    let request = sim.http.post(format!("{}{users}", sim.url)).bearer_auth("token");
+    let request = request
+        .header("content-type", "application/json")
+        .body(user("f", PASSWORD).to_string());
+    assert!(read(request.timeout(Duration::from_millis(100))).await.is_err());
+    eventually("what the client no longer waits for", async || {
+        sim.get("f").await.status == 200
+    })
+    .await;
+
+    let date = json!({"type": "status", "status": 429, "retryAfter": "date+60"});
+    sim.fault(json!({"route": "users.get", "count": 1, "username": "d", "fault": date}))
+        .await;
+    assert_eq!(sim.get("e").await.status, 200);
+    let reply = sim.get("d").await;
+    assert!(
+        reply.status == 429
+            && reply
+                .header("retry-after")
+                .is_some_and(|date| date.ends_with("GMT"))
+    );
+    assert_eq!(sim.names("").await, ["b", "d", "e", "f"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -588,6 +612,12 @@ async fn switches_change_what_is_undocumented() {
         send(json!({"properties": {"username": "b", "password": PASSWORD, "system": false}})).await,
         422
     );
+    for (account, status) in [("trial", 402), ("read-only", 403)] {
+        sim.switch(json!({"account": account})).await;
+        assert_eq!(sim.create("c").await.status, status);
+        assert_eq!(sim.get("a").await.status, 200);
+    }
+    sim.switch(json!({"account": "full"})).await;
     sim.switch(json!({"metadata": "absent", "error-content-type": "html"}))
         .await;
     assert!(sim.get("a").await.json().get("metadata").is_none());

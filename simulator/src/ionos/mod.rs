@@ -129,6 +129,9 @@ async fn dispatch(sim: &Arc<Sim>, request: &Request) -> Result<Answer, Problem> 
     if let Some(id) = resource.cluster_id() {
         cluster::check_access(sim, id)?;
     }
+    if request.call.method != hyper::Method::GET {
+        check_account(&request.switches)?;
+    }
     use target::Operation::{
         CreateUser, DeleteUser, GetCluster, GetDatabase, GetUser, ListClusters, ListDatabases, ListUsers,
         PatchUser,
@@ -144,6 +147,17 @@ async fn dispatch(sim: &Arc<Sim>, request: &Request) -> Result<Answer, Problem> 
         GetUser(name) => context.get(name).await,
         PatchUser(name) => context.patch(name).await,
         DeleteUser(name) => context.delete(name).await,
+    }
+}
+
+fn check_account(switches: &Switches) -> Result<(), Problem> {
+    match switches.get(&switches::ACCOUNT) {
+        "trial" => Err(Problem::new(
+            StatusCode::PAYMENT_REQUIRED,
+            "not available with trial access",
+        )),
+        "read-only" => Err(Problem::new(StatusCode::FORBIDDEN, "insufficient permissions")),
+        _ => Ok(()),
     }
 }
 

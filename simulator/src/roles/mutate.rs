@@ -160,8 +160,11 @@ impl Roles {
 
     /// Drops what a role owns in every database, and what was granted to it.
     pub async fn drop_owned(&self, name: &str) -> Result<(), RoleError> {
-        let sql = "SELECT datname::text FROM pg_database WHERE datallowconn";
-        for row in self.reader().await?.query(sql, &[]).await? {
+        let sql = "SELECT DISTINCT d.datname::text FROM pg_shdepend s \
+                   JOIN pg_database d ON d.oid = s.dbid AND d.datallowconn \
+                   JOIN pg_roles r ON s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid \
+                   WHERE r.rolname = $1::text::name";
+        for row in self.reader().await?.query(sql, &[&name]).await? {
             let client = connect(&self.admin, row.get(0)).await?;
             client
                 .batch_execute(&format!("DROP OWNED BY {} CASCADE", quote(name)))
