@@ -51,7 +51,6 @@ type Outcome = Result<Value, Refusal>;
 /// Answers an admin request.
 pub async fn handle(sim: &Arc<Sim>, call: &Call) -> Answer {
     match dispatch(sim, call).await {
-        Ok(Value::Null) => Answer::empty(StatusCode::NO_CONTENT),
         Ok(body) => Answer::json(StatusCode::OK, &body),
         Err(Refusal(status, body)) => Answer::json(status, &body),
     }
@@ -74,19 +73,19 @@ async fn dispatch(sim: &Arc<Sim>, call: &Call) -> Outcome {
         ("POST", "/faults") => add_fault(sim, call),
         ("DELETE", "/faults") => {
             sim.arrivals().faults.clear();
-            Ok(Value::Null)
+            Ok(json!({}))
         }
         ("GET", "/cluster") => Ok(cluster_now(sim)),
         ("POST", "/cluster") => set_cluster(sim, call),
         ("GET", "/journal") => journal(sim, call),
         ("DELETE", "/journal") => {
             sim.arrivals().journal.clear();
-            Ok(Value::Null)
+            Ok(json!({}))
         }
         ("GET", "/counts") => Ok(json!(sim.arrivals().journal.counts())),
         ("POST", "/outside") => {
             ionos::act_outside(sim, read::<Action>(call)?).await?;
-            Ok(Value::Null)
+            Ok(json!({}))
         }
         ("GET", "/users") => users(sim).await,
         ("POST", "/tokens") => set_tokens(sim, call),
@@ -180,7 +179,7 @@ fn delete_fault(sim: &Sim, call: &Call, id: &str) -> Outcome {
     if call.method != hyper::Method::DELETE || !sim.arrivals().faults.remove(id) {
         return Err(Refusal(StatusCode::NOT_FOUND, json!({"error": "no such fault"})));
     }
-    Ok(Value::Null)
+    Ok(json!({}))
 }
 
 /// What a test asks of the cluster; every part is optional.
@@ -276,7 +275,7 @@ struct Tokens {
 fn set_tokens(sim: &Sim, call: &Call) -> Outcome {
     let Tokens { tokens, basic } = read(call)?;
     sim.set_credentials(Credentials { tokens, basic });
-    Ok(Value::Null)
+    Ok(json!({}))
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 
 mod admin;
 mod answer;
+mod arrival;
 mod auth;
 mod cli;
 mod clock;

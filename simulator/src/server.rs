@@ -4,7 +4,7 @@ use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::stream;
-use http_body_util::{BodyExt as _, Full, Limited, StreamBody, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     Request, Response, StatusCode,
     body::{Frame, Incoming},
@@ -62,13 +62,19 @@ async fn serve_connection(stream: TcpStream, sim: Arc<Sim>) {
 /// What becomes of a request. An error makes hyper end the connection without a byte of an answer.
 async fn answer(sim: Arc<Sim>, request: Request<Incoming>) -> io::Result<Response<Body>> {
     let (parts, body) = request.into_parts();
-    let collected = Limited::new(body, BODY_LIMIT).collect().await;
+    let body = match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            return response(Sending::Whole(ionos::fault_answer(&sim.switches(), 400)));
+        }
+        Err(error) => return Err(io::Error::other(error)),
+    };
     let call = Call {
         method: parts.method,
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(str::to_owned),
         headers: parts.headers,
-        body: collected.map(|body| body.to_bytes()).map_err(io::Error::other)?,
+        body,
     };
     // On a task of its own: a client that gives up does not undo what it asked for, here as at the vendor's.
     let sending = tokio::spawn(async move {
@@ -97,8 +103,8 @@ enum Sending {
 /// Runs one request of a simulated API through its faults. `None` drops the connection.
 async fn serve_api(sim: &Arc<Sim>, call: Call) -> Option<Sending> {
     let request = ApiRequest::arrive(sim, call);
-    let seq = request.seq;
-    let struck = request.struck.clone();
+    let seq = request.arrival.seq;
+    let struck = request.arrival.struck.clone();
     sleep(Duration::from_millis(struck.before_ms)).await;
     if let Some(Effect::LateCommit { after_ms }) = struck.effect {
         sim.arrivals().journal.answered(seq, None);
@@ -117,7 +123,7 @@ async fn serve_api(sim: &Arc<Sim>, call: Call) -> Option<Sending> {
         status = Some(answer.status.as_u16());
         answer
             .headers
-            .push(("date", clock::http_date(clock::api_ms(&request.switches))));
+            .push(("date", clock::http_date(clock::api_ms(&request.arrival.switches))));
     }
     let mut arrivals = sim.arrivals();
     arrivals.journal.answered(seq, status);
@@ -179,7 +185,7 @@ fn status_answer(request: &ApiRequest, effect: &Effect) -> Answer {
     else {
         return Answer::default();
     };
-    let mut answer = ionos::fault_answer(&request.switches, *status);
+    let mut answer = ionos::fault_answer(&request.arrival.switches, *status);
     if let Some(body) = body {
         answer.body = body.clone().into_bytes();
     }
@@ -200,7 +206,9 @@ fn retry_after_value(request: &ApiRequest, value: &str) -> String {
         .strip_prefix("date+")
         .and_then(|seconds| seconds.parse::<u32>().ok())
     {
-        Some(seconds) => clock::http_date(clock::api_ms(&request.switches) + i64::from(seconds) * 1000),
+        Some(seconds) => {
+            clock::http_date(clock::api_ms(&request.arrival.switches) + i64::from(seconds) * 1000)
+        }
         None => value.to_owned(),
     }
 }
@@ -208,7 +216,7 @@ fn retry_after_value(request: &ApiRequest, value: &str) -> String {
 async fn execute(sim: &Arc<Sim>, request: &ApiRequest) -> Answer {
     let answer = ionos::handle(sim, request).await;
     if answer.committed {
-        sim.arrivals().journal.commit(request.seq);
+        sim.arrivals().journal.commit(request.arrival.seq);
     }
     answer
 }

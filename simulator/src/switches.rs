@@ -302,8 +302,11 @@ mod tests {
     }
 
     #[test]
-    fn help_names_every_switch() {
-        let help = help();
-        assert!(ALL.iter().all(|switch| help.contains(switch.name)));
+    fn help_and_readme_name_every_switch() {
+        let (help, readme) = (help(), include_str!("../README.md"));
+        for switch in ALL {
+            assert!(help.contains(switch.name), "{}", switch.name);
+            assert!(readme.contains(&format!("`{}`", switch.name)), "{}", switch.name);
+        }
     }
 }

@@ -544,6 +544,12 @@ async fn a_restart_forgets_nothing() {
         sim.postgres.login("benjamin", PASSWORD).await
     })
     .await;
+    sim.postgres.restart().await;
+    eventually("a restarted PostgreSQL", async || {
+        sim.get("benjamin").await.status == 200
+    })
+    .await;
+    assert_eq!(sim.set("benjamin", "Another secret").await.status, 200);
     assert!(sim.terminate() < Duration::from_secs(2));
 }
 

@@ -109,7 +109,7 @@ fn place<'a>(sim: &'a Sim, request: &'a Request) -> Place<'a> {
     Place {
         base_url: &request.target.base_url,
         cli: &sim.cli,
-        switches: &request.switches,
+        switches: &request.arrival.switches,
     }
 }
 
@@ -120,7 +120,7 @@ pub async fn get(sim: &Arc<Sim>, request: &Request) -> Result<Answer, Problem> {
 
 async fn resource(sim: &Arc<Sim>, request: &Request) -> Result<Resource<Value>, Problem> {
     let version = sim.roles.major_version().await;
-    let version = version.map_err(|error| Problem::from_role_error(&error, &request.switches))?;
+    let version = version.map_err(|error| Problem::from_role_error(&error, &request.arrival.switches))?;
     let (dns_name, state) = {
         let cluster = sim.cluster();
         (cluster.dns_name.clone(), cluster.state())
@@ -150,7 +150,7 @@ async fn resource(sim: &Arc<Sim>, request: &Request) -> Result<Resource<Value>, 
 
 /// `GET /clusters`
 pub async fn list(sim: &Arc<Sim>, request: &Request) -> Result<Answer, Problem> {
-    let page = input::page(request.call.query.as_deref(), &request.switches)?;
+    let page = input::page(request.arrival.call.query.as_deref(), &request.arrival.switches)?;
     let gone = sim.cluster().gone;
     let clusters = if gone {
         Vec::new()
@@ -165,7 +165,7 @@ pub async fn list(sim: &Arc<Sim>, request: &Request) -> Result<Answer, Problem> 
 
 /// `GET /clusters/{clusterId}/databases`
 pub async fn list_databases(sim: &Arc<Sim>, request: &Request) -> Result<Answer, Problem> {
-    let page = input::page(request.call.query.as_deref(), &request.switches)?;
+    let page = input::page(request.arrival.call.query.as_deref(), &request.arrival.switches)?;
     let databases = databases(sim, request).await?;
     let place = place(sim, request);
     let list = wire::list(
@@ -192,5 +192,5 @@ pub async fn get_database(sim: &Arc<Sim>, request: &Request, name: &str) -> Resu
 
 async fn databases(sim: &Arc<Sim>, request: &Request) -> Result<Vec<(String, String)>, Problem> {
     let databases = sim.roles.databases().await;
-    databases.map_err(|error| Problem::from_role_error(&error, &request.switches))
+    databases.map_err(|error| Problem::from_role_error(&error, &request.arrival.switches))
 }

@@ -20,11 +20,9 @@ pub use users::look;
 
 use crate::{
     answer::{Answer, Call},
+    arrival::{About, Arrival},
     auth::Presented,
     clock,
-    faults::Struck,
-    journal::Entry,
-    ratelimit::RateLimit,
     roles::Pending,
     sim::Sim,
     switches::{self, Switches},
@@ -32,88 +30,50 @@ use crate::{
 use problem::Problem;
 use target::{Resource, Target};
 
-/// A request of this API, with all that was decided when it arrived.
+/// A request of this API.
 pub struct Request {
-    call: Call,
+    /// What was decided when it arrived.
+    pub arrival: Arrival,
     target: Target,
-    /// Its place in the journal.
-    pub seq: u64,
-    /// The faults that strike it.
-    pub struck: Struck,
-    /// The switches at its arrival.
-    pub switches: Switches,
-    admitted: Result<(), i64>,
     caller: Option<String>,
 }
 
 impl Request {
-    /// Takes a request in: its place in the journal, its faults and its share of the rate limit are settled in one
-    /// step, so that requests that run at once cannot change places.
+    /// Takes a request in.
     pub fn arrive(sim: &Sim, call: Call) -> Request {
-        let switches = sim.switches();
         let target = Target::of(&call, &sim.cli.base_path);
         let presented = Presented::read(&call.headers);
         let caller = presented.caller(&sim.credentials(), &sim.prints);
         let (body_username, password) = input::glance(&call.body);
-        let username = target.username().map(str::to_owned).or(body_username);
-        let entry = Entry {
-            seq: 0,
-            time: clock::timestamp(clock::real_ms(), true),
+        let about = About {
             route: target.route,
-            method: call.method.to_string(),
-            path: call.path.clone(),
-            query: call.query.clone(),
-            status: None,
-            done: false,
-            committed: false,
-            username: username.clone(),
+            username: target.username().map(str::to_owned).or(body_username),
             authorization: presented.kind(),
-            password_hash: password.map(|password| sim.prints.of(&password)),
-            user_agent: call.header("user-agent").map(str::to_owned),
-            content_type: call.header("content-type").map(str::to_owned),
-            faults: Vec::new(),
+            password,
         };
-        let mut arrivals = sim.arrivals();
-        let struck = arrivals.faults.strike(target.route, username.as_deref());
-        let admitted = admit(&mut arrivals.rate, &switches);
-        let seq = arrivals.journal.open(Entry {
-            faults: struck.ids.clone(),
-            ..entry
-        });
-        drop(arrivals);
+        let arrival = Arrival::record(sim, call, sim.switches(), about);
         Request {
-            call,
+            arrival,
             target,
-            seq,
-            struck,
-            switches,
-            admitted,
             caller,
         }
     }
-}
-
-fn admit(rate: &mut RateLimit, switches: &Switches) -> Result<(), i64> {
-    let Ok(limit) = switches.get(&switches::RATE_LIMIT).parse() else {
-        return Ok(());
-    };
-    let window = i64::try_from(switches.number(&switches::RATE_WINDOW_MS)).unwrap_or(i64::MAX);
-    rate.admit(clock::real_ms(), limit, window)
 }
 
 /// Answers a request.
 pub async fn handle(sim: &Arc<Sim>, request: &Request) -> Answer {
     match dispatch(sim, request).await {
         Ok(answer) => answer,
-        Err(problem) => problem.answer(&request.switches),
+        Err(problem) => problem.answer(&request.arrival.switches),
     }
 }
 
 /// The order of the checks is that of a gateway in front of a service: rate, credentials, route, cluster, request.
 async fn dispatch(sim: &Arc<Sim>, request: &Request) -> Result<Answer, Problem> {
     request
+        .arrival
         .admitted
-        .map_err(|wait_ms| Problem::throttled(&request.switches, wait_ms))?;
+        .map_err(|wait_ms| Problem::throttled(&request.arrival.switches, wait_ms))?;
     let caller = request.caller.as_deref().ok_or_else(Problem::unauthorized)?;
     let resource = request
         .target
@@ -123,14 +83,14 @@ async fn dispatch(sim: &Arc<Sim>, request: &Request) -> Result<Answer, Problem> 
     if *resource == Resource::Unknown {
         return Err(Problem::no_route());
     }
-    let Some(operation) = resource.operation(&request.call.method) else {
+    let Some(operation) = resource.operation(&request.arrival.call.method) else {
         return Err(Problem::method_not_allowed(resource.methods()));
     };
     if let Some(id) = resource.cluster_id() {
         cluster::check_access(sim, id)?;
     }
-    if request.call.method != hyper::Method::GET {
-        check_account(&request.switches)?;
+    if request.arrival.call.method != hyper::Method::GET {
+        check_account(&request.arrival.switches)?;
     }
     use target::Operation::{
         CreateUser, DeleteUser, GetCluster, GetDatabase, GetUser, ListClusters, ListDatabases, ListUsers,

@@ -70,7 +70,7 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     fn switches(&self) -> &Switches {
-        &self.request.switches
+        &self.request.arrival.switches
     }
 
     fn place(&self) -> Place<'_> {
@@ -119,7 +119,7 @@ impl Context<'_> {
 
     /// `GET …/users`
     pub async fn list(&self) -> Result<Answer, Problem> {
-        let page = input::page(self.request.call.query.as_deref(), self.switches())?;
+        let page = input::page(self.request.arrival.call.query.as_deref(), self.switches())?;
         let users = self
             .sim
             .roles
@@ -130,13 +130,18 @@ impl Context<'_> {
             .sim
             .history()
             .rewind(Instant::now(), users, self.lag(&switches::LIST_LAG_MS));
-        let visible = users.into_iter().filter(|user| user.visible);
-        let known = visible.filter(|user| !self.is_system(&user.name, Some(user)));
-        let mut seen: Vec<Seen> = known.map(Seen::Known).collect();
+        let mut system = self.sim.system_names(self.switches());
+        let mut seen: Vec<Seen> = Vec::with_capacity(users.len());
+        for user in users.into_iter().filter(|user| user.visible) {
+            if user.origin == Origin::Api {
+                system.remove(&user.name);
+            } else if system.contains(&user.name) {
+                continue;
+            }
+            seen.push(Seen::Known(user));
+        }
         if page.system == Some(true) {
-            let mut names = self.sim.system_names(self.switches());
-            names.retain(|name| !seen.iter().any(|seen| seen.name() == name));
-            seen.extend(names.into_iter().map(Seen::System));
+            seen.extend(system.into_iter().map(Seen::System));
         }
         self.sort(&mut seen);
         let place = self.place();
@@ -201,7 +206,7 @@ impl Context<'_> {
 
     /// `POST …/users`
     pub async fn create(&self) -> Result<Answer, Problem> {
-        let input = input::post(&self.request.call, self.switches())?;
+        let input = input::post(&self.request.arrival.call, self.switches())?;
         let password = match input.password {
             Some(password) => Some(new_password(self.sim, password).await?),
             None => None,
@@ -257,7 +262,7 @@ impl Context<'_> {
     /// `PATCH …/users/{username}`
     pub async fn patch(&self, name: &str) -> Result<Answer, Problem> {
         input::check_path_username(name, self.switches())?;
-        let input = input::patch(&self.request.call, self.switches())?;
+        let input = input::patch(&self.request.arrival.call, self.switches())?;
         let password = match input.password {
             Some(password) => Some(new_password(self.sim, password).await?),
             None => None,

@@ -2,8 +2,9 @@
 
 use std::{
     env,
+    fs::File,
     io::{BufRead as _, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
         OnceLock,
@@ -96,35 +97,36 @@ impl Postgres {
             .arg(&dir));
         let hba = "local all postgres trust\nlocal all all scram-sha-256\n";
         std::fs::write(dir.join("pg_hba.conf"), hba).expect("pg_hba.conf is writable");
-        let process = unprivileged(pg_bin().join("postgres"))
-            .current_dir("/")
-            .arg("-D")
-            .arg(&dir)
-            .args([
-                "-k",
-                dir.to_str().expect("a path in UTF-8"),
-                "-c",
-                "listen_addresses=",
-                "-c",
-                "fsync=off",
-            ])
-            // Whatever could be logged is: no password may be among it.
-            .args(["-c", "log_statement=all", "-c", "max_connections=60"])
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(dir.join("server.log")).expect("a log"))
-            .spawn()
-            .expect("postgres starts");
+        let process = spawn_postgres(&dir);
         let postgres = Postgres { process, dir };
+        postgres.ready().await;
+        postgres
+    }
+
+    async fn ready(&self) {
         let start = Instant::now();
-        while postgres.admin().await.is_err() {
+        while self.admin().await.is_err() {
             assert!(
                 start.elapsed() < Duration::from_secs(30),
                 "PostgreSQL does not start: {}",
-                postgres.log()
+                self.log()
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        postgres
+    }
+
+    /// Stops it as a crash would, and starts it again.
+    pub async fn restart(&mut self) {
+        self.stop();
+        self.process = spawn_postgres(&self.dir);
+        self.ready().await;
+    }
+
+    fn stop(&mut self) {
+        let _ = Command::new("kill")
+            .args(["-QUIT", &self.process.id().to_string()])
+            .status();
+        let _ = self.process.wait();
     }
 
     pub fn log(&self) -> String {
@@ -188,12 +190,36 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        let _ = Command::new("kill")
-            .args(["-QUIT", &self.process.id().to_string()])
-            .status();
-        let _ = self.process.wait();
+        self.stop();
         let _ = std::fs::remove_dir_all(&self.dir);
     }
+}
+
+fn spawn_postgres(dir: &Path) -> Child {
+    unprivileged(pg_bin().join("postgres"))
+        .current_dir("/")
+        .arg("-D")
+        .arg(dir)
+        .args([
+            "-k",
+            dir.to_str().expect("a path in UTF-8"),
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "fsync=off",
+        ])
+        // Whatever could be logged is: no password may be among it.
+        .args(["-c", "log_statement=all", "-c", "max_connections=60"])
+        .stdout(Stdio::null())
+        .stderr(
+            File::options()
+                .create(true)
+                .append(true)
+                .open(dir.join("server.log"))
+                .expect("a log"),
+        )
+        .spawn()
+        .expect("postgres starts")
 }
 
 /// An answer, read to its end.
