@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::Value;
 
 use crate::route::RouteName;
 
@@ -47,7 +48,7 @@ pub enum Effect {
         /// The status.
         status: u16,
         /// The Retry-After header, as it is; `date+N` for the date N seconds after the answer.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "text_or_number")]
         retry_after: Option<String>,
         /// The body; an error body of the API's form if there is none.
         #[serde(default)]
@@ -92,6 +93,16 @@ pub enum Effect {
         #[serde(default = "html")]
         content_type: String,
     },
+}
+
+/// Seconds are easily written without quotes.
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Option::<Value>::deserialize(deserializer)? {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        Some(_) => return Err(D::Error::custom("retryAfter is text or a number")),
+    })
 }
 
 fn ok() -> u16 {

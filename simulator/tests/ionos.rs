@@ -274,10 +274,8 @@ async fn faults_strike_on_either_side_of_the_commit() {
     let create = |fault: Value| json!({"route": "users.create", "count": 1, "fault": fault});
     let users = sim.path("/users");
 
-    sim.fault(create(
-        json!({"type": "status", "status": 503, "retryAfter": "2"}),
-    ))
-    .await;
+    sim.fault(create(json!({"type": "status", "status": 503, "retryAfter": 2})))
+        .await;
     let reply = sim.create("a").await;
     assert_eq!((reply.status, reply.header("retry-after")), (503, Some("2")));
     assert_eq!(sim.get("a").await.status, 404);
@@ -311,7 +309,7 @@ async fn faults_strike_on_either_side_of_the_commit() {
     );
     assert_eq!(sim.create("d").await.status, 422, "it is there");
 
-    sim.fault(create(json!({"type": "late-commit", "afterMs": 300})))
+    sim.fault(create(json!({"type": "late-commit", "afterMs": 1000})))
         .await;
     assert!(
         sim.try_send("POST", &users, Some(user("e", PASSWORD)))
@@ -416,7 +414,7 @@ async fn mutations_that_race_are_one_after_another() {
 
 #[tokio::test]
 async fn a_busy_cluster_behaves_as_switched() {
-    let sim = Sim::start(&["--switch", "busy-ms=700", "--switch", "busy-after=create,patch"]).await;
+    let sim = Sim::start(&["--switch", "busy-ms=2000", "--switch", "busy-after=create,patch"]).await;
     let state = async || sim.send("GET", &sim.path(""), None).await.json()["metadata"]["state"].clone();
     assert_eq!(state().await, "AVAILABLE");
     assert_eq!(sim.create("a").await.status, 200);
@@ -444,11 +442,23 @@ async fn a_busy_cluster_behaves_as_switched() {
     assert!(!sim.postgres.login("a", PASSWORD).await);
     assert_eq!(sim.delete("a").await.status, 204);
     assert_eq!(state().await, "AVAILABLE", "delete is not in busy-after");
+
+    sim.switch(json!({"busy-after": "delete"})).await;
+    assert_eq!(sim.delete("b").await.status, 204);
+    assert_eq!(sim.get("b").await.status, 404);
+    assert!(sim.postgres.login("b", PASSWORD).await, "not in effect yet");
+    let again = user("b", "Another secret");
+    assert_eq!(
+        sim.users("POST", "", Some(again)).await.status,
+        200,
+        "a role on its way out is not in the way"
+    );
+    assert!(!sim.postgres.login("b", PASSWORD).await && sim.postgres.login("b", "Another secret").await);
 }
 
 #[tokio::test]
 async fn reads_lag_behind_writes_as_switched() {
-    let sim = Sim::start(&["--switch", "create-lag-ms=600"]).await;
+    let sim = Sim::start(&["--switch", "create-lag-ms=1500"]).await;
     assert_eq!(sim.create("a").await.status, 200);
     assert_eq!(sim.get("a").await.status, 404);
     assert!(sim.names("").await.is_empty());
@@ -457,14 +467,27 @@ async fn reads_lag_behind_writes_as_switched() {
     eventually("the get", async || sim.get("a").await.status == 200).await;
     assert_eq!(sim.names("").await, ["a"]);
 
-    sim.switch(json!({"create-lag-ms": 0, "list-lag-ms": 500})).await;
+    sim.switch(json!({"create-lag-ms": 0, "list-lag-ms": 1200})).await;
     assert_eq!(sim.create("b").await.status, 200);
     assert_eq!(sim.delete("a").await.status, 204);
     assert_eq!((sim.get("a").await.status, sim.get("b").await.status), (404, 200));
     assert_eq!(sim.names("").await, ["a"]);
     eventually("the list", async || sim.names("").await == ["b"]).await;
 
-    sim.switch(json!({"list-lag-ms": 0, "delete": "async", "delete-lag-ms": 600}))
+    sim.switch(json!({"list-lag-ms": 0, "get-lag-ms": 1200})).await;
+    let before = sim.get("b").await.json();
+    assert_eq!(sim.create("c").await.status, 200);
+    assert_eq!(sim.delete("b").await.status, 204);
+    assert_eq!(
+        (sim.get("b").await.json(), sim.get("c").await.status),
+        (before, 404)
+    );
+    assert_eq!(sim.names("").await, ["c"], "lists are ahead of gets");
+    sim.switch(json!({"get-lag-ms": 0})).await;
+    assert_eq!(sim.delete("c").await.status, 204);
+    assert_eq!(sim.create("b").await.status, 200);
+
+    sim.switch(json!({"list-lag-ms": 0, "delete": "async", "delete-lag-ms": 1500}))
         .await;
     assert_eq!(sim.delete("b").await.status, 204);
     assert_eq!(sim.get("b").await.status, 200);
@@ -642,12 +665,12 @@ async fn switches_change_what_is_undocumented() {
 
 #[tokio::test]
 async fn the_rate_limit_says_when_to_come_back() {
-    let sim = Sim::start(&["--switch", "rate-limit=3", "--switch", "rate-window-ms=900"]).await;
+    let sim = Sim::start(&["--switch", "rate-limit=3", "--switch", "rate-window-ms=3000"]).await;
     for _ in 0..3 {
         assert_eq!(sim.get("nobody").await.status, 404);
     }
     let reply = sim.get("nobody").await;
-    assert_eq!((reply.status, reply.header("retry-after")), (429, Some("1")));
+    assert_eq!((reply.status, reply.header("retry-after")), (429, Some("3")));
     sim.switch(json!({"retry-after": "date"})).await;
     assert!(
         sim.get("nobody")
@@ -657,7 +680,7 @@ async fn the_rate_limit_says_when_to_come_back() {
     );
     sim.switch(json!({"retry-after": "none"})).await;
     assert_eq!(sim.get("nobody").await.header("retry-after"), None);
-    tokio::time::sleep(Duration::from_millis(950)).await;
+    tokio::time::sleep(Duration::from_millis(3050)).await;
     assert_eq!(sim.get("nobody").await.status, 404);
 }
 
