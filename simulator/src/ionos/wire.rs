@@ -19,9 +19,12 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// One segment of a path, escaped.
+/// One segment of a path, escaped. Clients resolve `.` and `..`, so the dots of a user of such a name are escaped, too.
 pub fn escape(segment: &str) -> String {
-    utf8_percent_encode(segment, SEGMENT).to_string()
+    match segment {
+        "." | ".." => segment.replace('.', "%2E"),
+        _ => utf8_percent_encode(segment, SEGMENT).to_string(),
+    }
 }
 
 /// Where resources live: for links and ids.
@@ -322,6 +325,10 @@ mod tests {
     #[test]
     fn a_username_is_one_segment() {
         assert_eq!(escape("we ird/na%me 🐘"), "we%20ird%2Fna%25me%20%F0%9F%90%98");
+        assert_eq!(
+            (escape(".."), escape("a.b")),
+            ("%2E%2E".to_owned(), "a.b".to_owned())
+        );
     }
 
     #[test]
