@@ -1,0 +1,68 @@
+//! An answer before it is sent, so that faults can still spoil it.
+
+use hyper::StatusCode;
+use serde::Serialize;
+
+/// Status, headers and body.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The body's type; no header if there is none.
+    pub content_type: Option<String>,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Whether the request changed a user.
+    pub committed: bool,
+}
+
+impl Answer {
+    /// An answer with a JSON body.
+    pub fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+        let mut body = serde_json::to_vec(body).unwrap_or_default();
+        body.push(b'\n');
+        Answer {
+            status,
+            content_type: Some("application/json".to_owned()),
+            body,
+            ..Answer::default()
+        }
+    }
+
+    /// An answer without a body.
+    pub fn empty(status: StatusCode) -> Answer {
+        Answer {
+            status,
+            ..Answer::default()
+        }
+    }
+
+    /// Marked as one that changed a user.
+    pub fn committed(mut self) -> Answer {
+        self.committed = true;
+        self
+    }
+}
+
+/// A request, read to its end.
+pub struct Call {
+    /// The method.
+    pub method: hyper::Method,
+    /// The path, escaped as it was received.
+    pub path: String,
+    /// The query as it was received.
+    pub query: Option<String>,
+    /// The headers.
+    pub headers: hyper::HeaderMap,
+    /// The body.
+    pub body: bytes::Bytes,
+}
+
+impl Call {
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}

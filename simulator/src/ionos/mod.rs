@@ -1,0 +1,161 @@
+//! The IONOS DBaaS PostgreSQL v1 API: users, and as much of clusters and databases as users need.
+
+mod cluster;
+mod history;
+mod input;
+mod outside;
+mod problem;
+mod target;
+mod users;
+mod wire;
+
+use std::{sync::Arc, time::Duration};
+
+use hyper::StatusCode;
+
+pub use cluster::{ClusterState, State};
+pub use history::History;
+pub use outside::{Action, OutsideError, act as act_outside, reset_users};
+pub use users::look;
+
+use crate::{
+    answer::{Answer, Call},
+    arrival::{About, Arrival},
+    auth::Presented,
+    clock,
+    roles::Pending,
+    sim::Sim,
+    switches::{self, Switches},
+};
+use problem::Problem;
+use target::{Resource, Target};
+
+/// A request of this API.
+pub struct Request {
+    /// What was decided when it arrived.
+    pub arrival: Arrival,
+    target: Target,
+    caller: Option<String>,
+}
+
+impl Request {
+    /// Takes a request in.
+    pub fn arrive(sim: &Sim, call: Call) -> Request {
+        let target = Target::of(&call, &sim.cli.base_path);
+        let presented = Presented::read(&call.headers);
+        let caller = presented.caller(&sim.credentials(), &sim.prints);
+        let (body_username, password) = input::glance(&call.body);
+        let about = About {
+            route: target.route,
+            username: target.username().map(str::to_owned).or(body_username),
+            authorization: presented.kind(),
+            password,
+        };
+        let arrival = Arrival::record(sim, call, sim.switches(), about);
+        Request {
+            arrival,
+            target,
+            caller,
+        }
+    }
+}
+
+/// Answers a request.
+pub async fn handle(sim: &Arc<Sim>, request: &Request) -> Answer {
+    match dispatch(sim, request).await {
+        Ok(answer) => answer,
+        Err(problem) => problem.answer(&request.arrival.switches),
+    }
+}
+
+/// The order of the checks is that of a gateway in front of a service: rate, credentials, route, cluster, request.
+async fn dispatch(sim: &Arc<Sim>, request: &Request) -> Result<Answer, Problem> {
+    request
+        .arrival
+        .admitted
+        .map_err(|wait_ms| Problem::throttled(&request.arrival.switches, wait_ms))?;
+    let caller = request.caller.as_deref().ok_or_else(Problem::unauthorized)?;
+    let resource = request
+        .target
+        .resource
+        .as_ref()
+        .map_err(|_| Problem::bad_path())?;
+    if *resource == Resource::Unknown {
+        return Err(Problem::no_route());
+    }
+    let Some(operation) = resource.operation(&request.arrival.call.method) else {
+        return Err(Problem::method_not_allowed(resource.methods()));
+    };
+    if let Some(id) = resource.cluster_id() {
+        cluster::check_access(sim, id)?;
+    }
+    if request.arrival.call.method != hyper::Method::GET {
+        check_account(&request.arrival.switches)?;
+    }
+    use target::Operation::{
+        CreateUser, DeleteUser, GetCluster, GetDatabase, GetUser, ListClusters, ListDatabases, ListUsers,
+        PatchUser,
+    };
+    let context = users::Context { sim, request, caller };
+    match operation {
+        ListClusters => cluster::list(sim, request).await,
+        GetCluster => cluster::get(sim, request).await,
+        ListDatabases => cluster::list_databases(sim, request).await,
+        GetDatabase(name) => cluster::get_database(sim, request, name).await,
+        ListUsers => context.list().await,
+        CreateUser => context.create().await,
+        GetUser(name) => context.get(name).await,
+        PatchUser(name) => context.patch(name).await,
+        DeleteUser(name) => context.delete(name).await,
+    }
+}
+
+fn check_account(switches: &Switches) -> Result<(), Problem> {
+    match switches.get(&switches::ACCOUNT) {
+        "trial" => Err(Problem::new(
+            StatusCode::PAYMENT_REQUIRED,
+            "not available with trial access",
+        )),
+        "read-only" => Err(Problem::new(StatusCode::FORBIDDEN, "insufficient permissions")),
+        _ => Ok(()),
+    }
+}
+
+/// The answer of a fault that asks for a status and leaves the body to the API.
+pub fn fault_answer(switches: &Switches, status: u16) -> Answer {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if status.is_success() {
+        return Answer::empty(status);
+    }
+    Problem::plain(status).answer(switches)
+}
+
+/// Carries out pending changes when they are due, for as long as the simulator runs.
+pub async fn settle_for_ever(sim: Arc<Sim>) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let due = sim.cluster().next_due_ms;
+        if due.is_some_and(|due| due <= clock::real_ms())
+            && let Err(error) = settle(&sim).await
+        {
+            tracing::warn!(error = error.to_string(), "cannot carry out pending changes");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+}
+
+async fn settle(sim: &Arc<Sim>) -> Result<(), crate::roles::RoleError> {
+    let _gate = sim.gate.lock().await;
+    let before = sim.roles.users(None, look(&sim.switches())).await?;
+    for settled in sim.roles.settle_due(clock::real_ms()).await? {
+        let user = before
+            .iter()
+            .find(|user| user.name == settled.name && user.visible);
+        if let (Pending::Drop, Some(user)) = (settled.pending, user) {
+            sim.history().record(&settled.name, Some(user.clone()), false);
+        }
+    }
+    let due = sim.roles.next_due_ms().await?;
+    sim.cluster().next_due_ms = due;
+    Ok(())
+}

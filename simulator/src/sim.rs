@@ -1,0 +1,176 @@
+//! The simulator's state.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::{
+    auth::{Credentials, Fingerprints},
+    cli::Cli,
+    clock,
+    faults::Faults,
+    ionos::{ClusterState, History},
+    journal::Journal,
+    ratelimit::RateLimit,
+    roles::{RoleError, Roles, create_role_sql},
+    switches::{SwitchError, Switches},
+};
+
+/// What is decided when a request arrives, all under one lock.
+#[derive(Debug, Default)]
+pub struct Arrivals {
+    /// The journal.
+    pub journal: Journal,
+    /// The faults.
+    pub faults: Faults,
+    /// The rate limit.
+    pub rate: RateLimit,
+}
+
+/// Everything that the simulator knows.
+pub struct Sim {
+    /// The command line.
+    pub cli: Cli,
+    /// The PostgreSQL behind it.
+    pub roles: Roles,
+    /// Fingerprints of secrets, for the journal.
+    pub prints: Fingerprints,
+    /// When this PostgreSQL was first used, in milliseconds since 1970: the cluster's creation.
+    pub born_ms: i64,
+    /// Held by a mutation while it runs: mutations within a cluster come one after another.
+    pub gate: tokio::sync::Mutex<()>,
+    start_switches: Switches,
+    switches: RwLock<Switches>,
+    credentials: RwLock<Credentials>,
+    arrivals: Mutex<Arrivals>,
+    cluster: Mutex<ClusterState>,
+    history: Mutex<History>,
+    lists: AtomicU64,
+}
+
+/// Why the simulator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A switch of the command line is wrong.
+    #[error(transparent)]
+    Switch(#[from] SwitchError),
+    /// PostgreSQL cannot be used.
+    #[error("cannot use the PostgreSQL of --postgres: {0}")]
+    Postgres(#[from] RoleError),
+}
+
+impl Sim {
+    /// Starts on what PostgreSQL holds.
+    pub async fn start(cli: Cli) -> Result<Sim, StartError> {
+        let start_switches = cli.switches()?;
+        let roles = Roles::open(&cli.postgres).await?;
+        let key = roles
+            .setting(
+                "fingerprint-key",
+                "gen_random_uuid()::text || gen_random_uuid()::text",
+            )
+            .await?;
+        let born = roles
+            .setting("born-ms", "(extract(epoch FROM now()) * 1000)::bigint")
+            .await?;
+        for name in &cli.seed_sql_user {
+            match roles.outside(&create_role_sql(name, None)).await {
+                Ok(()) | Err(RoleError::Exists) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Sim {
+            prints: Fingerprints::new(key),
+            born_ms: born.parse().unwrap_or_else(|_| clock::real_ms()),
+            gate: tokio::sync::Mutex::new(()),
+            switches: RwLock::new(start_switches.clone()),
+            start_switches,
+            credentials: RwLock::new(start_credentials(&cli)),
+            arrivals: Mutex::default(),
+            cluster: Mutex::new(ClusterState::new(cli.dns_name.clone())),
+            history: Mutex::default(),
+            lists: AtomicU64::new(0),
+            roles,
+            cli,
+        })
+    }
+
+    /// The switches as they are now.
+    pub fn switches(&self) -> Switches {
+        self.switches
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Replaces the switches.
+    pub fn set_switches(&self, switches: Switches) {
+        *self.switches.write().unwrap_or_else(PoisonError::into_inner) = switches;
+    }
+
+    /// The credentials that are accepted now.
+    pub fn credentials(&self) -> Credentials {
+        self.credentials
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Replaces the credentials that are accepted.
+    pub fn set_credentials(&self, credentials: Credentials) {
+        *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = credentials;
+    }
+
+    /// Journal, faults and rate limit.
+    pub fn arrivals(&self) -> MutexGuard<'_, Arrivals> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cluster's state.
+    pub fn cluster(&self) -> MutexGuard<'_, ClusterState> {
+        self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The recent changes, for reads that lag.
+    pub fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of this list request, for lists in an unstable order.
+    pub fn next_list(&self) -> u64 {
+        self.lists.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The names of the system users.
+    pub fn system_names(&self, switches: &Switches) -> BTreeSet<String> {
+        if !self.cli.seed_system {
+            return BTreeSet::new();
+        }
+        let names = switches.get(&crate::switches::RESERVED_NAMES).split(',');
+        names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Puts everything but the users back to how it was at the start.
+    pub fn reset(&self) {
+        self.set_switches(self.start_switches.clone());
+        self.set_credentials(start_credentials(&self.cli));
+        let mut arrivals = self.arrivals();
+        arrivals.journal.clear();
+        arrivals.faults.clear();
+        arrivals.rate.clear();
+        drop(arrivals);
+        *self.cluster() = ClusterState::new(self.cli.dns_name.clone());
+        *self.history() = History::default();
+    }
+}
+
+fn start_credentials(cli: &Cli) -> Credentials {
+    Credentials {
+        tokens: cli.token.clone(),
+        basic: cli.basic.clone(),
+    }
+}
