@@ -68,7 +68,7 @@ fn samples_have_no_field_that_the_types_do_not_know() {
 
 #[test]
 fn the_kustomization_of_crds_names_all_of_them() {
-    let text = std::fs::read_to_string(at("crds/kustomization.yaml")).unwrap();
+    let text = std::fs::read_to_string(at("crds/Kustomization")).unwrap();
     let kustomization: Value = serde_saphyr::from_str(&text).unwrap();
     let named: BTreeSet<&str> = kustomization["resources"]
         .as_array()
