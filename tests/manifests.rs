@@ -1,5 +1,7 @@
 //! The manifests that are shipped: samples are of the types, RBAC asks for the least, CRDs are all there.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
