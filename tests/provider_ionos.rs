@@ -1,6 +1,6 @@
 //! The IONOS client against servers that say what no well-behaved one would.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod support;
 
@@ -654,4 +654,54 @@ async fn the_cluster_is_read() {
     assert_eq!(cluster.state, ClusterState::Busy);
     assert_eq!(cluster.host.as_deref(), Some("pg-x.postgresql.de-txl.ionos.com"));
     assert_eq!(script.lines(), ["GET /clusters/c-1"]);
+}
+
+/// Run by the test below, in a process of its own, since a proxy is named by the environment.
+#[tokio::test]
+#[ignore = "runs only behind the proxy of another test"]
+async fn behind_a_proxy() {
+    let client = |url: &str, rule: &str| Ionos::new(config(url), &settings(&[rule]), open());
+    // The proxy resolves the name, so this one, which nobody resolves, is reached; and the proxy itself, on
+    // loopback, needs no rule.
+    let plain = client("http://remote.invalid", "remote.invalid:80").unwrap();
+    assert!(plain.get("checkout").await.unwrap().value.is_some());
+    // A tunnel that does not come about: nothing was sent.
+    let tls = client("https://remote.invalid", "remote.invalid:443").unwrap();
+    let error = tls.create("checkout", &Password::new(SECRET)).await.unwrap_err();
+    assert_eq!(error.class, ErrorClass::Unreachable { after: None }, "{error}");
+    // Where only addresses are allowed, nobody could check the one that the proxy dials.
+    let by_address = client("http://remote.invalid", "10.0.0.0/8:80").unwrap_err();
+    assert_eq!(by_address.class, ErrorClass::EndpointNotAllowed);
+    let address = client("http://169.254.169.254", "*:80").unwrap_err();
+    assert_eq!(address.class, ErrorClass::EndpointNotAllowed);
+}
+
+#[tokio::test]
+async fn a_proxy_of_the_environment_is_used() {
+    let proxy = Script::start(vec![json(200, USER), with(403, &[])]).await;
+    let url = format!("http://localhost:{}", proxy.address.port());
+    let child = tokio::task::spawn_blocking(move || {
+        std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "behind_a_proxy", "--include-ignored"])
+            .env("HTTP_PROXY", &url)
+            .env("HTTPS_PROXY", &url)
+            .env_remove("NO_PROXY")
+            .env_remove("no_proxy")
+            .output()
+            .unwrap()
+    });
+    let output = child.await.unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    assert_eq!(
+        proxy.lines(),
+        [
+            "GET http://remote.invalid/clusters/c-1/users/checkout",
+            "CONNECT remote.invalid:443",
+        ]
+    );
+    assert!(!proxy.seen()[1].head.contains(TOKEN));
 }
