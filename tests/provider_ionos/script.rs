@@ -1,13 +1,12 @@
 //! A server that answers by script, byte for byte, and remembers what it was sent.
 
-#![allow(dead_code, missing_docs)]
-
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// What happens to one request.
 #[derive(Debug, Clone)]
@@ -47,6 +46,15 @@ impl Drop for Script {
 impl Script {
     /// A server that goes through these acts, one a request, and hangs up on whatever comes after.
     pub async fn start(acts: Vec<Act>) -> Self {
+        Self::start_with(acts, None).await
+    }
+
+    /// The same over TLS.
+    pub async fn start_tls(acts: Vec<Act>, tls: TlsAcceptor) -> Self {
+        Self::start_with(acts, Some(tls)).await
+    }
+
+    async fn start_with(acts: Vec<Act>, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -57,9 +65,15 @@ impl Script {
             async move {
                 while let Ok((stream, _)) = listener.accept().await {
                     *connections.lock().unwrap() += 1;
-                    let (seen, acts) = (Arc::clone(&seen), Arc::clone(&acts));
+                    let (seen, acts, tls) = (Arc::clone(&seen), Arc::clone(&acts), tls.clone());
                     tokio::spawn(async move {
-                        let _ = serve(stream, seen, acts).await;
+                        let _ = match tls {
+                            None => serve(stream, seen, acts).await,
+                            Some(tls) => match tls.accept(stream).await {
+                                Ok(stream) => serve(stream, seen, acts).await,
+                                Err(error) => Err(error),
+                            },
+                        };
                     });
                 }
             }
@@ -91,7 +105,7 @@ impl Script {
 }
 
 async fn serve(
-    mut stream: TcpStream,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
     seen: Arc<Mutex<Vec<Seen>>>,
     acts: Arc<Mutex<std::vec::IntoIter<Act>>>,
 ) -> std::io::Result<()> {
@@ -112,7 +126,7 @@ async fn serve(
     stream.shutdown().await
 }
 
-async fn read_request(stream: &mut TcpStream) -> std::io::Result<Option<Seen>> {
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<Seen>> {
     let mut bytes = Vec::new();
     loop {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {

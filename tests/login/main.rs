@@ -2,7 +2,6 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
-#[path = "support/postgres.rs"]
 mod postgres;
 
 use std::net::SocketAddr;
