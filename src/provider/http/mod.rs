@@ -337,7 +337,9 @@ mod tests {
             Some(reqwest::Body::wrap(GateBody::new(body, Gate::closed()))),
         );
         let trust = Trust::load(&[]).unwrap();
-        let client = Client::builder().tls_backend_preconfigured(trust.client_config().unwrap());
+        let client = Client::builder()
+            .tls_backend_preconfigured(trust.client_config().unwrap())
+            .timeout(Duration::from_secs(5));
         let failure = client.build().unwrap().execute(request).await.unwrap_err();
         let error = unanswered(&call, Purpose::Mutation, &failure);
         assert_eq!(error.class, ErrorClass::GateClosed, "{failure:?}");
