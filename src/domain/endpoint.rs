@@ -217,6 +217,10 @@ fn canonical_segment(segment: &str) -> String {
                 text.push_str(&format!("%{other:02X}"));
                 at += 3;
             }
+            None if byte == b'%' => {
+                text.push_str("%25");
+                at += 1;
+            }
             None => {
                 // `url` leaves only ASCII in a path.
                 text.push(char::from(byte));

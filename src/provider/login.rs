@@ -56,7 +56,8 @@ pub struct LoginTarget {
 pub enum LoginResult {
     /// The login worked, up to being ready for a query.
     Accepted,
-    /// The server says that the password is wrong (28P01); it says the same of a user that does not exist.
+    /// The server says that the password is wrong (28P01). It says the same of a user that does not exist, and
+    /// of a password that has expired.
     Refused,
     /// Nothing was learned about the password.
     Unverifiable {

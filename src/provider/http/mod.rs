@@ -305,3 +305,44 @@ fn refused(operation: &'static str, reason: &NotAllowed) -> RemoteError {
         detail: format!(" ({reason})"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// The check before the connection and the one after it are tested from outside; this is the last one.
+    #[tokio::test]
+    async fn a_body_that_meets_a_closed_gate_keeps_the_whole_request_back() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut heard = Vec::new();
+            stream.read_to_end(&mut heard).await.unwrap();
+            heard
+        });
+        let body = Bytes::from_static(b"{}");
+        let call = Call {
+            operation: "create user",
+            method: Method::POST,
+            url: Url::parse(&format!("http://{address}/users")).unwrap(),
+            authorization: HeaderValue::from_static("Bearer x"),
+            body: None,
+            cap: ANSWER_CAP,
+        };
+        let request = request(
+            &call,
+            Some(reqwest::Body::wrap(GateBody::new(body, Gate::closed()))),
+        );
+        let trust = Trust::load(&[]).unwrap();
+        let client = Client::builder()
+            .tls_backend_preconfigured(trust.client_config().unwrap())
+            .timeout(Duration::from_secs(5));
+        let failure = client.build().unwrap().execute(request).await.unwrap_err();
+        let error = unanswered(&call, Purpose::Mutation, &failure);
+        assert_eq!(error.class, ErrorClass::GateClosed, "{failure:?}");
+        assert_eq!(server.await.unwrap(), b"");
+    }
+}

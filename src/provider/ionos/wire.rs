@@ -1,14 +1,12 @@
 //! What IONOS sends, as far as it is read. Unknown fields and words are let be; fields that are not needed
 //! are read leniently, so that a surprise in one does not hide the rest.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::lenient::{Flag, Lenient};
 use crate::domain::endpoint::Host;
 use crate::domain::password::Password;
 use crate::provider::{Cluster, ClusterState, Creator, RemoteUser};
@@ -23,7 +21,13 @@ pub(super) struct UserList {
     pub(super) limit: Lenient<u64>,
     #[serde(default, rename = "_links")]
     pub(super) links: Option<Links>,
+    /// Must be there; some servers write an empty list as null.
+    #[serde(deserialize_with = "nullable")]
     pub(super) items: Vec<User>,
+}
+
+fn nullable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<User>, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// Where the neighbours of a page are. Only whether there is a next one is of interest: what is asked next is
@@ -178,83 +182,6 @@ fn timestamp(text: &str) -> Option<Timestamp> {
     (time > Timestamp::UNIX_EPOCH).then_some(time)
 }
 
-/// A value, or nothing where it is absent, null or of another type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Lenient<T>(pub(super) Option<T>);
-
-impl<T> Default for Lenient<T> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lenient<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Either<T> {
-            Value(T),
-            Other(IgnoredAny),
-        }
-        Ok(match Either::deserialize(deserializer)? {
-            Either::Value(value) => Self(Some(value)),
-            Either::Other(_) => Self(None),
-        })
-    }
-}
-
-/// Whether a user is the vendor's own. What cannot be understood counts as yes: a user too many is spared.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Flag(bool);
-
-impl<'de> Deserialize<'de> for Flag {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Flag;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a boolean")
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<Flag, E> {
-                Ok(Flag(value))
-            }
-
-            fn visit_unit<E>(self) -> Result<Flag, E> {
-                Ok(Flag(false))
-            }
-
-            fn visit_str<E>(self, value: &str) -> Result<Flag, E> {
-                Ok(Flag(!value.eq_ignore_ascii_case("false")))
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Flag, E> {
-                Ok(Flag(true))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Flag, E> {
-                Ok(Flag(value != 0))
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Flag, E> {
-                Ok(Flag(true))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Flag, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Flag(true))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Flag, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Flag(true))
-            }
-        }
-        deserializer.deserialize_any(Reader)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,6 +232,26 @@ mod tests {
         for odd in ["true", "\"true\"", "1", "{}", "[]", "\"yes\""] {
             let json = format!(r#"{{"properties":{{"username":"a","system":{odd}}}}}"#);
             assert!(user(&json).protected, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_list_has_items_or_is_none() {
+        let items = |json: &str| {
+            serde_json::from_str::<UserList>(json)
+                .map(|list| list.items.len())
+                .ok()
+        };
+        assert_eq!(items(r#"{"items":[]}"#), Some(0));
+        assert_eq!(items(r#"{"items":null,"_links":null,"limit":"x"}"#), Some(0));
+        for bad in [
+            "{}",
+            "[]",
+            r#"{"items":{}}"#,
+            r#"{"items":[{"properties":{}}]}"#,
+            r#"{"items":[null]}"#,
+        ] {
+            assert_eq!(items(bad), None, "{bad}");
         }
     }
 
