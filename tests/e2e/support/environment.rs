@@ -43,6 +43,7 @@ impl Handle {
 
     /// Takes the environment down. Its folder stays if tests failed, or if the user wants it.
     pub fn stop(&self, failed: bool) {
+        process::wait_if_ending();
         let Some(environment) = self.0.lock().unwrap().take() else {
             return;
         };
@@ -72,7 +73,10 @@ impl Environment {
             control_plane.install_crds().await?;
             Outcome::Ok(control_plane)
         });
-        let control_plane = control_plane.inspect_err(|_| eprintln!("logs are in {}", dir.display()))?;
+        let control_plane = control_plane.inspect_err(|_| {
+            process::wait_if_ending();
+            eprintln!("logs are in {}", dir.display());
+        })?;
         *handle.0.lock().unwrap() = Some(Arc::new(Environment {
             control_plane,
             dir,

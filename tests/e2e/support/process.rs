@@ -159,6 +159,13 @@ pub fn kill_all() {
     }
 }
 
+/// Does not return once [`kill_all`] was called: whoever did so ends this program, too.
+pub fn wait_if_ending() {
+    while ENDING.load(Ordering::Relaxed) {
+        thread::park();
+    }
+}
+
 fn kill(signal: &str, processes: impl IntoIterator<Item = u32>) -> io::Result<()> {
     let processes = processes.into_iter().map(|process| process.to_string());
     Command::new("kill")
