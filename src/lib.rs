@@ -1,1 +1,15 @@
 //! A Kubernetes operator that gives every application its own PostgreSQL login.
+//!
+//! Layers point one way: [`api`] (resource types) → [`domain`] (decisions, pure) → [`provider`] (remote systems)
+//! → `controller` (observe, act, report) → `runtime` (leader election, probes, metrics) → `main`.
+//! `ARCHITECTURE.md` has the bird's-eye view and the invariants I1 to I7; rules named R0 to R10 in comments
+//! are the journal's, described there too.
+
+pub mod api;
+pub mod clock;
+pub mod controller;
+pub mod domain;
+pub mod failpoint;
+pub mod fatal;
+pub mod provider;
+pub mod runtime;

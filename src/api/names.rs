@@ -1,0 +1,41 @@
+//! Names that are part of the API: annotations, labels, finalizers, condition types, Secret keys.
+
+/// The API group.
+pub const GROUP: &str = "pguser.dev";
+
+/// Finalizer on PostgresUsers: the remote user has to be dealt with first.
+pub const USER_FINALIZER: &str = "pguser.dev/remote-user";
+/// Finalizer on servers: PostgresUsers still refer to it.
+pub const SERVER_FINALIZER: &str = "pguser.dev/in-use";
+/// Finalizer on credentials Secrets: a server with users still needs it.
+pub const CREDENTIALS_FINALIZER: &str = "pguser.dev/credentials-in-use";
+
+/// On a PostgresUser: any new value asks for a new password.
+pub const ROTATE: &str = "pguser.dev/rotate";
+/// On a PostgresUser: who claims which remote user, written with the finalizer before anything is sent.
+pub const CLAIM: &str = "pguser.dev/claim";
+/// On a PostgresUser: its username, to let it go although its remote user could not be dealt with.
+pub const FORCE_FINALIZE: &str = "pguser.dev/force-finalize";
+/// On a server: the installation whose claims this installation may take over (after a restore).
+pub const TAKE_OVER_FROM: &str = "pguser.dev/take-over-from";
+/// On a server: any new value asks for a refresh at once.
+pub const REFRESH: &str = "pguser.dev/refresh";
+
+/// On an output Secret: the UID of the PostgresUser that it belongs to.
+pub const SECRET_USER_UID: &str = "pguser.dev/user-uid";
+/// On an output Secret: the namespaced name of the PostgresUser that it belongs to.
+pub const SECRET_USER: &str = "pguser.dev/user";
+/// On an output Secret: which remote user it logs in as (`provider/endpoint/cluster/username`).
+pub const SECRET_REMOTE: &str = "pguser.dev/remote-identity";
+/// On an output Secret: its PostgresUser was deleted with `deletionPolicy: Retain`.
+pub const SECRET_RETAINED: &str = "pguser.dev/retained";
+
+/// Label on everything the operator makes.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Value of [`MANAGED_BY`].
+pub const OPERATOR: &str = "pguser-operator";
+/// Label on journals and other objects in the operator's namespace: what they are.
+pub const COMPONENT: &str = "pguser.dev/component";
+
+/// The output Secret's type, in the words of Service Binding for Kubernetes.
+pub const SECRET_TYPE: &str = "servicebinding.io/postgresql";

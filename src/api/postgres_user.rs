@@ -1,0 +1,330 @@
+//! `PostgresUser`: one PostgreSQL login for one application.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One PostgreSQL login for one application: it exists on the server as long as this object does, and a Secret
+/// holds everything needed to connect with it.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[kube(
+    group = "pguser.dev",
+    version = "v1alpha1",
+    kind = "PostgresUser",
+    namespaced,
+    status = "UserStatus",
+    shortname = "pguser",
+    doc = "A PostgreSQL login for one application, with a Secret that holds everything needed to connect.",
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name":"Server","type":"string","jsonPath":".spec.serverRef.name"}"#,
+    printcolumn = r#"{"name":"Secret","type":"string","jsonPath":".status.binding.name"}"#,
+    printcolumn = r#"{"name":"Username","type":"string","jsonPath":".status.username","priority":1}"#,
+    printcolumn = r#"{"name":"Since","type":"date","jsonPath":".status.conditions[?(@.type==\"Ready\")].lastTransitionTime"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    validation = Rule::new("has(self.spec.username) || size(self.metadata.name) <= 63")
+        .message("metadata.name is longer than the 63 characters of a PostgreSQL username: set spec.username"),
+    validation = Rule::new("(has(self.spec.username) ? self.spec.username : self.metadata.name) == (has(oldSelf.spec.username) ? oldSelf.spec.username : oldSelf.metadata.name)")
+        .message("spec.username (default: metadata.name) is immutable: make another PostgresUser for the new name and delete this one when nothing uses it")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PostgresUserSpec {
+    /// The server on which the login exists. Immutable.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.serverRef is immutable: make another PostgresUser for the other server"))]
+    pub server_ref: ServerRef,
+
+    /// The login's name on the server, exactly as given (upper case, spaces and quotes are kept). Default: the
+    /// object's name. Immutable. At most 63 characters, and 63 bytes in UTF-8, without control characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[^\x00-\x1f\x7f]+$"))]
+    pub username: Option<String>,
+
+    /// Where the password comes from. Default: generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<PasswordSource>,
+
+    /// The Secret that is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("(has(self.name) ? self.name : '') == (has(oldSelf.name) ? oldSelf.name : '')").message("spec.secret.name is immutable: Pods mount the Secret by this name"))]
+    pub secret: Option<OutputSecret>,
+
+    /// What to do when the server already has a user of this name: `Refuse` (stop and say so) or `Adopt` (take
+    /// it over and give it a new password, where the server object allows it). System users are never adopted.
+    #[serde(default)]
+    pub adoption_policy: AdoptionPolicy,
+
+    /// What happens to the login and the Secret when this object is deleted: `Delete` both or `Retain` both.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+
+    /// While true, nothing is changed on the server or in the Secret. Deletion goes on.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// Which server object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
+pub struct ServerRef {
+    /// `PostgresServer` (in the same namespace) or `ClusterPostgresServer`.
+    #[serde(default)]
+    pub kind: ServerKind,
+    /// The server object's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// The kinds of server objects.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
+)]
+#[allow(missing_docs)]
+pub enum ServerKind {
+    #[default]
+    PostgresServer,
+    ClusterPostgresServer,
+}
+
+/// What to do about a user that exists already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum AdoptionPolicy {
+    #[default]
+    Refuse,
+    Adopt,
+}
+
+/// What to do with the login and the Secret when the object goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum DeletionPolicy {
+    #[default]
+    Delete,
+    Retain,
+}
+
+/// Where the password comes from: at most one of the fields; none means generated with the defaults.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[x_kube(validation = Rule::new("!(has(self.generate) && has(self.secretRef))").message("spec.password: set either generate or secretRef, not both"))]
+#[serde(rename_all = "camelCase")]
+pub struct PasswordSource {
+    /// Generate one, under these rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate: Option<Generate>,
+    /// Take it from a Secret in the same namespace. When that Secret changes, the new password is applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretKeyRef>,
+}
+
+/// How a password is generated, in the words of External Secrets' Password generator.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[x_kube(validation = Rule::new("self.digits + self.symbols <= self.length").message("spec.password.generate: digits and symbols together are more than length"))]
+#[x_kube(validation = Rule::new("self.symbols == 0 || size(self.symbolCharacters) > 0").message("spec.password.generate: symbols are asked for, but symbolCharacters is empty"))]
+#[serde(rename_all = "camelCase")]
+pub struct Generate {
+    /// How many characters. The default, 32, fits every provider (IONOS takes 10 to 63, Scalingo 24 to 64).
+    #[serde(default = "default_length")]
+    #[schemars(range(min = 10, max = 128))]
+    pub length: i32,
+    /// How many of them are digits.
+    #[serde(default = "default_digits")]
+    #[schemars(range(min = 0, max = 128))]
+    pub digits: i32,
+    /// How many of them are symbols.
+    #[serde(default = "default_symbols")]
+    #[schemars(range(min = 0, max = 128))]
+    pub symbols: i32,
+    /// The symbols to choose from: printable ASCII without letters, digits, space and backslash. The default
+    /// is safe in a URI.
+    #[serde(default = "default_symbol_characters")]
+    #[schemars(length(max = 32), regex(pattern = r"^[!-/:-@\[\]^_`{-~]*$"))]
+    pub symbol_characters: String,
+    /// Leave out upper-case letters.
+    #[serde(default)]
+    pub no_upper: bool,
+    /// Let a character occur more than once. Without, length is bounded by the characters there are.
+    #[serde(default = "default_allow_repeat")]
+    pub allow_repeat: bool,
+}
+
+fn default_length() -> i32 {
+    32
+}
+fn default_digits() -> i32 {
+    6
+}
+fn default_symbols() -> i32 {
+    2
+}
+fn default_symbol_characters() -> String {
+    "-_".to_string()
+}
+fn default_allow_repeat() -> bool {
+    true
+}
+
+impl Default for Generate {
+    fn default() -> Self {
+        Self {
+            length: default_length(),
+            digits: default_digits(),
+            symbols: default_symbols(),
+            symbol_characters: default_symbol_characters(),
+            no_upper: false,
+            allow_repeat: default_allow_repeat(),
+        }
+    }
+}
+
+/// A key of a Secret in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct SecretKeyRef {
+    /// The Secret's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The key that holds the password.
+    #[serde(default = "default_password_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+fn default_password_key() -> String {
+    "password".to_string()
+}
+
+/// What the output Secret looks like.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct OutputSecret {
+    /// Its name. Default: the object's name followed by `-postgres`. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
+    pub name: Option<String>,
+    /// Labels it carries besides the operator's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations it carries besides the operator's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What the operator found and did.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserStatus {
+    /// The generation of the spec that this status speaks of; -1 before the operator has seen the object.
+    #[serde(default = "not_observed")]
+    pub observed_generation: i64,
+    /// `Ready`, `CredentialsVerified`, and `Reconciling` or `Stalled` while they are true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
+    pub conditions: Vec<Condition>,
+    /// The login's name on the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The published Secret, as Service Binding for Kubernetes looks for it. Set only once it is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
+    /// The remote users that belong to this object.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["username".to_string()]))]
+    pub remote_users: Vec<RemoteUserRecord>,
+    /// The output Secret as it was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<PublishedSecret>,
+    /// The value of the annotation `pguser.dev/rotate` that was last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_rotation: Option<String>,
+    /// A password of the user's own that the server refused; it is not sent again until it changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_password: Option<RejectedPassword>,
+    /// When the password was set back after a change from outside, by the operator's clock; the last three.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_backs: Vec<Time>,
+}
+
+fn not_observed() -> i64 {
+    -1
+}
+
+/// A local reference, as Service Binding's duck type has it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct Binding {
+    /// The Secret's name.
+    pub name: String,
+}
+
+/// One remote user and how it came to be ours.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoteUserRecord {
+    /// The login's name.
+    pub username: String,
+    /// The provider.
+    pub provider: String,
+    /// The remote cluster: endpoint and id.
+    pub cluster: String,
+    /// Made by the operator or taken over.
+    pub ownership: Ownership,
+    /// When it was made, by the remote's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Time>,
+    /// The remote's date of last change after the operator's own last change, by the remote's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_set: Option<Time>,
+}
+
+/// How a remote user came to be ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum Ownership {
+    Owned,
+    Adopted,
+}
+
+/// The output Secret as published.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishedSecret {
+    /// Its name.
+    pub name: String,
+    /// Its resourceVersion after publication.
+    pub resource_version: String,
+    /// A keyed MAC of the password (key id, colon, hex); the key is in the operator's namespace.
+    pub password_mac: String,
+    /// A digest of everything in it but the password.
+    pub content_digest: String,
+}
+
+/// A wish for a password that the server refused.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RejectedPassword {
+    /// Which wish: the keyed MAC of a password of the user's own, else generation and rotation.
+    pub wish: String,
+    /// What the server answered: codes only.
+    pub message: String,
+}
+
+impl PostgresUser {
+    /// The login's name on the server: `spec.username`, or the object's name.
+    pub fn username(&self) -> &str {
+        self.spec
+            .username
+            .as_deref()
+            .or(self.metadata.name.as_deref())
+            .unwrap_or_default()
+    }
+
+    /// The output Secret's name.
+    pub fn secret_name(&self) -> String {
+        let named = self.spec.secret.as_ref().and_then(|secret| secret.name.clone());
+        named.unwrap_or_else(|| format!("{}-postgres", self.metadata.name.as_deref().unwrap_or_default()))
+    }
+}

@@ -1,0 +1,84 @@
+//! Who wants or has which remote user, across all servers and namespaces of this operator.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::server::UserRef;
+use crate::domain::claims::{self, Contender};
+use crate::domain::identity::{ExclusionKey, RemoteIdentity};
+use crate::domain::plan::Rival;
+
+/// All PostgresUsers by the remote user that they want or have.
+#[derive(Debug, Default)]
+pub struct Claims(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    by_key: HashMap<ExclusionKey, HashMap<String, Contender>>,
+    key_of: HashMap<String, ExclusionKey>,
+}
+
+impl Claims {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what a PostgresUser wants or has, and tells who has a better right to it.
+    pub fn contend(&self, key: ExclusionKey, me: Contender) -> Option<Rival> {
+        let mut inner = self.lock();
+        let uid = me.uid.clone();
+        if inner.key_of.get(&uid).is_some_and(|before| *before != key) {
+            inner.remove(&uid);
+        }
+        inner.key_of.insert(uid.clone(), key.clone());
+        let contenders = inner.by_key.entry(key).or_default();
+        contenders.insert(uid.clone(), me);
+        let all: Vec<Contender> = contenders.values().cloned().collect();
+        claims::rival(&uid, &all)
+    }
+
+    /// A PostgresUser is gone. Gives those who wanted the same remote user.
+    pub fn leave(&self, uid: &str) -> Vec<UserRef> {
+        self.lock().remove(uid)
+    }
+
+    /// Everybody who wants or has a remote user.
+    pub fn of(&self, identity: &RemoteIdentity, username: &str) -> Vec<UserRef> {
+        let key = ExclusionKey { identity: identity.clone(), username: username.to_string() };
+        self.lock().by_key.get(&key).into_iter().flat_map(HashMap::values).map(user_ref).collect()
+    }
+
+    /// How many remote users of a cluster belong to a PostgresUser, among these.
+    pub fn count_owned<'a>(&self, identity: &RemoteIdentity, usernames: impl Iterator<Item = &'a str>) -> usize {
+        let inner = self.lock();
+        usernames
+            .filter(|username| {
+                let key = ExclusionKey { identity: identity.clone(), username: username.to_string() };
+                inner.by_key.get(&key).is_some_and(|all| all.values().any(|contender| contender.recorded))
+            })
+            .count()
+    }
+
+    /// Whether a PostgresUser other than this one contends for the key, with a record.
+    pub fn someone_has(&self, key: &ExclusionKey, but: &str) -> bool {
+        let inner = self.lock();
+        inner.by_key.get(key).is_some_and(|all| all.keys().any(|uid| uid != but))
+    }
+}
+
+impl Inner {
+    fn remove(&mut self, uid: &str) -> Vec<UserRef> {
+        let Some(key) = self.key_of.remove(uid) else { return Vec::new() };
+        let Some(contenders) = self.by_key.get_mut(&key) else { return Vec::new() };
+        contenders.remove(uid);
+        let left: Vec<UserRef> = contenders.values().map(user_ref).collect();
+        if left.is_empty() {
+            self.by_key.remove(&key);
+        }
+        left
+    }
+}
+
+fn user_ref(contender: &Contender) -> UserRef {
+    UserRef::new(&contender.name).within(&contender.namespace)
+}

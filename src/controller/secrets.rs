@@ -1,0 +1,178 @@
+//! What is known of Secrets without reading them: metadata only, of all Secrets in the watched namespaces.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher::Event;
+use kube::{Resource, ResourceExt};
+
+use super::server::UserRef;
+use crate::api::names;
+
+/// A Secret's place.
+pub type SecretKey = (String, String);
+
+/// What is kept of a Secret's metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretMeta {
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// The UID of the PostgresUser whose output it is, by its annotation.
+    pub user_uid: Option<String>,
+    /// The namespaced name of that PostgresUser.
+    pub user: Option<String>,
+    /// The UIDs of its owners.
+    pub owners: Vec<String>,
+    /// It is being deleted.
+    pub deleting: bool,
+}
+
+impl SecretMeta {
+    /// What is kept of this object.
+    pub fn of<K: Resource>(object: &K) -> Self {
+        let meta = object.meta();
+        let annotation =
+            |name: &str| meta.annotations.as_ref().and_then(|annotations| annotations.get(name)).cloned();
+        Self {
+            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            user_uid: annotation(names::SECRET_USER_UID),
+            user: annotation(names::SECRET_USER),
+            owners: meta.owner_references.iter().flatten().map(|owner| owner.uid.clone()).collect(),
+            deleting: meta.deletion_timestamp.is_some(),
+        }
+    }
+}
+
+/// All Secrets of the watched namespaces, by metadata, and who uses them.
+#[derive(Debug, Default)]
+pub struct SecretIndex(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    known: BTreeMap<SecretKey, SecretMeta>,
+    /// What each running relist has seen so far, by scope.
+    listing: HashMap<usize, HashSet<SecretKey>>,
+    /// The PostgresUsers that take their password from a Secret.
+    sources: HashMap<SecretKey, HashSet<UserRef>>,
+}
+
+/// Whether a resourceVersion is older than another. Both are the API server's own, which counts up.
+pub fn is_older(one: &str, other: &str) -> bool {
+    match (one.parse::<u128>(), other.parse::<u128>()) {
+        (Ok(one), Ok(other)) => one < other,
+        _ => false,
+    }
+}
+
+impl SecretIndex {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of a Secret.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<SecretMeta> {
+        self.lock().known.get(&(namespace.to_string(), name.to_string())).cloned()
+    }
+
+    /// Notes a Secret that this process has just written, before the watch tells of it.
+    pub fn wrote(&self, secret: &Secret) {
+        let key = (secret.namespace().unwrap_or_default(), secret.name_any());
+        self.lock().put(key, SecretMeta::of(secret));
+    }
+
+    /// Notes that a Secret turned out not to be there.
+    pub fn missing(&self, namespace: &str, name: &str) {
+        self.lock().known.remove(&(namespace.to_string(), name.to_string()));
+    }
+
+    /// Notes that a PostgresUser takes its password from a Secret.
+    pub fn uses(&self, namespace: &str, name: &str, user: UserRef) {
+        self.lock().sources.entry((namespace.to_string(), name.to_string())).or_default().insert(user);
+    }
+
+    /// Notes an event of the watch of one scope. Gives the Secrets that changed, and the PostgresUsers to look at.
+    pub fn apply(&self, scope: usize, in_scope: impl Fn(&str) -> bool, event: Event<PartialObjectMeta<Secret>>) -> Changed {
+        let mut inner = self.lock();
+        let mut changed = Changed::default();
+        match event {
+            Event::Init => drop(inner.listing.insert(scope, HashSet::new())),
+            Event::InitApply(secret) => {
+                let key = key_of(&secret);
+                inner.listing.entry(scope).or_default().insert(key.clone());
+                inner.note(key, SecretMeta::of(&secret), &mut changed);
+            }
+            Event::InitDone => {
+                let seen = inner.listing.remove(&scope).unwrap_or_default();
+                let lost = |key: &&SecretKey| in_scope(&key.0) && !seen.contains(*key);
+                let lost: Vec<_> = inner.known.keys().filter(lost).cloned().collect();
+                for key in lost {
+                    inner.forget(key, &mut changed);
+                }
+            }
+            Event::Apply(secret) => {
+                let key = key_of(&secret);
+                inner.note(key, SecretMeta::of(&secret), &mut changed);
+            }
+            Event::Delete(secret) => {
+                let key = key_of(&secret);
+                let newer = inner.known.get(&key).is_some_and(|known| {
+                    is_older(&secret.resource_version().unwrap_or_default(), &known.resource_version)
+                });
+                if !newer {
+                    inner.forget(key, &mut changed);
+                }
+            }
+        }
+        changed
+    }
+}
+
+/// What an event of the watch changed.
+#[derive(Debug, Default)]
+pub struct Changed {
+    /// The Secrets.
+    pub secrets: Vec<SecretKey>,
+    /// The PostgresUsers whose output or source they are.
+    pub users: HashSet<UserRef>,
+}
+
+impl Inner {
+    fn put(&mut self, key: SecretKey, meta: SecretMeta) -> bool {
+        match self.known.get(&key) {
+            Some(known) if is_older(&meta.resource_version, &known.resource_version) || *known == meta => false,
+            _ => {
+                self.known.insert(key, meta);
+                true
+            }
+        }
+    }
+
+    fn note(&mut self, key: SecretKey, meta: SecretMeta, changed: &mut Changed) {
+        let before = self.known.get(&key).cloned();
+        if self.put(key.clone(), meta.clone()) {
+            self.tell(key, [before, Some(meta)], changed);
+        }
+    }
+
+    fn forget(&mut self, key: SecretKey, changed: &mut Changed) {
+        if let Some(before) = self.known.remove(&key) {
+            self.tell(key, [Some(before), None], changed);
+        }
+    }
+
+    fn tell(&self, key: SecretKey, metas: [Option<SecretMeta>; 2], changed: &mut Changed) {
+        for user in metas.into_iter().flatten().filter_map(|meta| meta.user) {
+            if let Some((namespace, name)) = user.split_once('/') {
+                changed.users.insert(UserRef::new(name).within(namespace));
+            }
+        }
+        changed.users.extend(self.sources.get(&key).into_iter().flatten().cloned());
+        changed.secrets.push(key);
+    }
+}
+
+fn key_of(secret: &PartialObjectMeta<Secret>) -> SecretKey {
+    (secret.namespace().unwrap_or_default(), secret.name_any())
+}

@@ -1,0 +1,248 @@
+//! The task that makes a server's remote calls, one after another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::next::{Next, next};
+use super::state::Topic;
+use super::{Server, send};
+use crate::clock;
+use crate::domain::plan::Trouble;
+use crate::domain::time::Mono;
+use crate::provider::{AnyProvider, ErrorClass, Provider, RemoteError};
+
+/// Makes calls until the server is stopped.
+pub async fn run(server: Arc<Server>) {
+    loop {
+        if server.state().stopped {
+            return;
+        }
+        let Some(provider) = server.link().provider else {
+            server.wake.notified().await;
+            continue;
+        };
+        let next = {
+            let mut state = server.state();
+            next(&mut state, server.capabilities.turns_busy, &server.settings, &server.pace, clock::now())
+        };
+        match next {
+            Next::Poll => drop(poll(&server, &provider).await),
+            Next::List => list(&server, &provider).await,
+            Next::Read(username) => read(&server, &provider, &username).await,
+            Next::Send(id) => send::send(&server, &provider, id).await,
+            Next::Sleep(until) => sleep(&server, until).await,
+        }
+    }
+}
+
+async fn sleep(server: &Server, until: Mono) {
+    let pause = (until - clock::now()).max(Duration::from_millis(1));
+    let _ = tokio::time::timeout(pause, server.wake.notified()).await;
+}
+
+/// Looks at the cluster. True if it is there, in whatever state.
+pub(super) async fn poll(server: &Server, provider: &AnyProvider) -> bool {
+    server.link().bucket.acquire().await;
+    let started = clock::now();
+    let result = provider.cluster().await;
+    count(server, "cluster", &result);
+    match result {
+        Ok(answer) => {
+            let (became_available, was_troubled, moved) = {
+                let mut state = server.state();
+                state.last_poll = Some(clock::now());
+                let address = (state.host.clone(), state.port);
+                let became = state.polled(answer, started);
+                let troubled = state.trouble.take().is_some();
+                state.failures = 0;
+                state.not_before = None;
+                (became, troubled, address != (state.host.clone(), state.port))
+            };
+            if became_available || !server.state().must_poll {
+                let waiting = server.state().take_waiting(&Topic::Poll);
+                server.trigger(waiting);
+            }
+            if was_troubled || moved {
+                recovered(server);
+            }
+            true
+        }
+        Err(error) => {
+            server.state().last_poll = Some(clock::now());
+            if error.class == ErrorClass::NotFound {
+                cluster_not_found(server, provider, error).await;
+            } else {
+                failed(server, &error);
+            }
+            false
+        }
+    }
+}
+
+/// The server is in order again: whoever waited goes on.
+fn recovered(server: &Server) {
+    let waiting = server.state().take_waiting(&Topic::Trouble);
+    tracing::info!(server = %server.key, waiting = waiting.len(), "the server is in order");
+    server.trigger(waiting);
+    server.report();
+}
+
+/// The remote says that there is no such cluster. It is believed only when its list says so too, more than once,
+/// for long enough, and it was there before with these credentials.
+async fn cluster_not_found(server: &Server, provider: &AnyProvider, error: RemoteError) {
+    server.link().bucket.acquire().await;
+    let listed = provider.list().await;
+    count(server, "list", &listed);
+    if !matches!(&listed, Err(error) if error.class == ErrorClass::NotFound) {
+        server.state().not_found = None;
+        let inconsistent = RemoteError { class: ErrorClass::Unreachable { after: None }, ..error };
+        return failed(server, &inconsistent);
+    }
+    let now = clock::now();
+    let became_gone = {
+        let mut state = server.state();
+        let (first, times) = state.not_found.map_or((now, 1), |(first, times)| (first, times + 1));
+        state.not_found = Some((first, times));
+        let gone = state.seen_before && times >= 2 && now - first >= server.settings.gone_after;
+        let became = gone && !state.gone;
+        state.gone = gone;
+        became
+    };
+    failed(server, &error);
+    if became_gone {
+        tracing::warn!(server = %server.key, "the remote cluster counts as gone");
+        recovered(server);
+    }
+}
+
+async fn list(server: &Server, provider: &AnyProvider) {
+    server.link().bucket.acquire().await;
+    let started = clock::now();
+    let result = provider.list().await;
+    count(server, "list", &result);
+    match result {
+        Ok(answer) => {
+            let (news, waiting) = {
+                let mut state = server.state();
+                let news = state.listed(answer, started);
+                state.list_wanted = false;
+                state.refresh_due = Some(clock::now() + jittered(server.link().refresh_interval));
+                succeeded(&mut state);
+                (news, state.take_waiting(&Topic::List))
+            };
+            server.trigger(waiting);
+            for username in news {
+                server.triggers.remote_changed(&server.identity, &username);
+            }
+            server.report();
+        }
+        Err(error) if error.class == ErrorClass::NotFound => drop(poll(server, provider).await),
+        Err(error) => failed(server, &error),
+    }
+}
+
+fn succeeded(state: &mut super::state::State) {
+    state.worked = true;
+    state.failures = 0;
+}
+
+/// A tenth more or less, so that servers do not all refresh at once.
+fn jittered(interval: Duration) -> Duration {
+    let mut random = [0; 2];
+    let _ = getrandom::fill(&mut random);
+    interval.mul_f64(0.9 + 0.2 * f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX))
+}
+
+async fn read(server: &Server, provider: &AnyProvider, username: &str) {
+    server.link().bucket.acquire().await;
+    let started = clock::now();
+    let result = provider.get(username).await;
+    count(server, "get", &result);
+    match result {
+        Ok(answer) => {
+            // "Not found" may speak of the whole cluster: it is believed only of a cluster that is there.
+            if answer.value.is_none() && !poll(server, provider).await {
+                server.state().reads_wanted.push_front(username.to_string());
+                return;
+            }
+            let waiting = {
+                let mut state = server.state();
+                state.read(username, answer, started);
+                succeeded(&mut state);
+                state.take_waiting(&Topic::Read(username.to_string()))
+            };
+            server.trigger(waiting);
+        }
+        Err(error) => {
+            server.state().reads_wanted.push_front(username.to_string());
+            failed(server, &error);
+        }
+    }
+}
+
+/// Notes a failure: everybody is held back, and one call will find out when things are in order again.
+pub(super) fn failed(server: &Server, error: &RemoteError) {
+    let trouble = trouble_of(error);
+    tracing::warn!(server = %server.key, %error, "remote call failed");
+    let changed = {
+        let mut state = server.state();
+        state.failures = state.failures.saturating_add(1);
+        let backoff = backoff(server, state.failures);
+        let asked = error.class.retry_after().unwrap_or_default();
+        state.not_before = Some(clock::now() + asked.max(backoff));
+        if matches!(error.class, ErrorClass::RateLimited { .. }) {
+            server.link().bucket.pause(asked.max(backoff));
+        }
+        if error.class == ErrorClass::Unauthorised {
+            state.worked = false;
+        }
+        let changed = state.trouble.as_ref().map(|trouble| trouble.reason) != Some(trouble.reason);
+        state.trouble = Some(trouble);
+        changed
+    };
+    if changed {
+        // Those who wait for anything are told once what they wait for now.
+        let waiting = {
+            let mut state = server.state();
+            let mut all = state.take_waiting(&Topic::List);
+            all.extend(state.take_waiting(&Topic::Poll));
+            all
+        };
+        server.trigger(waiting);
+        server.report();
+    }
+}
+
+/// The pause after this many failures in a row, with jitter.
+pub(super) fn backoff(server: &Server, failures: u32) -> Duration {
+    let doubled = server.pace.retry_base.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    jittered(doubled.min(server.pace.retry_cap))
+}
+
+fn trouble_of(error: &RemoteError) -> Trouble {
+    let (reason, message, stalled) = match &error.class {
+        ErrorClass::Unauthorised => {
+            ("Unauthorised", "the server's API does not accept the credentials, or they are not enough", false)
+        }
+        ErrorClass::RateLimited { .. } => ("Throttled", "the server's API asks for fewer requests", false),
+        ErrorClass::EndpointNotAllowed => (
+            "EndpointNotAllowed",
+            "the address is not on the operator's allow-list: an administrator has to add it with --allow-endpoint",
+            true,
+        ),
+        ErrorClass::NotFound => ("ClusterNotFound", "the server's API knows no such cluster", false),
+        ErrorClass::Busy | ErrorClass::Conflict => ("ClusterBusy", "the cluster takes no changes now", false),
+        ErrorClass::Invalid => ("UnexpectedAnswer", "the server's API refused the request", false),
+        _ => ("Unreachable", "the server's API cannot be reached or does not answer", false),
+    };
+    Trouble { reason, message: format!("{message} ({error})"), stalled }
+}
+
+/// Counts a call by operation and what came of it.
+pub(super) fn count<T>(server: &Server, operation: &'static str, result: &Result<T, RemoteError>) {
+    let class = match result {
+        Ok(_) => "ok",
+        Err(error) => error.class.label(),
+    };
+    server.metrics.remote_call(server.capabilities.name, operation, class);
+}

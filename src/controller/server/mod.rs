@@ -1,0 +1,253 @@
+//! One server object at work: its client, snapshot, circuit and journal, and the task that makes its remote
+//! calls one after another (I7).
+//!
+//! | file | has |
+//! |---|---|
+//! | `state` | what is known of the remote cluster, and what is wanted of it |
+//! | `next` | which call is made next |
+//! | `actor` | the task that makes the calls |
+//! | `send` | the sending of a journal entry |
+//! | `bucket` | the rate limit of a set of credentials |
+
+mod actor;
+pub mod bucket;
+mod next;
+mod send;
+pub mod state;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::Notify;
+
+use self::bucket::Bucket;
+use self::state::{State, Topic};
+use crate::api::{PostgresUser, ServerKind};
+use crate::controller::journal_store::JournalStore;
+use crate::domain::identity::RemoteIdentity;
+use crate::domain::journal::EntryId;
+use crate::domain::remote::Capabilities;
+use crate::domain::schedule::Class;
+use crate::domain::settings::Settings;
+use crate::metrics::Metrics;
+use crate::provider::AnyProvider;
+use crate::provider::gate::Gate;
+
+/// A PostgresUser, as triggers name it.
+pub type UserRef = ObjectRef<PostgresUser>;
+
+/// Which server object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServerKey {
+    /// Its kind.
+    pub kind: ServerKind,
+    /// Its namespace; none for a ClusterPostgresServer.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for ServerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "PostgresServer {namespace}/{}", self.name),
+            None => write!(f, "ClusterPostgresServer {}", self.name),
+        }
+    }
+}
+
+/// How a server is talked to; changes when its spec or credentials do.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// The client; none while there are no usable credentials.
+    pub provider: Option<Arc<AnyProvider>>,
+    /// The rate limit that it shares with whoever uses the same credentials.
+    pub bucket: Bucket,
+    /// A keyed MAC of the credentials.
+    pub credentials_mac: Option<String>,
+    /// The credentials are a copy kept for deletions alone.
+    pub deletions_only: bool,
+    /// Why there is no client, if there is none: reason and message.
+    pub unusable: Option<(&'static str, String)>,
+    /// How often to refresh.
+    pub refresh_interval: std::time::Duration,
+}
+
+/// Who is told when something changed.
+pub trait Triggers: Send + Sync {
+    /// Look at this PostgresUser again.
+    fn user(&self, user: UserRef);
+    /// Look again at whoever has this remote user.
+    fn remote_changed(&self, identity: &RemoteIdentity, username: &str);
+    /// Report this server again.
+    fn server(&self, key: &ServerKey);
+}
+
+/// How the task paces itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// The first pause after a failure; it doubles up to `retry_cap`.
+    pub retry_base: std::time::Duration,
+    /// The longest pause after failures.
+    pub retry_cap: std::time::Duration,
+    /// The pause between two looks at a cluster that is busy.
+    pub busy_poll: std::time::Duration,
+}
+
+/// One server object at work.
+pub struct Server {
+    /// Which.
+    pub key: ServerKey,
+    /// Its UID.
+    pub uid: String,
+    /// The remote cluster.
+    pub identity: RemoteIdentity,
+    /// What its provider can do.
+    pub capabilities: Capabilities,
+    /// Its journal.
+    pub journal: JournalStore,
+    /// The gate of R3.
+    pub gate: Gate,
+    settings: Settings,
+    pace: Pace,
+    link: Mutex<Link>,
+    state: Mutex<State>,
+    wake: Notify,
+    triggers: Arc<dyn Triggers>,
+    metrics: Arc<Metrics>,
+}
+
+/// What is needed to start working on a server.
+pub struct Setup {
+    /// Which.
+    pub key: ServerKey,
+    /// Its UID.
+    pub uid: String,
+    /// The remote cluster.
+    pub identity: RemoteIdentity,
+    /// What its provider can do.
+    pub capabilities: Capabilities,
+    /// Its journal.
+    pub journal: JournalStore,
+    /// The gate of R3.
+    pub gate: Gate,
+    /// How it is talked to.
+    pub link: Link,
+    /// The cluster has been seen with these credentials before, by the record in status.
+    pub seen_before: bool,
+    /// The times of the rules.
+    pub settings: Settings,
+    /// The task's pace.
+    pub pace: Pace,
+    /// Who is told of changes.
+    pub triggers: Arc<dyn Triggers>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Server {
+    /// Starts working on a server. The task ends when the last handle is dropped or `stop` is called.
+    pub fn start(setup: Setup) -> (Arc<Self>, tokio::task::JoinHandle<()>) {
+        let server = Arc::new(Self {
+            key: setup.key,
+            uid: setup.uid,
+            identity: setup.identity,
+            capabilities: setup.capabilities,
+            journal: setup.journal,
+            gate: setup.gate,
+            settings: setup.settings,
+            pace: setup.pace,
+            link: Mutex::new(setup.link),
+            state: Mutex::new(State::new(setup.seen_before)),
+            wake: Notify::new(),
+            triggers: setup.triggers,
+            metrics: setup.metrics,
+        });
+        let task = tokio::spawn(actor::run(server.clone()));
+        (server, task)
+    }
+
+    /// Looks at or changes what is known. Not to be held across an await.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the server is talked to now.
+    pub fn link(&self) -> Link {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes how the server is talked to. New credentials are tried at once.
+    pub fn relink(&self, link: Link) {
+        let changed = {
+            let mut current = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+            let changed = current.credentials_mac != link.credentials_mac
+                || current.unusable != link.unusable
+                || current.deletions_only != link.deletions_only;
+            *current = link;
+            changed
+        };
+        if changed {
+            let waiting = {
+                let mut state = self.state();
+                state.forget_failures();
+                state.take_waiting(&Topic::Trouble)
+            };
+            self.trigger(waiting);
+        }
+        self.wake.notify_one();
+    }
+
+    /// Asks for all users to be read.
+    pub fn want_list(&self, user: UserRef) {
+        self.state().want_list(user);
+        self.wake.notify_one();
+    }
+
+    /// Asks for one user to be read.
+    pub fn want_read(&self, username: &str, user: UserRef) {
+        self.state().want_read(username, user);
+        self.wake.notify_one();
+    }
+
+    /// Asks for the cluster's state to be read.
+    pub fn want_poll(&self, user: UserRef) {
+        self.state().want_poll(user);
+        self.wake.notify_one();
+    }
+
+    /// Asks for an entry to be sent.
+    pub fn want_send(&self, id: EntryId, class: Class, namespace: &str) {
+        self.state().want_send(id, class, namespace);
+        self.wake.notify_one();
+    }
+
+    /// Asks for a refresh now.
+    pub fn refresh_now(&self) {
+        self.state().refresh_due = None;
+        self.wake.notify_one();
+    }
+
+    /// Tells this user when the server's trouble ends or changes.
+    pub fn await_change(&self, user: UserRef) {
+        self.state().wait_for(Topic::Trouble, user);
+    }
+
+    /// Ends the task.
+    pub fn stop(&self) {
+        self.state().stopped = true;
+        self.wake.notify_one();
+    }
+
+    fn trigger(&self, users: HashSet<UserRef>) {
+        for user in users {
+            self.triggers.user(user);
+        }
+    }
+
+    fn report(&self) {
+        self.triggers.server(&self.key);
+    }
+}

@@ -1,0 +1,96 @@
+//! Who a remote cluster and a remote user are, across server objects and across Kubernetes clusters.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Which remote cluster: provider, endpoint in canonical form, and the cluster's id there.
+///
+/// Two server objects with the same identity reach the same users. They share nothing but the exclusion that
+/// one user has one owner.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RemoteIdentity {
+    /// The provider's name.
+    pub provider: String,
+    /// Endpoint (without scheme, as `https` and `http` to one host are one system) and cluster id.
+    pub cluster: String,
+}
+
+impl RemoteIdentity {
+    /// The identity of a cluster behind an HTTP API. `endpoint` is canonical: see `endpoint::canonical`.
+    pub fn of_api(provider: &str, endpoint: &str, cluster_id: &str) -> Self {
+        let address = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+        let cluster = format!(
+            "{}/{}",
+            address.trim_end_matches('/'),
+            cluster_id.to_ascii_lowercase()
+        );
+        Self {
+            provider: provider.to_string(),
+            cluster,
+        }
+    }
+}
+
+impl fmt::Display for RemoteIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.provider, self.cluster)
+    }
+}
+
+/// What may have one owner only: a username on a remote cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExclusionKey {
+    /// The cluster.
+    pub identity: RemoteIdentity,
+    /// The username.
+    pub username: String,
+}
+
+/// What a PostgresUser says it claims, in its annotation `pguser.dev/claim`, from before anything was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Claim {
+    /// The installation that made the claim: the UID of kube-system, or of the journal's namespace.
+    pub installation: String,
+    /// The remote cluster.
+    #[serde(flatten)]
+    pub identity: RemoteIdentity,
+    /// The username.
+    pub username: String,
+}
+
+impl Claim {
+    /// As the annotation has it.
+    pub fn to_annotation(&self) -> String {
+        // A struct of strings can always be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads an annotation; `None` if it is not one of ours.
+    pub fn from_annotation(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_that_differ_in_scheme_or_trailing_slash_are_one_system() {
+        let one = RemoteIdentity::of_api("ionos", "https://api.ionos.com/databases/postgresql", "AB-1");
+        let two = RemoteIdentity::of_api("ionos", "http://api.ionos.com/databases/postgresql/", "ab-1");
+        assert_eq!(one, two);
+    }
+
+    #[test]
+    fn a_claim_survives_being_written() {
+        let claim = Claim {
+            installation: "i".into(),
+            identity: RemoteIdentity::of_api("ionos", "https://h/p", "c"),
+            username: "we \"ird/na%me 🦀".into(),
+        };
+        assert_eq!(Claim::from_annotation(&claim.to_annotation()), Some(claim));
+        assert_eq!(Claim::from_annotation("yes"), None);
+    }
+}

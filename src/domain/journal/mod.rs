@@ -1,0 +1,123 @@
+//! The journal: the write-ahead log of remote mutations, as data. [`protocol`] has the rules of who may write
+//! and send; `controller::journal` keeps it in a Secret.
+
+pub mod codec;
+pub mod protocol;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::password::Password;
+
+/// Names an entry within its journal. Never used twice in one lineage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EntryId(pub u64);
+
+/// The PostgresUser that an entry belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Owner {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID: an object of the same name made later is another owner.
+    pub uid: String,
+}
+
+/// What is to be done to the remote user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// Make it, with the password.
+    Create,
+    /// Give it the password.
+    SetPassword,
+    /// Take over a user that existed before, by giving it the password.
+    Adopt,
+    /// Delete it.
+    Delete,
+}
+
+/// Why an entry was made: what has to be recorded once it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Cause {
+    /// The user does not exist yet, or does not any more.
+    Missing,
+    /// The annotation `pguser.dev/rotate` has this value.
+    Rotation(String),
+    /// The user's own Secret holds another password.
+    OwnPassword,
+    /// The output Secret is gone or its password was changed.
+    SecretDamaged,
+    /// The password was changed from outside.
+    SetBack,
+    /// The user existed and is taken over.
+    Adoption,
+    /// The resource is being deleted.
+    Deletion,
+}
+
+/// What was known of the remote user when the entry was decided, by the remote's clock: the evidence by which
+/// a user that "exists" is later weighed (R9).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Seen {
+    /// The remote's `Date` when it was read; `None` where it sends none.
+    pub at: Option<Timestamp>,
+    /// When the user was made, if it was there and the remote said.
+    pub created: Option<Timestamp>,
+    /// Whether the user was there.
+    pub present: bool,
+}
+
+/// One remote mutation that has been decided and whose outcome is not yet settled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its name in the journal.
+    pub id: EntryId,
+    /// Whose it is.
+    pub owner: Owner,
+    /// The remote user.
+    pub username: String,
+    /// What to do.
+    pub kind: Kind,
+    /// Why.
+    pub cause: Cause,
+    /// The password to set; none for a deletion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Password>,
+    /// What was known when it was decided.
+    pub seen: Seen,
+    /// Whether the remote user has been shown to be ours since (an owner record, or R9's weighing).
+    #[serde(default)]
+    pub proven_ours: bool,
+    /// The epoch that stamped it.
+    pub epoch: u64,
+}
+
+/// Who writes the journal, and which of its states this is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Header {
+    /// The identity of the process that wrote last.
+    pub holder: String,
+    /// Rises by one whenever another process takes over: the fence between an old leader and a new one.
+    pub epoch: u64,
+    /// A random name given when the journal was first made: another one is another journal.
+    pub lineage: String,
+    /// Rises by one with every write: a lower one than was seen before means that the journal was put back.
+    pub sequence: u64,
+    /// The next entry's id.
+    pub next_id: u64,
+}
+
+/// The journal of one server object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Journal {
+    /// Whose and which.
+    pub header: Header,
+    /// What is not yet settled.
+    pub entries: BTreeMap<EntryId, Entry>,
+    /// Entries of a format that this version does not know: kept as they are.
+    pub unknown: Vec<Value>,
+}

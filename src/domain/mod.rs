@@ -1,0 +1,21 @@
+//! What is decided, without doing any of it: no kube client, no HTTP, no clock, no randomness.
+//!
+//! Everything here is a function of its arguments, so that it can be tested by table, by property and by
+//! exhaustive search. `tests/layers.rs` keeps it so.
+
+pub mod attempts;
+pub mod claims;
+pub mod conditions;
+pub mod connection;
+pub mod endpoint;
+pub mod generate;
+pub mod identity;
+pub mod journal;
+pub mod mac;
+pub mod password;
+pub mod plan;
+pub mod remote;
+pub mod schedule;
+pub mod settings;
+pub mod time;
+pub mod username;

@@ -1,0 +1,357 @@
+//! A resource that is being deleted: it always ends, and says what it waits for.
+
+use std::time::Duration;
+
+use super::evidence::{Verdict, weigh};
+use super::fresh;
+use super::types::*;
+use crate::api::names::FORCE_FINALIZE;
+use crate::domain::attempts::Outcome;
+use crate::domain::journal::{Cause, Kind, Seen};
+use crate::domain::remote::RemoteUser;
+use crate::domain::settings::Settings;
+use crate::domain::time::Mono;
+
+/// How long to wait before a deletion that was refused is tried again.
+const REFUSED_AGAIN: Duration = Duration::from_secs(60);
+
+/// Everything that one decision about a deletion rests on.
+struct Case<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    now: Mono,
+    settings: &'a Settings,
+}
+
+/// What lets go of a resource whose deletion is blocked.
+pub fn ways_out(username: &str) -> String {
+    format!(
+        "to let this object go and leave the login on the server, set spec.deletionPolicy: Retain; if even that does \
+         not help, set the annotation {FORCE_FINALIZE}={username}"
+    )
+}
+
+/// The next step for a resource that is being deleted.
+pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settings) -> Plan {
+    if !observed.finalizer {
+        return Plan::default();
+    }
+    let case = Case {
+        desired,
+        observed,
+        now,
+        settings,
+    };
+    if desired.force_finalize {
+        return case.let_go(Farewell::Forced);
+    }
+    match &observed.server {
+        ServerView::Unusable(why) => case.without_server(why),
+        ServerView::Usable(server) if server.gone => case.let_go(Farewell::ClusterGone),
+        ServerView::Usable(server) => match &observed.entry {
+            Some(staged) => case.with_entry(staged, server),
+            None => case.without_entry(server),
+        },
+    }
+}
+
+impl Case<'_> {
+    fn doing(&self, step: Step) -> Plan {
+        let mut plan = self.waiting("the login is being deleted on the server".to_string());
+        plan.step = Some(step);
+        plan
+    }
+
+    fn waiting(&self, message: String) -> Plan {
+        let ready = Readiness {
+            ready: false,
+            reason: "Deleting",
+            message,
+        };
+        let report = Report {
+            ready,
+            reconciling: true,
+            ..Report::default()
+        };
+        Plan {
+            step: None,
+            report,
+            again: Some(Duration::from_secs(30)),
+        }
+    }
+
+    fn blocked(&self, why: &str) -> Plan {
+        let message = format!("{why}; {}", ways_out(&self.desired.username));
+        let ready = Readiness {
+            ready: false,
+            reason: "DeletionBlocked",
+            message,
+        };
+        let report = Report {
+            ready,
+            reconciling: true,
+            ..Report::default()
+        };
+        Plan {
+            step: None,
+            report,
+            again: Some(REFUSED_AGAIN),
+        }
+    }
+
+    /// Takes what is staged out of the journal, makes a retained Secret independent, and lets go.
+    fn let_go(&self, farewell: Farewell) -> Plan {
+        if let Some(staged) = &self.observed.entry {
+            return self.doing(Step::Settle(staged.entry.id));
+        }
+        let kept = matches!(farewell, Farewell::Retained | Farewell::Forced);
+        if let SecretView::Ours {
+            resource_version,
+            owned: true,
+            ..
+        } = &self.observed.secret
+            && kept
+            && self.desired.retain
+        {
+            return self.doing(Step::ReleaseSecret {
+                resource_version: resource_version.clone(),
+            });
+        }
+        self.doing(Step::RemoveFinalizer(farewell))
+    }
+
+    /// Whether the login and its Secret are to be kept: only what was published is worth keeping.
+    fn retains(&self) -> bool {
+        self.desired.retain && self.observed.published.is_some()
+    }
+
+    /// The server object is not there, or cannot be used at all.
+    fn without_server(&self, why: &Unusable) -> Plan {
+        if self.observed.record.is_none() && self.observed.entry.is_none() {
+            return self.let_go(Farewell::NeverOwned);
+        }
+        if self.desired.retain {
+            return self.let_go(Farewell::Retained);
+        }
+        self.blocked(&format!("{}: {}", why.reason, why.message))
+    }
+
+    fn is_strangers(&self, server: &Server) -> bool {
+        let (Some(claim), Some(own)) = (&self.observed.claim, &self.observed.own_claim) else {
+            return false;
+        };
+        claim.installation != own.installation && server.take_over_from.as_ref() != Some(&claim.installation)
+    }
+
+    /// Nothing is on its way.
+    fn without_entry(&self, server: &Server) -> Plan {
+        let Some(record) = &self.observed.record else {
+            return self.let_go(Farewell::NeverOwned);
+        };
+        if self.desired.retain {
+            return self.let_go(Farewell::Retained);
+        }
+        if self.is_strangers(server) || self.observed.rival.is_some() {
+            return self.let_go(Farewell::NotOurs);
+        }
+        if record.identity != server.identity {
+            return self.blocked(&format!(
+                "RemoteChanged: the login is on {}, which the server object does not name any more",
+                record.identity
+            ));
+        }
+        if fresh::surely_absent(self.observed, server, self.settings) {
+            return self.let_go(Farewell::Deleted);
+        }
+        if let Some(trouble) = &server.trouble {
+            return self.blocked(&format!("{}: {}", trouble.reason, trouble.message));
+        }
+        let fresh_sight = self
+            .observed
+            .sight
+            .as_ref()
+            .filter(|sight| self.now - sight.started <= self.settings.fresh_for);
+        match fresh_sight {
+            None => self.doing(Step::List),
+            Some(Sight { user: None, .. }) => self.confirm(server),
+            Some(sight @ Sight { user: Some(user), .. }) => self.stage_deletion(record, user, sight),
+        }
+    }
+
+    fn stage_deletion(&self, record: &Record, user: &RemoteUser, sight: &Sight) -> Plan {
+        if user.protected || super::present::is_another_incarnation(record, user) {
+            return self.let_go(Farewell::NotOurs);
+        }
+        let seen = Seen {
+            at: sight.date,
+            created: user.created,
+            present: true,
+        };
+        self.doing(Step::Stage(Draft {
+            replaces: None,
+            kind: Kind::Delete,
+            cause: Cause::Deletion,
+            password: DraftPassword::None,
+            seen,
+            proven_ours: true,
+        }))
+    }
+
+    /// A read, as soon as it is worth something (R6).
+    fn confirm(&self, server: &Server) -> Plan {
+        let from = fresh::quiet_from(self.observed, server, self.settings);
+        if self.now < from {
+            let mut plan = self.waiting("waiting until the deletion can be confirmed".to_string());
+            plan.again = Some(from - self.now);
+            return plan;
+        }
+        match &server.trouble {
+            Some(trouble) => self.blocked(&format!("{}: {}", trouble.reason, trouble.message)),
+            None => self.doing(Step::Read),
+        }
+    }
+
+    fn with_entry(&self, staged: &StagedEntry, server: &Server) -> Plan {
+        if staged.attempts.in_flight {
+            return self.waiting("a request is under way".to_string());
+        }
+        match staged.entry.kind {
+            Kind::Delete => self.deletion(staged, server),
+            _ => self.unfinished(staged, server),
+        }
+    }
+
+    /// A deletion is staged.
+    fn deletion(&self, staged: &StagedEntry, server: &Server) -> Plan {
+        let done = matches!(
+            staged.attempts.outcome,
+            Some(Outcome::Accepted { .. } | Outcome::NotFound)
+        );
+        if self.desired.retain && !done && !staged.attempts.unknown {
+            return self.doing(Step::Settle(staged.entry.id));
+        }
+        if fresh::surely_absent(self.observed, server, self.settings) && !staged.attempts.never_sent() {
+            return self.doing(Step::Settle(staged.entry.id));
+        }
+        if let Some(trouble) = &server.trouble {
+            if self.desired.retain {
+                return self.doing(Step::Settle(staged.entry.id));
+            }
+            return self.blocked(&format!("{}: {}", trouble.reason, trouble.message));
+        }
+        match &staged.attempts.outcome {
+            Some(Outcome::Accepted { .. } | Outcome::NotFound) => self.confirm_deletion(staged, server),
+            Some(Outcome::Refused(message) | Outcome::Exists(message)) => self.refused(staged, message),
+            None => self.doing(Step::Send(staged.entry.id)),
+        }
+    }
+
+    fn refused(&self, staged: &StagedEntry, message: &str) -> Plan {
+        if staged
+            .attempts
+            .last
+            .is_none_or(|last| self.now - last >= REFUSED_AGAIN)
+        {
+            return self.doing(Step::Send(staged.entry.id));
+        }
+        self.blocked(&format!("Rejected: the server refused the deletion ({message})"))
+    }
+
+    /// Deleted, by the remote's word; some show the user for a while longer.
+    fn confirm_deletion(&self, staged: &StagedEntry, server: &Server) -> Plan {
+        let Some(Sight { user: Some(user), .. }) = fresh::settled_sight(self.observed, server, self.settings)
+        else {
+            return self.confirm(server);
+        };
+        if matches!((staged.entry.seen.created, user.created), (Some(before), Some(now)) if before != now) {
+            return self.doing(Step::Settle(staged.entry.id));
+        }
+        let sent_again = staged
+            .attempts
+            .last
+            .is_none_or(|last| self.now - last > self.settings.t_live);
+        if sent_again {
+            return self.doing(Step::Send(staged.entry.id));
+        }
+        let mut plan = self.waiting("the server still shows the login".to_string());
+        plan.again = Some(self.settings.read_lag);
+        let recent = self
+            .observed
+            .sight
+            .as_ref()
+            .is_some_and(|sight| self.now - sight.started < self.settings.read_lag);
+        plan.step = (!recent).then_some(Step::Read);
+        plan
+    }
+
+    /// A creation, adoption or password change is under way.
+    fn unfinished(&self, staged: &StagedEntry, server: &Server) -> Plan {
+        let settle = Step::Settle(staged.entry.id);
+        if staged.attempts.never_sent() {
+            return self.doing(settle);
+        }
+        if self.retains() {
+            return self.finish_first(staged, server);
+        }
+        if let Some(Outcome::Accepted { .. }) = staged.attempts.outcome {
+            return self.replace_by_deletion(staged);
+        }
+        if !staged.attempts.unknown {
+            return self.doing(settle);
+        }
+        let Some(sight) = fresh::settled_sight(self.observed, server, self.settings) else {
+            return self.confirm(server);
+        };
+        match &sight.user {
+            None if sight.conclusive => self.doing(settle),
+            None => self.confirm(server),
+            Some(_) if staged.entry.kind == Kind::Adopt => self.doing(settle),
+            Some(_) if self.observed.record.is_some() => self.replace_by_deletion(staged),
+            Some(user) => match weigh(user, staged, server, self.settings) {
+                Verdict::Ours => self.replace_by_deletion(staged),
+                Verdict::Foreign => self.doing(settle),
+                Verdict::Unclaimed if self.desired.retain => self.doing(settle),
+                Verdict::Unclaimed => self.blocked(
+                    "Unclaimed: a creation had no answer, a login of that name exists, and nothing tells whether it is \
+                     this object's",
+                ),
+            },
+        }
+    }
+
+    /// A retained login keeps a Secret that works: what is under way is finished, where that can be done.
+    fn finish_first(&self, staged: &StagedEntry, server: &Server) -> Plan {
+        if server.trouble.is_some() || staged.entry.kind == Kind::Create {
+            return self.doing(Step::Settle(staged.entry.id));
+        }
+        super::entry::plan(self.desired, self.observed, staged, self.now, self.settings)
+    }
+
+    fn replace_by_deletion(&self, staged: &StagedEntry) -> Plan {
+        let seen = match self
+            .observed
+            .sight
+            .as_ref()
+            .and_then(|sight| sight.user.as_ref().map(|user| (sight, user)))
+        {
+            Some((sight, user)) => Seen {
+                at: sight.date,
+                created: user.created,
+                present: true,
+            },
+            None => Seen {
+                at: None,
+                created: None,
+                present: true,
+            },
+        };
+        self.doing(Step::Stage(Draft {
+            replaces: Some(staged.entry.id),
+            kind: Kind::Delete,
+            cause: Cause::Deletion,
+            password: DraftPassword::None,
+            seen,
+            proven_ours: true,
+        }))
+    }
+}

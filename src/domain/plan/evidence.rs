@@ -1,0 +1,81 @@
+//! R9: whose a remote user is that "exists" although we meant to make it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::types::{Server, StagedEntry};
+use crate::domain::attempts::Login;
+use crate::domain::remote::{Creator, RemoteUser};
+use crate::domain::settings::{Rule, Settings};
+
+/// Whose a remote user is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Made by a request of this entry.
+    Ours,
+    /// Made by somebody else.
+    Foreign,
+    /// Nothing tells.
+    Unclaimed,
+}
+
+/// Weighs the evidence: anything that speaks against it makes the user foreign; then one thing that speaks for
+/// it is enough.
+pub fn weigh(user: &RemoteUser, staged: &StagedEntry, server: &Server, settings: &Settings) -> Verdict {
+    if !settings.rules.hold(Rule::R9) {
+        return Verdict::Ours;
+    }
+    if user.protected {
+        return Verdict::Foreign;
+    }
+    if staged.entry.proven_ours {
+        return Verdict::Ours;
+    }
+    let evidence = [
+        by_date(user, staged, settings),
+        by_creator(user, server),
+        by_login(staged),
+    ];
+    if evidence.contains(&Some(false)) {
+        Verdict::Foreign
+    } else if evidence.contains(&Some(true)) {
+        Verdict::Ours
+    } else {
+        Verdict::Unclaimed
+    }
+}
+
+/// Made between the absence seen and the last moment at which a request of ours could have made it, both by the
+/// remote's clock. Dates are whole seconds, so the absence is rounded down.
+fn by_date(user: &RemoteUser, staged: &StagedEntry, settings: &Settings) -> Option<bool> {
+    let (created, absent_at) = (user.created?, staged.entry.seen.at?);
+    if staged.entry.seen.present {
+        return None;
+    }
+    let earliest = Timestamp::from_second(absent_at.as_second()).ok()?;
+    let latest = staged.attempts.last_by_remote.and_then(|last| {
+        last.checked_add(SignedDuration::try_from(settings.t_live).ok()?)
+            .ok()
+    });
+    // Without an upper bound a date can speak against, but not for.
+    match latest {
+        _ if created < earliest => Some(false),
+        Some(latest) => Some(created <= latest),
+        None => None,
+    }
+}
+
+fn by_creator(user: &RemoteUser, server: &Server) -> Option<bool> {
+    match (&user.creator, &server.creator_id) {
+        (Creator::Unmanaged | Creator::System, _) => Some(false),
+        (Creator::Account(id), Some(ours)) => Some(id == ours),
+        (Creator::Account(_), None) | (Creator::Unknown, _) => None,
+    }
+}
+
+fn by_login(staged: &StagedEntry) -> Option<bool> {
+    match staged.attempts.login {
+        Login::Accepted => Some(true),
+        Login::Refused(_) => Some(false),
+        Login::NotTried | Login::Unverifiable(_) => None,
+    }
+}

@@ -1,0 +1,90 @@
+//! What a read is worth: R6, R7, and the waiting of R10.
+
+use super::types::{Observed, Server, Sight, StagedEntry};
+use crate::domain::attempts::{Login, Outcome};
+use crate::domain::remote::ClusterState;
+use crate::domain::settings::{Rule, Settings};
+use crate::domain::time::Mono;
+
+/// When no request of this entry that was sent and not answered can still take effect; `None` if all were
+/// answered. A cluster that is busy may hold a request back, so the time counts from when it was last seen so.
+pub fn unknown_until(staged: &StagedEntry, server: &Server, settings: &Settings) -> Option<Mono> {
+    if !staged.attempts.unknown {
+        return None;
+    }
+    let held_back = server
+        .last_not_available
+        .filter(|_| server.capabilities.turns_busy);
+    let own = staged
+        .attempts
+        .last
+        .max(held_back)
+        .map(|last| last + settings.t_live);
+    own.max(staged.inherited_until)
+}
+
+/// The moment at or after which a read has to start, for anything to be settled on it (R6).
+pub fn quiet_from(observed: &Observed, server: &Server, settings: &Settings) -> Mono {
+    let lag = observed.last_write.map(|write| write + settings.read_lag);
+    let unknown = observed
+        .entry
+        .as_ref()
+        .and_then(|staged| unknown_until(staged, server, settings));
+    lag.max(unknown).unwrap_or_default()
+}
+
+/// The last read, if things may be settled on it.
+pub fn settled_sight<'a>(observed: &'a Observed, server: &Server, settings: &Settings) -> Option<&'a Sight> {
+    let sight = observed.sight.as_ref()?;
+    let late_enough = if settings.rules.hold(Rule::R10) {
+        sight.started >= quiet_from(observed, server, settings)
+    } else {
+        late_by_remote(observed, sight, settings)
+            .unwrap_or(sight.started >= quiet_from(observed, server, settings))
+    };
+    (late_enough || !settings.rules.hold(Rule::R6)).then_some(sight)
+}
+
+/// What R10 forbids: waiting by somebody else's clock, which may jump.
+fn late_by_remote(observed: &Observed, sight: &Sight, settings: &Settings) -> Option<bool> {
+    let attempts = &observed.entry.as_ref()?.attempts;
+    let (read, sent) = (sight.date?, attempts.last_by_remote?);
+    let wait = jiff::SignedDuration::try_from(settings.t_live).ok()?;
+    Some(read >= sent.checked_add(wait).ok()?)
+}
+
+/// Whether the last read shows, beyond doubt, that the user is not there.
+pub fn surely_absent(observed: &Observed, server: &Server, settings: &Settings) -> bool {
+    settled_sight(observed, server, settings).is_some_and(|sight| sight.user.is_none() && sight.conclusive)
+}
+
+/// The last read, if it was started after the entry's last attempt had ended.
+pub fn sight_after_attempt<'a>(observed: &'a Observed, staged: &StagedEntry) -> Option<&'a Sight> {
+    let sight = observed.sight.as_ref()?;
+    (staged.attempts.last.is_none_or(|last| sight.started >= last)).then_some(sight)
+}
+
+/// R7: whether an accepted change is in effect: nothing turns busy here, a login worked, or the cluster was
+/// read AVAILABLE after the answer.
+pub fn in_effect(staged: &StagedEntry, server: &Server, settings: &Settings) -> bool {
+    if !server.capabilities.turns_busy || !settings.rules.hold(Rule::R7) {
+        return true;
+    }
+    if staged.attempts.login == Login::Accepted {
+        return true;
+    }
+    let Some(Outcome::Accepted { at, .. }) = &staged.attempts.outcome else {
+        return false;
+    };
+    server
+        .state
+        .is_some_and(|(state, started)| state == ClusterState::Available && started >= *at)
+}
+
+/// Whether the cluster was read BUSY (or worse) and not AVAILABLE since.
+pub fn is_busy(server: &Server, settings: &Settings) -> bool {
+    let busy = server
+        .state
+        .is_some_and(|(state, _)| state != ClusterState::Available);
+    server.capabilities.turns_busy && busy && settings.rules.hold(Rule::R7)
+}

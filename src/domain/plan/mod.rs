@@ -1,0 +1,44 @@
+//! What to do next for one PostgresUser: a pure function of what is wanted and what was observed.
+//!
+//! [`plan`] gives at most one step at a time. Whoever carries it out observes again and asks again, so that a
+//! crash between any two steps is repaired by planning from what is found. The parts:
+//!
+//! | file | decides |
+//! |---|---|
+//! | `present` | a user that should exist and has no entry in the journal |
+//! | `entry` | the way of a staged password: send, weigh, take effect, verify, publish, settle |
+//! | `delete` | a resource that is being deleted |
+//! | `gone` | an entry whose resource is gone (R5) |
+//! | `evidence` | whose a user that "exists" is (R9) |
+//! | `fresh` | what a read is worth (R6, R7) |
+
+mod delete;
+mod entry;
+mod evidence;
+mod fresh;
+mod gone;
+mod present;
+mod report;
+pub mod types;
+
+pub use delete::ways_out;
+pub use evidence::{Verdict, weigh};
+pub use gone::plan_gone;
+pub use types::*;
+
+use super::settings::Settings;
+use super::time::Mono;
+
+/// The next step for one PostgresUser, what to report, and when to look again at the latest.
+pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settings) -> Plan {
+    if desired.deleting {
+        return delete::plan(desired, observed, now, settings);
+    }
+    if let Some(held) = present::held(desired, observed) {
+        return held;
+    }
+    match &observed.entry {
+        Some(staged) => entry::plan(desired, observed, staged, now, settings),
+        None => present::plan(desired, observed, now, settings),
+    }
+}

@@ -1,0 +1,162 @@
+//! How plans are reported: `Ready` as the design defines it, and what goes on beside it.
+
+use std::time::Duration;
+
+use super::fresh;
+use super::types::*;
+use crate::domain::settings::Settings;
+use crate::domain::time::Mono;
+
+/// How soon to look again at something that ought to end by itself and announces its end: a safety net.
+const SAFETY_NET: Duration = Duration::from_secs(30);
+
+impl Plan {
+    /// All is as it should be.
+    pub(super) fn ready() -> Self {
+        let ready = published();
+        Self {
+            report: Report {
+                ready,
+                ..Report::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    /// A step to take now.
+    pub(super) fn doing(observed: &Observed, step: Step, reason: &'static str) -> Self {
+        let mut plan = Self::waiting(observed, reason, String::new());
+        plan.step = Some(step);
+        plan
+    }
+
+    /// Nothing to do but to wait for something that ends by itself.
+    pub(super) fn waiting(observed: &Observed, reason: &'static str, message: String) -> Self {
+        let ready = match is_published(observed) {
+            true => published(),
+            false => Readiness {
+                ready: false,
+                reason,
+                message,
+            },
+        };
+        let report = Report {
+            ready,
+            reconciling: true,
+            ..Report::default()
+        };
+        Self {
+            step: None,
+            report,
+            again: Some(SAFETY_NET),
+        }
+    }
+
+    /// The server is in trouble: published users stay Ready through it, others say what they wait for.
+    pub(super) fn troubled(observed: &Observed, trouble: &Trouble) -> Self {
+        let mut plan = Self::waiting(observed, trouble.reason, trouble.message.clone());
+        if is_published(observed) {
+            plan.report.reconciling = false;
+        } else if trouble.stalled {
+            plan.report.reconciling = false;
+            plan.report.stalled = Some(Stalled {
+                reason: trouble.reason,
+                message: trouble.message.clone(),
+            });
+        }
+        plan
+    }
+
+    /// A read to be made, unless the server is in trouble.
+    pub(super) fn look(observed: &Observed, server: &Server, step: Step) -> Self {
+        match &server.trouble {
+            Some(trouble) => Self::troubled(observed, trouble),
+            None => Self::doing(observed, step, "Observing"),
+        }
+    }
+
+    /// A read to be made as soon as it is worth something (R6).
+    pub(super) fn confirm(observed: &Observed, server: &Server, now: Mono, settings: &Settings) -> Self {
+        let from = fresh::quiet_from(observed, server, settings);
+        if now < from {
+            let mut plan = Self::waiting(observed, "Confirming", String::new());
+            plan.again = Some(from - now);
+            return plan;
+        }
+        Self::look(observed, server, Step::Read)
+    }
+
+    /// Only a person can end this, and there is no working Secret, or it is not to be trusted.
+    pub(super) fn not_ready(stalled: Stalled) -> Self {
+        let ready = Readiness {
+            ready: false,
+            reason: stalled.reason,
+            message: stalled.message.clone(),
+        };
+        let report = Report {
+            ready,
+            stalled: Some(stalled),
+            ..Report::default()
+        };
+        Self {
+            step: None,
+            report,
+            again: None,
+        }
+    }
+
+    /// Only a person can end this; a published Secret goes on working.
+    pub(super) fn stalled(observed: &Observed, stalled: Stalled) -> Self {
+        if !is_published(observed) {
+            return Self::not_ready(stalled);
+        }
+        let ready = published();
+        Self {
+            report: Report {
+                ready,
+                stalled: Some(stalled),
+                ..Report::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    /// The spec says to do nothing.
+    pub(super) fn suspended(observed: &Observed) -> Self {
+        let ready = Readiness {
+            ready: is_published(observed),
+            reason: "Suspended",
+            message: "spec.suspend is true: nothing is changed, deletion excepted".to_string(),
+        };
+        Self {
+            report: Report {
+                ready,
+                ..Report::default()
+            },
+            ..Self::default()
+        }
+    }
+}
+
+/// Whether a Secret is published whose password the remote accepted, and is still what was published.
+fn is_published(observed: &Observed) -> bool {
+    let Some(published) = &observed.published else {
+        return false;
+    };
+    match &observed.secret {
+        SecretView::Absent | SecretView::Foreign(_) => false,
+        SecretView::Ours {
+            content: Some(content),
+            ..
+        } => content.mac.as_ref() == Some(&published.mac),
+        SecretView::Ours { .. } => true,
+    }
+}
+
+fn published() -> Readiness {
+    Readiness {
+        ready: true,
+        reason: "Published",
+        message: "the Secret is published and the server has accepted its password".to_string(),
+    }
+}

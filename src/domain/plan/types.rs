@@ -1,0 +1,431 @@
+//! What the planner reads and what it says.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::attempts::Attempts;
+use crate::domain::identity::{Claim, RemoteIdentity};
+use crate::domain::journal::{Cause, Entry, EntryId, Kind, Seen};
+use crate::domain::remote::{Capabilities, ClusterState, RemoteUser};
+use crate::domain::time::Mono;
+
+/// What the resource asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Desired {
+    /// The login's name.
+    pub username: String,
+    /// Why the spec cannot be done on this server, if so: found by the rules of `username` and `generate`.
+    pub invalid: Option<Invalid>,
+    /// The value of the annotation that asks for a new password.
+    pub rotate: Option<String>,
+    /// Where the password comes from.
+    pub password: WantedPassword,
+    /// Take over a user that exists.
+    pub adopt: bool,
+    /// Keep the login and the Secret when the resource goes.
+    pub retain: bool,
+    /// Do nothing but delete.
+    pub suspended: bool,
+    /// The resource is being deleted.
+    pub deleting: bool,
+    /// The annotation that lets go of it names this username.
+    pub force_finalize: bool,
+    /// A digest of everything that the output Secret should hold besides the password.
+    pub content_digest: String,
+    /// Names this wish for a password: while it is the one that was refused, it is not sent again. The MAC of
+    /// the user's own password, or the generation and rotation that ask for a generated one.
+    pub wish: String,
+}
+
+/// A spec that this server cannot fulfil.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Invalid {
+    /// The condition's reason: `InvalidUsername`, `InvalidPassword`.
+    pub reason: &'static str,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+/// Where the password comes from, as far as the planner has to know.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum WantedPassword {
+    /// Generated.
+    Generated,
+    /// The user's own, with this MAC.
+    Own {
+        /// The MAC of what the user's Secret holds.
+        mac: String,
+    },
+    /// The user's own, and it cannot be had; the text says why.
+    Missing(String),
+}
+
+/// Everything that was observed for one resource.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Observed {
+    /// The finalizer is there.
+    pub finalizer: bool,
+    /// The claim that the resource carries.
+    pub claim: Option<Claim>,
+    /// The claim that it should carry on this installation and server.
+    pub own_claim: Option<Claim>,
+    /// The record of ownership, from status.
+    pub record: Option<Record>,
+    /// The Secret as published, from status.
+    pub published: Option<Published>,
+    /// The rotation that was last handled, from status.
+    pub handled_rotation: Option<String>,
+    /// The wish for a password that the remote refused, from status.
+    pub rejected: Option<Rejected>,
+    /// How often the password was set back within the last hour, from status.
+    pub set_backs: usize,
+    /// The output Secret as it is.
+    pub secret: SecretView,
+    /// The server.
+    pub server: ServerView,
+    /// The remote user, as last read.
+    pub sight: Option<Sight>,
+    /// When this process last changed the remote user (after a restart: when it began).
+    pub last_write: Option<Mono>,
+    /// The journal's entry for this resource.
+    pub entry: Option<StagedEntry>,
+    /// Another PostgresUser to whom the remote user belongs.
+    pub rival: Option<Rival>,
+}
+
+/// The record of ownership.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Record {
+    /// The cluster that it was made on.
+    pub identity: RemoteIdentity,
+    /// Taken over, not made.
+    pub adopted: bool,
+    /// When the user was made, by the remote's clock.
+    pub created: Option<Timestamp>,
+    /// The date of last change that our own last change left, by the remote's clock.
+    pub last_set: Option<Timestamp>,
+}
+
+/// The Secret as published.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Published {
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// The MAC of its password.
+    pub mac: String,
+    /// The digest of the rest.
+    pub content_digest: String,
+}
+
+/// A wish that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Rejected {
+    /// Which: see [`Desired::wish`].
+    pub wish: String,
+    /// What the remote said, fit to be shown.
+    pub message: String,
+}
+
+/// The output Secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum SecretView {
+    /// There is none.
+    Absent,
+    /// There is one that is not this resource's; the text says whose, as far as may be told.
+    Foreign(String),
+    /// This resource's.
+    Ours {
+        /// Its resourceVersion.
+        resource_version: String,
+        /// It is garbage-collected with its resource.
+        owned: bool,
+        /// What it holds, if it was read.
+        content: Option<SecretContent>,
+    },
+}
+
+/// What an output Secret holds, as far as the planner has to know.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SecretContent {
+    /// The MAC of its password; none if the key is missing.
+    pub mac: Option<String>,
+    /// Everything in it is as it should be with that password.
+    pub intact: bool,
+}
+
+/// The server as far as one user is concerned.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ServerView {
+    /// It cannot be used, and why. The text is fit to be shown to the user's namespace.
+    Unusable(Unusable),
+    /// It is there.
+    Usable(Box<Server>),
+}
+
+/// Why a server cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Unusable {
+    /// The condition's reason: `ServerNotFound`, `ServerNotReady`.
+    pub reason: &'static str,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// A server that is there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Server {
+    /// The remote cluster.
+    pub identity: RemoteIdentity,
+    /// What its provider can do.
+    pub capabilities: Capabilities,
+    /// Users may be taken over here.
+    pub allow_adoption: bool,
+    /// An installation whose claims may be taken over.
+    pub take_over_from: Option<String>,
+    /// The credentials have worked with this cluster (in this process, or a record says so).
+    pub credentials_worked: bool,
+    /// The remote cluster counts as gone (design, "Deletion").
+    pub gone: bool,
+    /// What is wrong with it now, if anything: nothing is sent, but reads and deletions go on as they can.
+    pub trouble: Option<Trouble>,
+    /// The last state that was read, and when that read was started.
+    pub state: Option<(ClusterState, Mono)>,
+    /// When the cluster was last seen not AVAILABLE.
+    pub last_not_available: Option<Mono>,
+    /// Whether published credentials can be tried by a login from here.
+    pub verifiable: bool,
+    /// The id under which this server's credentials make users, if one was seen.
+    pub creator_id: Option<String>,
+}
+
+/// What is wrong with a server now.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Trouble {
+    /// The condition's reason: `Unauthorised`, `Throttled`, `Unreachable`, `EndpointNotAllowed`, …
+    pub reason: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// A person must act.
+    pub stalled: bool,
+}
+
+/// What a read showed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Sight {
+    /// The user; none if it was not there.
+    pub user: Option<RemoteUser>,
+    /// When the read was started, on this process's clock.
+    pub started: Mono,
+    /// The remote's `Date`.
+    pub date: Option<Timestamp>,
+    /// Whether an absence may be believed: a direct read, a list of one page, or (where there is no direct
+    /// read) the second of two lists that are Lag apart.
+    pub conclusive: bool,
+}
+
+/// The journal's entry for a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedEntry {
+    /// The entry.
+    pub entry: Entry,
+    /// What is known of its sendings.
+    pub attempts: Attempts,
+    /// The MAC of its password.
+    pub mac: Option<String>,
+    /// When an inherited request can no longer take effect, on this process's clock.
+    pub inherited_until: Option<Mono>,
+}
+
+impl std::hash::Hash for StagedEntry {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.entry.id.hash(state);
+        self.entry.kind.hash(state);
+        self.entry.epoch.hash(state);
+        self.attempts.hash(state);
+        self.mac.hash(state);
+        self.inherited_until.hash(state);
+    }
+}
+
+/// Another PostgresUser with a better right to the remote user.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Rival {
+    /// Who, if this resource's namespace may know: the same namespace. Otherwise none.
+    pub named: Option<String>,
+}
+
+/// What to do next, what to report, when to look again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// The next step, if there is one.
+    pub step: Option<Step>,
+    /// What to report of the resource.
+    pub report: Report,
+    /// Look again after this long at the latest, even if nothing happens.
+    pub again: Option<Duration>,
+}
+
+/// One side effect.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Add the finalizer and the claim, in one conditional write.
+    Claim,
+    /// Read all remote users (shared by all who ask).
+    List,
+    /// Read this remote user.
+    Read,
+    /// Read the cluster's state (shared by all who ask).
+    PollCluster,
+    /// Read the output Secret's content.
+    ReadSecret,
+    /// Store an entry.
+    Stage(Draft),
+    /// Send an entry.
+    Send(EntryId),
+    /// Log in with an entry's password.
+    Verify(EntryId),
+    /// Write the output Secret.
+    Publish(Publication),
+    /// Take an entry out of the journal.
+    Settle(EntryId),
+    /// Make the Secret independent of its resource, for it is retained.
+    ReleaseSecret {
+        /// The resourceVersion that the plan was made from.
+        resource_version: String,
+    },
+    /// Let the resource go.
+    RemoveFinalizer(Farewell),
+}
+
+/// An entry to be stored.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Draft {
+    /// The entry that this one takes the place of, in the same write.
+    pub replaces: Option<EntryId>,
+    /// What to do.
+    pub kind: Kind,
+    /// Why.
+    pub cause: Cause,
+    /// Which password.
+    pub password: DraftPassword,
+    /// What was known when it was decided.
+    pub seen: Seen,
+    /// The user has been shown to be ours.
+    pub proven_ours: bool,
+}
+
+/// Which password to stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DraftPassword {
+    /// A new one, generated or the user's own.
+    New,
+    /// The one that is published, read from the output Secret.
+    Published,
+    /// The one of the entry that is replaced.
+    Same,
+    /// None: a deletion.
+    None,
+}
+
+/// A write of the output Secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Publication {
+    /// The entry whose password is published; none if only other keys are put right.
+    pub entry: Option<EntryId>,
+    /// What the write depends on (R2).
+    pub precondition: Precondition,
+}
+
+/// What a write of the output Secret depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Precondition {
+    /// There is none yet.
+    Absent,
+    /// It is still at this resourceVersion.
+    At(String),
+    /// Nothing. Only without R2.
+    Nothing,
+}
+
+/// Why a resource may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Farewell {
+    /// The remote user is gone.
+    Deleted,
+    /// It was kept, as the spec asks.
+    Retained,
+    /// There never was one of ours.
+    NeverOwned,
+    /// The remote cluster is gone.
+    ClusterGone,
+    /// Somebody said so.
+    Forced,
+    /// The user of that name is somebody else's by now.
+    NotOurs,
+}
+
+/// What to report of the resource.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// The condition `Ready`.
+    pub ready: Readiness,
+    /// Something goes on that will end by itself.
+    pub reconciling: bool,
+    /// A person must act: reason and message. May be true of a resource that is Ready.
+    pub stalled: Option<Stalled>,
+    /// What is known of the credentials.
+    pub verified: Verified,
+    /// Ownership to be recorded.
+    pub record: Option<Record>,
+    /// A rotation that has been handled.
+    pub handled_rotation: Option<String>,
+    /// A password that was refused.
+    pub rejected: Option<Rejected>,
+    /// The password was set back once more.
+    pub set_back: bool,
+}
+
+/// Why a person must act.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Stalled {
+    /// The condition's reason.
+    pub reason: &'static str,
+    /// What is wrong and the ways out.
+    pub message: String,
+}
+
+/// The condition `Ready`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Readiness {
+    /// Its status.
+    pub ready: bool,
+    /// Its reason.
+    pub reason: &'static str,
+    /// Its message.
+    pub message: String,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self {
+            ready: false,
+            reason: "Pending",
+            message: String::new(),
+        }
+    }
+}
+
+/// The condition `CredentialsVerified`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum Verified {
+    /// As it was.
+    #[default]
+    Unchanged,
+    /// The Secret's content was seen to log in.
+    Yes,
+    /// It cannot be tried from here; why.
+    Unknown(String),
+    /// It was refused.
+    No(String),
+}

@@ -1,0 +1,73 @@
+//! What a remote system says about its users and about itself, in the words every provider shares.
+
+use jiff::Timestamp;
+
+/// A user as the remote system shows it. It never shows a password.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RemoteUser {
+    /// The login's name, exactly as the remote has it.
+    pub username: String,
+    /// A system or protected user: never changed, never deleted, whatever the spec says (I3).
+    pub protected: bool,
+    /// Who the remote says made it.
+    pub creator: Creator,
+    /// When it was made, by the remote's clock; `None` where the remote does not say.
+    pub created: Option<Timestamp>,
+    /// When it was last changed, by the remote's clock; `None` where the remote does not say.
+    pub modified: Option<Timestamp>,
+}
+
+/// Who made a remote user.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Creator {
+    /// Made through the API by the account with this id.
+    Account(String),
+    /// Made outside the API (IONOS: `createdBy` ends with `_unmanaged_`), so not by this operator.
+    Unmanaged,
+    /// Made by the vendor (IONOS: `createdBy` ends with `_system_`).
+    System,
+    /// The remote does not say.
+    Unknown,
+}
+
+/// What state a remote cluster is in, as far as changing its users goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ClusterState {
+    /// Changes are in effect, new ones are welcome.
+    Available,
+    /// A change is on its way; it is not yet certain to be in effect.
+    Busy,
+    /// Not in order, by the remote's own word; often passes by itself (IONOS: FAILED, DEGRADED, UNKNOWN or
+    /// any word that is not known here).
+    Impaired,
+    /// Being taken down for good.
+    Destroying,
+}
+
+/// The remote cluster itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Whether changes are in effect.
+    pub state: ClusterState,
+    /// Where clients connect to, as the remote says; `None` where it does not.
+    pub host: Option<String>,
+    /// The port clients connect to, as the remote says; `None` where it does not (IONOS never does).
+    pub port: Option<u16>,
+}
+
+/// What a provider can do and what it asks of names and passwords: data that the planner reads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Capabilities {
+    /// The provider's name, as in the spec and in the output Secret's `provider` key.
+    pub name: &'static str,
+    /// The fewest characters a password may have.
+    pub password_min: usize,
+    /// The most characters a password may have.
+    pub password_max: usize,
+    /// Names that the provider keeps for itself, compared without regard to case.
+    pub reserved: &'static [&'static str],
+    /// Whether one user can be read by itself. Without, absence needs two lists (R6).
+    pub direct_read: bool,
+    /// Whether a change makes the whole cluster busy, so that acceptance is not yet effect (R7).
+    pub turns_busy: bool,
+}

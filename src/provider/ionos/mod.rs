@@ -1,0 +1,344 @@
+//! IONOS DBaaS PostgreSQL: its users API, version 1.
+//!
+//! The contract is the vendor's OpenAPI document. Where that leaves something open (what answers a duplicate
+//! name, or a change while the cluster is busy), every plausible answer falls into the class that says what is
+//! certain, and the planner reads before it goes on.
+
+mod pages;
+mod request;
+mod wire;
+
+use http::Method;
+use reqwest::Url;
+use zeroize::Zeroizing;
+
+use super::gate::Gate;
+use super::http::{ANSWER_CAP, Call, Http, HttpSettings, LIST_CAP, Purpose, Reply};
+use super::{Answer, Capabilities, Cluster, ErrorClass, Listing, Provider, RemoteError, RemoteUser};
+use crate::domain::endpoint::Endpoint;
+use crate::domain::password::Password;
+use pages::{Next, Pages};
+use request::{authorization, detail, segment};
+use wire::{ClusterResource, RequestProperties, User, UserList, UserRequest};
+
+/// The vendor's own API.
+pub const ENDPOINT: &str = "https://api.ionos.com/databases/postgresql";
+
+/// The most bytes that the pages of one list may have together.
+const LIST_TOTAL: usize = 64 << 20;
+
+const CAPABILITIES: Capabilities = Capabilities {
+    name: "ionos",
+    password_min: 10,
+    password_max: 63,
+    // Those that the vendor's documents name; they say "e.g.".
+    reserved: &["postgres", "admin", "standby"],
+    direct_read: true,
+    turns_busy: true,
+};
+
+/// How to log in to the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// A token of the IONOS Cloud.
+    Bearer(Password),
+    /// The name and password of an account.
+    Basic {
+        /// The account's name, an e-mail address.
+        username: String,
+        /// Its password.
+        password: Password,
+    },
+}
+
+/// One database cluster at IONOS.
+#[derive(Debug, Clone)]
+pub struct IonosConfig {
+    /// The API's base URL: everything before `/clusters`.
+    pub endpoint: String,
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// How to log in.
+    pub credentials: Credentials,
+    /// How many users to ask for at once, 1 to 1000.
+    pub page_size: u32,
+}
+
+impl IonosConfig {
+    /// A cluster at the vendor's own endpoint, with the largest pages.
+    pub fn new(cluster_id: impl Into<String>, credentials: Credentials) -> Self {
+        Self {
+            endpoint: ENDPOINT.to_string(),
+            cluster_id: cluster_id.into(),
+            credentials,
+            page_size: 1000,
+        }
+    }
+}
+
+/// The client of one cluster's users.
+#[derive(Debug)]
+pub struct Ionos {
+    http: Http,
+    /// The cluster's URL, canonical, without a trailing slash.
+    cluster: String,
+    credentials: Credentials,
+    page_size: u64,
+}
+
+impl Ionos {
+    /// A client. Nothing is sent; an endpoint that may not be dialled and settings that can never work are
+    /// refused here.
+    pub fn new(config: IonosConfig, settings: &HttpSettings, gate: Gate) -> Result<Self, RemoteError> {
+        const OPERATION: &str = "set up the client";
+        let invalid = |detail: String| RemoteError {
+            operation: OPERATION,
+            class: ErrorClass::Invalid,
+            detail,
+        };
+        let endpoint = Endpoint::parse(&config.endpoint).map_err(|error| invalid(format!(" ({error})")))?;
+        let cluster_id = segment(&config.cluster_id)
+            .ok_or_else(|| invalid(" (the cluster id is empty or cannot be part of a URL)".to_string()))?;
+        authorization(&config.credentials).ok_or_else(|| {
+            invalid(" (the credentials hold characters that no header can carry)".to_string())
+        })?;
+        Ok(Self {
+            http: Http::new(settings, &endpoint, gate)?,
+            cluster: format!("{endpoint}/clusters/{cluster_id}"),
+            credentials: config.credentials,
+            page_size: u64::from(config.page_size.clamp(1, 1000)),
+        })
+    }
+
+    fn users_url(&self) -> String {
+        format!("{}/users", self.cluster)
+    }
+
+    /// The URL of one user, or why there is none.
+    fn user_url(&self, operation: &'static str, username: &str) -> Result<String, RemoteError> {
+        match segment(username) {
+            Some(segment) => Ok(format!("{}/{segment}", self.users_url())),
+            None => Err(RemoteError {
+                operation,
+                class: ErrorClass::Invalid,
+                detail: " (a username that is empty, \".\" or \"..\" cannot be part of a URL)".to_string(),
+            }),
+        }
+    }
+
+    /// A call to a URL of this cluster, which must arrive as it is written: URL libraries resolve dot segments
+    /// and more, and the call would reach something else.
+    fn call(&self, operation: &'static str, method: Method, url: &str) -> Result<Call, RemoteError> {
+        let written = Url::parse(url).ok().filter(|parsed| parsed.as_str() == url);
+        match (written, authorization(&self.credentials)) {
+            (Some(url), Some(authorization)) => Ok(Call {
+                operation,
+                method,
+                url,
+                authorization,
+                body: None,
+                cap: ANSWER_CAP,
+            }),
+            _ => Err(RemoteError {
+                operation,
+                class: ErrorClass::Invalid,
+                detail: " (the request cannot be written)".to_string(),
+            }),
+        }
+    }
+
+    async fn read(&self, operation: &'static str, url: &str, cap: usize) -> Result<Reply, RemoteError> {
+        let call = self.call(operation, Method::GET, url)?;
+        self.http.read(Call { cap, ..call }).await
+    }
+
+    /// Makes or changes a user. Only the API's own word, a readable user of that name, is acceptance: a proxy
+    /// or a portal answers 200 to anything.
+    async fn write(
+        &self,
+        operation: &'static str,
+        method: Method,
+        url: &str,
+        username: &str,
+        properties: RequestProperties<'_>,
+    ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+        let password = properties.password;
+        let mut call = self.call(operation, method, url)?;
+        // Room enough for the longest of both, every character escaped, so that no copy is left behind.
+        let mut body = Zeroizing::new(Vec::with_capacity(2048));
+        serde_json::to_writer(&mut *body, &UserRequest { properties }).map_err(|_| RemoteError {
+            operation,
+            class: ErrorClass::Invalid,
+            detail: " (the request cannot be written)".to_string(),
+        })?;
+        call.body = Some(body);
+        let reply = self.http.mutate(call).await?;
+        if !reply.status.is_success() {
+            return Err(self.refusal(operation, Purpose::Mutation, &reply, Some(password)));
+        }
+        match reply.json::<User>().map(RemoteUser::from) {
+            Some(user) if user.username == username => Ok(answer(&reply, Some(user))),
+            Some(_) => Err(odd(
+                operation,
+                Purpose::Mutation,
+                &reply,
+                "the answer is about another user",
+            )),
+            None => Err(odd(operation, Purpose::Mutation, &reply, UNREADABLE)),
+        }
+    }
+
+    /// The error that an answer other than success stands for.
+    fn refusal(
+        &self,
+        operation: &'static str,
+        purpose: Purpose,
+        reply: &Reply,
+        password: Option<&Password>,
+    ) -> RemoteError {
+        let credential = match &self.credentials {
+            Credentials::Bearer(token) => token,
+            Credentials::Basic { password, .. } => password,
+        };
+        let error = RemoteError {
+            operation,
+            class: purpose.class(reply),
+            detail: detail(reply, &[Some(credential), password]),
+        };
+        tracing::debug!(operation, class = %error.class, "the remote refused");
+        error
+    }
+}
+
+const UNREADABLE: &str = "the answer cannot be read";
+
+/// The error that an answer stands for which is a success by its status and makes no sense.
+fn odd(operation: &'static str, purpose: Purpose, reply: &Reply, what: &str) -> RemoteError {
+    RemoteError {
+        operation,
+        class: purpose.broken(reply.after),
+        detail: format!(" (HTTP {}, {what})", reply.status.as_u16()),
+    }
+}
+
+fn answer<T>(reply: &Reply, value: T) -> Answer<T> {
+    Answer {
+        value,
+        date: reply.date,
+    }
+}
+
+impl Provider for Ionos {
+    fn capabilities(&self) -> &Capabilities {
+        &CAPABILITIES
+    }
+
+    async fn cluster(&self) -> Result<Answer<Cluster>, RemoteError> {
+        const OPERATION: &str = "read the cluster";
+        let reply = self.read(OPERATION, &self.cluster, ANSWER_CAP).await?;
+        if !reply.status.is_success() {
+            return Err(self.refusal(OPERATION, Purpose::Read, &reply, None));
+        }
+        match reply.json::<ClusterResource>() {
+            Some(cluster) => Ok(answer(&reply, cluster.into())),
+            None => Err(odd(OPERATION, Purpose::Read, &reply, UNREADABLE)),
+        }
+    }
+
+    /// The date is that of the last page: whatever is made after this list is made later than that.
+    async fn list(&self) -> Result<Answer<Listing>, RemoteError> {
+        const OPERATION: &str = "list users";
+        let mut pages = Pages::new(self.page_size);
+        let mut next = Next::Page(0);
+        let mut left = LIST_TOTAL;
+        let mut date = None;
+        while let Next::Page(offset) = next {
+            let limit = self.page_size;
+            let url = format!("{}?limit={limit}&offset={offset}&system=true", self.users_url());
+            let reply = self.read(OPERATION, &url, LIST_CAP.min(left)).await?;
+            if !reply.status.is_success() {
+                return Err(self.refusal(OPERATION, Purpose::Read, &reply, None));
+            }
+            let wrong = |what| odd(OPERATION, Purpose::Read, &reply, what);
+            let page = reply.json::<UserList>().ok_or_else(|| wrong(UNREADABLE))?;
+            left = left.saturating_sub(reply.body.as_deref().map_or(0, Vec::len));
+            date = reply.date;
+            next = pages.add(page).map_err(wrong)?;
+        }
+        Ok(Answer {
+            value: pages.finish(),
+            date,
+        })
+    }
+
+    /// A 404 is `None` here also if the cluster is gone: who must know asks for the cluster.
+    async fn get(&self, username: &str) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+        const OPERATION: &str = "read user";
+        let url = self.user_url(OPERATION, username)?;
+        let reply = self.read(OPERATION, &url, ANSWER_CAP).await?;
+        if !reply.status.is_success() {
+            let error = self.refusal(OPERATION, Purpose::Read, &reply, None);
+            return match error.class {
+                ErrorClass::NotFound => Ok(answer(&reply, None)),
+                _ => Err(error),
+            };
+        }
+        match reply.json::<User>().map(RemoteUser::from) {
+            Some(user) if user.username == username => Ok(answer(&reply, Some(user))),
+            Some(_) => Err(odd(
+                OPERATION,
+                Purpose::Read,
+                &reply,
+                "the answer is about another user",
+            )),
+            None => Err(odd(OPERATION, Purpose::Read, &reply, UNREADABLE)),
+        }
+    }
+
+    async fn create(
+        &self,
+        username: &str,
+        password: &Password,
+    ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+        const OPERATION: &str = "create user";
+        // A user that could never be read again must not come to be.
+        self.user_url(OPERATION, username)?;
+        let properties = RequestProperties {
+            username: Some(username),
+            password,
+        };
+        self.write(OPERATION, Method::POST, &self.users_url(), username, properties)
+            .await
+    }
+
+    async fn set_password(
+        &self,
+        username: &str,
+        password: &Password,
+    ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+        const OPERATION: &str = "set password";
+        let url = self.user_url(OPERATION, username)?;
+        let properties = RequestProperties {
+            username: None,
+            password,
+        };
+        self.write(OPERATION, Method::PATCH, &url, username, properties)
+            .await
+    }
+
+    async fn delete(&self, username: &str) -> Result<Answer<()>, RemoteError> {
+        const OPERATION: &str = "delete user";
+        let url = self.user_url(OPERATION, username)?;
+        let call = self.call(OPERATION, Method::DELETE, &url)?;
+        let reply = self.http.mutate(call).await?;
+        if !reply.status.is_success() {
+            return Err(self.refusal(OPERATION, Purpose::Mutation, &reply, None));
+        }
+        // The documented answer has no body; JSON is the API's too, anything else is not.
+        if reply.is_empty() || reply.json::<serde::de::IgnoredAny>().is_some() {
+            Ok(answer(&reply, ()))
+        } else {
+            Err(odd(OPERATION, Purpose::Mutation, &reply, UNREADABLE))
+        }
+    }
+}
