@@ -1,0 +1,44 @@
+//! The operator against a real control plane and a real PostgreSQL.
+//!
+//! `cargo test --test e2e` builds the control plane where needed (`hack/controlplane`), starts one for all tests,
+//! and takes it down again. Every test has namespaces, a PostgreSQL, a simulator and operators of its own: see
+//! [`support::World`]. Flags are those of libtest.
+//!
+//! - `PGUSER_TEST_KUBECONFIG` names a kubeconfig of an existing cluster to use instead (as its administrator);
+//!   tests that count writes also need `PGUSER_TEST_AUDIT_LOG`, the file of its audit log.
+//! - `PGUSER_TEST_KEEP=1` keeps the folder with everybody's logs, as failing tests always do.
+#![allow(clippy::unwrap_used, clippy::panic, dead_code)]
+
+mod bench;
+mod support;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+use support::{Environment, Handle};
+
+/// Of a test's time most is spent waiting, so more of them run at once than there are cores.
+const THREADS: usize = 6;
+
+fn main() -> ExitCode {
+    let mut args = Arguments::from_args();
+    args.test_threads.get_or_insert(THREADS);
+
+    let environment = Handle::default();
+    let trials = trials(&environment);
+    if args.list || trials.iter().all(|trial| args.is_filtered_out(trial)) {
+        return libtest_mimic::run(&args, trials).exit_code();
+    }
+    if let Err(error) = Environment::start(&environment) {
+        eprintln!("the environment of the tests did not start: {error}");
+        return ExitCode::FAILURE;
+    }
+    let conclusion = libtest_mimic::run(&args, trials);
+    environment.stop(conclusion.has_failed());
+    conclusion.exit_code()
+}
+
+/// Every test. A module's tests are listed in its own `trials`.
+fn trials(environment: &Handle) -> Vec<Trial> {
+    [bench::trials(environment)].into_iter().flatten().collect()
+}

@@ -1,0 +1,39 @@
+//! What tests are made with.
+
+mod audit;
+mod control_plane;
+mod environment;
+mod manifests;
+mod operator;
+mod postgres;
+mod process;
+mod rbac;
+mod simulator;
+mod trial;
+mod wait;
+mod world;
+
+use std::time::Duration;
+
+#[allow(unused_imports)]
+pub use self::{
+    audit::{AuditEvent, AuditLog, Tally},
+    environment::{Environment, Handle},
+    operator::{Operator, Options},
+    postgres::Postgres,
+    process::Process,
+    simulator::Simulator,
+    trial::trial,
+    wait::eventually,
+    world::World,
+};
+pub(crate) use trial::trials;
+
+/// Why a test cannot go on.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a test, or a step of it, comes to.
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+/// Long enough for anything that happens at all, on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,164 @@
+//! The rights that the operator is shipped with, and no others.
+
+use std::path::Path;
+
+use k8s_openapi::api::{
+    authentication::v1::{TokenRequest, TokenRequestSpec},
+    core::v1::ServiceAccount,
+};
+use kube::{
+    Api, Client,
+    api::{DynamicObject, PostParams},
+    config::Kubeconfig,
+};
+use serde_json::{Value, json};
+
+use super::{Outcome, environment::REPOSITORY, manifests};
+
+/// How long a test's token is good for.
+const TOKEN_SECONDS: i64 = 7200;
+
+/// Where the operator's objects are shipped.
+const SHIPPED: &str = "deploy/base";
+
+/// The shipped ServiceAccount and its roles and bindings, moved to a namespace.
+pub struct Rights {
+    namespace: String,
+    service_account: String,
+    objects: Vec<DynamicObject>,
+}
+
+impl Rights {
+    /// Reads what is shipped. Namespaces are rewritten, and the names of cluster-wide bindings, of which every
+    /// operator needs one of its own; what is granted stays as it is.
+    pub fn shipped(namespace: &str) -> Outcome<Rights> {
+        let mut objects = Vec::new();
+        let mut service_account = None;
+        for mut object in read(&Path::new(REPOSITORY).join(SHIPPED))? {
+            match object.types.as_ref().map(|types| types.kind.as_str()) {
+                Some("ServiceAccount") => {
+                    service_account = object.metadata.name.clone();
+                    object.metadata.namespace = Some(namespace.to_owned());
+                }
+                Some("Role") => object.metadata.namespace = Some(namespace.to_owned()),
+                Some("RoleBinding") => {
+                    object.metadata.namespace = Some(namespace.to_owned());
+                    rehome_subjects(&mut object.data, namespace);
+                }
+                Some("ClusterRoleBinding") => {
+                    let name = object.metadata.name.take().unwrap_or_default();
+                    object.metadata.name = Some(format!("{name}-{namespace}"));
+                    rehome_subjects(&mut object.data, namespace);
+                }
+                Some("ClusterRole") => {}
+                _ => continue,
+            }
+            objects.push(object);
+        }
+        Ok(Rights {
+            namespace: namespace.to_owned(),
+            service_account: service_account.ok_or(format!("there is no ServiceAccount in {SHIPPED}"))?,
+            objects,
+        })
+    }
+
+    /// The name under which the API server knows the operator.
+    pub fn user(&self) -> String {
+        format!(
+            "system:serviceaccount:{}:{}",
+            self.namespace, self.service_account
+        )
+    }
+
+    /// Makes the objects.
+    pub async fn grant(&self, client: &Client) -> Outcome {
+        for object in &self.objects {
+            manifests::apply(client, &self.namespace, object.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what is not in the namespace and is ours alone.
+    pub async fn revoke(&self, client: &Client) {
+        for object in &self.objects {
+            if object
+                .types
+                .as_ref()
+                .is_some_and(|types| types.kind == "ClusterRoleBinding")
+            {
+                let _ = manifests::delete(client, &self.namespace, object).await;
+            }
+        }
+    }
+
+    /// A kubeconfig of the cluster in `admin`, that holds a token of the ServiceAccount and nothing else.
+    pub async fn kubeconfig(&self, client: &Client, admin: &Path) -> Outcome<String> {
+        let token = self.token(client).await?;
+        let admin = Kubeconfig::read_from(admin)?;
+        let context = admin
+            .current_context
+            .ok_or("the administrator's kubeconfig has no current context")?;
+        let contexts = admin.contexts.iter().filter(|named| named.name == context);
+        let cluster = contexts
+            .filter_map(|named| named.context.as_ref())
+            .map(|context| &context.cluster)
+            .next();
+        let clusters = admin
+            .clusters
+            .iter()
+            .filter(|named| Some(&named.name) == cluster)
+            .collect::<Vec<_>>();
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": clusters,
+            "users": [{"name": "operator", "user": {"token": token}}],
+            "contexts": [{"name": "operator", "context": {"cluster": cluster, "user": "operator"}}],
+            "current-context": "operator",
+        });
+        Ok(config.to_string())
+    }
+
+    async fn token(&self, client: &Client) -> Outcome<String> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &self.namespace);
+        let request = TokenRequest {
+            spec: TokenRequestSpec {
+                audiences: Vec::new(),
+                expiration_seconds: Some(TOKEN_SECONDS),
+                ..TokenRequestSpec::default()
+            },
+            ..TokenRequest::default()
+        };
+        let answer = accounts
+            .create_token_request(&self.service_account, &PostParams::default(), &request)
+            .await?;
+        Ok(answer
+            .status
+            .ok_or("the TokenRequest was answered without a token")?
+            .token)
+    }
+}
+
+fn read(folder: &Path) -> Outcome<Vec<DynamicObject>> {
+    let mut objects = Vec::new();
+    let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut files = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Outcome<Vec<_>>>()?;
+    files.sort();
+    for file in files {
+        let is_yaml = file.extension().is_some_and(|extension| extension == "yaml");
+        if is_yaml && file.file_stem().is_some_and(|stem| stem != "kustomization") {
+            objects.extend(manifests::parse(&std::fs::read_to_string(&file)?)?);
+        }
+    }
+    Ok(objects)
+}
+
+fn rehome_subjects(binding: &mut Value, namespace: &str) {
+    for subject in binding["subjects"].as_array_mut().into_iter().flatten() {
+        if subject["kind"] == "ServiceAccount" {
+            subject["namespace"] = json!(namespace);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! From an async function to a trial.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use libtest_mimic::{Failed, Trial};
+
+use super::{Handle, Outcome, World};
+
+/// Makes trials of functions in the calling module: `trials!(environment; first, second)`.
+macro_rules! trials {
+    ($environment:expr; $($name:ident),* $(,)?) => {
+        vec![$($crate::support::trial($environment, module_path!(), stringify!($name), $name)),*]
+    };
+}
+pub(crate) use trials;
+
+/// A trial that runs `test` in a world of its own. If it fails, the world's logs are kept and their place is said.
+pub fn trial<F>(environment: &Handle, module: &str, name: &'static str, test: F) -> Trial
+where
+    F: AsyncFnOnce(&World) -> Outcome + Send + 'static,
+{
+    let module = module.split_once("::").map_or("", |(_, module)| module);
+    let environment = environment.clone();
+    Trial::test(format!("{module}::{name}"), move || {
+        let environment = environment.get();
+        environment.runtime().block_on(async {
+            let mut world = World::new(&environment, name).await.map_err(Failed::from)?;
+            // Within the runtime, so the future is polled by hand rather than by a nested block_on.
+            let outcome = catch(test(&world)).await;
+            match &outcome {
+                Ok(()) => world.clean_up().await,
+                Err(_) => world.report().await,
+            }
+            outcome.map_err(Failed::from)
+        })
+    })
+}
+
+/// Awaits a test, and takes a panic for a failure, so that the world can still say what it knows.
+async fn catch(test: impl Future<Output = Outcome>) -> Result<(), String> {
+    let mut test = std::pin::pin!(test);
+    let poll = std::future::poll_fn(|context| {
+        match catch_unwind(AssertUnwindSafe(|| test.as_mut().poll(context))) {
+            Ok(std::task::Poll::Pending) => std::task::Poll::Pending,
+            Ok(std::task::Poll::Ready(outcome)) => {
+                std::task::Poll::Ready(outcome.map_err(|error| error.to_string()))
+            }
+            Err(panic) => std::task::Poll::Ready(Err(message(&*panic))),
+        }
+    });
+    poll.await
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("panicked: {}", text.unwrap_or("with something that is no text"))
+}

@@ -1,0 +1,511 @@
+//! One test's world.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use super::{
+    Environment, Operator, Options, Outcome, PATIENCE, Postgres, Simulator,
+    audit::{AuditEvent, AuditLog, Mark},
+    manifests,
+    process::tail,
+    rbac::Rights,
+    simulator::{CLUSTER_ID, TOKEN},
+    wait::eventually,
+};
+
+/// How much of each log a failed test shows.
+const TAIL: usize = 30;
+
+/// Our kinds, users first, as they are to be cleaned up.
+const KINDS: [&str; 2] = ["PostgresUser", "PostgresServer"];
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Namespaces and a PostgreSQL of one test's own, and what the test starts besides.
+pub struct World {
+    environment: Arc<Environment>,
+    dir: PathBuf,
+    namespace: String,
+    operator_namespace: String,
+    postgres: Postgres,
+    rights: OnceCell<Rights>,
+    operators: AtomicUsize,
+}
+
+/// A condition of an object's status.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// Why, in one word.
+    pub reason: String,
+    /// Why, in a sentence.
+    pub message: String,
+}
+
+impl World {
+    /// Makes a world, with its namespaces and its PostgreSQL running.
+    pub async fn new(environment: &Arc<Environment>, test: &str) -> Outcome<World> {
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let namespace = format!("t{number}-{}-{}", std::process::id(), short(test));
+        let dir = environment.dir().join(format!("t{number}-{}", short(test)));
+        std::fs::create_dir(&dir)?;
+        std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
+        let world = World {
+            postgres: Postgres::start(&dir.join("pg")).await?,
+            environment: environment.clone(),
+            operator_namespace: format!("{namespace}-operator"),
+            namespace,
+            dir,
+            rights: OnceCell::new(),
+            operators: AtomicUsize::new(0),
+        };
+        world.create_namespace(&world.namespace).await?;
+        world.create_namespace(&world.operator_namespace).await?;
+        Ok(world)
+    }
+
+    // -------------------------------------------------------------------------------------------- what there is
+
+    /// The cluster's administrator.
+    pub fn client(&self) -> &Client {
+        self.environment.control_plane().client()
+    }
+
+    /// The namespace of the test's objects.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The namespace of the operator: its ServiceAccount and its journals.
+    pub fn operator_namespace(&self) -> &str {
+        &self.operator_namespace
+    }
+
+    /// The folder of the test's files.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The database.
+    pub fn postgres(&self) -> &Postgres {
+        &self.postgres
+    }
+
+    // ------------------------------------------------------------------------------------------ what is started
+
+    /// Starts a simulator on the world's PostgreSQL.
+    pub async fn start_simulator(&self, switches: &[&str]) -> Outcome<Simulator> {
+        Simulator::start(&self.dir, &self.postgres, switches).await
+    }
+
+    /// Starts an operator for the world's namespace and waits until it is ready.
+    pub async fn start_operator(&self, options: Options) -> Outcome<Operator> {
+        let mut operator = self.operator(options).await?;
+        operator.start()?;
+        operator.ready().await?;
+        Ok(operator)
+    }
+
+    /// An operator for the world's namespace, not started. Those of one world are replicas of one Deployment.
+    pub async fn operator(&self, options: Options) -> Outcome<Operator> {
+        let rights = self.rights.get_or_try_init(|| self.grant()).await?;
+        let name = format!("operator-{}", self.operators.fetch_add(1, Ordering::Relaxed));
+        let kubeconfig = self.dir.join(format!("{name}.kubeconfig"));
+        let admin = self.environment.control_plane().kubeconfig();
+        std::fs::write(&kubeconfig, rights.kubeconfig(self.client(), admin).await?)?;
+        let defaults = [
+            ("--watch-namespaces", self.namespace.as_str()),
+            ("--journal-namespace", &self.operator_namespace),
+            ("--extra-ca", &self.postgres.ca_file().to_string_lossy()),
+        ];
+        let options = defaults
+            .into_iter()
+            .fold(options, |options, (flag, value)| options.default(flag, value))
+            .env("POD_NAMESPACE", &self.operator_namespace)
+            .env("POD_NAME", &name);
+        Operator::new(&self.dir, &name, kubeconfig, rights.user(), options)
+    }
+
+    async fn grant(&self) -> Outcome<Rights> {
+        let rights = Rights::shipped(&self.operator_namespace)?;
+        rights.grant(self.client()).await?;
+        Ok(rights)
+    }
+
+    // -------------------------------------------------------------------------------------------------- objects
+
+    /// Makes another namespace; it is removed with the world if its name starts with [`World::namespace`].
+    pub async fn create_namespace(&self, name: &str) -> Outcome {
+        let namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
+        let namespaces: Api<Namespace> = Api::all(self.client().clone());
+        namespaces.create(&PostParams::default(), &namespace).await?;
+        Ok(())
+    }
+
+    /// Applies YAML documents, in the world's namespace where they name none.
+    pub async fn apply(&self, yaml: &str) -> Outcome {
+        for object in manifests::parse(yaml)? {
+            manifests::apply(self.client(), &self.namespace, object).await?;
+        }
+        Ok(())
+    }
+
+    /// Applies a PostgresServer of this name for the simulator, with its credentials.
+    pub async fn apply_server(&self, name: &str, simulator: &Simulator) -> Outcome {
+        let (endpoint, port) = (simulator.endpoint(), self.postgres.port());
+        let yaml = format!(
+            "
+apiVersion: v1
+kind: Secret
+metadata: {{name: {name}-credentials}}
+stringData: {{token: {TOKEN}}}
+---
+apiVersion: pguser.dev/v1alpha1
+kind: PostgresServer
+metadata: {{name: {name}}}
+spec:
+  ionos:
+    clusterId: {CLUSTER_ID}
+    endpoint: {endpoint}
+    credentialsSecretRef: {{name: {name}-credentials}}
+  connection: {{port: {port}, sslmode: verify-full}}
+  refreshInterval: 2s
+"
+        );
+        self.apply(&yaml).await
+    }
+
+    /// Applies a PostgresUser of this name, the smallest there is.
+    pub async fn apply_user(&self, name: &str, server: &str) -> Outcome {
+        let yaml = format!(
+            "
+apiVersion: pguser.dev/v1alpha1
+kind: PostgresUser
+metadata: {{name: {name}}}
+spec:
+  serverRef: {{name: {server}}}
+"
+        );
+        self.apply(&yaml).await
+    }
+
+    /// The objects of a kind in the world's namespace: `PostgresUser`, or with its version, `v1/Secret`.
+    pub fn api(&self, kind: &str) -> Api<DynamicObject> {
+        manifests::kind_api(self.client(), &self.namespace, kind)
+    }
+
+    /// An object, if it is there.
+    pub async fn get(&self, kind: &str, name: &str) -> Outcome<Option<DynamicObject>> {
+        Ok(self.api(kind).get_opt(name).await?)
+    }
+
+    /// Merges a change into an object: `{"metadata": {"annotations": …}}`.
+    pub async fn merge(&self, kind: &str, name: &str, change: Value) -> Outcome {
+        let patch = Patch::Merge(change);
+        self.api(kind)
+            .patch(name, &PatchParams::default(), &patch)
+            .await?;
+        Ok(())
+    }
+
+    /// Orders an object's deletion, and does not wait for it.
+    pub async fn delete(&self, kind: &str, name: &str) -> Outcome {
+        self.api(kind).delete(name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Waits until an object is no more.
+    pub async fn gone(&self, kind: &str, name: &str, timeout: Duration) -> Outcome {
+        eventually(
+            &format!("the end of {kind} {name}"),
+            timeout,
+            async || match self.get(kind, name).await? {
+                None => Ok(()),
+                Some(object) => Err(format!("it is there, with {}", conditions_text(&object)).into()),
+            },
+        )
+        .await
+    }
+
+    /// A condition of an object, if it has it for the generation that it has now.
+    pub async fn condition(&self, kind: &str, name: &str, condition: &str) -> Outcome<Option<Condition>> {
+        let object = self
+            .get(kind, name)
+            .await?
+            .ok_or(format!("there is no {kind} {name}"))?;
+        let observed = object.data["status"]["observedGeneration"].as_i64();
+        if observed < object.metadata.generation {
+            return Ok(None);
+        }
+        Ok(condition_of(&object, condition))
+    }
+
+    /// Waits until a condition of an object has a status (`True`, `False`, `Unknown`), and returns it.
+    pub async fn wait_for(
+        &self,
+        kind: &str,
+        name: &str,
+        condition: &str,
+        status: &str,
+    ) -> Outcome<Condition> {
+        eventually(
+            &format!("{kind} {name} to be {condition}={status}"),
+            PATIENCE,
+            async || match self.condition(kind, name, condition).await? {
+                Some(found) if found.status == status => Ok(found),
+                found => Err(format!("{found:?}").into()),
+            },
+        )
+        .await
+    }
+
+    /// Waits until a user is Ready.
+    pub async fn user_ready(&self, name: &str) -> Outcome<Condition> {
+        self.wait_for("PostgresUser", name, "Ready", "True").await
+    }
+
+    /// Waits until a user has a reason not to be Ready.
+    pub async fn user_not_ready(&self, name: &str, reason: &str) -> Outcome<Condition> {
+        eventually(
+            &format!("user {name} not to be ready: {reason}"),
+            PATIENCE,
+            async || match self.condition("PostgresUser", name, "Ready").await? {
+                Some(found) if found.status == "False" && found.reason == reason => Ok(found),
+                found => Err(format!("{found:?}").into()),
+            },
+        )
+        .await
+    }
+
+    /// The content of a Secret, if it is there.
+    pub async fn secret(&self, name: &str) -> Outcome<Option<BTreeMap<String, String>>> {
+        self.secret_in(&self.namespace, name).await
+    }
+
+    /// The content of a Secret in a namespace, if it is there.
+    pub async fn secret_in(&self, namespace: &str, name: &str) -> Outcome<Option<BTreeMap<String, String>>> {
+        let secrets: Api<Secret> = Api::namespaced(self.client().clone(), namespace);
+        let Some(secret) = secrets.get_opt(name).await? else {
+            return Ok(None);
+        };
+        let data = secret.data.unwrap_or_default();
+        let texts = data
+            .into_iter()
+            .map(|(key, value)| Ok((key, String::from_utf8(value.0)?)));
+        texts.collect::<Outcome<_>>().map(Some)
+    }
+
+    /// Logs in with what a Secret says, every part of it, and returns who that is.
+    pub async fn login_with_secret(&self, name: &str) -> Outcome<String> {
+        let secret = self
+            .secret(name)
+            .await?
+            .ok_or(format!("there is no Secret {name}"))?;
+        let key = |key: &str| secret.get(key).ok_or(format!("Secret {name} has no key {key}"));
+        let (user, password) = (key("username")?, key("password")?);
+        self.postgres
+            .login(
+                key("host")?,
+                key("port")?.parse()?,
+                user,
+                password,
+                key("database")?,
+            )
+            .await
+    }
+
+    /// Runs kubectl in the world's namespace.
+    pub async fn kubectl(&self, arguments: &[&str]) -> Outcome<String> {
+        let arguments = [&["--namespace", &self.namespace], arguments].concat();
+        self.environment.control_plane().kubectl(&arguments).await
+    }
+
+    /// The Events in the world's namespace, as `TYPE REASON KIND/NAME: MESSAGE`.
+    pub async fn events(&self) -> Outcome<Vec<String>> {
+        let events: Api<Event> = Api::namespaced(self.client().clone(), &self.namespace);
+        let events = events.list(&ListParams::default()).await?;
+        Ok(events.items.into_iter().map(|event| event_text(&event)).collect())
+    }
+
+    // ------------------------------------------------------------------------------------------- what was done
+
+    /// Who did what.
+    pub fn audit(&self) -> Outcome<&AuditLog> {
+        let audit = self.environment.control_plane().audit();
+        audit.ok_or_else(|| "no audit log: set PGUSER_TEST_AUDIT_LOG".into())
+    }
+
+    /// The end of the audit log, to count from.
+    pub fn mark(&self) -> Outcome<Mark> {
+        self.audit()?.mark()
+    }
+
+    /// What an operator has written to Kubernetes since, leases and events left out.
+    pub fn writes_since(&self, mark: Mark, operator: &Operator) -> Outcome<Vec<AuditEvent>> {
+        self.audit()?.writes_since(mark, operator.user())
+    }
+
+    /// Where any of these secrets shows, though it must not: in a log, an Event, or an object's status.
+    pub async fn leaks(&self, secrets: &[&str]) -> Outcome<Vec<String>> {
+        let mut places = self.logs("operator-")?;
+        places.push(("the events".to_owned(), self.events().await?.join("\n")));
+        for kind in KINDS {
+            let objects = self.api(kind).list(&ListParams::default()).await?;
+            places.push((format!("a {kind}"), serde_json::to_string(&objects.items)?));
+        }
+        let leaks = places.iter().flat_map(|(place, text)| {
+            let found = secrets.iter().filter(|secret| text.contains(**secret));
+            found.map(move |secret| format!("{place} shows {}…", secret.chars().take(4).collect::<String>()))
+        });
+        Ok(leaks.collect())
+    }
+
+    fn logs(&self, prefix: &str) -> Outcome<Vec<(String, String)>> {
+        let mut logs = Vec::new();
+        for entry in std::fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            if name.starts_with(prefix) && name.ends_with(".log") {
+                logs.push((name, String::from_utf8_lossy(&std::fs::read(&path)?).into_owned()));
+            }
+        }
+        logs.sort();
+        Ok(logs)
+    }
+
+    // ------------------------------------------------------------------------------------------------- the end
+
+    /// Removes what the test has made, without waiting for it.
+    pub async fn clean_up(&mut self) {
+        self.postgres.stop().await;
+        if let Some(rights) = self.rights.get() {
+            rights.revoke(self.client()).await;
+        }
+        let namespaces: Api<Namespace> = Api::all(self.client().clone());
+        let all = namespaces
+            .list_metadata(&ListParams::default())
+            .await
+            .map(|list| list.items);
+        for namespace in all.unwrap_or_default().iter().map(kube::ResourceExt::name_any) {
+            if namespace.starts_with(&self.namespace) {
+                self.release(&namespace).await;
+                let _ = namespaces.delete(&namespace, &DeleteParams::default()).await;
+            }
+        }
+        if std::env::var_os("PGUSER_TEST_KEEP").is_none() {
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
+    }
+
+    /// Takes the finalizers off our objects: the operator that would do so is gone by now.
+    async fn release(&self, namespace: &str) {
+        let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        for kind in KINDS.into_iter().chain(["v1/Secret"]) {
+            let api = manifests::kind_api(self.client(), namespace, kind);
+            let objects = api.list(&ListParams::default()).await.map(|list| list.items);
+            for object in objects.unwrap_or_default() {
+                if !object.finalizers().is_empty() {
+                    let _ = api
+                        .patch(&object.name_any(), &PatchParams::default(), &patch)
+                        .await;
+                }
+            }
+        }
+    }
+
+    /// Says what a failed test leaves to look at.
+    pub async fn report(&self) {
+        let mut text = format!("---- {}: files are in {}\n", self.namespace, self.dir.display());
+        for kind in KINDS {
+            let objects = self
+                .api(kind)
+                .list(&ListParams::default())
+                .await
+                .map(|list| list.items);
+            for object in objects.unwrap_or_default() {
+                text += &format!("{kind} {}: {}\n", object.name_any(), conditions_text(&object));
+            }
+        }
+        for event in self.events().await.unwrap_or_default() {
+            text += &format!("Event {event}\n");
+        }
+        for prefix in ["operator-", "simulator"] {
+            for (name, log) in self.logs(prefix).unwrap_or_default() {
+                text += &format!("---- {name} closes with:\n{}\n", tail(&log, TAIL));
+            }
+        }
+        eprintln!("{text}----");
+    }
+}
+
+/// A test's name, as far as it fits into that of a namespace.
+fn short(test: &str) -> String {
+    let name: String = test.replace('_', "-").chars().take(32).collect();
+    name.trim_end_matches('-').to_owned()
+}
+
+fn condition_of(object: &DynamicObject, name: &str) -> Option<Condition> {
+    let conditions = object.data["status"]["conditions"].as_array()?;
+    let condition = conditions.iter().find(|condition| condition["type"] == name)?;
+    let text = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+    Some(Condition {
+        status: text("status"),
+        reason: text("reason"),
+        message: text("message"),
+    })
+}
+
+fn conditions_text(object: &DynamicObject) -> String {
+    let conditions = object.data["status"]["conditions"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let texts = conditions.iter().map(|condition| {
+        let text = |field: &str| condition[field].as_str().unwrap_or_default();
+        format!(
+            "{}={} {}: {}",
+            text("type"),
+            text("status"),
+            text("reason"),
+            text("message")
+        )
+    });
+    let texts: Vec<String> = texts.collect();
+    if texts.is_empty() {
+        "no conditions".to_owned()
+    } else {
+        texts.join("; ")
+    }
+}
+
+fn event_text(event: &Event) -> String {
+    let about = &event.involved_object;
+    format!(
+        "{} {} {}/{}: {}",
+        event.type_.as_deref().unwrap_or_default(),
+        event.reason.as_deref().unwrap_or_default(),
+        about.kind.as_deref().unwrap_or_default(),
+        about.name.as_deref().unwrap_or_default(),
+        event.message.as_deref().unwrap_or_default(),
+    )
+}
