@@ -138,11 +138,7 @@ fn accepted(server: &Server, entry: &Entry, answer: Answer<Option<RemoteUser>>, 
 
 /// Nothing was sent, or nothing was done by it: the entry is as unsent as before.
 fn not_sent(server: &Server, entry: &Entry, error: &RemoteError) {
-    put_off(
-        server,
-        entry.id,
-        backoff(server, server.state().tries_of(entry.id)),
-    );
+    put_off_longer(server, entry.id);
     if error.class != ErrorClass::GateClosed {
         failed(server, error);
     }
@@ -161,11 +157,7 @@ fn unknown(server: &Server, entry: &Entry, error: &RemoteError, ended: Mono) {
         attempts.last = Some(ended);
         attempts.last_by_remote = by_remote;
     }
-    put_off(
-        server,
-        entry.id,
-        backoff(server, server.state().tries_of(entry.id)),
-    );
+    put_off_longer(server, entry.id);
     failed(server, error);
 }
 
@@ -182,11 +174,7 @@ async fn refused(server: &Server, provider: &AnyProvider, entry: &Entry, error: 
     let again =
         !available || error.class == ErrorClass::Busy || (!absent && server.state().tries_of(entry.id) == 0);
     if !there || again {
-        return put_off(
-            server,
-            entry.id,
-            backoff(server, server.state().tries_of(entry.id)),
-        );
+        return put_off_longer(server, entry.id);
     }
     let mut state = server.state();
     let by_remote = state.remote_time(ended);
@@ -203,6 +191,12 @@ async fn refused(server: &Server, provider: &AnyProvider, entry: &Entry, error: 
     }
     // Should it be sent again one day, it again takes two refusals.
     state.tries.remove(&entry.id);
+}
+
+/// Puts an entry off for longer each time.
+fn put_off_longer(server: &Server, id: EntryId) {
+    let tries = server.state().tries_of(id);
+    put_off(server, id, backoff(server, tries));
 }
 
 fn put_off(server: &Server, id: EntryId, pause: Duration) {

@@ -116,7 +116,7 @@ fn parse(secret: &Secret) -> Result<Credentials, String> {
 }
 
 /// How the server is talked to with what was found.
-pub fn link(object: &ServerObject, context: &Context, found: &Found) -> Link {
+pub fn link(object: &ServerObject, context: &Context, found: &Found, gate: &Gate) -> Link {
     let (provider, mac, deletions_only, unusable) = match found {
         Found::Unusable { reason, message } => (None, None, false, Some((*reason, message.clone()))),
         Found::Usable { credentials, copy } => {
@@ -129,12 +129,7 @@ pub fn link(object: &ServerObject, context: &Context, found: &Found) -> Link {
                 .filter(|link| link.credentials_mac.as_ref() == Some(&mac) && link.provider.is_some())
             {
                 Some(link) => (link.provider, Some(mac), *copy, None),
-                None => match provider(
-                    object,
-                    context,
-                    credentials,
-                    known.map(|server| server.gate.clone()),
-                ) {
+                None => match provider(object, context, credentials, gate.clone()) {
                     Ok(provider) => (Some(Arc::new(provider)), Some(mac), *copy, None),
                     Err(why) => (None, Some(mac), *copy, Some(why)),
                 },
@@ -168,7 +163,7 @@ fn provider(
     object: &ServerObject,
     context: &Context,
     credentials: &Credentials,
-    gate: Option<Gate>,
+    gate: Gate,
 ) -> Result<AnyProvider, (&'static str, String)> {
     let spec = object
         .ionos()
@@ -177,7 +172,7 @@ fn provider(
         endpoint: spec.endpoint.clone(),
         ..IonosConfig::new(&spec.cluster_id, credentials.clone())
     };
-    Ionos::new(config, &context.http, gate.unwrap_or_default())
+    Ionos::new(config, &context.http, gate)
         .map(AnyProvider::Ionos)
         .map_err(|error| {
             let reason = match error.class {

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use kube::runtime::controller::Action;
 use serde_json::json;
 
-use super::{AGAIN, at_work, credentials, has_finalizer, orphans, patch_metadata, place, status};
+use super::{AGAIN, at_work, credentials, gate_of, has_finalizer, orphans, patch_metadata, place, status};
 use crate::api::names;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
@@ -22,8 +22,9 @@ pub async fn delete(object: &ServerObject, context: &Arc<Context>) -> Result<Act
         return Ok(Action::await_change());
     }
     let found = credentials::find(object, context).await?;
-    let link = credentials::link(object, context, &found);
-    let server = at_work(object, context, link).await?;
+    let gate = gate_of(object, context);
+    let link = credentials::link(object, context, &found, &gate);
+    let server = at_work(object, context, link, gate).await?;
     let again = orphans::resolve(&server, context).await?;
     let users = context.users_of(&object.key());
     let entries = server

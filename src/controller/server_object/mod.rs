@@ -54,8 +54,9 @@ async fn bring_into_order(object: &ServerObject, context: &Arc<Context>) -> Resu
         add_finalizer(object, context).await?;
     }
     let found = credentials::find(object, context).await?;
-    let link = credentials::link(object, context, &found);
-    let server = at_work(object, context, link).await?;
+    let gate = gate_of(object, context);
+    let link = credentials::link(object, context, &found, &gate);
+    let server = at_work(object, context, link, gate).await?;
     let again = orphans::resolve(&server, context).await?;
     status::report(object, &server, context).await?;
     Ok(again.map_or_else(Action::await_change, Action::requeue))
@@ -120,8 +121,21 @@ fn capabilities(_object: &ServerObject) -> Capabilities {
     ionos::CAPABILITIES.clone()
 }
 
+/// The gate that the journal of a server moves and its client asks: one and the same.
+fn gate_of(object: &ServerObject, context: &Context) -> Gate {
+    let server = context
+        .server(&object.key())
+        .filter(|server| server.uid == object.uid());
+    server.map_or_else(Gate::closed, |server| server.gate.clone())
+}
+
 /// The server at work: started if it is not, told of what has changed if it is.
-async fn at_work(object: &ServerObject, context: &Arc<Context>, link: Link) -> Result<Arc<Server>, Error> {
+async fn at_work(
+    object: &ServerObject,
+    context: &Arc<Context>,
+    link: Link,
+    gate: Gate,
+) -> Result<Arc<Server>, Error> {
     let key = object.key();
     if let Some(server) = context.server(&key).filter(|server| server.uid == object.uid()) {
         server.relink(link);
@@ -133,7 +147,6 @@ async fn at_work(object: &ServerObject, context: &Arc<Context>, link: Link) -> R
         }
         return Ok(server);
     }
-    let gate = Gate::closed();
     let opened = JournalStore::open(
         place(object, context),
         context.settings,
