@@ -146,7 +146,7 @@ impl Wiring {
         let ready = Arc::new(Ready::default());
         let mut tasks: Vec<Task> = Vec::new();
         for scope in self.users {
-            let reconcile = gate(&ready, |user, context| user::reconcile(user, context));
+            let reconcile = gate(&ready, user::reconcile);
             tasks.push(Box::pin(controller(
                 scope,
                 reconcile,

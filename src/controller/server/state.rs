@@ -1,7 +1,7 @@
 //! What is known of a remote cluster, and what is wanted of it. No IO: the task that makes the calls tells it
 //! what came of them.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -38,6 +38,9 @@ pub struct Snapshot {
     date: Option<Timestamp>,
     pages: u32,
 }
+
+/// A server object's generation and annotations.
+pub type SpecSeen = (Option<i64>, Option<BTreeMap<String, String>>);
 
 /// What is known, and what is wanted.
 #[derive(Debug)]
@@ -79,7 +82,7 @@ pub struct State {
     /// The value of the annotation that asks for a refresh, as last seen.
     pub refresh_asked: Option<String>,
     /// The spec's generation and the annotations, as last seen.
-    pub spec: Option<(Option<i64>, Option<std::collections::BTreeMap<String, String>>)>,
+    pub spec: Option<SpecSeen>,
     /// A mutation was accepted, and no AVAILABLE was read since.
     pub must_poll: bool,
     /// When the last poll was made.

@@ -137,7 +137,7 @@ fn findings(object: &ServerObject, server: &Server, context: &Context) -> Vec<Ch
             reason,
             message: message.clone(),
         }),
-        Change::while_true("Reconciling", reconciling.then(|| (reason, message))),
+        Change::while_true("Reconciling", reconciling.then_some((reason, message))),
         Change::while_true(
             "Stalled",
             stalled.map(|trouble| (trouble.reason, trouble.message.clone())),

@@ -71,21 +71,29 @@ impl Done {
 /// # Errors
 /// If it was not done; it is then planned anew from what is observed.
 pub async fn act(context: &Context, view: &View, step: &Step) -> Result<Done, Error> {
-    let user = UserRef::from_obj(&view.user);
     match step {
         Step::Claim => claim(context, view).await,
         Step::ReadSecret => read_secret(context, view).await,
         Step::ReleaseSecret { resource_version } => release_secret(context, view, resource_version).await,
         Step::RemoveFinalizer(farewell) => remove_finalizer(context, view, *farewell).await,
         Step::Publish(publication) => publish(context, view, publication).await,
-        Step::List => Ok(server(view)?.want_list(user)).map(|()| Done::wait()),
-        Step::Read => Ok(server(view)?.want_read(view.user.username(), user)).map(|()| Done::wait()),
-        Step::PollCluster => Ok(server(view)?.want_poll(user)).map(|()| Done::wait()),
+        Step::List | Step::Read | Step::PollCluster => look(view, step),
         Step::Stage(draft) => stage(context, view, draft).await,
         Step::Send(id) => send(view, *id),
         Step::Verify(id) => verify(context, view, *id).await,
         Step::Settle(id) => settle(view, *id).await,
     }
+}
+
+/// Asks the server's task for a read; it announces what it found.
+fn look(view: &View, step: &Step) -> Result<Done, Error> {
+    let (server, user) = (server(view)?, UserRef::from_obj(&view.user));
+    match step {
+        Step::List => server.want_list(user),
+        Step::Read => server.want_read(view.user.username(), user),
+        _ => server.want_poll(user),
+    }
+    Ok(Done::wait())
 }
 
 fn server(view: &View) -> Result<&ServerAtWork, Error> {
