@@ -34,6 +34,9 @@ const CONCURRENCY: u16 = 64;
 /// A watch's own time limit, below what load balancers allow.
 const WATCH_SECONDS: u32 = 240;
 
+/// How often the gauges are brought up to date.
+const COUNT_EVERY: Duration = Duration::from_secs(15);
+
 type Reconciliation = Pin<Box<dyn Future<Output = Result<Action, Error>> + Send>>;
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -184,6 +187,7 @@ impl Wiring {
             stop.clone(),
             ready.clone(),
         )));
+        tasks.push(Box::pin(count_users(context.clone(), stop.clone())));
         tasks.push(Box::pin(become_ready(context.clone(), stop, ready)));
         futures::future::join_all(tasks).await;
     }
@@ -251,6 +255,31 @@ async fn become_ready(context: Arc<Context>, stop: CancellationToken, ready: Arc
     note_owners(&context);
     tracing::info!("everything is listed; reconciling");
     ready.open.send_replace(true);
+}
+
+/// Counts the PostgresUsers by the reason of their Ready condition, now and then.
+async fn count_users(context: Arc<Context>, stop: CancellationToken) {
+    let count = async {
+        loop {
+            let mut by_reason: BTreeMap<String, i64> = BTreeMap::new();
+            for user in context.stores.users.iter().flat_map(Store::state) {
+                let conditions = user.status.iter().flat_map(|status| &status.conditions);
+                let ready = conditions
+                    .filter(|condition| condition.type_ == "Ready")
+                    .map(|it| it.reason.clone())
+                    .next();
+                *by_reason
+                    .entry(ready.unwrap_or_else(|| "Pending".to_string()))
+                    .or_default() += 1;
+            }
+            context.metrics.set_users(by_reason);
+            tokio::time::sleep(COUNT_EVERY).await;
+        }
+    };
+    tokio::select! {
+        () = count => {}
+        () = stop.cancelled() => {}
+    }
 }
 
 /// Who has which remote user has to be known before anybody is judged.

@@ -277,10 +277,12 @@ impl State {
         }
     }
 
-    /// What the remote's clock shows at a moment of ours, as far as can be told.
+    /// What the remote's clock shows at a moment of ours, before or after it was last heard of.
     pub fn remote_time(&self, at: Mono) -> Option<Timestamp> {
         let (date, noted) = self.remote_clock?;
-        date.checked_add(SignedDuration::try_from(at - noted).ok()?).ok()
+        let ahead = SignedDuration::try_from(at - noted).ok()?;
+        let behind = SignedDuration::try_from(noted - at).ok()?;
+        date.checked_add(ahead).ok()?.checked_sub(behind).ok()
     }
 
     /// What is known of an entry's sendings.

@@ -7,13 +7,17 @@ use super::wanted;
 use crate::api::{AdoptionPolicy, DeletionPolicy, Ownership, PostgresUser, UserStatus, names};
 use crate::clock;
 use crate::controller::context::{Context, server_key};
-use crate::controller::server::Server as ServerAtWork;
+use crate::controller::server::state::State;
+use crate::controller::server::{Link, Server as ServerAtWork};
 use crate::controller::server_spec::ServerObject;
+use crate::domain::attempts::Attempts;
 use crate::domain::claims::Contender;
 use crate::domain::connection::{ConnectionDetails, content_digest};
 use crate::domain::identity::{Claim, ExclusionKey, RemoteIdentity};
-use crate::domain::journal::protocol;
+use crate::domain::journal::Entry;
+use crate::domain::journal::protocol::{self, Tenure};
 use crate::domain::plan::*;
+use crate::domain::settings::Settings;
 use std::sync::Arc;
 
 /// Everything that a pass over one PostgresUser works on.
@@ -92,7 +96,12 @@ pub async fn observe(
             wish: rejected.wish.clone(),
             message: rejected.message.clone(),
         }),
-        set_backs: set_backs(&status, user.metadata.generation, Timestamp::now()),
+        set_backs: set_backs(
+            &status,
+            user.metadata.generation,
+            context.settings.set_backs_in_an_hour,
+            Timestamp::now(),
+        ),
         secret: secret_view(context, &user, content),
         server: server_view,
         sight,
@@ -155,16 +164,21 @@ fn published(status: &UserStatus) -> Option<Published> {
 
 /// How many set-backs count: those of the last hour; all three, once there were three, until the spec changes
 /// or a rotation is asked for (which clears them).
-fn set_backs(status: &UserStatus, generation: Option<i64>, now: Timestamp) -> usize {
+fn set_backs(status: &UserStatus, generation: Option<i64>, enough: usize, now: Timestamp) -> usize {
     if generation.is_some_and(|generation| generation != status.observed_generation) {
         return 0;
     }
     let hour = SignedDuration::from_hours(1);
-    status
+    let recent = status
         .set_backs
         .iter()
         .filter(|time| now.duration_since(time.0) < hour)
-        .count()
+        .count();
+    if status.set_backs.len() >= enough {
+        enough
+    } else {
+        recent
+    }
 }
 
 fn secret_view(
@@ -249,11 +263,7 @@ fn server_view(
     }))
 }
 
-fn trouble(
-    link: &crate::controller::server::Link,
-    state: &crate::controller::server::state::State,
-    deleting: bool,
-) -> Option<Trouble> {
+fn trouble(link: &Link, state: &State, deleting: bool) -> Option<Trouble> {
     if let Some((reason, message)) = &link.unusable {
         return Some(Trouble {
             reason,
@@ -288,36 +298,43 @@ fn staged_entry(context: &Context, server: &ServerAtWork, user: &PostgresUser) -
 pub fn with_attempts(
     context: &Context,
     server: &ServerAtWork,
-    entry: crate::domain::journal::Entry,
-    tenure: Option<&protocol::Tenure>,
+    entry: Entry,
+    tenure: Option<&Tenure>,
 ) -> StagedEntry {
-    let inherited = tenure.is_some_and(|tenure| tenure.inherited.contains(&entry.id));
-    let known = server.state().attempts(entry.id).cloned();
-    let attempts = known.unwrap_or_else(|| match tenure.filter(|_| inherited) {
-        Some(tenure) => {
-            let last = tenure.began + context.settings.write_window;
-            let attempts = crate::domain::attempts::Attempts::inherited(tenure.began);
-            let by_remote = server.state().remote_time(last);
-            let attempts = crate::domain::attempts::Attempts {
-                last_by_remote: by_remote,
-                ..attempts
-            };
-            *server.state().attempts_mut(entry.id) = attempts.clone();
-            attempts
-        }
-        None => crate::domain::attempts::Attempts::none(),
-    });
-    let carried = attempts.inherited;
+    let inherited = tenure.filter(|tenure| tenure.inherited.contains(&entry.id));
+    let mut state = server.state();
+    let attempts = match (state.attempts(entry.id).cloned(), inherited) {
+        (Some(known), _) => known,
+        (None, Some(tenure)) => Attempts::inherited(tenure.began),
+        (None, None) => Attempts::none(),
+    };
+    let attempts = dated(attempts, &state, tenure, &context.settings);
+    if attempts.inherited {
+        *state.attempts_mut(entry.id) = attempts.clone();
+    }
     StagedEntry {
         mac: entry
             .password
             .as_ref()
             .map(|password| context.mac_key.mac(password)),
         inherited_until: tenure
-            .filter(|_| inherited || carried)
+            .filter(|_| attempts.inherited)
             .map(|tenure| protocol::inherited_until(tenure, &context.settings)),
         entry,
         attempts,
+    }
+}
+
+/// The remote's clock is known only once the remote has been heard of: until then nothing dates the sendings of
+/// an earlier leader.
+fn dated(attempts: Attempts, state: &State, tenure: Option<&Tenure>, settings: &Settings) -> Attempts {
+    let undated = attempts.inherited && attempts.last_by_remote.is_none();
+    let Some(tenure) = tenure.filter(|_| undated) else {
+        return attempts;
+    };
+    Attempts {
+        last_by_remote: state.remote_time(tenure.began + settings.write_window),
+        ..attempts
     }
 }
 

@@ -115,6 +115,8 @@ fn next_status(
         });
     }
     if plan.report.set_back {
+        let hour = jiff::SignedDuration::from_hours(1);
+        new.set_backs.retain(|time| now.duration_since(time.0) < hour);
         new.set_backs.push(Time(whole_seconds(now)));
     } else if old.observed_generation != generation {
         new.set_backs.clear();

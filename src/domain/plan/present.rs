@@ -300,7 +300,12 @@ fn there(
     };
     match reason_for_password(desired, observed, record, user, settings) {
         NewPassword::ReadSecretFirst => Plan::doing(observed, Step::ReadSecret, "Checking"),
-        NewPassword::Fight => Plan::not_ready(fight()),
+        NewPassword::Fight => {
+            let mut plan = Plan::not_ready(fight());
+            // Noted once, so that it stands until a person has acted.
+            plan.report.set_back = observed.set_backs < settings.set_backs_in_an_hour;
+            plan
+        }
         NewPassword::Needed(cause, password) => {
             if let Some(held) = cannot_stage(desired, observed, server) {
                 return held;
