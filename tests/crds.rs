@@ -13,7 +13,10 @@ fn the_crds_in_the_repository_are_those_that_the_binary_writes() {
     for (name, crd) in crd::all().unwrap() {
         let written = crd::to_yaml(&crd).unwrap();
         let kept = fs::read_to_string(folder.join(&name)).unwrap_or_default();
-        assert!(kept == written, "crds/{name} is not what src/api says: run make generate");
+        assert!(
+            kept == written,
+            "crds/{name} is not what src/api says: run make generate"
+        );
     }
 }
 

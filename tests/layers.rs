@@ -7,7 +7,17 @@ use std::path::{Path, PathBuf};
 
 /// Each layer, and what its files must not name.
 const FORBIDDEN: &[(&str, &[&str])] = &[
-    ("api", &["crate::domain", "crate::provider", "crate::controller", "crate::runtime", "kube::Client", "tokio"]),
+    (
+        "api",
+        &[
+            "crate::domain",
+            "crate::provider",
+            "crate::controller",
+            "crate::runtime",
+            "kube::Client",
+            "tokio",
+        ],
+    ),
     (
         "domain",
         &[
@@ -28,7 +38,10 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "std::net::Tcp",
         ],
     ),
-    ("provider", &["crate::controller", "crate::runtime", "crate::api", "kube::"]),
+    (
+        "provider",
+        &["crate::controller", "crate::runtime", "crate::api", "kube::"],
+    ),
     ("controller", &["crate::runtime", "crate::cli"]),
     ("runtime", &["crate::cli"]),
 ];
@@ -50,7 +63,9 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let shipped = text.split("#[cfg(test)]").next().unwrap_or_default().to_string();
-    let lines = shipped.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let lines = shipped
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -65,14 +80,24 @@ fn layers_point_one_way() {
             wrong.extend(named.map(|name| format!("{} names {name}", path.display())));
         }
     }
-    assert!(wrong.is_empty(), "layers point one way (ARCHITECTURE.md):\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "layers point one way (ARCHITECTURE.md):\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn the_wire_types_of_a_provider_are_private_to_it() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let outside = rust_files(&src).into_iter().filter(|path| !path.starts_with(src.join("provider")));
+    let outside = rust_files(&src)
+        .into_iter()
+        .filter(|path| !path.starts_with(src.join("provider")));
     for path in outside {
-        assert!(!code(&path).contains("ionos::wire"), "{} names ionos::wire", path.display());
+        assert!(
+            !code(&path).contains("ionos::wire"),
+            "{} names ionos::wire",
+            path.display()
+        );
     }
 }

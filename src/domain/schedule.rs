@@ -225,8 +225,7 @@ impl Circuit {
     }
 
     /// Whether the remote may be called now. If the circuit was open, `true` makes the caller the one probe,
-    /// which owes an [`on_success`](Self::on_success), [`on_failure`](Self::on_failure) or
-    /// [`on_abandoned`](Self::on_abandoned).
+    /// which owes an [`on_success`](Self::on_success) or [`on_failure`](Self::on_failure).
     #[must_use]
     pub fn may_call(&mut self, now: Mono) -> bool {
         match self.next_probe() {
@@ -282,11 +281,9 @@ impl Circuit {
         }
     }
 
-    /// The probe was given up before it had an answer: another may take its place at once.
-    pub fn on_abandoned(&mut self, now: Mono) {
-        if let State::HalfOpen { .. } = self.state {
-            self.state = State::Open { until: now };
-        }
+    /// Closes it: what failed before says nothing of what comes (new credentials).
+    pub fn reset(&mut self) {
+        *self = Self::new(self.settings);
     }
 
     /// The first delay, doubled for each failure after the one that opened the circuit.
@@ -500,19 +497,24 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_is_given_up_or_lost_makes_room_for_another() {
+    fn a_probe_that_is_lost_makes_room_for_another() {
         let mut circuit = open();
         assert!(circuit.may_call(at(2)));
-        circuit.on_abandoned(at(3));
-        assert!(circuit.may_call(at(3)));
-        assert!(!circuit.may_call(at(122)));
-        assert!(circuit.may_call(at(123)));
+        assert!(!circuit.may_call(at(121)));
+        assert!(circuit.may_call(at(122)));
+    }
+
+    #[test]
+    fn new_credentials_close_it() {
+        let mut circuit = open();
+        circuit.reset();
+        assert!(circuit.may_call(at(1)));
     }
 
     proptest! {
         #[test]
         fn no_circuit_is_called_early_or_by_two_or_stays_open(
-            events in proptest::collection::vec((0..400_u64, 0..4_u8, proptest::option::of(0..900_u64), 0.0..=1.0_f64), 0..60),
+            events in proptest::collection::vec((0..400_u64, 0..3_u8, proptest::option::of(0..900_u64), 0.0..=1.0_f64), 0..60),
         ) {
             let mut circuit = Circuit::new(CircuitSettings::default());
             let mut now = at(0);
@@ -536,7 +538,6 @@ mod tests {
                         circuit.on_failure(now, after, jitter);
                         asked_until = asked_until.max(now + after.unwrap_or_default());
                     }
-                    2 => circuit.on_abandoned(now),
                     _ => continue,
                 }
                 probing_since = None;

@@ -60,8 +60,7 @@ pub(super) async fn poll(server: &Server, provider: &AnyProvider) -> bool {
                 let address = (state.host.clone(), state.port);
                 let became = state.polled(answer, started);
                 let troubled = state.trouble.take().is_some();
-                state.failures = 0;
-                state.not_before = None;
+                state.circuit.on_success();
                 (became, troubled, address != (state.host.clone(), state.port))
             };
             if became_available || !server.state().must_poll {
@@ -154,14 +153,19 @@ async fn list(server: &Server, provider: &AnyProvider) {
 
 fn succeeded(state: &mut super::state::State) {
     state.worked = true;
-    state.failures = 0;
+    state.circuit.on_success();
 }
 
 /// A tenth more or less, so that servers do not all refresh at once.
 fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(0.9 + 0.2 * jitter())
+}
+
+/// Anything from 0 to 1.
+fn jitter() -> f64 {
     let mut random = [0; 2];
     let _ = getrandom::fill(&mut random);
-    interval.mul_f64(0.9 + 0.2 * f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX))
+    f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX)
 }
 
 async fn read(server: &Server, provider: &AnyProvider, username: &str) {
@@ -197,12 +201,11 @@ pub(super) fn failed(server: &Server, error: &RemoteError) {
     tracing::warn!(server = %server.key, %error, "remote call failed");
     let changed = {
         let mut state = server.state();
-        state.failures = state.failures.saturating_add(1);
-        let backoff = backoff(server, state.failures);
-        let asked = error.class.retry_after().unwrap_or_default();
-        state.not_before = Some(clock::now() + asked.max(backoff));
+        let asked = error.class.retry_after();
+        state.circuit.on_failure(clock::now(), asked, jitter());
         if matches!(error.class, ErrorClass::RateLimited { .. }) {
-            server.link().bucket.pause(asked.max(backoff));
+            let until = state.circuit.next_probe().unwrap_or_default();
+            server.link().bucket.pause(until - clock::now());
         }
         if error.class == ErrorClass::Unauthorised {
             state.worked = false;
@@ -224,12 +227,9 @@ pub(super) fn failed(server: &Server, error: &RemoteError) {
     }
 }
 
-/// The pause after this many failures in a row, with jitter.
-pub(super) fn backoff(server: &Server, failures: u32) -> Duration {
-    let doubled = server
-        .pace
-        .retry_base
-        .saturating_mul(1 << failures.saturating_sub(1).min(16));
+/// The pause after an entry was sent this many times in vain.
+pub(super) fn backoff(server: &Server, tries: u32) -> Duration {
+    let doubled = server.pace.retry_base.saturating_mul(1 << tries.min(16));
     jittered(doubled.min(server.pace.retry_cap))
 }
 

@@ -29,7 +29,7 @@ use crate::controller::journal_store::JournalStore;
 use crate::domain::identity::RemoteIdentity;
 use crate::domain::journal::EntryId;
 use crate::domain::remote::Capabilities;
-use crate::domain::schedule::Class;
+use crate::domain::schedule::{CircuitSettings, Class};
 use crate::domain::settings::Settings;
 use crate::metrics::Metrics;
 use crate::provider::AnyProvider;
@@ -96,6 +96,18 @@ pub struct Pace {
     pub busy_poll: std::time::Duration,
 }
 
+impl Pace {
+    /// One failure is enough to hold everybody back: a call made in vain by each would be many.
+    fn circuit(&self) -> CircuitSettings {
+        CircuitSettings {
+            failures: 1,
+            first: self.retry_base,
+            longest: self.retry_cap,
+            ..CircuitSettings::default()
+        }
+    }
+}
+
 /// One server object at work.
 pub struct Server {
     /// Which.
@@ -160,7 +172,7 @@ impl Server {
             settings: setup.settings,
             pace: setup.pace,
             link: Mutex::new(setup.link),
-            state: Mutex::new(State::new(setup.seen_before)),
+            state: Mutex::new(State::new(setup.seen_before, setup.pace.circuit())),
             wake: Notify::new(),
             triggers: setup.triggers,
             metrics: setup.metrics,

@@ -29,10 +29,10 @@ const LONG: Duration = Duration::from_secs(3600);
 
 /// Decides what is done next, and takes it off the list of what is wanted.
 pub fn next(state: &mut State, turns_busy: bool, settings: &Settings, pace: &Pace, now: Mono) -> Next {
-    if let Some(until) = state.not_before.filter(|until| *until > now) {
-        return Next::Sleep(until);
+    if !state.circuit.may_call(now) {
+        return Next::Sleep(state.circuit.next_probe().unwrap_or(now + LONG));
     }
-    if state.trouble.is_some() || state.cluster.is_none() {
+    if !state.circuit.is_closed() || state.cluster.is_none() {
         // One call finds out whether things are in order again, whoever else waits.
         return Next::Poll;
     }

@@ -109,7 +109,7 @@ fn accepted(server: &Server, entry: &Entry, answer: Answer<Option<RemoteUser>>, 
     tracing::info!(server = %server.key, username = ?entry.username, operation = operation(entry.kind), "accepted");
     let mut state = server.state();
     state.worked = true;
-    state.failures = 0;
+    state.circuit.on_success();
     state.must_poll = true;
     state.last_poll = Some(ended);
     state.tries.remove(&entry.id);

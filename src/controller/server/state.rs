@@ -12,7 +12,7 @@ use crate::domain::attempts::Attempts;
 use crate::domain::journal::EntryId;
 use crate::domain::plan::{Sight, Trouble};
 use crate::domain::remote::{Cluster, ClusterState, RemoteUser};
-use crate::domain::schedule::{Class, Queue};
+use crate::domain::schedule::{Circuit, CircuitSettings, Class, Queue};
 use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
 use crate::provider::{Answer, Listing};
@@ -69,10 +69,8 @@ pub struct State {
     pub not_found: Option<(Mono, u32)>,
     /// What is wrong now.
     pub trouble: Option<Trouble>,
-    /// No call before this.
-    pub not_before: Option<Mono>,
-    /// Failures in a row.
-    pub failures: u32,
+    /// Whether the remote may be called at all.
+    pub circuit: Circuit,
     /// The account under which users are made.
     pub creator_id: Option<String>,
     /// The task is to end.
@@ -103,7 +101,7 @@ pub struct State {
 
 impl State {
     /// Nothing known yet.
-    pub fn new(seen_before: bool) -> Self {
+    pub fn new(seen_before: bool, circuit: CircuitSettings) -> Self {
         Self {
             began: clock::now(),
             snapshot: None,
@@ -118,8 +116,7 @@ impl State {
             gone: false,
             not_found: None,
             trouble: None,
-            not_before: None,
-            failures: 0,
+            circuit: Circuit::new(circuit),
             creator_id: None,
             stopped: false,
             refresh_due: None,
@@ -368,8 +365,7 @@ impl State {
 
     /// Starts anew, with nothing held against the server.
     pub(super) fn forget_failures(&mut self) {
-        self.failures = 0;
-        self.not_before = None;
+        self.circuit.reset();
         self.not_found = None;
         self.refresh_due = None;
         self.worked = false;
