@@ -20,6 +20,9 @@ use crate::domain::plan::*;
 use crate::domain::settings::Settings;
 use std::sync::Arc;
 
+/// How long a server counts as out of reach for logins.
+const UNVERIFIABLE_FOR: std::time::Duration = std::time::Duration::from_secs(120);
+
 /// Everything that a pass over one PostgresUser works on.
 pub struct View {
     /// The object, as last seen or written.
@@ -258,9 +261,17 @@ fn server_view(
         trouble: trouble(&link, &state, deleting),
         state: state.cluster,
         last_not_available: state.last_not_available,
-        verifiable: context.options.verify_logins && details.is_some(),
+        verifiable: context.options.verify_logins && details.is_some() && !lately_unverifiable(&state),
         creator_id: state.creator_id.clone(),
     }))
+}
+
+/// A login that could not be tried for one user cannot be tried for the next: not everybody waits for that again.
+fn lately_unverifiable(state: &State) -> bool {
+    state
+        .unverifiable
+        .as_ref()
+        .is_some_and(|(_, at)| clock::now() - *at < UNVERIFIABLE_FOR)
 }
 
 fn trouble(link: &Link, state: &State, deleting: bool) -> Option<Trouble> {
