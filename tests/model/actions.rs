@@ -1,5 +1,7 @@
 //! Everything that can happen next: to requests, to processes, by users, by an outsider, and by time.
 
+use pguser_operator::domain::journal::Kind;
+
 use crate::numbers::*;
 use crate::operator::{self, About};
 use crate::scenario::{Scenario, T_LIVE};
@@ -136,10 +138,27 @@ fn of_people(world: &World, all: &mut Vec<Action>) {
     may(deleting && budget.forced > 0, Action::Force);
     may(resource.is_none() && budget.recreations > 0, Action::Recreate);
     let outsiders = |user: Option<User>| user.is_none_or(|user| !user.ours);
-    may(budget.outsider_creates > 0 && outsiders(world.remote.user), Action::OutsiderCreates);
+    let creates = budget.outsider_creates > 0 && outsiders(world.remote.user) && !is_date_of_user(world);
+    may(creates, Action::OutsiderCreates);
     may(budget.outsider_deletes > 0 && world.remote.user.is_some(), Action::OutsiderDeletes);
-    may(budget.outsider_passwords > 0 && world.remote.user.is_some(), Action::OutsiderSetsPassword);
+    may(budget.outsider_passwords > 0 && shows_drift(world), Action::OutsiderSetsPassword);
     may(budget.clock_jumps > 0, Action::ClockJumps);
+}
+
+/// Whether a user was made just now: two users are told apart by when they were made, so no two are made at once.
+fn is_date_of_user(world: &World) -> bool {
+    let record = world.resource.as_ref().and_then(|resource| resource.status.record.as_ref());
+    let recorded = record.and_then(|record| record.created);
+    let sights = world.operators.iter().filter_map(|operator| operator.sight.as_ref());
+    let seen = sights.filter_map(|sight| sight.user).map(|view| view.created);
+    let staged = world.journal.entries.iter().filter_map(|entry| entry.seen.created);
+    recorded.into_iter().chain(seen).chain(staged).any(|created| created == world.date)
+}
+
+/// Whether a change from outside can be told from one of ours: nothing of ours is under way or recent.
+fn shows_drift(world: &World) -> bool {
+    let recent = |user: User| user.modified.0 + T_LIVE >= world.date.0;
+    world.remote.user.is_some_and(|user| !recent(user)) && world.wire.is_empty() && world.journal.entries.is_empty()
 }
 
 /// The world after an action, in its normal form.
@@ -246,7 +265,7 @@ fn commit(world: &mut World, at: usize, scenario: &Scenario) {
     let request = world.wire[at].clone();
     let there = world.remote.user;
     let (effect, answer) = match (&request.kind, there) {
-        (pguser_operator::domain::journal::Kind::Create, None) => {
+        (Kind::Create, None) => {
             let user = User {
                 ours: true,
                 adopted: false,
@@ -257,14 +276,14 @@ fn commit(world: &mut World, at: usize, scenario: &Scenario) {
             };
             (Some(Some(user)), Answer::Accepted(Some(user.view())))
         }
-        (pguser_operator::domain::journal::Kind::Create, Some(_)) => (None, Answer::Exists),
+        (Kind::Create, Some(_)) => (None, Answer::Exists),
         (_, None) => (None, Answer::NotFound),
-        (pguser_operator::domain::journal::Kind::Delete, Some(user)) => {
+        (Kind::Delete, Some(user)) => {
             no_theft(world, &request, &user, false);
             (Some(None), Answer::Accepted(None))
         }
         (kind, Some(user)) => {
-            let adopting = *kind == pguser_operator::domain::journal::Kind::Adopt;
+            let adopting = *kind == Kind::Adopt;
             no_theft(world, &request, &user, adopting);
             let user = User {
                 adopted: user.adopted || adopting,
@@ -353,8 +372,8 @@ fn act_of_person(world: &mut World, action: Action) {
         }
         Action::Force => {
             world.budget.forced -= 1;
-            // With nothing in the journal, nobody but that person can know of the user any more.
-            world.kept |= world.journal.entries.is_empty() && world.remote.user.is_some();
+            // With nothing to do in the journal, nobody but that person can know of the user any more.
+            world.kept |= world.journal.entries.iter().all(is_void(world)) && world.remote.user.is_some();
             operator::remove_resource(world);
         }
         Action::Recreate => recreate(world),
@@ -388,6 +407,15 @@ fn act_of_person(world: &mut World, action: Action) {
             world.date = Date(date.0 + 2 * T_LIVE);
         }
         _ => {}
+    }
+}
+
+/// A change of an existing user that nobody has sent.
+fn is_void(world: &World) -> impl Fn(&JournalEntry) -> bool {
+    let memories = || world.operators.iter().flat_map(|operator| &operator.attempts);
+    move |entry| {
+        let sent = memories().any(|sendings| sendings.entry == entry.id && (sendings.unknown || sendings.last.is_some()));
+        entry.kind == Kind::SetPassword && !sent
     }
 }
 

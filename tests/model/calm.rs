@@ -12,6 +12,9 @@ use crate::world::*;
 /// More steps than any calm run takes; a run that takes more goes on for ever.
 const MANY: usize = 400;
 
+/// How much of a calm run is shown.
+const SHOWN: usize = 40;
+
 /// Longer than any wait, in ticks.
 const QUIET: usize = 12;
 
@@ -45,6 +48,21 @@ pub fn never_well(world: &World, scenario: &Scenario, calm: &mut HashSet<u64>) -
         }
     }
     Some("I5: it never comes to rest".to_string())
+}
+
+/// What happens from here on by itself, for a counterexample that ends in a world which never goes well.
+pub fn course(world: &World, scenario: &Scenario) -> Vec<(Action, World)> {
+    let mut world = world.clone();
+    let mut course = Vec::new();
+    for _ in 0..SHOWN {
+        let action = next(&world, scenario);
+        world = after(&world, action, scenario);
+        course.push((action, world.clone()));
+        if crate::properties::violated(&world).is_some() {
+            break;
+        }
+    }
+    course
 }
 
 /// What happens next when nothing goes wrong: what is under way ends, then processes act, then time passes.

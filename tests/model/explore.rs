@@ -24,6 +24,8 @@ pub struct Found {
 pub struct Violation {
     pub promise: String,
     pub path: Vec<Action>,
+    /// What then happens by itself.
+    pub course: Vec<Action>,
 }
 
 /// Names a world; two of a million worlds share a name once in thirty million searches.
@@ -68,7 +70,23 @@ pub fn explore(scenario: &Scenario) -> Found {
         if let Some(promise) = search.judge(&world) {
             let path = search.path(index);
             let states = search.parents.len();
-            let violation = Some(Violation { promise, path });
+            let course = calm::course(&world, scenario);
+            if std::env::var("TRACE").is_ok() {
+                let mut w = scenario.start();
+                for a in &path {
+                    let plan = |w: &World| crate::operator::work(w).into_iter().map(|a| crate::operator::ask(w, 0, a, scenario)).map(|p| format!("{:?} {:?}", p.step, p.report.stalled)).collect::<Vec<_>>();
+                    eprintln!("plan {:?}", plan(&w));
+                    w = after(&w, *a, scenario);
+                    eprintln!("{a:?}\n   {w:?}");
+                }
+                for (a, w) in &course {
+                    eprintln!("calm {a:?}\n   {w:?}");
+                    let plan = crate::operator::work(w).into_iter().map(|a| crate::operator::ask(w, 0, a, scenario)).map(|p| format!("{:?} {:?}", p.step, p.report.stalled)).collect::<Vec<_>>();
+                    eprintln!("plan {:?}", plan);
+                }
+            }
+            let course = course.into_iter().map(|(action, _)| action).collect();
+            let violation = Some(Violation { promise, path, course });
             return Found {
                 states,
                 depth,

@@ -42,7 +42,7 @@ const SQL: Provider = Provider {
     turns_busy: false,
     direct_read: true,
     verifiable: true,
-    creators: false,
+    creators: true,
     dates: false,
 };
 
@@ -74,16 +74,45 @@ fn holds(scenario: &Scenario) {
     assert!(found.violation.is_none(), "{}: a promise is broken", scenario.name);
 }
 
-fn creation() -> Scenario {
-    let budget = Budget {
-        lost_answers: 1,
-        crashes: 1,
-        ..Budget::default()
-    };
-    scenario("creation", IONOS, Start::Created, budget)
+const DATED: Provider = Provider {
+    dates: true,
+    ..SQL
+};
+
+const REACH: Provider = Provider {
+    verifiable: true,
+    creators: false,
+    ..IONOS
+};
+
+fn all() -> Vec<Scenario> {
+    let b = Budget::default();
+    vec![
+        scenario("creation", IONOS, Start::Created, Budget { lost_answers: 2, crashes: 1, ..b }),
+        scenario("creation 2", IONOS, Start::Created, Budget { lost_answers: 1, takeovers: 1, pauses: 1, ..b }),
+        scenario("creation lists", SCALINGO, Start::Created, Budget { lost_answers: 1, stale_reads: 1, crashes: 1, ..b }),
+        scenario("creation sql", SQL, Start::Created, Budget { lost_answers: 1, crashes: 1, outsider_creates: 1, outsider_deletes: 1, ..b }),
+        scenario("creation ionos outsider", IONOS, Start::Created, Budget { lost_answers: 1, crashes: 1, outsider_creates: 1, ..b }),
+        scenario("creation reach", REACH, Start::Created, Budget { lost_answers: 1, crashes: 1, ..b }),
+        scenario("rotation", IONOS, Start::Ready, Budget { lost_answers: 1, crashes: 1, rotations: 2, ..b }),
+        scenario("rotation 2", SQL, Start::Ready, Budget { lost_answers: 1, takeovers: 1, pauses: 1, rotations: 2, ..b }),
+        scenario("drift", SCALINGO, Start::Ready, Budget { lost_answers: 1, outsider_passwords: 1, rotations: 1, ..b }),
+        scenario("deletion early", IONOS, Start::Created, Budget { lost_answers: 1, crashes: 1, deletions: 1, forced: 1, ..b }),
+        scenario("deletion", DATED, Start::Ready, Budget { lost_answers: 1, crashes: 1, deletions: 1, outsider_deletes: 1, outsider_creates: 1, ..b }),
+        scenario("deletion 2", IONOS, Start::Ready, Budget { lost_answers: 1, takeovers: 1, pauses: 1, deletions: 1, rotations: 1, ..b }),
+        scenario("clock", SQL, Start::Created, Budget { lost_answers: 1, clock_jumps: 1, deletions: 1, forced: 1, ..b }),
+        Scenario { adopt: true, ..scenario("adoption", IONOS, Start::Taken, Budget { lost_answers: 1, crashes: 1, deletions: 1, ..b }) },
+        scenario("recreation", SQL, Start::Created, Budget { lost_answers: 1, deletions: 1, forced: 1, recreations: 1, ..b }),
+    ]
 }
 
 #[test]
-fn a_creation_keeps_every_promise() {
-    holds(&creation());
+fn scan() {
+    for scenario in all() {
+        if std::env::var("ONLY").is_ok_and(|only| only != scenario.name) { continue; }
+        let at = std::time::Instant::now();
+        let found = explore(&scenario);
+        report(&scenario, &found);
+        println!("   {:?}", at.elapsed());
+    }
 }

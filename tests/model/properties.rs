@@ -48,7 +48,8 @@ pub fn unfinished(world: &World, stalled: Option<&str>, scenario: &Scenario) -> 
     let Some(user) = &world.remote.user else {
         return Some("I5: the user is never made".to_string());
     };
-    if !user.ours && !user.adopted {
+    let strange = !user.ours || (world.kept && resource.status.record.is_none());
+    if strange && !user.adopted {
         return match stalled {
             Some(_) => None,
             None => Some("I5: the user is an outsider's, and nobody is told".to_string()),

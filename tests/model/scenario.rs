@@ -43,6 +43,8 @@ pub enum Start {
     Taken,
 }
 
+/// The first moment; what there is then was made long before.
+const START: u8 = 9;
 pub const T_LIVE: u8 = 2;
 pub const WINDOW: u8 = 1;
 pub const LAG: u8 = 1;
@@ -75,7 +77,7 @@ impl Scenario {
     }
 
     pub fn start(&self) -> World {
-        let now = Tick(1);
+        let now = Tick(START);
         let mut leader = Operator::started();
         leader.tenure = Some(Tenure {
             epoch: Epoch(1),
@@ -86,7 +88,7 @@ impl Scenario {
         });
         let mut world = World {
             now,
-            date: Date(1),
+            date: Date(START),
             resource: Some(Resource {
                 uid: Uid(1),
                 version: ResourceVersion(1),

@@ -79,8 +79,14 @@ fn tidy_operator(operator: &mut Operator, journal: &Stored, wire: &[Request], no
         *operator = Operator::started();
         return;
     };
+    let busy = scenario.provider.turns_busy;
+    let polled = operator.poll.clone().filter(|poll| poll.available && busy);
     let sight_since = |moment: u8| operator.sight.as_ref().is_none_or(|sight| sight.started.0 >= moment);
-    let past = |moment: u8| now.0 >= moment && sight_since(moment);
+    let poll_since = |moment: u8| {
+        let since = |poll: &Poll| poll.started.0 >= moment && sight_since(poll.started.0 + LAG);
+        !busy || polled.as_ref().is_some_and(since)
+    };
+    let past = |moment: u8| now.0 >= moment && sight_since(moment) && poll_since(moment);
     if now.0 >= tenure.written.0 + WINDOW {
         tenure.written = Tick(LONG_AGO);
     }
@@ -90,7 +96,9 @@ fn tidy_operator(operator: &mut Operator, journal: &Stored, wire: &[Request], no
     }
     operator.last_write = operator.last_write.filter(|write| !past(write.0 + LAG));
     for sendings in &mut operator.attempts {
-        if sendings.last.is_some_and(|last| past(last.0 + T_LIVE + 1)) {
+        // Where dates are weighed, the time of the last attempt is one of them.
+        let weighed = scenario.provider.dates && sendings.last_by_remote.is_none();
+        if sendings.last.is_some_and(|last| past(last.0 + T_LIVE + 1) && !weighed) {
             sendings.last = Some(Tick(LONG_AGO));
         }
         sendings.forget_order(operator.poll.as_ref(), now, scenario);
@@ -108,7 +116,15 @@ fn tidy_operator(operator: &mut Operator, journal: &Stored, wire: &[Request], no
     operator.last_busy = operator.last_busy.filter(|busy| {
         latest_unknown.is_some_and(|last| *busy > last) && !past(busy.0 + T_LIVE)
     });
-    if let Some(poll) = &mut operator.poll {
+    let too_early = |poll: &Poll| {
+        let unknown = operator.attempts.iter().filter(|sendings| sendings.unknown);
+        let quiet = unknown.filter_map(|sendings| sendings.last).map(|last| last.0 + T_LIVE).max();
+        let quiet = quiet.max(operator.last_write.map(|write| write.0 + LAG));
+        quiet.is_none_or(|quiet| poll.started.0 < quiet)
+    };
+    if let Some(poll) = &mut operator.poll
+        && (!poll.available || !busy || too_early(poll))
+    {
         poll.started = Tick(LONG_AGO);
     }
     if operator.attempts.is_empty() {

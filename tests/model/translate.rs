@@ -7,6 +7,7 @@ use pguser_operator::domain::journal::{Entry, EntryId, Header, Journal, Owner, S
 use pguser_operator::domain::password::Password;
 use pguser_operator::domain::plan::{self, Desired, Observed, SecretView, ServerView, Step, WantedPassword};
 use pguser_operator::domain::remote::{Capabilities, ClusterState, Creator, RemoteUser};
+use pguser_operator::domain::settings::Rule;
 use pguser_operator::domain::time::Mono;
 
 use crate::numbers::*;
@@ -101,7 +102,7 @@ fn remote_user(view: &View, scenario: &Scenario) -> RemoteUser {
     let creator = match (scenario.provider.creators, view.ours) {
         (false, _) => Creator::Unknown,
         (true, true) => Creator::Account("us".to_string()),
-        (true, false) => Creator::Account("them".to_string()),
+        (true, false) => Creator::Unmanaged,
     };
     RemoteUser {
         username: USERNAME.to_string(),
@@ -146,12 +147,20 @@ pub fn observed(
         last_write: operator.last_write.map(mono),
         entry: entry.map(|entry| staged(entry, operator, scenario)),
         rival: rival(world, resource),
+        unsettled: unsettled(world, resource, scenario),
     }
 }
 
+/// For an entry without a resource: a resource made since whose record has the user.
 fn rival(world: &World, resource: Option<&Resource>) -> Option<plan::Rival> {
     let other = world.resource.as_ref().filter(|_| resource.is_none())?;
-    other.claimed.then(|| plan::Rival { named: None })
+    other.status.record.is_some().then(|| plan::Rival { named: None })
+}
+
+/// R0 is about the remote user: an entry of another resource for it counts.
+fn unsettled(world: &World, resource: Option<&Resource>, scenario: &Scenario) -> bool {
+    let others = |resource: &Resource| world.journal.entries.iter().any(|entry| entry.uid != resource.uid);
+    resource.is_some_and(others) && scenario.rules.hold(Rule::R0)
 }
 
 fn secret(secret: Option<&OutputSecret>) -> SecretView {
