@@ -90,8 +90,12 @@ pub struct Observed {
     pub last_write: Option<Mono>,
     /// The journal's entry for this resource.
     pub entry: Option<StagedEntry>,
-    /// Another PostgresUser to whom the remote user belongs.
+    /// Another PostgresUser to whom the remote user belongs. For an entry without a resource: one whose *record*
+    /// has it, since a mere claim waits for that entry.
     pub rival: Option<Rival>,
+    /// The journal has an entry of another resource for the same remote user: until it is settled, a different
+    /// request to that user waits (R0).
+    pub unsettled: bool,
 }
 
 /// The record of ownership.
