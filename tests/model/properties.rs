@@ -23,7 +23,11 @@ fn lost_password(world: &World) -> bool {
     let Some(password) = user.password.filter(|_| managed) else {
         return false;
     };
-    let staged = world.journal.entries.iter().any(|entry| entry.password == Some(password));
+    let staged = world
+        .journal
+        .entries
+        .iter()
+        .any(|entry| entry.password == Some(password));
     let published = world.secret.is_some_and(|secret| secret.password == password);
     !staged && !published
 }

@@ -39,6 +39,9 @@ pub struct Snapshot {
     pages: u32,
 }
 
+/// How many polls are remembered: as many mutations as are settled by one list, and more.
+const POLLS_KEPT: usize = 256;
+
 /// A server object's generation and annotations, and the address that its provider gives.
 pub type SpecSeen = (
     Option<i64>,
@@ -62,6 +65,8 @@ pub struct State {
     pub host: Option<String>,
     /// The port, as the provider says.
     pub port: Option<u16>,
+    /// When polls were started that showed the cluster AVAILABLE, the oldest first; the last few.
+    pub available: VecDeque<Mono>,
     /// When the cluster was last seen not AVAILABLE.
     pub last_not_available: Option<Mono>,
     /// The credentials have worked.
@@ -117,6 +122,7 @@ impl State {
             cluster: None,
             host: None,
             port: None,
+            available: VecDeque::new(),
             last_not_available: None,
             worked: false,
             seen_before,
@@ -276,6 +282,11 @@ impl State {
         self.must_poll = cluster.state != ClusterState::Available;
         if self.must_poll {
             self.last_not_available = Some(clock::now());
+        } else {
+            self.available.push_back(started);
+            if self.available.len() > POLLS_KEPT {
+                self.available.pop_front();
+            }
         }
         if cluster.state == ClusterState::Destroying && (self.worked || self.seen_before) {
             self.gone = true;

@@ -255,7 +255,9 @@ impl Case<'_> {
         }
         match &staged.attempts.outcome {
             Some(Outcome::Accepted { .. } | Outcome::NotFound) => self.confirm_deletion(staged, server),
-            Some(Outcome::Refused(message) | Outcome::Exists(message)) => self.refused(staged, server, message),
+            Some(Outcome::Refused(message) | Outcome::Exists(message)) => {
+                self.refused(staged, server, message)
+            }
             None => self.send_to_the_same(staged, server),
         }
     }

@@ -195,6 +195,8 @@ pub struct Server {
     pub trouble: Option<Trouble>,
     /// The last state that was read, and when that read was started.
     pub state: Option<(ClusterState, Mono)>,
+    /// When reads were started that showed the cluster AVAILABLE, the oldest first; the last few.
+    pub available: Vec<Mono>,
     /// When the cluster was last seen not AVAILABLE.
     pub last_not_available: Option<Mono>,
     /// Whether published credentials can be tried by a login from here.
