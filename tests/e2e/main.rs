@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, dead_code)]
 
 mod bench;
+mod creation;
 mod support;
 
 use std::process::ExitCode;
@@ -40,5 +41,8 @@ fn main() -> ExitCode {
 
 /// Every test. A module's tests are listed in its own `trials`.
 fn trials(environment: &Handle) -> Vec<Trial> {
-    [bench::trials(environment)].into_iter().flatten().collect()
+    [bench::trials(environment), creation::trials(environment)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
