@@ -13,6 +13,9 @@ use super::{
 /// The server object of tests that need no more than one.
 pub const SERVER: &str = "orders";
 
+/// Longer than the operator is silent while something is still to be done: a refresh, a lag, a request's life.
+const QUIET: Duration = Duration::from_millis(2500);
+
 impl World {
     /// Starts a simulator with switches and an operator, and applies the server object [`SERVER`].
     pub async fn set_up(&self, switches: &[&str]) -> Outcome<(Simulator, Operator)> {
@@ -127,12 +130,14 @@ spec:
 
     /// Waits until the password in the Secret of a PostgresUser is another one, and gives it.
     pub async fn other_password(&self, name: &str, before: &str) -> Outcome<String> {
-        eventually(&format!("another password of {name}"), PATIENCE, async || {
-            match self.password_of(name).await? {
+        eventually(
+            &format!("another password of {name}"),
+            PATIENCE,
+            async || match self.password_of(name).await? {
                 password if password == before => Err("it is the same".into()),
                 password => Ok(password),
-            }
-        })
+            },
+        )
         .await
     }
 
@@ -151,12 +156,14 @@ spec:
 
     /// Waits until a condition of a PostgresUser has a status and a reason.
     pub async fn user_is(&self, name: &str, condition: &str, status: &str, reason: &str) -> Outcome<String> {
-        self.object_is("PostgresUser", name, condition, status, reason).await
+        self.object_is("PostgresUser", name, condition, status, reason)
+            .await
     }
 
     /// Waits until a condition of a server object has a status and a reason; gives its message.
     pub async fn server_is(&self, name: &str, status: &str, reason: &str) -> Outcome<String> {
-        self.object_is("PostgresServer", name, "Ready", status, reason).await
+        self.object_is("PostgresServer", name, "Ready", status, reason)
+            .await
     }
 
     async fn object_is(
@@ -191,8 +198,38 @@ spec:
         .await
     }
 
+    /// Waits until the operator has written nothing for a while, as it does once all is settled.
+    pub async fn quiet(&self, operator: &Operator) -> Outcome {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let mark = self.mark()?;
+            tokio::time::sleep(QUIET).await;
+            let writes = self.writes_since(mark, operator)?;
+            if writes.is_empty() {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() > deadline {
+                return Err(format!("the operator goes on writing: {writes:?}").into());
+            }
+        }
+    }
+
+    /// Applies manifests with kubectl, as a person or a pipeline does.
+    pub async fn kubectl_apply(&self, manifests: &str, flags: &[&str]) -> Outcome<String> {
+        let file = self.dir().join("manifests.yaml");
+        std::fs::write(&file, manifests)?;
+        let file = file.to_string_lossy();
+        self.kubectl(&[&["apply", "--filename", &file], flags].concat())
+            .await
+    }
+
     /// Watches for a while that something stays true.
-    pub async fn stays(&self, what: &str, time: Duration, mut check: impl AsyncFnMut() -> Outcome) -> Outcome {
+    pub async fn stays(
+        &self,
+        what: &str,
+        time: Duration,
+        mut check: impl AsyncFnMut() -> Outcome,
+    ) -> Outcome {
         let end = tokio::time::Instant::now() + time;
         while tokio::time::Instant::now() < end {
             check()
