@@ -29,6 +29,8 @@ pub const SECRET_USER: &str = "pguser.dev/user";
 pub const SECRET_REMOTE: &str = "pguser.dev/remote-identity";
 /// On an output Secret: its PostgresUser was deleted with `deletionPolicy: Retain`.
 pub const SECRET_RETAINED: &str = "pguser.dev/retained";
+/// On an output Secret: which of its labels and annotations are from its PostgresUser's spec, to be removed with it.
+pub const SECRET_FROM_SPEC: &str = "pguser.dev/from-spec";
 
 /// Label on everything the operator makes.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

@@ -28,7 +28,9 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("has(self.spec.username) || size(self.metadata.name) <= 63")
         .message("metadata.name is longer than the 63 characters of a PostgreSQL username: set spec.username"),
     validation = Rule::new("(has(self.spec.username) ? self.spec.username : self.metadata.name) == (has(oldSelf.spec.username) ? oldSelf.spec.username : oldSelf.metadata.name)")
-        .message("spec.username (default: metadata.name) is immutable: make another PostgresUser for the new name and delete this one when nothing uses it")
+        .message("spec.username (default: metadata.name) is immutable: make another PostgresUser for the new name and delete this one when nothing uses it"),
+    validation = Rule::new("(has(self.spec.secret) && has(self.spec.secret.name) ? self.spec.secret.name : self.metadata.name + '-postgres') == (has(oldSelf.spec.secret) && has(oldSelf.spec.secret.name) ? oldSelf.spec.secret.name : oldSelf.metadata.name + '-postgres')")
+        .message("spec.secret.name (default: metadata.name followed by -postgres) is immutable: Pods mount the Secret by this name")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct PostgresUserSpec {
@@ -48,7 +50,6 @@ pub struct PostgresUserSpec {
 
     /// The Secret that is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("(has(self.name) ? self.name : '') == (has(oldSelf.name) ? oldSelf.name : '')").message("spec.secret.name is immutable: Pods mount the Secret by this name"))]
     pub secret: Option<OutputSecret>,
 
     /// What to do when the server already has a user of this name: `Refuse` (stop and say so) or `Adopt` (take

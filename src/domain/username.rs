@@ -58,6 +58,14 @@ fn malformed(username: &str) -> Option<String> {
         .chars()
         .any(char::is_control)
         .then(|| "it holds a control character: leave it out".to_string())
+        .or_else(|| unaddressable(username))
+}
+
+/// APIs name users in the path of a URL, where these two never arrive.
+fn unaddressable(username: &str) -> Option<String> {
+    matches!(username, "." | "..").then(|| {
+        "the server's API names users by URL, which cannot hold this name: choose another one".to_string()
+    })
 }
 
 fn reserved(username: &str, capabilities: &Capabilities) -> Option<String> {

@@ -9,7 +9,9 @@
 //! - `PGUSER_TEST_KEEP=1` keeps the folder with everybody's logs, as failing tests always do.
 #![allow(clippy::unwrap_used, clippy::panic, dead_code)]
 
+mod admission;
 mod bench;
+mod creation;
 mod support;
 
 use std::process::ExitCode;
@@ -40,5 +42,12 @@ fn main() -> ExitCode {
 
 /// Every test. A module's tests are listed in its own `trials`.
 fn trials(environment: &Handle) -> Vec<Trial> {
-    [bench::trials(environment)].into_iter().flatten().collect()
+    [
+        bench::trials(environment),
+        creation::trials(environment),
+        admission::trials(environment),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

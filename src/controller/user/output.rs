@@ -6,8 +6,10 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Resource, ResourceExt};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use crate::api::{DeletionPolicy, PostgresUser, names};
+use crate::api::{DeletionPolicy, OutputSecret, PostgresUser, names};
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::domain::connection::{ConnectionDetails, render};
@@ -87,11 +89,14 @@ pub fn is_intact(
             .all(|(key, value)| found.get(key) == Some(value))
     };
     secret.data == wanted.data
+        && annotation(&secret.metadata, names::SECRET_FROM_SPEC)
+            == annotation(&wanted.metadata, names::SECRET_FROM_SPEC)
         && has(secret.labels(), wanted.metadata.labels.as_ref())
         && has(secret.annotations(), wanted.metadata.annotations.as_ref())
 }
 
-/// Labels and annotations that others put on the Secret stay; ours are as they should be.
+/// Labels and annotations that others put on the Secret stay; ours are as they should be, and those that the spec
+/// no longer has are gone.
 async fn merged(
     context: &Context,
     user: &PostgresUser,
@@ -103,9 +108,12 @@ async fn merged(
         .map(|secret| secret.metadata)
         .unwrap_or_default();
     let uid = user.uid().unwrap_or_default();
+    let before = FromSpec::of(&found);
     let mut labels = found.labels.unwrap_or_default();
+    labels.retain(|name, _| !before.labels.contains(name));
     labels.extend(wanted.labels.unwrap_or_default());
     let mut annotations = found.annotations.unwrap_or_default();
+    annotations.retain(|name, _| !before.annotations.contains(name) && name != names::SECRET_FROM_SPEC);
     annotations.extend(wanted.annotations.unwrap_or_default());
     let mut owners = found.owner_references.unwrap_or_default();
     owners.retain(|owner| owner.uid != uid);
@@ -120,8 +128,41 @@ async fn merged(
     })
 }
 
+/// The names of the labels and annotations that an output Secret has from its user's spec.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct FromSpec {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    annotations: Vec<String>,
+}
+
+impl FromSpec {
+    /// What a Secret says of itself.
+    fn of(metadata: &ObjectMeta) -> Self {
+        annotation(metadata, names::SECRET_FROM_SPEC)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default()
+    }
+
+    /// As an annotation; none where there is nothing to say.
+    fn to_annotation(spec: &OutputSecret) -> Option<String> {
+        let names = Self {
+            labels: spec.labels.keys().cloned().collect(),
+            annotations: spec.annotations.keys().cloned().collect(),
+        };
+        let any = !(names.labels.is_empty() && names.annotations.is_empty());
+        any.then(|| json!(names).to_string())
+    }
+}
+
+fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a String> {
+    metadata.annotations.as_ref()?.get(name)
+}
+
 fn build(user: &PostgresUser, details: &ConnectionDetails, password: &Password) -> Secret {
     let spec = user.spec.secret.clone().unwrap_or_default();
+    let from_spec = FromSpec::to_annotation(&spec);
     let mut labels = spec.labels;
     labels.insert(names::MANAGED_BY.to_string(), names::OPERATOR.to_string());
     let mut annotations = spec.annotations;
@@ -131,6 +172,9 @@ fn build(user: &PostgresUser, details: &ConnectionDetails, password: &Password) 
         format!("{}/{}", user.namespace().unwrap_or_default(), user.name_any()),
     );
     annotations.insert(names::SECRET_REMOTE.to_string(), remote(user));
+    if let Some(from_spec) = from_spec {
+        annotations.insert(names::SECRET_FROM_SPEC.to_string(), from_spec);
+    }
     let owner = user
         .controller_owner_ref(&())
         .filter(|_| user.spec.deletion_policy == DeletionPolicy::Delete);

@@ -8,6 +8,7 @@ mod operator;
 mod postgres;
 mod process;
 mod rbac;
+mod setting;
 mod simulator;
 mod trial;
 mod wait;
@@ -22,7 +23,8 @@ pub use self::{
     operator::{Operator, Options},
     postgres::Postgres,
     process::Process,
-    simulator::Simulator,
+    setting::{SERVER, user_manifest},
+    simulator::{CLUSTER_ID, Simulator, TOKEN},
     trial::trial,
     wait::eventually,
     world::World,

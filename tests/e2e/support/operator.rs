@@ -26,6 +26,9 @@ impl Default for Options {
             ("--read-lag", "300ms"),
             ("--gone-after", "2s"),
             ("--min-refresh-interval", "1s"),
+            ("--retry-base", "200ms"),
+            ("--retry-cap", "1s"),
+            ("--busy-poll-interval", "100ms"),
             ("--leader-elect", "false"),
         ];
         Options {
@@ -33,7 +36,7 @@ impl Default for Options {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .to_vec(),
             switches: vec!["--allow-http".to_owned()],
-            env: vec![("RUST_LOG".to_owned(), "debug".to_owned())],
+            env: vec![("PGUSER_LOG".to_owned(), "info,pguser_operator=debug".to_owned())],
         }
     }
 }
@@ -46,7 +49,7 @@ impl Options {
     }
 
     /// Sets a flag unless it is set.
-    pub fn default(self, name: &str, value: &str) -> Self {
+    pub fn unless_set(self, name: &str, value: &str) -> Self {
         let is_set = self.flags.iter().any(|(other, _)| other == name);
         if is_set { self } else { self.more(name, value) }
     }

@@ -147,6 +147,16 @@ impl Postgres {
 
     /// Runs a query through psql with a connection string, trusting our authority alone; what it prints.
     pub async fn psql(&self, connection: &str, query: &str) -> Outcome<String> {
+        self.psql_with(connection, query, &[]).await
+    }
+
+    /// The same with more in its environment, such as `PGPASSFILE`.
+    pub async fn psql_with(
+        &self,
+        connection: &str,
+        query: &str,
+        environment: &[(&str, &str)],
+    ) -> Outcome<String> {
         let beside = self.programs.join("psql");
         let psql = if beside.exists() { beside } else { "psql".into() };
         let output = Command::new(psql)
@@ -160,6 +170,7 @@ impl Postgres {
             ])
             .arg(connection)
             .env("PGSSLROOTCERT", &self.ca_file)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output()

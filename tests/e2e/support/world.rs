@@ -24,7 +24,6 @@ use super::{
     manifests,
     process::tail,
     rbac::Rights,
-    simulator::{CLUSTER_ID, TOKEN},
     wait::eventually,
 };
 
@@ -136,7 +135,7 @@ impl World {
         ];
         let options = defaults
             .into_iter()
-            .fold(options, |options, (flag, value)| options.default(flag, value))
+            .fold(options, |options, (flag, value)| options.unless_set(flag, value))
             .env("POD_NAMESPACE", &self.operator_namespace)
             .env("POD_NAME", &name);
         Operator::new(&self.dir, &name, kubeconfig, rights.user(), options)
@@ -164,45 +163,6 @@ impl World {
             manifests::apply(self.client(), &self.namespace, object).await?;
         }
         Ok(())
-    }
-
-    /// Applies a PostgresServer of this name for the simulator, with its credentials.
-    pub async fn apply_server(&self, name: &str, simulator: &Simulator) -> Outcome {
-        let (endpoint, port) = (simulator.endpoint(), self.postgres.port());
-        let yaml = format!(
-            "
-apiVersion: v1
-kind: Secret
-metadata: {{name: {name}-credentials}}
-stringData: {{token: {TOKEN}}}
----
-apiVersion: pguser.dev/v1alpha1
-kind: PostgresServer
-metadata: {{name: {name}}}
-spec:
-  ionos:
-    clusterId: {CLUSTER_ID}
-    endpoint: {endpoint}
-    credentialsSecretRef: {{name: {name}-credentials}}
-  connection: {{port: {port}, sslmode: verify-full}}
-  refreshInterval: 2s
-"
-        );
-        self.apply(&yaml).await
-    }
-
-    /// Applies a PostgresUser of this name, the smallest there is.
-    pub async fn apply_user(&self, name: &str, server: &str) -> Outcome {
-        let yaml = format!(
-            "
-apiVersion: pguser.dev/v1alpha1
-kind: PostgresUser
-metadata: {{name: {name}}}
-spec:
-  serverRef: {{name: {server}}}
-"
-        );
-        self.apply(&yaml).await
     }
 
     /// The objects of a kind in the world's namespace: `PostgresUser`, or with its version, `v1/Secret`.
