@@ -7,6 +7,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use super::context::Context;
+use super::events;
 use super::server::ServerKey;
 use crate::api::{
     ClusterPostgresServer, Connection, Ionos, PostgresServer, ServerKind, ServerStatus, SslMode, Usernames,
@@ -54,6 +55,16 @@ impl ServerObject {
                 .as_ref()?
                 .get(&ObjectRef::new(&key.name))
                 .map(Self::Cluster),
+        }
+    }
+
+    /// Publishes an Event of it.
+    pub async fn publish(&self, context: &Context, warning: bool, reason: &str, note: String) {
+        match self {
+            ServerObject::Namespaced(server) => {
+                events::publish(context, &**server, warning, reason, note).await
+            }
+            ServerObject::Cluster(server) => events::publish(context, &**server, warning, reason, note).await,
         }
     }
 

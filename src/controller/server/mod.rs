@@ -15,7 +15,7 @@ mod next;
 mod send;
 pub mod state;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -258,14 +258,10 @@ impl Server {
         }
     }
 
-    /// Notes the spec's generation and the annotations; true if users have to look at the server anew.
-    pub fn note_spec(
-        &self,
-        generation: Option<i64>,
-        annotations: Option<&std::collections::BTreeMap<String, String>>,
-    ) -> bool {
-        let spec = Some((generation, annotations.cloned()));
+    /// Notes the spec's generation, the annotations and the address; true if users have to look at them anew.
+    pub fn note_spec(&self, generation: Option<i64>, annotations: Option<&BTreeMap<String, String>>) -> bool {
         let mut state = self.state();
+        let spec = Some((generation, annotations.cloned(), state.host.clone(), state.port));
         let new = state.spec != spec;
         state.spec = spec;
         new

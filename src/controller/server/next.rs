@@ -24,6 +24,8 @@ pub enum Next {
     Sleep(Mono),
 }
 
+/// The cluster's address may change: it is looked at now and then even if nothing is sent.
+const POLL_AT_LEAST: Duration = Duration::from_secs(3600);
 /// Longer than anything waits.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -47,6 +49,9 @@ pub fn next(state: &mut State, turns_busy: bool, settings: &Settings, pace: &Pac
         state.poll_wanted = false;
         return Next::Poll;
     }
+    if state.last_poll.is_none_or(|last| now - last > POLL_AT_LEAST) {
+        return Next::Poll;
+    }
     let list_due = list_due(state, settings);
     if list_due.is_some_and(|due| due <= now) {
         return Next::List;
@@ -54,8 +59,14 @@ pub fn next(state: &mut State, turns_busy: bool, settings: &Settings, pace: &Pac
     if let Some(username) = state.reads_wanted.pop_front() {
         return Next::Read(username);
     }
-    if !busy && let Some((_, id)) = state.queue.pop() {
-        return Next::Send(id);
+    if !busy && !state.queue.is_empty() {
+        // Others may have made the cluster busy since it was last looked at.
+        if turns_busy && state.last_poll.is_none_or(|last| now - last > settings.fresh_for) {
+            return Next::Poll;
+        }
+        if let Some((_, id)) = state.queue.pop() {
+            return Next::Send(id);
+        }
     }
     let poll = (busy || state.poll_wanted).then_some(poll_due);
     let delayed = state.delayed.iter().map(|(due, ..)| *due).min();
@@ -91,5 +102,117 @@ fn requeue_delayed(state: &mut State, now: Mono) {
     let due: Vec<_> = due;
     for (_, id, class, namespace) in due {
         state.queue.push(class, &namespace, id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::remote::Cluster;
+    use crate::domain::schedule::{CircuitSettings, Class};
+    use crate::provider::{Answer, Listing};
+
+    const PACE: Pace = Pace {
+        retry_base: Duration::from_secs(1),
+        retry_cap: Duration::from_secs(60),
+        busy_poll: Duration::from_secs(1),
+    };
+
+    fn decide(state: &mut State, now: Mono) -> Next {
+        next(state, true, &Settings::default(), &PACE, now)
+    }
+
+    /// A server that was looked at and listed at this moment.
+    fn in_order(now: Mono, cluster: ClusterState) -> State {
+        let mut state = State::new(
+            false,
+            CircuitSettings {
+                failures: 1,
+                ..CircuitSettings::default()
+            },
+        );
+        state.polled(
+            Answer {
+                value: Cluster {
+                    state: cluster,
+                    host: None,
+                    port: None,
+                },
+                date: None,
+            },
+            now,
+        );
+        state.last_poll = Some(now);
+        state.listed(
+            Answer {
+                value: Listing::default(),
+                date: None,
+            },
+            now,
+        );
+        state.refresh_due = Some(now + LONG);
+        state
+    }
+
+    fn now() -> Mono {
+        crate::clock::now()
+    }
+
+    #[test]
+    fn a_server_that_nobody_has_seen_is_looked_at_first() {
+        let mut state = State::new(false, CircuitSettings::default());
+        assert_eq!(decide(&mut state, now()), Next::Poll);
+    }
+
+    #[test]
+    fn nothing_is_sent_while_the_cluster_is_busy() {
+        let start = now();
+        let mut state = in_order(start, ClusterState::Busy);
+        state.want_send(EntryId(1), Class::New, "shop");
+        assert_eq!(decide(&mut state, start), Next::Sleep(start + PACE.busy_poll));
+        assert_eq!(decide(&mut state, start + PACE.busy_poll), Next::Poll);
+    }
+
+    #[test]
+    fn an_available_cluster_gets_what_is_queued() {
+        let start = now();
+        let mut state = in_order(start, ClusterState::Available);
+        state.want_send(EntryId(1), Class::New, "shop");
+        assert_eq!(decide(&mut state, start), Next::Send(EntryId(1)));
+        assert_eq!(decide(&mut state, start), Next::Sleep(start + LONG));
+    }
+
+    #[test]
+    fn what_was_seen_long_ago_is_looked_at_again_before_anything_is_sent() {
+        let start = now();
+        let mut state = in_order(start, ClusterState::Available);
+        state.want_send(EntryId(1), Class::New, "shop");
+        assert_eq!(decide(&mut state, start + Duration::from_secs(60)), Next::Poll);
+    }
+
+    #[test]
+    fn a_server_that_fails_is_left_alone_and_then_probed_once() {
+        let start = now();
+        let mut state = in_order(start, ClusterState::Available);
+        state.want_send(EntryId(1), Class::New, "shop");
+        state.list_wanted = true;
+        state
+            .circuit
+            .on_failure(start, Some(Duration::from_secs(30)), 0.0);
+        assert_eq!(
+            decide(&mut state, start),
+            Next::Sleep(start + Duration::from_secs(30))
+        );
+        assert_eq!(decide(&mut state, start + Duration::from_secs(30)), Next::Poll);
+    }
+
+    #[test]
+    fn many_who_want_a_list_soon_after_the_last_one_share_the_next() {
+        let start = now();
+        let mut state = in_order(start, ClusterState::Available);
+        state.list_wanted = true;
+        let lag = Settings::default().read_lag;
+        assert_eq!(decide(&mut state, start), Next::Sleep(start + lag));
+        assert_eq!(decide(&mut state, start + lag), Next::List);
     }
 }

@@ -39,8 +39,16 @@ pub struct Snapshot {
     pages: u32,
 }
 
-/// A server object's generation and annotations.
-pub type SpecSeen = (Option<i64>, Option<BTreeMap<String, String>>);
+/// How many polls are remembered: as many mutations as are settled by one list, and more.
+const POLLS_KEPT: usize = 256;
+
+/// A server object's generation and annotations, and the address that its provider gives.
+pub type SpecSeen = (
+    Option<i64>,
+    Option<BTreeMap<String, String>>,
+    Option<String>,
+    Option<u16>,
+);
 
 /// What is known, and what is wanted.
 #[derive(Debug)]
@@ -57,6 +65,8 @@ pub struct State {
     pub host: Option<String>,
     /// The port, as the provider says.
     pub port: Option<u16>,
+    /// When polls were started that showed the cluster AVAILABLE, the oldest first; the last few.
+    pub available: VecDeque<Mono>,
     /// When the cluster was last seen not AVAILABLE.
     pub last_not_available: Option<Mono>,
     /// The credentials have worked.
@@ -73,13 +83,15 @@ pub struct State {
     pub circuit: Circuit,
     /// The account under which users are made.
     pub creator_id: Option<String>,
+    /// A login could not be tried lately: why, and when.
+    pub unverifiable: Option<(String, Mono)>,
     /// The task is to end.
     pub stopped: bool,
     /// When the next refresh is due; none: now.
     pub refresh_due: Option<Mono>,
     /// The value of the annotation that asks for a refresh, as last seen.
     pub refresh_asked: Option<String>,
-    /// The spec's generation and the annotations, as last seen.
+    /// What PostgresUsers were last told of.
     pub spec: Option<SpecSeen>,
     /// A mutation was accepted, and no AVAILABLE was read since.
     pub must_poll: bool,
@@ -110,6 +122,7 @@ impl State {
             cluster: None,
             host: None,
             port: None,
+            available: VecDeque::new(),
             last_not_available: None,
             worked: false,
             seen_before,
@@ -118,6 +131,7 @@ impl State {
             trouble: None,
             circuit: Circuit::new(circuit),
             creator_id: None,
+            unverifiable: None,
             stopped: false,
             refresh_due: None,
             refresh_asked: None,
@@ -193,15 +207,7 @@ impl State {
             .into_iter()
             .map(|user| (user.username.clone(), user))
             .collect();
-        let mut news = HashSet::new();
-        if let Some(before) = &self.snapshot {
-            let names = before.users.keys().chain(users.keys());
-            news.extend(
-                names
-                    .filter(|name| before.users.get(*name) != users.get(*name))
-                    .cloned(),
-            );
-        }
+        let news = self.news(&users, started);
         self.earlier_list = self.snapshot.as_ref().map(|snapshot| snapshot.started);
         self.reads.retain(|_, sight| sight.started >= started);
         self.snapshot = Some(Snapshot {
@@ -211,6 +217,28 @@ impl State {
             pages: answer.value.pages,
         });
         news
+    }
+
+    /// The names about which a list says something else than was known before.
+    fn news(&self, users: &HashMap<String, RemoteUser>, started: Mono) -> HashSet<String> {
+        let listed = self.snapshot.iter().flat_map(|before| before.users.iter());
+        let mut known: HashMap<&str, Option<&RemoteUser>> =
+            listed.map(|(name, user)| (name.as_str(), Some(user))).collect();
+        let read = self.reads.iter().filter(|(_, sight)| sight.started < started);
+        known.extend(read.map(|(name, sight)| (name.as_str(), sight.user.as_ref())));
+        if self.snapshot.is_some() {
+            known.extend(
+                users
+                    .keys()
+                    .filter(|name| !known.contains_key(name.as_str()))
+                    .map(|name| (name.as_str(), None))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        let changed = known
+            .into_iter()
+            .filter(|(name, before)| *before != users.get(*name));
+        changed.map(|(name, _)| name.to_string()).collect()
     }
 
     /// Notes what a read showed.
@@ -254,6 +282,11 @@ impl State {
         self.must_poll = cluster.state != ClusterState::Available;
         if self.must_poll {
             self.last_not_available = Some(clock::now());
+        } else {
+            self.available.push_back(started);
+            if self.available.len() > POLLS_KEPT {
+                self.available.pop_front();
+            }
         }
         if cluster.state == ClusterState::Destroying && (self.worked || self.seen_before) {
             self.gone = true;
@@ -369,5 +402,109 @@ impl State {
         self.not_found = None;
         self.refresh_due = None;
         self.worked = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::remote::Creator;
+
+    fn state() -> State {
+        State::new(false, CircuitSettings::default())
+    }
+
+    fn user(name: &str, modified: Option<&str>) -> RemoteUser {
+        RemoteUser {
+            username: name.to_string(),
+            protected: false,
+            creator: Creator::Unknown,
+            created: None,
+            modified: modified.map(|time| time.parse().unwrap()),
+        }
+    }
+
+    fn list(users: &[RemoteUser]) -> Answer<Listing> {
+        Answer {
+            value: Listing {
+                users: users.to_vec(),
+                pages: 1,
+            },
+            date: None,
+        }
+    }
+
+    fn names(news: HashSet<String>) -> Vec<String> {
+        let mut names: Vec<_> = news.into_iter().collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_list_that_shows_what_was_known_is_no_news() {
+        let mut state = state();
+        let users = [user("a", None), user("b", Some("2026-01-01T00:00:00Z"))];
+        state.listed(list(&users), Mono(1));
+        assert_eq!(names(state.listed(list(&users), Mono(2))), [""; 0]);
+    }
+
+    #[test]
+    fn whoever_came_went_or_changed_is_news() {
+        let mut state = state();
+        state.listed(list(&[user("went", None), user("changed", None)]), Mono(1));
+        let now = [user("came", None), user("changed", Some("2026-01-01T00:00:00Z"))];
+        assert_eq!(
+            names(state.listed(list(&now), Mono(2))),
+            ["came", "changed", "went"]
+        );
+    }
+
+    #[test]
+    fn a_user_of_ours_that_went_between_two_lists_is_news() {
+        let mut state = state();
+        state.listed(list(&[]), Mono(1));
+        state.patched("ours", Some(user("ours", None)), None, Mono(2));
+        assert_eq!(names(state.listed(list(&[]), Mono(3))), ["ours"]);
+    }
+
+    #[test]
+    fn an_older_list_does_not_hide_a_newer_read() {
+        let mut state = state();
+        let read = Answer {
+            value: Some(user("a", None)),
+            date: None,
+        };
+        state.read("a", read, Mono(5));
+        state.listed(list(&[]), Mono(4));
+        let sight = state.sight("a", true, &Settings::default()).unwrap();
+        assert!(sight.user.is_some() && sight.conclusive);
+    }
+
+    #[test]
+    fn the_remotes_clock_is_reckoned_forwards_and_backwards() {
+        let mut state = state();
+        let date: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let noted = Mono(100_000);
+        state.remote_clock = Some((date, noted));
+        assert_eq!(
+            state.remote_time(Mono(101_000)).unwrap().to_string(),
+            "2026-01-01T00:00:01Z"
+        );
+        assert_eq!(
+            state.remote_time(Mono(99_000)).unwrap().to_string(),
+            "2025-12-31T23:59:59Z"
+        );
+    }
+
+    #[test]
+    fn what_may_still_arrive_is_handed_on_to_the_entry_that_takes_its_place() {
+        let mut state = state();
+        let attempts = state.attempts_mut(EntryId(1));
+        attempts.unknown = true;
+        attempts.last = Some(Mono(7));
+        state.replaced(EntryId(1), Some(EntryId(2)));
+        let carried = state.attempts(EntryId(2)).unwrap();
+        assert!(carried.unknown && carried.last == Some(Mono(7)) && carried.outcome.is_none());
+        assert!(state.attempts(EntryId(1)).is_none());
     }
 }

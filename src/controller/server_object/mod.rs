@@ -153,7 +153,14 @@ async fn at_work(
         gate.clone(),
         context.fatal.clone(),
     );
-    let journal = opened.await?;
+    let journal = match opened.await {
+        Ok(journal) => journal,
+        Err(error) => {
+            let note = format!("{error}: nothing is done for this server's users until it can be");
+            object.publish(context, true, "JournalNotReady", note).await;
+            return Err(Error::Journal(error));
+        }
+    };
     let seen = object.status().and_then(|status| status.credentials_mac.as_ref());
     let seen_before = seen.is_some() && seen == link.credentials_mac.as_ref();
     let (server, _task) = Server::start(Setup {

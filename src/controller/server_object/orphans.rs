@@ -9,6 +9,7 @@ use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::journal_store::Change;
 use crate::controller::server::{Server, UserRef};
+use crate::controller::server_spec::ServerObject;
 use crate::controller::user::observe::with_attempts;
 use crate::domain::identity::ExclusionKey;
 use crate::domain::journal::{Entry, EntryId};
@@ -33,6 +34,13 @@ pub async fn resolve(server: &Server, context: &Context) -> Result<Option<Durati
         }
         let plan = plan(server, context, &entry);
         tracing::info!(server = %server.key, entry = entry.id.0, step = ?plan.step, "an entry without a resource");
+        if let (Some(stalled), Some(object)) =
+            (&plan.report.stalled, ServerObject::find(context, &server.key))
+        {
+            object
+                .publish(context, true, stalled.reason, stalled.message.clone())
+                .await;
+        }
         if let Some(step) = &plan.step {
             act(server, &entry, step).await?;
         }
@@ -92,6 +100,7 @@ fn plan(server: &Server, context: &Context, entry: &Entry) -> Plan {
             None => state.trouble.clone(),
         },
         state: state.cluster,
+        available: state.available.iter().copied().collect(),
         last_not_available: state.last_not_available,
         verifiable: false,
         creator_id: state.creator_id.clone(),
@@ -114,6 +123,7 @@ fn plan(server: &Server, context: &Context, entry: &Entry) -> Plan {
         ),
         last_write: Some(state.last_write(&entry.username)),
         entry: Some(staged),
+        unsettled: false,
         rival,
     };
     plan_gone(&observed, clock::now(), &context.settings)

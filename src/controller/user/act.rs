@@ -287,7 +287,11 @@ async fn verify(context: &Context, view: &View, id: EntryId) -> Result<Done, Err
         password,
     };
     let result = login::verify(&target, &context.login).await;
-    server.state().attempts_mut(id).login = match result {
+    let mut state = server.state();
+    if let LoginResult::Unverifiable { reason } = &result {
+        state.unverifiable = Some((reason.clone(), crate::clock::now()));
+    }
+    state.attempts_mut(id).login = match result {
         LoginResult::Accepted => Login::Accepted,
         LoginResult::Refused => Login::Refused(crate::clock::now()),
         LoginResult::Unverifiable { reason } => Login::Unverifiable(reason),

@@ -18,7 +18,10 @@ use crate::domain::journal::Entry;
 use crate::domain::journal::protocol::{self, Tenure};
 use crate::domain::plan::*;
 use crate::domain::settings::Settings;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+
+/// How long a server counts as out of reach for logins.
+const UNVERIFIABLE_FOR: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// Everything that a pass over one PostgresUser works on.
 pub struct View {
@@ -108,6 +111,7 @@ pub async fn observe(
         last_write: server
             .as_deref()
             .map(|server| server.state().last_write(user.username())),
+        unsettled: unsettled(context, &user, identity.as_ref()),
         entry,
         rival,
     };
@@ -261,10 +265,19 @@ fn server_view(
         gone: state.gone,
         trouble: trouble(&link, &state, deleting),
         state: state.cluster,
+        available: state.available.iter().copied().collect(),
         last_not_available: state.last_not_available,
-        verifiable: context.options.verify_logins && details.is_some(),
+        verifiable: context.options.verify_logins && details.is_some() && !lately_unverifiable(&state),
         creator_id: state.creator_id.clone(),
     }))
+}
+
+/// A login that could not be tried for one user cannot be tried for the next: not everybody waits for that again.
+fn lately_unverifiable(state: &State) -> bool {
+    state
+        .unverifiable
+        .as_ref()
+        .is_some_and(|(_, at)| clock::now() - *at < UNVERIFIABLE_FOR)
 }
 
 fn trouble(link: &Link, state: &State, deleting: bool) -> Option<Trouble> {
@@ -340,6 +353,22 @@ fn dated(attempts: Attempts, state: &State, tenure: Option<&Tenure>, settings: &
         last_by_remote: state.remote_time(tenure.began + settings.write_window),
         ..attempts
     }
+}
+
+/// Whether a request of another PostgresUser for the same login may still take effect: one that is gone, on
+/// whatever server object.
+fn unsettled(context: &Context, user: &PostgresUser, identity: Option<&RemoteIdentity>) -> bool {
+    let Some(identity) = identity else { return false };
+    let uid = user.uid().unwrap_or_default();
+    let servers = context.servers.lock().unwrap_or_else(PoisonError::into_inner);
+    let same = servers.values().filter(|server| server.identity == *identity);
+    let mut journals = same.map(|server| {
+        server.journal.view(|journal, _| {
+            let mut entries = journal.iter().flat_map(|journal| journal.entries.values());
+            entries.any(|entry| entry.username == user.username() && entry.owner.uid != uid)
+        })
+    });
+    journals.any(|unsettled| unsettled)
 }
 
 fn rival(

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::evidence::{Verdict, weigh};
-use super::fresh;
+use super::entry::is_another;
+use super::evidence::{Verdict, evidence_to_gather, weigh};
+use super::fresh::{self, Quiet};
 use super::types::*;
 use crate::api::names::FORCE_FINALIZE;
 use crate::domain::attempts::Outcome;
@@ -160,7 +161,7 @@ impl Case<'_> {
                 record.identity
             ));
         }
-        if fresh::surely_absent(self.observed, server, self.settings) {
+        if fresh::surely_absent(self.observed, server, self.now, self.settings) {
             return self.let_go(Farewell::Deleted);
         }
         if let Some(trouble) = &server.trouble {
@@ -199,16 +200,29 @@ impl Case<'_> {
 
     /// A read, as soon as it is worth something (R6).
     fn confirm(&self, server: &Server) -> Plan {
-        let from = fresh::quiet_from(self.observed, server, self.settings);
-        if self.now < from {
+        let quiet = fresh::quiet(self.observed, server, self.now, self.settings);
+        if let Quiet::From(from) = quiet
+            && self.now < from
+        {
             let mut plan = self.waiting("waiting until the deletion can be confirmed".to_string());
             plan.again = Some(from - self.now);
             return plan;
         }
-        match &server.trouble {
-            Some(trouble) => self.blocked(&format!("{}: {}", trouble.reason, trouble.message)),
-            None => self.doing(Step::Read),
+        match (&server.trouble, quiet) {
+            (Some(trouble), _) => self.blocked(&format!("{}: {}", trouble.reason, trouble.message)),
+            (None, Quiet::From(_)) => self.doing(Step::Read),
+            (None, Quiet::AfterPoll) => self.poll(),
         }
+    }
+
+    /// The cluster is to be seen AVAILABLE first; where that takes long, the ways out are named.
+    fn poll(&self) -> Plan {
+        let mut plan = self.blocked(
+            "ClusterBusy: the server has not been seen to be available since the last change, which may not be in \
+             effect yet",
+        );
+        plan.step = Some(Step::PollCluster);
+        plan
     }
 
     fn with_entry(&self, staged: &StagedEntry, server: &Server) -> Plan {
@@ -230,7 +244,7 @@ impl Case<'_> {
         if self.desired.retain && !done && !staged.attempts.unknown {
             return self.doing(Step::Settle(staged.entry.id));
         }
-        if fresh::surely_absent(self.observed, server, self.settings) && !staged.attempts.never_sent() {
+        if fresh::surely_absent(self.observed, server, self.now, self.settings) {
             return self.doing(Step::Settle(staged.entry.id));
         }
         if let Some(trouble) = &server.trouble {
@@ -241,29 +255,56 @@ impl Case<'_> {
         }
         match &staged.attempts.outcome {
             Some(Outcome::Accepted { .. } | Outcome::NotFound) => self.confirm_deletion(staged, server),
-            Some(Outcome::Refused(message) | Outcome::Exists(message)) => self.refused(staged, message),
-            None => self.doing(Step::Send(staged.entry.id)),
+            Some(Outcome::Refused(message) | Outcome::Exists(message)) => {
+                self.refused(staged, server, message)
+            }
+            None => self.send_to_the_same(staged, server),
         }
     }
 
-    fn refused(&self, staged: &StagedEntry, message: &str) -> Plan {
+    /// A deletion is sent only to the user that it was meant for: the last look is fresh, and later than the last
+    /// attempt, which may have done it (I3).
+    fn send_to_the_same(&self, staged: &StagedEntry, server: &Server) -> Plan {
+        if let Some(wait) = staged.attempts.last.filter(|last| self.now < *last) {
+            let mut plan = self.waiting("a request of an earlier process may be under way".to_string());
+            plan.again = Some(wait - self.now);
+            return plan;
+        }
+        let sight = fresh::sight_to_send_on(self.observed, staged, self.now, self.settings);
+        match sight.map(|sight| &sight.user) {
+            None => self.doing(Step::Read),
+            Some(None) => self.confirm(server),
+            Some(Some(user)) if is_another(user, staged) => self.drop_when_quiet(staged, server),
+            Some(Some(_)) => self.doing(Step::Send(staged.entry.id)),
+        }
+    }
+
+    /// Drops the entry, once nothing of it can take effect any more.
+    fn drop_when_quiet(&self, staged: &StagedEntry, server: &Server) -> Plan {
+        match fresh::settled_sight(self.observed, server, self.now, self.settings) {
+            Some(_) => self.doing(Step::Settle(staged.entry.id)),
+            None => self.confirm(server),
+        }
+    }
+
+    fn refused(&self, staged: &StagedEntry, server: &Server, message: &str) -> Plan {
         if staged
             .attempts
             .last
             .is_none_or(|last| self.now - last >= REFUSED_AGAIN)
         {
-            return self.doing(Step::Send(staged.entry.id));
+            return self.send_to_the_same(staged, server);
         }
         self.blocked(&format!("Rejected: the server refused the deletion ({message})"))
     }
 
     /// Deleted, by the remote's word; some show the user for a while longer.
     fn confirm_deletion(&self, staged: &StagedEntry, server: &Server) -> Plan {
-        let Some(Sight { user: Some(user), .. }) = fresh::settled_sight(self.observed, server, self.settings)
-        else {
+        let settled = fresh::settled_sight(self.observed, server, self.now, self.settings);
+        let Some(Sight { user: Some(user), .. }) = settled else {
             return self.confirm(server);
         };
-        if matches!((staged.entry.seen.created, user.created), (Some(before), Some(now)) if before != now) {
+        if is_another(user, staged) {
             return self.doing(Step::Settle(staged.entry.id));
         }
         let sent_again = staged
@@ -271,7 +312,7 @@ impl Case<'_> {
             .last
             .is_none_or(|last| self.now - last > self.settings.t_live);
         if sent_again {
-            return self.doing(Step::Send(staged.entry.id));
+            return self.send_to_the_same(staged, server);
         }
         let mut plan = self.waiting("the server still shows the login".to_string());
         plan.again = Some(self.settings.read_lag);
@@ -294,12 +335,16 @@ impl Case<'_> {
             return self.finish_first(staged, server);
         }
         if let Some(Outcome::Accepted { .. }) = staged.attempts.outcome {
-            return self.replace_by_deletion(staged);
+            return match fresh::in_effect(staged, server, self.settings) {
+                true => self.replace_by_deletion(staged),
+                false => self.confirm_by_poll(server),
+            };
         }
         if !staged.attempts.unknown {
             return self.doing(settle);
         }
-        let Some(sight) = fresh::settled_sight(self.observed, server, self.settings) else {
+        let settled = fresh::settled_sight(self.observed, server, self.now, self.settings);
+        let Some(sight) = settled else {
             return self.confirm(server);
         };
         match &sight.user {
@@ -307,15 +352,30 @@ impl Case<'_> {
             None => self.confirm(server),
             Some(_) if staged.entry.kind == Kind::Adopt => self.doing(settle),
             Some(_) if self.observed.record.is_some() => self.replace_by_deletion(staged),
-            Some(user) => match weigh(user, staged, server, self.settings) {
+            Some(user) => self.weighed(user, sight, staged, server),
+        }
+    }
+
+    /// A user is there that a creation without an answer may have made.
+    fn weighed(&self, user: &RemoteUser, sight: &Sight, staged: &StagedEntry, server: &Server) -> Plan {
+        match evidence_to_gather(staged, server, self.settings) {
+            Some(step) => self.doing(step),
+            None => match weigh(user, sight, staged, server, self.settings) {
                 Verdict::Ours => self.replace_by_deletion(staged),
-                Verdict::Foreign => self.doing(settle),
-                Verdict::Unclaimed if self.desired.retain => self.doing(settle),
+                Verdict::Foreign => self.doing(Step::Settle(staged.entry.id)),
+                Verdict::Unclaimed if self.desired.retain => self.doing(Step::Settle(staged.entry.id)),
                 Verdict::Unclaimed => self.blocked(
                     "Unclaimed: a creation had no answer, a login of that name exists, and nothing tells whether it is \
                      this object's",
                 ),
             },
+        }
+    }
+
+    fn confirm_by_poll(&self, server: &Server) -> Plan {
+        match &server.trouble {
+            Some(trouble) => self.blocked(&format!("{}: {}", trouble.reason, trouble.message)),
+            None => self.poll(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The way of a staged password: send, weigh, take effect, verify, publish, settle.
 
-use super::evidence::{Verdict, weigh};
-use super::fresh;
+use super::evidence::{Verdict, evidence_to_gather, speaks_against, weigh};
+use super::fresh::{self, Quiet};
 use super::types::*;
 use crate::domain::attempts::{Login, Outcome};
 use crate::domain::journal::{Cause, Kind, Seen};
@@ -140,52 +140,71 @@ impl Case<'_> {
         if self.observed.rival.is_some() {
             return self.settle();
         }
-        self.send()
+        match self.staged.entry.kind {
+            Kind::Create => self.send(),
+            _ => self.send_to_the_same(),
+        }
     }
 
     /// Sent, with no answer, by this process or by an earlier leader.
     fn unknown(&self) -> Plan {
         match self.staged.entry.kind {
             Kind::Create => self.unknown_creation(),
+            _ => self.send_to_the_same(),
+        }
+    }
+
+    /// A request that would change whatever has the name is sent only to the user that it was meant for (I3).
+    fn send_to_the_same(&self) -> Plan {
+        let sight = fresh::sight_to_send_on(self.observed, self.staged, self.now, self.settings);
+        let Some(sight) = sight else {
+            return self.look_again(Step::List);
+        };
+        match &sight.user {
+            Some(user) if is_another(user, self.staged) => self.drop_when_quiet(),
             _ => self.send(),
         }
     }
 
+    /// A read that shows what became of the last attempt.
+    fn look_again(&self, step: Step) -> Plan {
+        Plan::look_after_attempt(self.observed, self.server, self.staged, self.now, step)
+    }
+
     fn unknown_creation(&self) -> Plan {
         let Some(sight) = fresh::sight_after_attempt(self.observed, self.staged) else {
-            return Plan::look(self.observed, self.server, Step::Read);
+            return self.look_again(Step::Read);
         };
         match &sight.user {
-            Some(user) => self.weighed(user),
+            Some(user) => self.weighed(user, sight),
             None if sight.conclusive => self.send(),
-            None => Plan::look(self.observed, self.server, Step::Read),
+            None => self.look_again(Step::Read),
         }
     }
 
     /// A user is there that our request may have made.
-    fn weighed(&self, user: &RemoteUser) -> Plan {
-        if self.staged.attempts.login == Login::NotTried
-            && self.server.verifiable
-            && !self.staged.entry.proven_ours
-        {
-            return self.step(Step::Verify(self.staged.entry.id));
+    fn weighed(&self, user: &RemoteUser, sight: &Sight) -> Plan {
+        if let Some(step) = evidence_to_gather(self.staged, self.server, self.settings) {
+            return Plan::look(self.observed, self.server, step);
         }
-        match weigh(user, self.staged, self.server, self.settings) {
-            Verdict::Ours => self.replace(
-                Kind::SetPassword,
-                DraftPassword::Same,
-                self.staged.entry.cause.clone(),
-                true,
-            ),
+        match weigh(user, sight, self.staged, self.server, self.settings) {
+            Verdict::Ours => self.take_on(),
             Verdict::Foreign => self.drop_when_quiet(),
             Verdict::Unclaimed => Plan::not_ready(unclaimed(&user.username)),
         }
     }
 
+    /// The user is ours: from now on it is given its password, not made.
+    fn take_on(&self) -> Plan {
+        let cause = self.staged.entry.cause.clone();
+        self.replace(Kind::SetPassword, DraftPassword::Same, cause, true)
+    }
+
     /// Drops the entry, once nothing of it can take effect any more.
     fn drop_when_quiet(&self) -> Plan {
         let no_unknown = fresh::unknown_until(self.staged, self.server, self.settings).is_none();
-        if no_unknown || fresh::settled_sight(self.observed, self.server, self.settings).is_some() {
+        let settled = fresh::settled_sight(self.observed, self.server, self.now, self.settings);
+        if no_unknown || settled.is_some() {
             return self.settle();
         }
         Plan::confirm(self.observed, self.server, self.now, self.settings)
@@ -194,13 +213,13 @@ impl Case<'_> {
     /// A creation was refused in words that may mean that the name is taken.
     fn exists(&self, message: &str) -> Plan {
         let Some(sight) = fresh::sight_after_attempt(self.observed, self.staged) else {
-            return Plan::look(self.observed, self.server, Step::Read);
+            return self.look_again(Step::Read);
         };
         match &sight.user {
             Some(_) if !self.staged.attempts.unknown => self.drop_when_quiet(),
-            Some(user) => self.weighed(user),
+            Some(user) => self.weighed(user, sight),
             None if sight.conclusive => self.refused(message),
-            None => Plan::look(self.observed, self.server, Step::Read),
+            None => self.look_again(Step::Read),
         }
     }
 
@@ -228,11 +247,11 @@ impl Case<'_> {
     /// The user whose password was to be set is not there.
     fn not_found(&self) -> Plan {
         let Some(sight) = fresh::sight_after_attempt(self.observed, self.staged) else {
-            return Plan::look(self.observed, self.server, Step::Read);
+            return self.look_again(Step::Read);
         };
         match &sight.user {
-            Some(_) => self.send(),
-            None if !sight.conclusive => Plan::look(self.observed, self.server, Step::Read),
+            Some(_) => self.send_to_the_same(),
+            None if !sight.conclusive => self.look_again(Step::Read),
             None if self.staged.entry.kind == Kind::Adopt => self.drop_when_quiet(),
             None => self.replace(
                 Kind::Create,
@@ -336,26 +355,57 @@ impl Case<'_> {
     }
 
     fn verify(&self) -> Option<Plan> {
-        match &self.staged.attempts.login {
+        match fresh::login(self.staged) {
             Login::NotTried => Some(self.step(Step::Verify(self.staged.entry.id))),
             Login::Accepted | Login::Unverifiable(_) => None,
-            Login::Refused(at) => {
-                let again = *at + self.settings.read_lag;
-                let mut plan = match self.now < again {
-                    true => Plan::waiting(self.observed, "NotInEffect", NOT_IN_EFFECT.to_string()),
-                    false => self.send(),
-                };
-                plan.again = Some(again - self.now);
-                plan.report.verified = Verified::No(NOT_IN_EFFECT.to_string());
-                Some(plan)
-            }
+            Login::Refused(at) => Some(self.not_in_effect(at)),
         }
     }
 
+    /// Accepted, but a login is refused: soon tried again, and sent again once a late effect is ruled out.
+    fn not_in_effect(&self, tried: Mono) -> Plan {
+        let again = tried + self.settings.read_lag;
+        let late = self.staged.attempts.last.map(|last| last + self.settings.t_live);
+        let mut plan = if self.now < again {
+            let mut plan = Plan::waiting(self.observed, "NotInEffect", NOT_IN_EFFECT.to_string());
+            plan.again = Some(again - self.now);
+            plan
+        } else if late.is_some_and(|late| self.now < late) {
+            self.step(Step::Verify(self.staged.entry.id))
+        } else {
+            self.send_again()
+        };
+        plan.report.verified = Verified::No(NOT_IN_EFFECT.to_string());
+        plan
+    }
+
+    /// What was made is not made again, but given its password again: a creation would find that it exists.
+    fn send_again(&self) -> Plan {
+        if self.staged.entry.kind != Kind::Create {
+            return self.send_to_the_same();
+        }
+        let sight = fresh::sight_to_send_on(self.observed, self.staged, self.now, self.settings);
+        match sight.map(|sight| (&sight.user, sight.conclusive)) {
+            Some((Some(user), _)) if self.is_not_what_was_made(user) => self.drop_when_quiet(),
+            Some((Some(_), _)) => self.take_on(),
+            Some((None, true)) => self.send(),
+            Some((None, false)) | None => self.look_again(Step::Read),
+        }
+    }
+
+    fn is_not_what_was_made(&self, user: &RemoteUser) -> bool {
+        let made = match &self.staged.attempts.outcome {
+            Some(Outcome::Accepted { user: Some(made), .. }) => made.created,
+            _ => None,
+        };
+        let other_date = matches!((made, user.created), (Some(made), Some(found)) if made != found);
+        other_date || user.protected || speaks_against(user, self.server)
+    }
+
     fn verified(&self) -> Verified {
-        match &self.staged.attempts.login {
+        match fresh::login(self.staged) {
             Login::Accepted => Verified::Yes,
-            Login::Unverifiable(why) => Verified::Unknown(why.clone()),
+            Login::Unverifiable(why) => Verified::Unknown(why),
             Login::NotTried | Login::Refused(_) => {
                 Verified::Unknown("the server cannot be reached for a login from here".to_string())
             }
@@ -364,7 +414,7 @@ impl Case<'_> {
 
     /// R8: settled only once it is published and recorded, and (R6) a late enough read has been made.
     fn settle_when_quiet(&self) -> Plan {
-        let Some(sight) = fresh::settled_sight(self.observed, self.server, self.settings) else {
+        let Some(sight) = fresh::settled_sight(self.observed, self.server, self.now, self.settings) else {
             return self.wait_for_list();
         };
         if let (Some(user), Some(record)) = (&sight.user, &self.observed.record)
@@ -387,12 +437,12 @@ impl Case<'_> {
 
     /// What is published needs no hurry: the reads that settle many entries are shared.
     fn wait_for_list(&self) -> Plan {
-        let from = fresh::quiet_from(self.observed, self.server, self.settings);
         let mut plan = self.published_and_waiting();
-        if self.now < from {
-            plan.again = Some(from - self.now);
-        } else if self.server.trouble.is_none() {
-            plan.step = Some(Step::List);
+        match fresh::quiet(self.observed, self.server, self.now, self.settings) {
+            Quiet::From(from) if self.now < from => plan.again = Some(from - self.now),
+            _ if self.server.trouble.is_some() => {}
+            Quiet::From(_) => plan.step = Some(Step::List),
+            Quiet::AfterPoll => plan.step = Some(Step::PollCluster),
         }
         plan
     }
@@ -402,6 +452,15 @@ impl Case<'_> {
         plan.again = Some(self.settings.read_lag);
         plan
     }
+}
+
+/// Whether the remote says that this is not the user that the entry was decided for.
+pub fn is_another(user: &RemoteUser, staged: &StagedEntry) -> bool {
+    let other_date = matches!(
+        (staged.entry.seen.created, user.created),
+        (Some(then), Some(now)) if then != now
+    );
+    other_date || user.protected
 }
 
 const NOT_IN_EFFECT: &str = "the server accepted the password, but a login with it is refused: it is sent again until it takes effect";

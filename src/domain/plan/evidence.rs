@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::types::{Server, StagedEntry};
+use super::fresh;
+use super::types::{Server, Sight, StagedEntry, Step};
 use crate::domain::attempts::Login;
 use crate::domain::remote::{Creator, RemoteUser};
 use crate::domain::settings::{Rule, Settings};
@@ -19,8 +20,14 @@ pub enum Verdict {
 }
 
 /// Weighs the evidence: anything that speaks against it makes the user foreign; then one thing that speaks for
-/// it is enough.
-pub fn weigh(user: &RemoteUser, staged: &StagedEntry, server: &Server, settings: &Settings) -> Verdict {
+/// it is enough. `sight` is the read that showed the user.
+pub fn weigh(
+    user: &RemoteUser,
+    sight: &Sight,
+    staged: &StagedEntry,
+    server: &Server,
+    settings: &Settings,
+) -> Verdict {
     if !settings.rules.hold(Rule::R9) {
         return Verdict::Ours;
     }
@@ -31,7 +38,7 @@ pub fn weigh(user: &RemoteUser, staged: &StagedEntry, server: &Server, settings:
         return Verdict::Ours;
     }
     let evidence = [
-        by_date(user, staged, settings),
+        by_date(user, sight, staged, settings),
         by_creator(user, server),
         by_login(staged),
     ];
@@ -44,15 +51,33 @@ pub fn weigh(user: &RemoteUser, staged: &StagedEntry, server: &Server, settings:
     }
 }
 
+/// What has to be done before the evidence can be weighed, if anything: a login tells more than any date, but
+/// only once what was sent is in effect.
+pub fn evidence_to_gather(staged: &StagedEntry, server: &Server, settings: &Settings) -> Option<Step> {
+    let tried = fresh::login(staged) != Login::NotTried;
+    if tried || !server.verifiable || staged.entry.proven_ours || staged.entry.password.is_none() {
+        return None;
+    }
+    match fresh::login_would_tell(staged, server, settings) {
+        true => Some(Step::Verify(staged.entry.id)),
+        false => Some(Step::PollCluster),
+    }
+}
+
+/// Whether the remote says that somebody else has made this user.
+pub fn speaks_against(user: &RemoteUser, server: &Server) -> bool {
+    by_creator(user, server) == Some(false)
+}
+
 /// Made between the absence seen and the last moment at which a request of ours could have made it, both by the
 /// remote's clock. Dates are whole seconds, so the absence is rounded down.
-fn by_date(user: &RemoteUser, staged: &StagedEntry, settings: &Settings) -> Option<bool> {
+fn by_date(user: &RemoteUser, sight: &Sight, staged: &StagedEntry, settings: &Settings) -> Option<bool> {
     let (created, absent_at) = (user.created?, staged.entry.seen.at?);
     if staged.entry.seen.present {
         return None;
     }
     let earliest = Timestamp::from_second(absent_at.as_second()).ok()?;
-    let latest = staged.attempts.last_by_remote.and_then(|last| {
+    let latest = last_by_remote(sight, staged).and_then(|last| {
         last.checked_add(SignedDuration::try_from(settings.t_live).ok()?)
             .ok()
     });
@@ -64,6 +89,17 @@ fn by_date(user: &RemoteUser, staged: &StagedEntry, settings: &Settings) -> Opti
     }
 }
 
+/// The end of the last attempt by the remote's clock. Of an inherited entry nobody remembers it, but a read that
+/// came later tells: by its own date, less the time that has passed since.
+fn last_by_remote(sight: &Sight, staged: &StagedEntry) -> Option<Timestamp> {
+    let reckoned = || {
+        let (date, last) = (sight.date?, staged.attempts.last?);
+        let since = SignedDuration::try_from(sight.started - last).ok()?;
+        (sight.started >= last).then(|| date.checked_sub(since).ok())?
+    };
+    staged.attempts.last_by_remote.or_else(reckoned)
+}
+
 fn by_creator(user: &RemoteUser, server: &Server) -> Option<bool> {
     match (&user.creator, &server.creator_id) {
         (Creator::Unmanaged | Creator::System, _) => Some(false),
@@ -73,7 +109,7 @@ fn by_creator(user: &RemoteUser, server: &Server) -> Option<bool> {
 }
 
 fn by_login(staged: &StagedEntry) -> Option<bool> {
-    match staged.attempts.login {
+    match fresh::login(staged) {
         Login::Accepted => Some(true),
         Login::Refused(_) => Some(false),
         Login::NotTried | Login::Unverifiable(_) => None,

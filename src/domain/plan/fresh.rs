@@ -23,8 +23,31 @@ pub fn unknown_until(staged: &StagedEntry, server: &Server, settings: &Settings)
     own.max(staged.inherited_until)
 }
 
-/// The moment at or after which a read has to start, for anything to be settled on it (R6).
-pub fn quiet_from(observed: &Observed, server: &Server, settings: &Settings) -> Mono {
+/// What makes a read one that things may be settled on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quiet {
+    /// It has to start at this moment or later (R6).
+    From(Mono),
+    /// The cluster has to be seen AVAILABLE first: what it accepted may not be in effect yet (R7).
+    AfterPoll,
+}
+
+/// What makes a read one that things may be settled on.
+pub fn quiet(observed: &Observed, server: &Server, now: Mono, settings: &Settings) -> Quiet {
+    let from = quiet_by_time(observed, server, settings);
+    let effects_take_time = server.capabilities.turns_busy && settings.rules.hold(Rule::R7);
+    if !effects_take_time || from == Mono::default() || now < from {
+        return Quiet::From(from);
+    }
+    // The first look that counts is enough: a cluster that is much used is looked at again and again.
+    match server.available.iter().find(|polled| **polled >= from) {
+        Some(polled) => Quiet::From(*polled + settings.read_lag),
+        None => Quiet::AfterPoll,
+    }
+}
+
+/// When nothing that was sent can be accepted any more, and reads show what was accepted in the meantime.
+fn quiet_by_time(observed: &Observed, server: &Server, settings: &Settings) -> Mono {
     let lag = observed.last_write.map(|write| write + settings.read_lag);
     let unknown = observed
         .entry
@@ -34,13 +57,20 @@ pub fn quiet_from(observed: &Observed, server: &Server, settings: &Settings) -> 
 }
 
 /// The last read, if things may be settled on it.
-pub fn settled_sight<'a>(observed: &'a Observed, server: &Server, settings: &Settings) -> Option<&'a Sight> {
+pub fn settled_sight<'a>(
+    observed: &'a Observed,
+    server: &Server,
+    now: Mono,
+    settings: &Settings,
+) -> Option<&'a Sight> {
     let sight = observed.sight.as_ref()?;
-    let late_enough = if settings.rules.hold(Rule::R10) {
-        sight.started >= quiet_from(observed, server, settings)
-    } else {
-        late_by_remote(observed, sight, settings)
-            .unwrap_or(sight.started >= quiet_from(observed, server, settings))
+    let late = match quiet(observed, server, now, settings) {
+        Quiet::From(from) => sight.started >= from,
+        Quiet::AfterPoll => false,
+    };
+    let late_enough = match settings.rules.hold(Rule::R10) {
+        true => late,
+        false => late_by_remote(observed, sight, settings).unwrap_or(late),
     };
     (late_enough || !settings.rules.hold(Rule::R6)).then_some(sight)
 }
@@ -54,14 +84,26 @@ fn late_by_remote(observed: &Observed, sight: &Sight, settings: &Settings) -> Op
 }
 
 /// Whether the last read shows, beyond doubt, that the user is not there.
-pub fn surely_absent(observed: &Observed, server: &Server, settings: &Settings) -> bool {
-    settled_sight(observed, server, settings).is_some_and(|sight| sight.user.is_none() && sight.conclusive)
+pub fn surely_absent(observed: &Observed, server: &Server, now: Mono, settings: &Settings) -> bool {
+    settled_sight(observed, server, now, settings)
+        .is_some_and(|sight| sight.user.is_none() && sight.conclusive)
 }
 
 /// The last read, if it was started after the entry's last attempt had ended.
 pub fn sight_after_attempt<'a>(observed: &'a Observed, staged: &StagedEntry) -> Option<&'a Sight> {
     let sight = observed.sight.as_ref()?;
     (staged.attempts.last.is_none_or(|last| sight.started >= last)).then_some(sight)
+}
+
+/// The last read, if it is late and fresh enough to change or delete what it shows: after the entry's last
+/// attempt, and no older than absence may be.
+pub fn sight_to_send_on<'a>(
+    observed: &'a Observed,
+    staged: &StagedEntry,
+    now: Mono,
+    settings: &Settings,
+) -> Option<&'a Sight> {
+    sight_after_attempt(observed, staged).filter(|sight| now - sight.started <= settings.fresh_for)
 }
 
 /// R7: whether an accepted change is in effect: nothing turns busy here, a login worked, or the cluster was
@@ -73,12 +115,32 @@ pub fn in_effect(staged: &StagedEntry, server: &Server, settings: &Settings) -> 
     if staged.attempts.login == Login::Accepted {
         return true;
     }
-    let Some(Outcome::Accepted { at, .. }) = &staged.attempts.outcome else {
-        return false;
-    };
-    server
-        .state
-        .is_some_and(|(state, started)| state == ClusterState::Available && started >= *at)
+    match &staged.attempts.outcome {
+        Some(Outcome::Accepted { at, .. }) => seen_available(server, *at),
+        _ => false,
+    }
+}
+
+/// Whether a login with the staged password would show anything: what was sent may not be in effect yet (R7).
+pub fn login_would_tell(staged: &StagedEntry, server: &Server, settings: &Settings) -> bool {
+    let effects_take_time = server.capabilities.turns_busy && settings.rules.hold(Rule::R7);
+    !effects_take_time
+        || staged
+            .attempts
+            .last
+            .is_none_or(|last| seen_available(server, last))
+}
+
+fn seen_available(server: &Server, since: Mono) -> bool {
+    server.available.iter().any(|started| *started >= since)
+}
+
+/// Whether a login with the staged password was tried since the last attempt, and how it went.
+pub fn login(staged: &StagedEntry) -> Login {
+    match (&staged.attempts.login, staged.attempts.last) {
+        (Login::Refused(at), Some(last)) if *at < last => Login::NotTried,
+        (login, _) => login.clone(),
+    }
 }
 
 /// Whether the cluster was read BUSY (or worse) and not AVAILABLE since.

@@ -1,10 +1,12 @@
 //! R5: an entry whose resource is gone (its finalizer was taken away by force) is resolved all the same.
 
-use super::evidence::{Verdict, weigh};
-use super::fresh;
+use super::entry::is_another;
+use super::evidence::{Verdict, evidence_to_gather, weigh};
+use super::fresh::{self, Quiet};
 use super::types::*;
 use crate::domain::attempts::Outcome;
 use crate::domain::journal::{Cause, Kind, Seen};
+use crate::domain::remote::RemoteUser;
 use crate::domain::settings::{Rule, Settings};
 use crate::domain::time::Mono;
 
@@ -24,23 +26,30 @@ pub fn plan_gone(observed: &Observed, now: Mono, settings: &Settings) -> Plan {
     let ServerView::Usable(server) = &observed.server else {
         return wait(settings);
     };
-    if server.gone || staged.attempts.never_sent() {
+    // A deletion was decided while the resource was there; anything else that nobody has sent is void.
+    let void = staged.attempts.never_sent() && staged.entry.kind != Kind::Delete;
+    if server.gone || void {
         return settle;
     }
     if staged.attempts.in_flight {
         return wait(settings);
     }
-    let Some(sight) = fresh::settled_sight(observed, server, settings) else {
+    let Some(sight) = fresh::settled_sight(observed, server, now, settings) else {
         return look(observed, server, now, settings);
     };
+    if let (Some(_), Some(step)) = (&sight.user, evidence_to_gather(staged, server, settings))
+        && !was_accepted(staged)
+    {
+        return when_usable(server, step, settings);
+    }
     match &sight.user {
         None if sight.conclusive => settle,
         None => look(observed, server, now, settings),
         Some(_) if observed.rival.is_some() || staged.entry.kind == Kind::Adopt => settle,
-        Some(user) => match (staged.entry.kind, verdict(staged, user, server, settings)) {
+        Some(user) => match (staged.entry.kind, verdict(staged, user, sight, server, settings)) {
             (_, Verdict::Foreign) => settle,
-            (_, Verdict::Unclaimed) => wait(settings),
-            (Kind::Delete, Verdict::Ours) => send(staged, server, now, settings),
+            (_, Verdict::Unclaimed) => unclaimed(staged, settings),
+            (Kind::Delete, Verdict::Ours) => send(staged, sight, server, now, settings),
             (_, Verdict::Ours) => replace(staged, sight, user.created),
         },
     }
@@ -48,19 +57,46 @@ pub fn plan_gone(observed: &Observed, now: Mono, settings: &Settings) -> Plan {
 
 fn verdict(
     staged: &StagedEntry,
-    user: &crate::domain::remote::RemoteUser,
+    user: &RemoteUser,
+    sight: &Sight,
     server: &Server,
     settings: &Settings,
 ) -> Verdict {
-    let made_again =
-        matches!((staged.entry.seen.created, user.created), (Some(then), Some(now)) if then != now);
-    if staged.entry.kind == Kind::Delete && made_again {
+    if staged.entry.kind != Kind::Create && is_another(user, staged) {
         return Verdict::Foreign;
     }
-    let accepted = matches!(staged.attempts.outcome, Some(Outcome::Accepted { .. }));
-    match accepted && !user.protected {
+    match was_accepted(staged) && !user.protected {
         true => Verdict::Ours,
-        false => weigh(user, staged, server, settings),
+        false => weigh(user, sight, staged, server, settings),
+    }
+}
+
+fn was_accepted(staged: &StagedEntry) -> bool {
+    matches!(staged.attempts.outcome, Some(Outcome::Accepted { .. }))
+}
+
+/// No resource is there to carry a condition: whoever carries this out has to say it of the server.
+fn unclaimed(staged: &StagedEntry, settings: &Settings) -> Plan {
+    let mut plan = wait(settings);
+    plan.report.stalled = Some(Stalled {
+        reason: "Unclaimed",
+        message: format!(
+            "a creation of the login {:?} had no answer, its PostgresUser is gone, and a login of that name exists: \
+             nothing tells whether it is what was made. Delete it on the server if it is, or make a PostgresUser with \
+             spec.adoptionPolicy: Adopt",
+            staged.entry.username
+        ),
+    });
+    plan
+}
+
+fn when_usable(server: &Server, step: Step, settings: &Settings) -> Plan {
+    match server.trouble {
+        Some(_) => wait(settings),
+        None => Plan {
+            step: Some(step),
+            ..Plan::default()
+        },
     }
 }
 
@@ -72,23 +108,20 @@ fn wait(settings: &Settings) -> Plan {
 }
 
 fn look(observed: &Observed, server: &Server, now: Mono, settings: &Settings) -> Plan {
-    let from = fresh::quiet_from(observed, server, settings);
-    if now < from {
-        return Plan {
+    match fresh::quiet(observed, server, now, settings) {
+        Quiet::From(from) if now < from => Plan {
             again: Some(from - now),
             ..Plan::default()
-        };
-    }
-    match server.trouble {
-        Some(_) => wait(settings),
-        None => Plan {
-            step: Some(Step::Read),
-            ..Plan::default()
         },
+        Quiet::From(_) => when_usable(server, Step::Read, settings),
+        Quiet::AfterPoll => when_usable(server, Step::PollCluster, settings),
     }
 }
 
-fn send(staged: &StagedEntry, server: &Server, now: Mono, settings: &Settings) -> Plan {
+fn send(staged: &StagedEntry, sight: &Sight, server: &Server, now: Mono, settings: &Settings) -> Plan {
+    if now - sight.started > settings.fresh_for {
+        return when_usable(server, Step::Read, settings);
+    }
     let lately = staged
         .attempts
         .last

@@ -3,7 +3,7 @@
 use super::fresh;
 use super::types::*;
 use crate::domain::journal::{Cause, Kind, Seen};
-use crate::domain::remote::RemoteUser;
+use crate::domain::remote::{Creator, RemoteUser};
 use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
 
@@ -68,6 +68,9 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
     if let Some(rival) = &observed.rival {
         return Plan::not_ready(conflict(rival, &desired.username));
     }
+    if observed.unsettled {
+        return Plan::waiting(observed, "Waiting", UNSETTLED.to_string());
+    }
     let Some(sight) = &observed.sight else {
         return Plan::look(observed, server, Step::List);
     };
@@ -78,6 +81,9 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
         (Some(record), Some(user)) => there(desired, observed, server, record, user, sight, settings),
     }
 }
+
+const UNSETTLED: &str = "a request of an earlier PostgresUser for this login may still take effect: this ends by itself, \
+                         a few minutes after the server can be reached";
 
 fn conflict(rival: &Rival, username: &str) -> Stalled {
     let who = match &rival.named {
@@ -222,7 +228,7 @@ fn already_exists(desired: &Desired, user: &RemoteUser, server: &Server) -> Stal
 
 /// Ours by the record, but not there: made again, with the password that the applications have.
 fn vanished(desired: &Desired, observed: &Observed, server: &Server, now: Mono, settings: &Settings) -> Plan {
-    if !fresh::surely_absent(observed, server, settings) {
+    if !fresh::surely_absent(observed, server, now, settings) {
         return Plan::confirm(observed, server, now, settings);
     }
     if let Some(held) = cannot_stage(desired, observed, server) {
@@ -326,9 +332,13 @@ fn there(
     }
 }
 
-/// Whether the remote says that this is not the user that the record speaks of.
+/// Whether the remote says that this is not the user that the record speaks of: made at another time, or made
+/// outside the API, where the record speaks of one that was made through it.
 pub fn is_another_incarnation(record: &Record, user: &RemoteUser) -> bool {
-    matches!((record.created, user.created), (Some(recorded), Some(found)) if recorded != found)
+    let other_date =
+        matches!((record.created, user.created), (Some(recorded), Some(found)) if recorded != found);
+    let not_made_by_us = matches!(user.creator, Creator::Unmanaged | Creator::System);
+    other_date || (not_made_by_us && !record.adopted)
 }
 
 fn another_incarnation(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::fresh;
+use super::fresh::{self, Quiet};
 use super::types::*;
 use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
@@ -77,13 +77,31 @@ impl Plan {
 
     /// A read to be made as soon as it is worth something (R6).
     pub(super) fn confirm(observed: &Observed, server: &Server, now: Mono, settings: &Settings) -> Self {
-        let from = fresh::quiet_from(observed, server, settings);
-        if now < from {
-            let mut plan = Self::waiting(observed, "Confirming", String::new());
-            plan.again = Some(from - now);
-            return plan;
+        match fresh::quiet(observed, server, now, settings) {
+            Quiet::From(from) if now < from => Self::until(observed, "Confirming", from - now),
+            Quiet::From(_) => Self::look(observed, server, Step::Read),
+            Quiet::AfterPoll => Self::look(observed, server, Step::PollCluster),
         }
-        Self::look(observed, server, Step::Read)
+    }
+
+    /// A read that shows what became of the last attempt, as soon as it can.
+    pub(super) fn look_after_attempt(
+        observed: &Observed,
+        server: &Server,
+        staged: &StagedEntry,
+        now: Mono,
+        step: Step,
+    ) -> Self {
+        match staged.attempts.last {
+            Some(last) if now < last => Self::until(observed, "Confirming", last - now),
+            _ => Self::look(observed, server, step),
+        }
+    }
+
+    fn until(observed: &Observed, reason: &'static str, wait: Duration) -> Self {
+        let mut plan = Self::waiting(observed, reason, String::new());
+        plan.again = Some(wait);
+        plan
     }
 
     /// Only a person can end this, and there is no working Secret, or it is not to be trusted.

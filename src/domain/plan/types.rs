@@ -90,8 +90,12 @@ pub struct Observed {
     pub last_write: Option<Mono>,
     /// The journal's entry for this resource.
     pub entry: Option<StagedEntry>,
-    /// Another PostgresUser to whom the remote user belongs.
+    /// Another PostgresUser to whom the remote user belongs. For an entry without a resource: one whose *record*
+    /// has it, since a mere claim waits for that entry.
     pub rival: Option<Rival>,
+    /// The journal has an entry of another resource for the same remote user: until it is settled, a different
+    /// request to that user waits (R0).
+    pub unsettled: bool,
 }
 
 /// The record of ownership.
@@ -191,6 +195,8 @@ pub struct Server {
     pub trouble: Option<Trouble>,
     /// The last state that was read, and when that read was started.
     pub state: Option<(ClusterState, Mono)>,
+    /// When reads were started that showed the cluster AVAILABLE, the oldest first; the last few.
+    pub available: Vec<Mono>,
     /// When the cluster was last seen not AVAILABLE.
     pub last_not_available: Option<Mono>,
     /// Whether published credentials can be tried by a login from here.

@@ -1,0 +1,470 @@
+//! Everything that can happen next: to requests, to processes, by users, by an outsider, and by time.
+
+use pguser_operator::domain::journal::Kind;
+
+use crate::numbers::*;
+use crate::operator::{self, About};
+use crate::scenario::{Scenario, T_LIVE};
+use crate::tidy::tidy;
+use crate::world::*;
+
+/// One thing that happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// A tick passes.
+    Tick,
+    /// A process observes, plans and does the step.
+    Act(usize, About),
+    /// A process observes and plans, and stands still before it does the step.
+    Pause(usize, About),
+    /// A process does what it has decided earlier.
+    Resume(usize),
+    /// A process refreshes what it knows of the remote users; the list may trail the truth.
+    Look(usize, bool),
+    /// A journal write: stored or not, and the answer lost.
+    LoseWrite(usize, About, bool),
+    /// A request takes effect (or turns the cluster busy), and is answered.
+    Commit(usize),
+    /// The same, but the answer takes its time.
+    CommitSlowly(usize),
+    /// The answer arrives.
+    Answer(usize),
+    /// The sender gives up; the request lives on.
+    GiveUp(usize),
+    /// What turned the cluster busy is in effect.
+    TakeEffect,
+    TakeOver(usize),
+    Crash(usize),
+    Rotate,
+    Delete,
+    Force,
+    Recreate,
+    OutsiderCreates,
+    OutsiderDeletes,
+    OutsiderSetsPassword,
+    ClockJumps,
+}
+
+pub fn actions(world: &World, scenario: &Scenario) -> Vec<Action> {
+    let mut all = Vec::new();
+    if may_tick(world) {
+        all.push(Action::Tick);
+    }
+    for who in 0..world.operators.len() {
+        of_operator(world, who, scenario, &mut all);
+    }
+    for (at, request) in world.wire.iter().enumerate() {
+        of_request(world, at, request, &mut all);
+    }
+    if world.remote.coming.is_some() {
+        all.push(Action::TakeEffect);
+    }
+    of_people(world, &mut all);
+    all
+}
+
+/// Time stands still while it would make an answer be lost that may not be.
+fn may_tick(world: &World) -> bool {
+    let urgent = |request: &Request| {
+        request.awaited_by.is_some() && request.answer.is_none() && world.now.0 + 1 >= request.sent.0 + T_LIVE
+    };
+    !world.wire.iter().any(urgent)
+}
+
+fn of_operator(world: &World, who: usize, scenario: &Scenario, all: &mut Vec<Action>) {
+    let operator = &world.operators[who];
+    let others_lead = world.operators.iter().any(|other| other.tenure.is_some());
+    // Which of two standbys leads next makes no difference.
+    if world.budget.takeovers > 0 || (!others_lead && who == 0) {
+        all.push(Action::TakeOver(who));
+    }
+    if operator.tenure.is_none() {
+        return;
+    }
+    if world.budget.crashes > 0 {
+        all.push(Action::Crash(who));
+    }
+    if operator.pending.is_some() {
+        all.push(Action::Resume(who));
+        return;
+    }
+    let trailing = world.remote.before.is_some() && world.budget.stale_reads > 0;
+    all.push(Action::Look(who, false));
+    if trailing {
+        all.push(Action::Look(who, true));
+    }
+    for about in operator::work(world) {
+        of_work(world, who, about, scenario, all);
+    }
+}
+
+fn of_work(world: &World, who: usize, about: About, scenario: &Scenario, all: &mut Vec<Action>) {
+    let decision = operator::decide(world, who, about, scenario);
+    if decision.is_idle() || matches!(decision.step, Todo::Look) {
+        return;
+    }
+    all.push(Action::Act(who, about));
+    if world.budget.pauses > 0 {
+        all.push(Action::Pause(who, about));
+    }
+    if world.budget.lost_writes > 0 && matches!(decision.step, Todo::Stage(_) | Todo::Settle(_)) {
+        all.push(Action::LoseWrite(who, about, true));
+        all.push(Action::LoseWrite(who, about, false));
+    }
+}
+
+fn of_request(world: &World, at: usize, request: &Request, all: &mut Vec<Action>) {
+    if request.answer.is_some() {
+        all.push(Action::Answer(at));
+    } else if world.remote.coming.is_none() {
+        all.push(Action::Commit(at));
+        if world.budget.pauses > 0 && request.awaited_by.is_some() {
+            all.push(Action::CommitSlowly(at));
+        }
+    }
+    if request.awaited_by.is_some() && world.budget.lost_answers > 0 {
+        all.push(Action::GiveUp(at));
+    }
+}
+
+fn of_people(world: &World, all: &mut Vec<Action>) {
+    let budget = &world.budget;
+    let mut may = |allowed: bool, action| allowed.then(|| all.push(action));
+    let resource = world.resource.as_ref();
+    let deleting = resource.is_some_and(|resource| resource.deleting);
+    let living = resource.is_some() && !deleting;
+    may(living && budget.rotations > 0, Action::Rotate);
+    may(living && budget.deletions > 0, Action::Delete);
+    may(deleting && budget.forced > 0, Action::Force);
+    may(resource.is_none() && budget.recreations > 0, Action::Recreate);
+    let outsiders = |user: Option<User>| user.is_none_or(|user| !user.ours);
+    let creates = budget.outsider_creates > 0 && outsiders(world.remote.user) && !is_date_of_user(world);
+    may(creates, Action::OutsiderCreates);
+    may(
+        budget.outsider_deletes > 0 && world.remote.user.is_some(),
+        Action::OutsiderDeletes,
+    );
+    may(
+        budget.outsider_passwords > 0 && shows_drift(world),
+        Action::OutsiderSetsPassword,
+    );
+    may(budget.clock_jumps > 0, Action::ClockJumps);
+}
+
+/// Whether a user was made just now: two users are told apart by when they were made, so no two are made at once.
+fn is_date_of_user(world: &World) -> bool {
+    let record = world
+        .resource
+        .as_ref()
+        .and_then(|resource| resource.status.record.as_ref());
+    let recorded = record.and_then(|record| record.created);
+    let sights = world
+        .operators
+        .iter()
+        .filter_map(|operator| operator.sight.as_ref());
+    let seen = sights.filter_map(|sight| sight.user).map(|view| view.created);
+    let staged = world
+        .journal
+        .entries
+        .iter()
+        .filter_map(|entry| entry.seen.created);
+    recorded
+        .into_iter()
+        .chain(seen)
+        .chain(staged)
+        .any(|created| created == world.date)
+}
+
+/// Whether a change from outside can be told from one of ours: nothing of ours is under way or recent.
+fn shows_drift(world: &World) -> bool {
+    let recent = |user: User| user.modified.0 + T_LIVE >= world.date.0;
+    world.remote.user.is_some_and(|user| !recent(user))
+        && world.wire.is_empty()
+        && world.journal.entries.is_empty()
+}
+
+/// The world after an action, in its normal form.
+pub fn after(world: &World, action: Action, scenario: &Scenario) -> World {
+    let mut next = world.clone();
+    act(&mut next, action, scenario);
+    tidy(&mut next, scenario);
+    normalise(&mut next, scenario.one_clock());
+    next
+}
+
+fn act(world: &mut World, action: Action, scenario: &Scenario) {
+    match action {
+        Action::Tick => tick(world),
+        Action::Act(who, about) => {
+            let decision = operator::decide(world, who, about, scenario);
+            operator::carry_out(world, who, decision, scenario);
+        }
+        Action::Pause(who, about) => {
+            world.budget.pauses -= 1;
+            let decision = operator::decide(world, who, about, scenario);
+            world.operators[who].pending = Some(Pending::Do(decision));
+        }
+        Action::Resume(who) => resume(world, who, scenario),
+        Action::Look(who, stale) => {
+            world.budget.stale_reads -= u8::from(stale);
+            operator::look(world, who, stale, scenario);
+        }
+        Action::LoseWrite(who, about, stored) => lose_write(world, who, about, stored, scenario),
+        Action::Commit(at) => {
+            commit(world, at, scenario);
+            answer(world, at);
+        }
+        Action::CommitSlowly(at) => {
+            world.budget.pauses -= 1;
+            commit(world, at, scenario);
+        }
+        Action::Answer(at) => answer(world, at),
+        Action::GiveUp(at) => {
+            world.budget.lost_answers -= 1;
+            give_up(world, at);
+        }
+        Action::TakeEffect => {
+            if let Some(change) = world.remote.coming.take() {
+                change_user(world, change.user);
+            }
+        }
+        Action::TakeOver(who) => {
+            let leads = world.operators.iter().any(|operator| operator.tenure.is_some());
+            world.budget.takeovers -= u8::from(leads);
+            operator::take_over(world, who);
+        }
+        Action::Crash(who) => {
+            world.budget.crashes -= 1;
+            operator::restart(world, who);
+        }
+        _ => act_of_person(world, action),
+    }
+}
+
+fn resume(world: &mut World, who: usize, scenario: &Scenario) {
+    match world.operators[who].pending.take() {
+        Some(Pending::Do(decision)) => operator::carry_out(world, who, decision, scenario),
+        Some(Pending::WriteStatus(write)) => operator::write_status(world, &write, scenario),
+        Some(Pending::Unsure { sequence, started }) => {
+            let stored = world.journal.sequence == sequence;
+            if operator::resolve(world, who, Some(sequence), scenario)
+                && stored
+                && let Some(tenure) = &mut world.operators[who].tenure
+            {
+                tenure.written = started;
+            }
+        }
+        None => {}
+    }
+}
+
+/// A journal write whose answer is lost: what the process knows stays as it was, until it reads again.
+fn lose_write(world: &mut World, who: usize, about: About, stored: bool, scenario: &Scenario) {
+    world.budget.lost_writes -= 1;
+    let decision = operator::decide(world, who, about, scenario);
+    let Some(tenure) = world.operators[who].tenure.clone() else {
+        return;
+    };
+    let pending = Pending::Unsure {
+        sequence: tenure.base.next(),
+        started: world.now,
+    };
+    if stored && tenure.base == world.journal.sequence {
+        operator::carry_out(world, who, decision, scenario);
+        world.operators[who].tenure = Some(tenure);
+    }
+    world.operators[who].pending = Some(pending);
+}
+
+fn tick(world: &mut World) {
+    let now = world.now.next();
+    world.now = now;
+    world.date = world.date.next();
+    world
+        .wire
+        .retain(|request| request.answer.is_some() || now.0 < request.sent.0 + T_LIVE);
+}
+
+fn commit(world: &mut World, at: usize, scenario: &Scenario) {
+    let request = world.wire[at].clone();
+    let there = world.remote.user;
+    let (effect, answer) = match (&request.kind, there) {
+        (Kind::Create, None) => {
+            let user = User {
+                ours: true,
+                adopted: false,
+                password: request.password,
+                created: world.date,
+                modified: world.date,
+                born: world.now,
+            };
+            (Some(Some(user)), Answer::Accepted(Some(user.view())))
+        }
+        (Kind::Create, Some(_)) => (None, Answer::Exists),
+        (_, None) => (None, Answer::NotFound),
+        (Kind::Delete, Some(user)) => {
+            no_theft(world, &request, &user, false);
+            (Some(None), Answer::Accepted(None))
+        }
+        (kind, Some(user)) => {
+            let adopting = *kind == Kind::Adopt;
+            no_theft(world, &request, &user, adopting);
+            let user = User {
+                adopted: user.adopted || adopting,
+                password: request.password,
+                modified: world.date,
+                ..user
+            };
+            (Some(Some(user)), Answer::Accepted(Some(user.view())))
+        }
+    };
+    if let Some(user) = effect {
+        match scenario.provider.turns_busy {
+            true => world.remote.coming = Some(Change { user }),
+            false => change_user(world, user),
+        }
+    }
+    world.wire[at].answer = Some(answer);
+}
+
+/// I3, as far as it can be kept: nobody can know of what an outsider did after the last look, and a look is
+/// good for a while.
+fn no_theft(world: &mut World, request: &Request, user: &User, adopting: bool) {
+    if !user.ours && !user.adopted && !adopting && request.knowingly {
+        world.breaks("I3");
+    }
+}
+
+fn change_user(world: &mut World, user: Option<User>) {
+    world.remote.before = Some(Before {
+        user: world.remote.user,
+        until: world.now,
+    });
+    world.remote.user = user;
+    if let Some(password) = user.and_then(|user| user.password)
+        && !world.remote.accepted.contains(&password)
+    {
+        world.remote.accepted.push(password);
+    }
+}
+
+fn answer(world: &mut World, at: usize) {
+    let request = world.wire.remove(at);
+    let (Some(who), Some(answer)) = (request.awaited_by, request.answer) else {
+        return;
+    };
+    let (now, date) = (world.now, world.date);
+    let operator = &mut world.operators[who];
+    operator.last_write = Some(now);
+    let sendings = operator.sendings(request.entry);
+    sendings.in_flight = false;
+    sendings.last = sendings.last.max(Some(now));
+    sendings.last_by_remote = Some(date);
+    sendings.outcome = Some(Outcome { at: now, answer });
+}
+
+fn give_up(world: &mut World, at: usize) {
+    let Some(who) = world.wire[at].awaited_by.take() else {
+        return;
+    };
+    let (now, date, entry) = (world.now, world.date, world.wire[at].entry);
+    if world.wire[at].answer.is_some() {
+        world.wire.remove(at);
+    }
+    let operator = &mut world.operators[who];
+    operator.last_write = Some(now);
+    let sendings = operator.sendings(entry);
+    sendings.in_flight = false;
+    sendings.unknown = true;
+    sendings.last = sendings.last.max(Some(now));
+    sendings.last_by_remote = Some(date);
+}
+
+fn act_of_person(world: &mut World, action: Action) {
+    let (now, date) = (world.now, world.date);
+    match action {
+        Action::Rotate => {
+            world.budget.rotations -= 1;
+            change_resource(world, |resource| resource.rotate += 1);
+        }
+        Action::Delete => {
+            world.budget.deletions -= 1;
+            change_resource(world, |resource| resource.deleting = true);
+            if world.resource.as_ref().is_some_and(|resource| !resource.claimed) {
+                operator::remove_resource(world);
+            }
+        }
+        Action::Force => {
+            world.budget.forced -= 1;
+            // With nothing to do in the journal, nobody but that person can know of the user any more.
+            world.kept |= world.journal.entries.iter().all(is_void(world)) && world.remote.user.is_some();
+            operator::remove_resource(world);
+        }
+        Action::Recreate => recreate(world),
+        Action::OutsiderCreates => {
+            world.budget.outsider_creates -= 1;
+            let user = User {
+                ours: false,
+                adopted: false,
+                password: None,
+                created: date,
+                modified: date,
+                born: now,
+            };
+            change_user(world, Some(user));
+        }
+        Action::OutsiderDeletes => {
+            world.budget.outsider_deletes -= 1;
+            change_user(world, None);
+        }
+        Action::OutsiderSetsPassword => {
+            world.budget.outsider_passwords -= 1;
+            let user = world.remote.user.map(|user| User {
+                password: None,
+                modified: date,
+                ..user
+            });
+            change_user(world, user);
+        }
+        Action::ClockJumps => {
+            world.budget.clock_jumps -= 1;
+            world.date = Date(date.0 + 2 * T_LIVE);
+        }
+        _ => {}
+    }
+}
+
+/// A change of an existing user that nobody has sent.
+fn is_void(world: &World) -> impl Fn(&JournalEntry) -> bool {
+    let memories = || world.operators.iter().flat_map(|operator| &operator.attempts);
+    move |entry| {
+        let sent = memories()
+            .any(|sendings| sendings.entry == entry.id && (sendings.unknown || sendings.last.is_some()));
+        entry.kind == Kind::SetPassword && !sent
+    }
+}
+
+fn change_resource(world: &mut World, change: impl FnOnce(&mut Resource)) {
+    if let Some(resource) = &mut world.resource {
+        change(resource);
+        resource.version = resource.version.next();
+    }
+}
+
+fn recreate(world: &mut World) {
+    world.budget.recreations -= 1;
+    let mut highest = 0;
+    world.clone().visit(&mut |sort, number| {
+        if sort == Sort::Uid {
+            highest = highest.max(*number);
+        }
+    });
+    world.resource = Some(Resource {
+        uid: Uid(highest + 1),
+        version: ResourceVersion(u8::MAX / 2),
+        deleting: false,
+        claimed: false,
+        rotate: 0,
+        status: Status::default(),
+    });
+}

@@ -1,0 +1,159 @@
+//! What is searched: a provider's ways, what may go wrong and how often, and the rules that hold.
+
+use std::time::Duration;
+
+use pguser_operator::domain::settings::{Rules, Settings};
+
+use crate::numbers::*;
+use crate::world::*;
+
+/// The ways of a provider.
+#[derive(Debug, Clone, Copy)]
+pub struct Provider {
+    pub turns_busy: bool,
+    pub direct_read: bool,
+    /// The operator can log in.
+    pub verifiable: bool,
+    /// Users show who made them.
+    pub creators: bool,
+    /// Users show when they were made and changed.
+    pub dates: bool,
+}
+
+/// One search.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    pub name: &'static str,
+    pub provider: Provider,
+    pub budget: Budget,
+    pub adopt: bool,
+    pub retain: bool,
+    pub start: Start,
+    pub rules: Rules,
+}
+
+/// What there is at the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The resource was just created.
+    Created,
+    /// The user is made and its Secret published.
+    Ready,
+    /// The resource was just created, and an outsider's user of that name exists.
+    Taken,
+}
+
+/// The first moment; what there is then was made long before.
+const START: u8 = 9;
+pub const T_LIVE: u8 = 2;
+pub const WINDOW: u8 = 1;
+pub const LAG: u8 = 1;
+pub const FRESH: u8 = 1;
+/// How many milliseconds a tick has.
+pub const TICK: u64 = 1000;
+
+impl Scenario {
+    pub fn without(mut self, rule: pguser_operator::domain::settings::Rule) -> Self {
+        self.rules = Rules::without(rule);
+        self
+    }
+
+    /// The production settings, with every wait as short as keeps their order.
+    pub fn settings(&self) -> Settings {
+        let ticks = |count: u8| Duration::from_millis(u64::from(count) * TICK);
+        Settings {
+            t_live: ticks(T_LIVE),
+            write_window: ticks(WINDOW),
+            read_lag: ticks(LAG),
+            fresh_for: ticks(FRESH),
+            rules: self.rules,
+            ..Settings::default()
+        }
+    }
+
+    /// Whether the remote's clock runs with ours for ever.
+    pub fn one_clock(&self) -> bool {
+        self.budget.clock_jumps == 0
+    }
+
+    pub fn start(&self) -> World {
+        let now = Tick(START);
+        let mut leader = Operator::started();
+        leader.tenure = Some(Tenure {
+            epoch: Epoch(1),
+            began: now,
+            written: now,
+            base_epoch: Epoch(1),
+            base: Sequence(1),
+        });
+        let mut world = World {
+            now,
+            date: Date(START),
+            resource: Some(Resource {
+                uid: Uid(1),
+                version: ResourceVersion(1),
+                deleting: false,
+                claimed: false,
+                rotate: 0,
+                status: Status::default(),
+            }),
+            secret: None,
+            journal: Stored {
+                holder: 0,
+                epoch: Epoch(1),
+                sequence: Sequence(1),
+                next_id: EntryNo(1),
+                entries: Vec::new(),
+            },
+            remote: Remote {
+                user: None,
+                before: None,
+                coming: None,
+                accepted: Vec::new(),
+            },
+            wire: Vec::new(),
+            operators: [leader, Operator::started()],
+            budget: self.budget,
+            kept: false,
+            broken: None,
+        };
+        match self.start {
+            Start::Created => {}
+            Start::Ready => ready(&mut world, self),
+            Start::Taken => world.remote.user = Some(user(false, None)),
+        }
+        world
+    }
+}
+
+fn user(ours: bool, password: Option<Pw>) -> User {
+    User {
+        ours,
+        adopted: false,
+        password,
+        created: Date(1),
+        modified: Date(1),
+        born: Tick(1),
+    }
+}
+
+fn ready(world: &mut World, scenario: &Scenario) {
+    let (version, password) = (SecretVersion(1), Pw(1));
+    let date = scenario.provider.dates.then_some(Date(1));
+    world.remote.user = Some(user(true, Some(password)));
+    world.remote.accepted = vec![password];
+    world.secret = Some(OutputSecret {
+        version,
+        password,
+        owned: !scenario.retain,
+    });
+    if let Some(resource) = &mut world.resource {
+        resource.claimed = true;
+        resource.status.published = Some(Published { version, password });
+        resource.status.record = Some(Record {
+            adopted: false,
+            created: date,
+            last_set: date,
+        });
+    }
+}

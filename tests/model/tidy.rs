@@ -1,0 +1,244 @@
+//! Forgets what can make no difference any more, so that worlds which behave alike are alike.
+
+use crate::numbers::*;
+use crate::scenario::{FRESH, LAG, Scenario, T_LIVE, WINDOW};
+use crate::world::*;
+
+/// Longer ago than any wait.
+const LONG_AGO: u8 = 0;
+
+pub fn tidy(world: &mut World, scenario: &Scenario) {
+    let now = world.now;
+    let trails = |before: &Before| before.until.0 + LAG > now.0 && world.budget.stale_reads > 0;
+    world.remote.before = world.remote.before.take().filter(trails);
+    forget_passwords(world);
+    tidy_wire(world);
+    tidy_users(world, scenario);
+    if scenario.one_clock() {
+        tidy_evidence(world);
+    }
+    let World {
+        operators,
+        journal,
+        wire,
+        ..
+    } = world;
+    for operator in operators {
+        tidy_operator(operator, journal, wire, now, scenario);
+    }
+}
+
+/// That a password was accepted matters while somebody still has it.
+fn forget_passwords(world: &mut World) {
+    let accepted = std::mem::take(&mut world.remote.accepted);
+    let mut held = [false; 256];
+    world.visit(&mut |sort, number| {
+        if sort == Sort::Password {
+            held[usize::from(*number)] = true;
+        }
+    });
+    let held = accepted
+        .into_iter()
+        .filter(|password| held[usize::from(password.0)]);
+    world.remote.accepted = held.collect();
+    world.remote.accepted.sort_unstable();
+}
+
+fn tidy_wire(world: &mut World) {
+    for request in &mut world.wire {
+        let waits = |who: &usize| {
+            let sendings = world.operators[*who].attempts.iter();
+            sendings
+                .filter(|sendings| sendings.entry == request.entry)
+                .any(|sendings| sendings.in_flight)
+        };
+        request.awaited_by = request.awaited_by.filter(waits);
+    }
+    world
+        .wire
+        .retain(|request| request.awaited_by.is_some() || request.answer.is_none());
+    world
+        .wire
+        .sort_by_key(|request| (request.sent, request.entry, request.awaited_by));
+}
+
+fn tidy_users(world: &mut World, scenario: &Scenario) {
+    let now = world.now;
+    let before = world
+        .remote
+        .before
+        .as_mut()
+        .and_then(|before| before.user.as_mut());
+    let coming = world
+        .remote
+        .coming
+        .as_mut()
+        .and_then(|change| change.user.as_mut());
+    for user in world.remote.user.as_mut().into_iter().chain(before).chain(coming) {
+        if user.ours || user.born.0 + FRESH + LAG < now.0 {
+            user.born = Tick(LONG_AGO);
+        }
+        if !scenario.provider.dates {
+            user.created = Date(LONG_AGO);
+            user.modified = Date(LONG_AGO);
+        }
+    }
+}
+
+fn tidy_operator(
+    operator: &mut Operator,
+    journal: &Stored,
+    wire: &[Request],
+    now: Tick,
+    scenario: &Scenario,
+) {
+    operator.attempts.retain(|sendings| {
+        journal.entries.iter().any(|entry| entry.id == sendings.entry)
+            || wire.iter().any(|request| request.entry == sendings.entry)
+    });
+    operator.attempts.sort_by_key(|sendings| sendings.entry);
+    let Some(tenure) = &mut operator.tenure else {
+        *operator = Operator::started();
+        return;
+    };
+    let busy = scenario.provider.turns_busy;
+    let polled = operator.poll.clone().filter(|poll| poll.available && busy);
+    let sight_since = |moment: u8| {
+        operator
+            .sight
+            .as_ref()
+            .is_none_or(|sight| sight.started.0 >= moment)
+    };
+    let poll_since = |moment: u8| {
+        let since = |poll: &Poll| poll.started.0 >= moment && sight_since(poll.started.0 + LAG);
+        !busy || polled.as_ref().is_some_and(since)
+    };
+    let past = |moment: u8| now.0 >= moment && sight_since(moment) && poll_since(moment);
+    if now.0 >= tenure.written.0 + WINDOW {
+        tenure.written = Tick(LONG_AGO);
+    }
+    let inherited = operator.attempts.iter().any(|sendings| sendings.inherited);
+    if !inherited || past(tenure.began.0 + WINDOW + T_LIVE) {
+        tenure.began = Tick(LONG_AGO);
+    }
+    operator.last_write = operator.last_write.filter(|write| !past(write.0 + LAG));
+    for sendings in &mut operator.attempts {
+        // Where dates are weighed, the time of the last attempt is one of them.
+        let weighed = scenario.provider.dates && sendings.last_by_remote.is_none();
+        if sendings
+            .last
+            .is_some_and(|last| past(last.0 + T_LIVE + 1) && !weighed)
+        {
+            sendings.last = Some(Tick(LONG_AGO));
+        }
+        sendings.forget_order(operator.poll.as_ref(), now, scenario);
+        if !scenario.provider.dates && scenario.one_clock() {
+            sendings.last_by_remote = None;
+        }
+    }
+    operator.absent_since = match operator.absent_since {
+        _ if scenario.provider.direct_read => None,
+        Some(since) if now.0 >= since.0 + LAG => Some(Tick(LONG_AGO)),
+        since => since,
+    };
+    let latest_unknown = operator.attempts.iter().filter(|sendings| sendings.unknown);
+    let latest_unknown = latest_unknown.filter_map(|sendings| sendings.last).min();
+    operator.last_busy = operator
+        .last_busy
+        .filter(|busy| latest_unknown.is_some_and(|last| *busy > last) && !past(busy.0 + T_LIVE));
+    let too_early = |poll: &Poll| {
+        let unknown = operator.attempts.iter().filter(|sendings| sendings.unknown);
+        let quiet = unknown
+            .filter_map(|sendings| sendings.last)
+            .map(|last| last.0 + T_LIVE)
+            .max();
+        let quiet = quiet.max(operator.last_write.map(|write| write.0 + LAG));
+        quiet.is_none_or(|quiet| poll.started.0 < quiet)
+    };
+    if let Some(poll) = &mut operator.poll
+        && (!poll.available || !busy || too_early(poll))
+    {
+        poll.started = Tick(LONG_AGO);
+    }
+    if operator.attempts.is_empty() {
+        forget_waits(operator, now);
+    }
+}
+
+impl Sendings {
+    /// Whether the last poll was later than the answer is all that matters of either time.
+    fn forget_order(&mut self, poll: Option<&Poll>, now: Tick, scenario: &Scenario) {
+        let Some(outcome) = &mut self.outcome else {
+            return;
+        };
+        let polled = poll.is_some_and(|poll| poll.started >= outcome.at);
+        outcome.at = match polled || !scenario.provider.turns_busy {
+            true => Tick(LONG_AGO),
+            false => now,
+        };
+    }
+}
+
+/// Dates that are compared with nothing but the dates of users, which are all later, or all within bounds.
+fn tidy_evidence(world: &mut World) {
+    let mut made = vec![];
+    let users = [
+        world.remote.user,
+        world.remote.before.as_ref().and_then(|before| before.user),
+    ];
+    made.extend(users.into_iter().flatten().map(|user| user.created));
+    made.extend(
+        world
+            .remote
+            .coming
+            .as_ref()
+            .and_then(|change| change.user)
+            .map(|user| user.created),
+    );
+    let sights = world
+        .operators
+        .iter()
+        .filter_map(|operator| operator.sight.as_ref());
+    made.extend(sights.filter_map(|sight| sight.user).map(|view| view.created));
+    let mut weighed = vec![];
+    for entry in &mut world.journal.entries {
+        entry.seen.at = entry
+            .seen
+            .at
+            .filter(|_| !entry.seen.present && !entry.proven_ours);
+        weighed.extend(entry.seen.at.map(|_| entry.id));
+        if entry
+            .seen
+            .at
+            .is_some_and(|at| made.iter().all(|made| *made >= at))
+        {
+            entry.seen.at = Some(Date(LONG_AGO));
+        }
+    }
+    let now = world.date;
+    for sendings in world
+        .operators
+        .iter_mut()
+        .flat_map(|operator| &mut operator.attempts)
+    {
+        sendings.last_by_remote = sendings
+            .last_by_remote
+            .filter(|_| weighed.contains(&sendings.entry));
+        if let Some(last) = sendings.last_by_remote.filter(|last| last.0 + T_LIVE < now.0) {
+            let within = made.iter().filter(|made| made.0 <= last.0 + T_LIVE).max();
+            sendings.last_by_remote = Some(*within.unwrap_or(&Date(LONG_AGO)));
+        }
+    }
+}
+
+/// With nothing in the journal, times matter to nothing but the freshness of what was read.
+fn forget_waits(operator: &mut Operator, now: Tick) {
+    let waits = operator.last_write.is_some();
+    if let Some(sight) = &mut operator.sight
+        && !waits
+        && sight.started.0 + FRESH < now.0
+    {
+        sight.started = Tick(LONG_AGO);
+        sight.date = Date(LONG_AGO);
+    }
+}

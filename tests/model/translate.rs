@@ -1,0 +1,364 @@
+//! Between the model's small words and the planner's own types.
+
+use jiff::Timestamp;
+use pguser_operator::domain::attempts::{Attempts, Login as RealLogin, Outcome as RealOutcome};
+use pguser_operator::domain::identity::{Claim, RemoteIdentity};
+use pguser_operator::domain::journal::{Entry, EntryId, Header, Journal, Owner, Seen as RealSeen};
+use pguser_operator::domain::password::Password;
+use pguser_operator::domain::plan::{self, Desired, Observed, SecretView, ServerView, Step, WantedPassword};
+use pguser_operator::domain::remote::{Capabilities, ClusterState, Creator, RemoteUser};
+use pguser_operator::domain::settings::Rule;
+use pguser_operator::domain::time::Mono;
+
+use crate::numbers::*;
+use crate::scenario::{Scenario, TICK};
+use crate::world::*;
+
+const USERNAME: &str = "app";
+
+pub fn mono(tick: Tick) -> Mono {
+    Mono(u64::from(tick.0) * TICK)
+}
+
+fn timestamp(date: Date) -> Timestamp {
+    Timestamp::from_second(i64::from(date.0)).unwrap()
+}
+
+fn date(timestamp: Timestamp) -> Date {
+    Date(u8::try_from(timestamp.as_second()).unwrap())
+}
+
+fn identity() -> RemoteIdentity {
+    RemoteIdentity {
+        provider: "model".to_string(),
+        cluster: "c".to_string(),
+    }
+}
+
+fn claim() -> Claim {
+    Claim {
+        installation: "i".to_string(),
+        identity: identity(),
+        username: USERNAME.to_string(),
+    }
+}
+
+fn mac(password: Pw) -> String {
+    format!("mac{}", password.0)
+}
+
+fn version(version: SecretVersion) -> String {
+    version.0.to_string()
+}
+
+pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
+    Desired {
+        username: USERNAME.to_string(),
+        invalid: None,
+        rotate: (resource.rotate > 0).then(|| resource.rotate.to_string()),
+        password: WantedPassword::Generated,
+        adopt: scenario.adopt,
+        retain: scenario.retain,
+        suspended: false,
+        deleting: resource.deleting,
+        force_finalize: false,
+        content_digest: "d".to_string(),
+        wish: resource.rotate.to_string(),
+    }
+}
+
+fn server(operator: &Operator, scenario: &Scenario) -> plan::Server {
+    let provider = scenario.provider;
+    plan::Server {
+        identity: identity(),
+        capabilities: Capabilities {
+            name: "model",
+            password_min: 1,
+            password_max: 99,
+            reserved: &[],
+            direct_read: provider.direct_read,
+            turns_busy: provider.turns_busy,
+        },
+        allow_adoption: scenario.adopt,
+        take_over_from: None,
+        credentials_worked: true,
+        gone: false,
+        trouble: None,
+        state: operator
+            .poll
+            .as_ref()
+            .map(|poll| (state(poll.available), mono(poll.started))),
+        available: operator
+            .poll
+            .iter()
+            .filter(|poll| poll.available)
+            .map(|poll| mono(poll.started))
+            .collect(),
+        last_not_available: operator.last_busy.map(mono),
+        verifiable: provider.verifiable,
+        creator_id: provider.creators.then(|| "us".to_string()),
+    }
+}
+
+fn state(available: bool) -> ClusterState {
+    match available {
+        true => ClusterState::Available,
+        false => ClusterState::Busy,
+    }
+}
+
+fn remote_user(view: &View, scenario: &Scenario) -> RemoteUser {
+    let creator = match (scenario.provider.creators, view.ours) {
+        (false, _) => Creator::Unknown,
+        (true, true) => Creator::Account("us".to_string()),
+        (true, false) => Creator::Unmanaged,
+    };
+    RemoteUser {
+        username: USERNAME.to_string(),
+        protected: false,
+        creator,
+        created: scenario.provider.dates.then(|| timestamp(view.created)),
+        modified: scenario.provider.dates.then(|| timestamp(view.modified)),
+    }
+}
+
+/// What a process observes: of a resource and its entry, or of an entry without a resource.
+pub fn observed(
+    world: &World,
+    operator: &Operator,
+    resource: Option<&Resource>,
+    entry: Option<&JournalEntry>,
+    scenario: &Scenario,
+) -> Observed {
+    let status = resource
+        .map(|resource| resource.status.clone())
+        .unwrap_or_default();
+    let claimed = resource.is_some_and(|resource| resource.claimed);
+    Observed {
+        finalizer: claimed,
+        claim: claimed.then(claim),
+        own_claim: Some(claim()),
+        record: status.record.as_ref().map(real_record),
+        published: status.published.map(|published| plan::Published {
+            resource_version: version(published.version),
+            mac: mac(published.password),
+            content_digest: "d".to_string(),
+        }),
+        handled_rotation: (status.handled > 0).then(|| status.handled.to_string()),
+        rejected: None,
+        set_backs: usize::from(status.set_backs),
+        secret: secret(world.secret.as_ref().filter(|_| resource.is_some())),
+        server: ServerView::Usable(Box::new(server(operator, scenario))),
+        sight: operator.sight.as_ref().map(|sight| plan::Sight {
+            user: sight.user.as_ref().map(|view| remote_user(view, scenario)),
+            started: mono(sight.started),
+            date: Some(timestamp(sight.date)),
+            conclusive: sight.conclusive,
+        }),
+        last_write: operator.last_write.map(mono),
+        entry: entry.map(|entry| staged(entry, operator, scenario)),
+        rival: rival(world, resource),
+        unsettled: unsettled(world, resource, scenario),
+    }
+}
+
+/// For an entry without a resource: a resource made since whose record has the user.
+fn rival(world: &World, resource: Option<&Resource>) -> Option<plan::Rival> {
+    let other = world.resource.as_ref().filter(|_| resource.is_none())?;
+    other.status.record.is_some().then(|| plan::Rival { named: None })
+}
+
+/// R0 is about the remote user: an entry of another resource for it counts.
+fn unsettled(world: &World, resource: Option<&Resource>, scenario: &Scenario) -> bool {
+    let others = |resource: &Resource| {
+        world
+            .journal
+            .entries
+            .iter()
+            .any(|entry| entry.uid != resource.uid)
+    };
+    resource.is_some_and(others) && scenario.rules.hold(Rule::R0)
+}
+
+fn secret(secret: Option<&OutputSecret>) -> SecretView {
+    let Some(secret) = secret else {
+        return SecretView::Absent;
+    };
+    SecretView::Ours {
+        resource_version: version(secret.version),
+        owned: secret.owned,
+        content: Some(plan::SecretContent {
+            mac: Some(mac(secret.password)),
+            intact: true,
+        }),
+    }
+}
+
+fn staged(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) -> plan::StagedEntry {
+    let none = Sendings::none(entry.id);
+    let sendings = operator
+        .attempts
+        .iter()
+        .find(|sendings| sendings.entry == entry.id)
+        .unwrap_or(&none);
+    let inherited_until = operator
+        .tenure
+        .as_ref()
+        .filter(|_| sendings.inherited)
+        .map(|tenure| crate::operator::inherited_until(tenure, scenario));
+    plan::StagedEntry {
+        entry: real_entry(entry),
+        attempts: Attempts {
+            in_flight: sendings.in_flight,
+            inherited: sendings.inherited,
+            unknown: sendings.unknown,
+            last: sendings.last.map(mono),
+            last_by_remote: sendings.last_by_remote.map(timestamp),
+            outcome: sendings
+                .outcome
+                .as_ref()
+                .map(|outcome| real_outcome(outcome, scenario)),
+            login: match &sendings.login {
+                Login::NotTried => RealLogin::NotTried,
+                Login::Accepted => RealLogin::Accepted,
+                Login::Refused(at) => RealLogin::Refused(mono(*at)),
+            },
+        },
+        mac: entry.password.map(mac),
+        inherited_until,
+    }
+}
+
+fn real_outcome(outcome: &Outcome, scenario: &Scenario) -> RealOutcome {
+    match &outcome.answer {
+        Answer::Accepted(view) => RealOutcome::Accepted {
+            at: mono(outcome.at),
+            user: view.as_ref().map(|view| remote_user(view, scenario)),
+        },
+        Answer::Exists => RealOutcome::Exists("409".to_string()),
+        Answer::NotFound => RealOutcome::NotFound,
+    }
+}
+
+pub fn real_entry(entry: &JournalEntry) -> Entry {
+    Entry {
+        id: EntryId(u64::from(entry.id.0)),
+        owner: Owner {
+            namespace: "n".to_string(),
+            name: USERNAME.to_string(),
+            uid: entry.uid.0.to_string(),
+        },
+        username: USERNAME.to_string(),
+        kind: entry.kind,
+        cause: entry.cause.clone(),
+        password: entry
+            .password
+            .map(|password| Password::new(password.0.to_string())),
+        seen: RealSeen {
+            at: entry.seen.at.map(timestamp),
+            created: entry.seen.created.map(timestamp),
+            present: entry.seen.present,
+        },
+        proven_ours: entry.proven_ours,
+        epoch: u64::from(entry.epoch.0),
+    }
+}
+
+pub fn header(holder: usize, epoch: Epoch, sequence: Sequence) -> Header {
+    Header {
+        holder: holder.to_string(),
+        epoch: u64::from(epoch.0),
+        lineage: "l".to_string(),
+        sequence: u64::from(sequence.0),
+        next_id: 0,
+    }
+}
+
+pub fn real_journal(stored: &Stored) -> Journal {
+    let entries = stored
+        .entries
+        .iter()
+        .map(real_entry)
+        .map(|entry| (entry.id, entry));
+    Journal {
+        header: header(stored.holder, stored.epoch, stored.sequence),
+        entries: entries.collect(),
+        unknown: Vec::new(),
+    }
+}
+
+fn real_record(record: &Record) -> plan::Record {
+    plan::Record {
+        identity: identity(),
+        adopted: record.adopted,
+        created: record.created.map(timestamp),
+        last_set: record.last_set.map(timestamp),
+    }
+}
+
+fn small_record(record: &plan::Record) -> Record {
+    Record {
+        adopted: record.adopted,
+        created: record.created.map(date),
+        last_set: record.last_set.map(date),
+    }
+}
+
+pub fn status_write(report: &plan::Report, resource: Option<&Resource>) -> StatusWrite {
+    StatusWrite {
+        uid: resource.map(|resource| resource.uid),
+        version: resource.map(|resource| resource.version),
+        record: report.record.as_ref().map(small_record),
+        published: None,
+        handled: report
+            .handled_rotation
+            .as_ref()
+            .map(|value| value.parse().unwrap()),
+        set_back: report.set_back,
+    }
+}
+
+fn number(id: EntryId) -> EntryNo {
+    EntryNo(u8::try_from(id.0).unwrap())
+}
+
+/// A step in the model's words. `entry` is the one that the planner was shown.
+pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, published: Option<Pw>) -> Todo {
+    match step {
+        Step::Claim => Todo::Claim,
+        Step::List | Step::Read => Todo::Look,
+        Step::PollCluster => Todo::Poll,
+        Step::ReadSecret => Todo::Nothing,
+        Step::Stage(draft) => Todo::Stage(Draft {
+            uid,
+            replaces: draft.replaces.map(number),
+            kind: draft.kind,
+            cause: draft.cause.clone(),
+            password: draft.password,
+            published,
+            seen: Seen {
+                at: draft.seen.at.map(date),
+                created: draft.seen.created.map(date),
+                present: draft.seen.present,
+            },
+            proven_ours: draft.proven_ours,
+        }),
+        Step::Send(_) => Todo::Send(entry.unwrap().clone()),
+        Step::Verify(_) => Todo::Verify(entry.unwrap().clone()),
+        Step::Publish(publication) => Todo::Publish {
+            entry: publication.entry.map(|_| entry.unwrap().clone()),
+            on: match &publication.precondition {
+                plan::Precondition::Absent => On::Absent,
+                plan::Precondition::At(version) => On::At(SecretVersion(version.parse().unwrap())),
+                plan::Precondition::Nothing => On::Nothing,
+            },
+        },
+        Step::Settle(id) => Todo::Settle(number(*id)),
+        Step::ReleaseSecret { resource_version } => {
+            Todo::ReleaseSecret(SecretVersion(resource_version.parse().unwrap()))
+        }
+        Step::RemoveFinalizer(farewell) => Todo::LetGo {
+            kept: matches!(farewell, plan::Farewell::Retained | plan::Farewell::Forced),
+        },
+    }
+}

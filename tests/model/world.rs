@@ -1,0 +1,535 @@
+//! What there is: Kubernetes, the remote system, the requests between, and two operator processes.
+
+use pguser_operator::domain::journal::{Cause, Kind};
+use pguser_operator::domain::plan::DraftPassword;
+
+use crate::numbers::*;
+
+/// Everything. Two worlds that are equal behave alike for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct World {
+    pub now: Tick,
+    /// What the remote's clock shows.
+    pub date: Date,
+    pub resource: Option<Resource>,
+    pub secret: Option<OutputSecret>,
+    pub journal: Stored,
+    pub remote: Remote,
+    pub wire: Vec<Request>,
+    pub operators: [Operator; 2],
+    pub budget: Budget,
+    /// The remote user was kept on purpose, or a person let go of it.
+    pub kept: bool,
+    /// A promise that was broken in the last step.
+    pub broken: Option<&'static str>,
+}
+
+/// How many more faults and acts of others there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Budget {
+    /// Answers of the remote that are lost.
+    pub lost_answers: u8,
+    /// Processes that end.
+    pub crashes: u8,
+    /// Takings over while another process leads, or leads again.
+    pub takeovers: u8,
+    /// Times that a process stands still between deciding and doing, or between a request and its answer.
+    pub pauses: u8,
+    /// Journal writes whose answer is lost.
+    pub lost_writes: u8,
+    /// Reads that trail the truth.
+    pub stale_reads: u8,
+    pub rotations: u8,
+    pub deletions: u8,
+    /// Finalizers taken away by a person.
+    pub forced: u8,
+    /// Resources made again under the same name.
+    pub recreations: u8,
+    /// Users that an outsider makes, or makes anew in place of what is there.
+    pub outsider_creates: u8,
+    pub outsider_deletes: u8,
+    pub outsider_passwords: u8,
+    /// Jumps of the remote's clock.
+    pub clock_jumps: u8,
+}
+
+/// The PostgresUser.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Resource {
+    pub uid: Uid,
+    pub version: ResourceVersion,
+    pub deleting: bool,
+    /// Finalizer and claim, which one write adds.
+    pub claimed: bool,
+    /// How many rotations were asked for.
+    pub rotate: u8,
+    pub status: Status,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Status {
+    pub record: Option<Record>,
+    pub published: Option<Published>,
+    pub handled: u8,
+    pub set_backs: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Record {
+    pub adopted: bool,
+    pub created: Option<Date>,
+    pub last_set: Option<Date>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Published {
+    pub version: SecretVersion,
+    pub password: Pw,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OutputSecret {
+    pub version: SecretVersion,
+    pub password: Pw,
+    pub owned: bool,
+}
+
+/// The journal, as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Stored {
+    pub holder: usize,
+    pub epoch: Epoch,
+    pub sequence: Sequence,
+    pub next_id: EntryNo,
+    pub entries: Vec<JournalEntry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct JournalEntry {
+    pub id: EntryNo,
+    pub uid: Uid,
+    pub kind: Kind,
+    pub cause: Cause,
+    pub password: Option<Pw>,
+    pub seen: Seen,
+    pub proven_ours: bool,
+    pub epoch: Epoch,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Seen {
+    pub at: Option<Date>,
+    pub created: Option<Date>,
+    pub present: bool,
+}
+
+/// The remote system.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Remote {
+    pub user: Option<User>,
+    /// What reads that trail may still show, and when that ended to be so.
+    pub before: Option<Before>,
+    /// A change that was accepted and is not yet in effect: the cluster is BUSY.
+    pub coming: Option<Change>,
+    /// Passwords that were in effect at some time.
+    pub accepted: Vec<Pw>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Before {
+    pub user: Option<User>,
+    pub until: Tick,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Change {
+    pub user: Option<User>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct User {
+    /// Made by a request of ours.
+    pub ours: bool,
+    /// An outsider's that we were told to take over.
+    pub adopted: bool,
+    /// None: a password that an outsider has set.
+    pub password: Option<Pw>,
+    pub created: Date,
+    pub modified: Date,
+    /// When it was made, by the true clock. Matters while others may not know of it yet.
+    pub born: Tick,
+}
+
+/// A request that was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Request {
+    pub entry: EntryNo,
+    pub kind: Kind,
+    pub password: Option<Pw>,
+    pub sent: Tick,
+    /// When it was sent, the user was an outsider's, and had been for long enough to be known.
+    pub knowingly: bool,
+    /// Which process waits for the answer.
+    pub awaited_by: Option<usize>,
+    /// It took effect, and the answer is on its way.
+    pub answer: Option<Answer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Answer {
+    Accepted(Option<View>),
+    Exists,
+    NotFound,
+}
+
+/// What the remote shows of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct View {
+    pub ours: bool,
+    pub created: Date,
+    pub modified: Date,
+}
+
+/// A process of the operator.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Operator {
+    /// None: a standby.
+    pub tenure: Option<Tenure>,
+    /// When it last changed the remote user; none: longer ago than reads may trail.
+    pub last_write: Option<Tick>,
+    pub sight: Option<Sight>,
+    /// Since when lists show no user.
+    pub absent_since: Option<Tick>,
+    pub poll: Option<Poll>,
+    pub last_busy: Option<Tick>,
+    pub attempts: Vec<Sendings>,
+    pub pending: Option<Pending>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Tenure {
+    pub epoch: Epoch,
+    pub began: Tick,
+    pub written: Tick,
+    /// The journal as this process knows it.
+    pub base_epoch: Epoch,
+    pub base: Sequence,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Sight {
+    pub user: Option<View>,
+    pub started: Tick,
+    pub date: Date,
+    pub conclusive: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Poll {
+    pub available: bool,
+    pub started: Tick,
+}
+
+/// What a process remembers of the sendings of an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Sendings {
+    pub entry: EntryNo,
+    pub in_flight: bool,
+    pub inherited: bool,
+    pub unknown: bool,
+    pub last: Option<Tick>,
+    pub last_by_remote: Option<Date>,
+    pub outcome: Option<Outcome>,
+    pub login: Login,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Outcome {
+    pub at: Tick,
+    pub answer: Answer,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Login {
+    NotTried,
+    Accepted,
+    Refused(Tick),
+}
+
+/// What a process has decided and not yet done.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Pending {
+    Do(Decision),
+    WriteStatus(StatusWrite),
+    /// A journal write without an answer.
+    Unsure {
+        sequence: Sequence,
+        started: Tick,
+    },
+}
+
+/// A step, and what it was decided from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Decision {
+    pub step: Todo,
+    pub status: StatusWrite,
+}
+
+/// The planner's steps, with the entries that they need copied at the time of the decision.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Todo {
+    Nothing,
+    Claim,
+    Look,
+    Poll,
+    Stage(Draft),
+    Send(JournalEntry),
+    Verify(JournalEntry),
+    Publish { entry: Option<JournalEntry>, on: On },
+    Settle(EntryNo),
+    ReleaseSecret(SecretVersion),
+    LetGo { kept: bool },
+}
+
+/// What a write of the output Secret depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum On {
+    Absent,
+    At(SecretVersion),
+    Nothing,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Draft {
+    pub uid: Uid,
+    pub replaces: Option<EntryNo>,
+    pub kind: Kind,
+    pub cause: Cause,
+    pub password: DraftPassword,
+    /// The password that is published, where that is asked for.
+    pub published: Option<Pw>,
+    pub seen: Seen,
+    pub proven_ours: bool,
+}
+
+/// A write of the status, conditional on the resource as it was when it was decided.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StatusWrite {
+    pub uid: Option<Uid>,
+    pub version: Option<ResourceVersion>,
+    pub record: Option<Record>,
+    pub published: Option<Published>,
+    pub handled: Option<u8>,
+    pub set_back: bool,
+}
+
+impl Operator {
+    /// A process that has just started.
+    pub fn started() -> Self {
+        Self {
+            tenure: None,
+            last_write: None,
+            sight: None,
+            absent_since: None,
+            poll: None,
+            last_busy: None,
+            attempts: Vec::new(),
+            pending: None,
+        }
+    }
+
+    pub fn sendings(&mut self, entry: EntryNo) -> &mut Sendings {
+        let at = self.attempts.iter().position(|sendings| sendings.entry == entry);
+        let at = at.unwrap_or_else(|| {
+            self.attempts.push(Sendings::none(entry));
+            self.attempts.len() - 1
+        });
+        &mut self.attempts[at]
+    }
+}
+
+impl Sendings {
+    pub fn none(entry: EntryNo) -> Self {
+        Self {
+            entry,
+            in_flight: false,
+            inherited: false,
+            unknown: false,
+            last: None,
+            last_by_remote: None,
+            outcome: None,
+            login: Login::NotTried,
+        }
+    }
+}
+
+impl User {
+    pub fn view(&self) -> View {
+        View {
+            ours: self.ours,
+            created: self.created,
+            modified: self.modified,
+        }
+    }
+}
+
+impl World {
+    pub fn entry(&self, id: EntryNo) -> Option<&JournalEntry> {
+        self.journal.entries.iter().find(|entry| entry.id == id)
+    }
+
+    /// The live resource of this UID.
+    pub fn resource_of(&mut self, uid: Option<Uid>) -> Option<&mut Resource> {
+        self.resource
+            .as_mut()
+            .filter(|resource| Some(resource.uid) == uid)
+    }
+
+    pub fn breaks(&mut self, promise: &'static str) {
+        self.broken.get_or_insert(promise);
+    }
+}
+
+numbered!(World {
+    now,
+    date,
+    resource,
+    secret,
+    journal,
+    remote,
+    wire,
+    operators
+});
+numbered!(Resource { uid, version, status });
+numbered!(Status { record, published });
+numbered!(Record { created, last_set });
+numbered!(Published { version, password });
+numbered!(OutputSecret { version, password });
+numbered!(Stored {
+    epoch,
+    sequence,
+    next_id,
+    entries
+});
+numbered!(JournalEntry {
+    id,
+    uid,
+    password,
+    seen,
+    epoch
+});
+numbered!(Seen { at, created });
+numbered!(Remote {
+    user,
+    before,
+    coming,
+    accepted
+});
+numbered!(Before { user, until });
+numbered!(Change { user });
+numbered!(User {
+    password,
+    created,
+    modified,
+    born
+});
+numbered!(Request {
+    entry,
+    password,
+    sent,
+    answer
+});
+numbered!(View { created, modified });
+numbered!(Operator {
+    tenure,
+    last_write,
+    sight,
+    absent_since,
+    poll,
+    last_busy,
+    attempts,
+    pending
+});
+numbered!(Tenure {
+    epoch,
+    began,
+    written,
+    base_epoch,
+    base
+});
+numbered!(Sight { user, started, date });
+numbered!(Poll { started });
+numbered!(Sendings {
+    entry,
+    last,
+    last_by_remote,
+    outcome,
+    login
+});
+numbered!(Outcome { at, answer });
+numbered!(Decision { step, status });
+numbered!(Draft {
+    uid,
+    replaces,
+    published,
+    seen
+});
+numbered!(StatusWrite {
+    uid,
+    version,
+    record,
+    published
+});
+
+impl Numbered for [Operator; 2] {
+    fn visit(&mut self, f: &mut dyn FnMut(Sort, &mut u8)) {
+        self.iter_mut().for_each(|operator| operator.visit(f));
+    }
+}
+
+impl Numbered for Answer {
+    fn visit(&mut self, f: &mut dyn FnMut(Sort, &mut u8)) {
+        if let Answer::Accepted(view) = self {
+            view.visit(f);
+        }
+    }
+}
+
+impl Numbered for Login {
+    fn visit(&mut self, f: &mut dyn FnMut(Sort, &mut u8)) {
+        if let Login::Refused(at) = self {
+            at.visit(f);
+        }
+    }
+}
+
+impl Numbered for Pending {
+    fn visit(&mut self, f: &mut dyn FnMut(Sort, &mut u8)) {
+        match self {
+            Pending::Do(decision) => decision.visit(f),
+            Pending::WriteStatus(write) => write.visit(f),
+            Pending::Unsure { sequence, started } => {
+                sequence.visit(f);
+                started.visit(f);
+            }
+        }
+    }
+}
+
+impl Numbered for Todo {
+    fn visit(&mut self, f: &mut dyn FnMut(Sort, &mut u8)) {
+        match self {
+            Todo::Stage(draft) => draft.visit(f),
+            Todo::Send(entry) | Todo::Verify(entry) => entry.visit(f),
+            Todo::Publish { entry, on } => {
+                entry.visit(f);
+                if let On::At(version) = on {
+                    version.visit(f);
+                }
+            }
+            Todo::Settle(id) => id.visit(f),
+            Todo::ReleaseSecret(version) => version.visit(f),
+            Todo::Nothing | Todo::Claim | Todo::Look | Todo::Poll | Todo::LetGo { .. } => {}
+        }
+    }
+}
