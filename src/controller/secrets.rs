@@ -63,7 +63,7 @@ struct Inner {
     known: BTreeMap<SecretKey, SecretMeta>,
     /// What each running relist has seen so far, by scope.
     listing: HashMap<usize, HashSet<SecretKey>>,
-    /// The PostgresUsers that take their password from a Secret.
+    /// The PostgresUsers that wait for a Secret to change: they take their password from it, or it is in their way.
     sources: HashMap<SecretKey, HashSet<UserRef>>,
 }
 
@@ -101,7 +101,7 @@ impl SecretIndex {
             .remove(&(namespace.to_string(), name.to_string()));
     }
 
-    /// Notes that a PostgresUser takes its password from a Secret.
+    /// Notes that a PostgresUser takes its password from a Secret, or waits for it to go.
     pub fn uses(&self, namespace: &str, name: &str, user: UserRef) {
         self.lock()
             .sources

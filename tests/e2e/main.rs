@@ -10,8 +10,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, dead_code)]
 
 mod admission;
+mod adoption;
 mod bench;
 mod creation;
+mod drift;
 mod support;
 
 use std::process::ExitCode;
@@ -46,6 +48,8 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         bench::trials(environment),
         creation::trials(environment),
         admission::trials(environment),
+        adoption::trials(environment),
+        drift::trials(environment),
     ]
     .into_iter()
     .flatten()

@@ -8,7 +8,7 @@ use crate::api::{AdoptionPolicy, DeletionPolicy, Ownership, PostgresUser, UserSt
 use crate::clock;
 use crate::controller::context::{Context, server_key};
 use crate::controller::server::state::State;
-use crate::controller::server::{Link, Server as ServerAtWork};
+use crate::controller::server::{Link, Server as ServerAtWork, UserRef};
 use crate::controller::server_spec::ServerObject;
 use crate::domain::attempts::Attempts;
 use crate::domain::claims::Contender;
@@ -196,6 +196,10 @@ fn secret_view(
     };
     let uid = user.uid().unwrap_or_default();
     if meta.user_uid.as_deref() != Some(&uid) {
+        // Its end is news to this user, though nothing in it says so.
+        context
+            .secrets
+            .uses(&namespace, &user.secret_name(), UserRef::from_obj(user));
         return SecretView::Foreign(match meta.user {
             Some(owner) => format!("it belongs to PostgresUser {owner}, or to one of that name that is gone"),
             None => "it was not made by this operator".to_string(),

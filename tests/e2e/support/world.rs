@@ -170,6 +170,11 @@ impl World {
         manifests::kind_api(self.client(), &self.namespace, kind)
     }
 
+    /// The objects of a kind in another namespace.
+    pub fn api_in(&self, namespace: &str, kind: &str) -> Api<DynamicObject> {
+        manifests::kind_api(self.client(), namespace, kind)
+    }
+
     /// An object, if it is there.
     pub async fn get(&self, kind: &str, name: &str) -> Outcome<Option<DynamicObject>> {
         Ok(self.api(kind).get_opt(name).await?)
@@ -214,6 +219,20 @@ impl World {
             return Ok(None);
         }
         Ok(condition_of(&object, condition))
+    }
+
+    /// Waits until a user in another namespace is Ready or not, for a reason; gives the message.
+    pub async fn user_in(&self, namespace: &str, name: &str, status: &str, reason: &str) -> Outcome<String> {
+        let users = self.api_in(namespace, "PostgresUser");
+        eventually(
+            &format!("user {namespace}/{name} to be Ready={status} {reason}"),
+            PATIENCE,
+            async || match condition_of(&users.get(name).await?, "Ready") {
+                Some(found) if found.status == status && found.reason == reason => Ok(found.message),
+                found => Err(format!("{found:?}").into()),
+            },
+        )
+        .await
     }
 
     /// Waits until a condition of an object has a status (`True`, `False`, `Unknown`), and returns it.
@@ -361,6 +380,9 @@ impl World {
         if let Some(rights) = self.rights.get() {
             rights.revoke(self.client()).await;
         }
+        self.release(&self.namespace, "ClusterPostgresServer").await;
+        let servers = self.api("ClusterPostgresServer");
+        let _ = servers.delete(&self.namespace, &DeleteParams::default()).await;
         let namespaces: Api<Namespace> = Api::all(self.client().clone());
         let all = namespaces
             .list_metadata(&ListParams::default())
@@ -368,7 +390,9 @@ impl World {
             .map(|list| list.items);
         for namespace in all.unwrap_or_default().iter().map(kube::ResourceExt::name_any) {
             if namespace.starts_with(&self.namespace) {
-                self.release(&namespace).await;
+                for kind in KINDS.into_iter().chain(["v1/Secret"]) {
+                    self.release(&namespace, kind).await;
+                }
                 let _ = namespaces.delete(&namespace, &DeleteParams::default()).await;
             }
         }
@@ -378,17 +402,16 @@ impl World {
     }
 
     /// Takes the finalizers off our objects: the operator that would do so is gone by now.
-    async fn release(&self, namespace: &str) {
+    async fn release(&self, namespace: &str, kind: &str) {
         let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-        for kind in KINDS.into_iter().chain(["v1/Secret"]) {
-            let api = manifests::kind_api(self.client(), namespace, kind);
-            let objects = api.list(&ListParams::default()).await.map(|list| list.items);
-            for object in objects.unwrap_or_default() {
-                if !object.finalizers().is_empty() {
-                    let _ = api
-                        .patch(&object.name_any(), &PatchParams::default(), &patch)
-                        .await;
-                }
+        let api = manifests::kind_api(self.client(), namespace, kind);
+        let objects = api.list(&ListParams::default()).await.map(|list| list.items);
+        for object in objects.unwrap_or_default() {
+            let is_ours = object.metadata.namespace.is_some() || object.name_any() == self.namespace;
+            if is_ours && !object.finalizers().is_empty() {
+                let _ = api
+                    .patch(&object.name_any(), &PatchParams::default(), &patch)
+                    .await;
             }
         }
     }
