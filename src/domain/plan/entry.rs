@@ -270,13 +270,14 @@ impl Case<'_> {
                 None => self.step(Step::PollCluster),
             };
         }
-        let mut plan = match (self.is_published(), self.is_recorded()) {
+        let recorded = self.is_recorded(user);
+        let mut plan = match (self.is_published(), recorded) {
             (true, true) => self.settle_when_quiet(),
             (true, false) => self.step_none(),
             (false, _) => self.publish(),
         };
         let verifying = matches!(plan.step, Some(Step::Verify(_)));
-        if plan.report.record.is_none() && !self.is_recorded() && !verifying {
+        if plan.report.record.is_none() && !recorded && !verifying {
             plan.report.record = Some(self.record(user));
         }
         plan
@@ -299,17 +300,24 @@ impl Case<'_> {
         })
     }
 
-    fn is_recorded(&self) -> bool {
+    fn is_recorded(&self, user: Option<&RemoteUser>) -> bool {
         let handled = match &self.staged.entry.cause {
             Cause::Rotation(value) => self.observed.handled_rotation.as_ref() == Some(value),
             _ => true,
         };
-        let owned = self
-            .observed
-            .record
-            .as_ref()
-            .is_some_and(|record| record.identity == self.server.identity);
+        let owned = self.observed.record.as_ref().is_some_and(|record| {
+            record.identity == self.server.identity && !self.is_of_an_earlier(record, user)
+        });
         (handled && owned) || !self.settings.rules.hold(Rule::R8)
+    }
+
+    /// Whether the record speaks of a user that is gone, in whose place this entry made or took another one.
+    fn is_of_an_earlier(&self, record: &Record, user: Option<&RemoteUser>) -> bool {
+        let entry = &self.staged.entry;
+        user.and_then(|user| user.created).is_some_and(|created| {
+            let meant = entry.kind == Kind::Create || entry.seen.created == Some(created);
+            meant && record.created != Some(created)
+        })
     }
 
     fn record(&self, user: Option<&RemoteUser>) -> Record {

@@ -107,6 +107,16 @@ impl Simulator {
         Ok(self.counts().await?[route]["requests"].as_u64().unwrap_or(0))
     }
 
+    /// How many different passwords a user was given by requests of the API that were executed.
+    pub async fn passwords_committed(&self, username: &str) -> Outcome<usize> {
+        let journal = self.journal().await?;
+        let ours = journal
+            .iter()
+            .filter(|entry| entry["username"] == username && entry["committed"] == true);
+        let hashes = ours.filter_map(|entry| entry["passwordHash"].as_str());
+        Ok(hashes.collect::<std::collections::BTreeSet<_>>().len())
+    }
+
     /// What somebody else does: `{"action": "delete", "username": "benjamin", "via": "sql"}`.
     pub async fn outside(&self, action: Value) -> Outcome {
         self.admin("POST", "outside", Some(action)).await.map(drop)
