@@ -148,10 +148,23 @@ impl Case<'_> {
 
     /// Sent, with no answer, by this process or by an earlier leader.
     fn unknown(&self) -> Plan {
+        if self.gives_a_new_password() && self.is_published() && self.is_recorded(None) {
+            // Only what was accepted is published: an earlier leader had the answer.
+            return self.settle_when_quiet();
+        }
         match self.staged.entry.kind {
             Kind::Create => self.unknown_creation(),
             _ => self.send_to_the_same(),
         }
+    }
+
+    /// Whether the password was not published before this entry was made: a user that is made again, or set back,
+    /// gets the one that is published already.
+    fn gives_a_new_password(&self) -> bool {
+        matches!(
+            self.staged.entry.cause,
+            Cause::Rotation(_) | Cause::OwnPassword | Cause::SecretDamaged | Cause::Adoption
+        )
     }
 
     /// A request that would change whatever has the name is sent only to the user that it was meant for (I3).
