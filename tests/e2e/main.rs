@@ -14,6 +14,7 @@ mod adoption;
 mod bench;
 mod creation;
 mod drift;
+mod faults;
 mod support;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         admission::trials(environment),
         adoption::trials(environment),
         drift::trials(environment),
+        faults::trials(environment),
     ]
     .into_iter()
     .flatten()
