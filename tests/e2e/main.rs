@@ -15,6 +15,7 @@ mod bench;
 mod creation;
 mod drift;
 mod faults;
+mod neighbours;
 mod support;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         adoption::trials(environment),
         drift::trials(environment),
         faults::trials(environment),
+        neighbours::trials(environment),
     ]
     .into_iter()
     .flatten()

@@ -246,10 +246,7 @@ impl Server {
     pub fn refresh_if_new(&self, asked: &str) {
         let new = {
             let mut state = self.state();
-            let new = state
-                .refresh_asked
-                .as_deref()
-                .is_some_and(|before| before != asked);
+            let new = state.refresh_asked.as_deref() != Some(asked);
             state.refresh_asked = Some(asked.to_string());
             new
         };

@@ -1,0 +1,172 @@
+//! Others at the same remote cluster: another installation, another operator, and a great many users.
+
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::support::{
+    Handle, Operator, Options, Outcome, PATIENCE, SERVER, Simulator, World, eventually, trials,
+};
+
+pub fn trials(environment: &Handle) -> Vec<Trial> {
+    trials!(environment;
+        two_operators_that_fight_over_a_user_notice_and_stop,
+        an_object_of_another_installation_changes_nothing_until_it_is_taken_over,
+        a_restored_object_that_is_deleted_deletes_nothing,
+        absence_in_a_list_of_many_pages_is_confirmed_by_a_read,
+    )
+}
+
+// ------------------------------------------------------------------------------------------------- another operator
+
+/// Two operators that know nothing of each other, each for its own namespace, on one remote cluster.
+async fn two_operators(world: &World) -> Outcome<(Simulator, [Operator; 2], String)> {
+    let other = format!("{}-other", world.namespace());
+    world.create_namespace(&other).await?;
+    let simulator = world.start_simulator(&[]).await?;
+    let options = || Options::default().flag("--t-live", "1s");
+    let first = world.start_operator(options()).await?;
+    let second = world
+        .start_operator(options().flag("--watch-namespaces", &other))
+        .await?;
+    world.apply_server(SERVER, &simulator).await?;
+    let there =
+        |manifest: &str| manifest.replacen("metadata: {", &format!("metadata: {{namespace: {other}, "), 1);
+    let credentials = format!(
+        "{{apiVersion: v1, kind: Secret, metadata: {{name: {SERVER}-credentials, namespace: {other}}}, \
+         stringData: {{token: {}}}}}",
+        crate::support::TOKEN
+    );
+    world.apply(&credentials).await?;
+    world
+        .apply(&there(&world.server_manifest(SERVER, &simulator.endpoint(), "")))
+        .await?;
+    Ok((simulator, [first, second], other))
+}
+
+async fn two_operators_that_fight_over_a_user_notice_and_stop(world: &World) -> Outcome {
+    let (simulator, operators, other) = two_operators(world).await?;
+    world.ready_user("checkout").await?;
+    // Dates are whole seconds, and a change within T_live of one's own counts as one's own.
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    world
+        .apply(&format!(
+            "{{apiVersion: pguser.dev/v1alpha1, kind: PostgresUser, metadata: {{name: checkout, namespace: {other}}}, \
+             spec: {{serverRef: {{name: {SERVER}}}, adoptionPolicy: Adopt}}}}"
+        ))
+        .await?;
+    let fought = async || -> Outcome<bool> {
+        let ours = world.condition("PostgresUser", "checkout", "Stalled").await?;
+        let theirs = world.api_in(&other, "PostgresUser").get("checkout").await?;
+        let theirs = theirs.data["status"]["conditions"].to_string();
+        Ok(ours.is_some_and(|stalled| stalled.reason == "Conflict") || theirs.contains("Conflict"))
+    };
+    eventually("one of the two to give up", PATIENCE, async || {
+        match fought().await? {
+            true => Ok(()),
+            false => Err("both go on".into()),
+        }
+    })
+    .await?;
+    for operator in &operators {
+        world.quiet(operator).await?;
+    }
+    let patches = simulator.requests("users.patch").await?;
+    assert!(
+        patches <= 8,
+        "{patches} passwords were set before one of the two gave up"
+    );
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert_eq!(
+        simulator.requests("users.patch").await?,
+        patches,
+        "the fight goes on"
+    );
+    Ok(())
+}
+
+// --------------------------------------------------------------------------------------------- another installation
+
+const STRANGER: &str = "00000000-0000-0000-0000-00000000feed";
+
+/// A PostgresUser as a backup of another Kubernetes cluster would bring it: with that cluster's claim.
+async fn restored(world: &World, simulator: &Simulator) -> Outcome {
+    let endpoint = simulator.endpoint();
+    let cluster = endpoint.trim_start_matches("http://").trim_end_matches('/');
+    let claim = json!({
+        "installation": STRANGER, "provider": "ionos", "cluster": format!("{cluster}/{}", crate::support::CLUSTER_ID),
+        "username": "checkout",
+    });
+    world
+        .apply(&format!(
+            "
+apiVersion: pguser.dev/v1alpha1
+kind: PostgresUser
+metadata:
+  name: checkout
+  annotations: {{pguser.dev/claim: '{claim}'}}
+  finalizers: [pguser.dev/remote-user]
+spec: {{serverRef: {{name: {SERVER}}}}}"
+        ))
+        .await
+}
+
+async fn an_object_of_another_installation_changes_nothing_until_it_is_taken_over(world: &World) -> Outcome {
+    let (simulator, operator) = world.set_up(&[]).await?;
+    restored(world, &simulator).await?;
+    let found = world.user_not_ready("checkout", "Restored").await?;
+    assert!(
+        found.message.contains("pguser.dev/take-over-from"),
+        "{}",
+        found.message
+    );
+    world.quiet(&operator).await?;
+    assert_eq!(simulator.requests("users.create").await?, 0);
+    let allowed = json!({"metadata": {"annotations": {"pguser.dev/take-over-from": STRANGER}}});
+    world.merge("PostgresServer", SERVER, allowed).await?;
+    world.user_ready("checkout").await?;
+    world.login_of("checkout").await
+}
+
+async fn a_restored_object_that_is_deleted_deletes_nothing(world: &World) -> Outcome {
+    let (simulator, _operator) = world.set_up(&[]).await?;
+    let action = json!({"action": "create-api", "username": "checkout", "password": "the-original-password"});
+    simulator.outside(action).await?;
+    restored(world, &simulator).await?;
+    world.user_not_ready("checkout", "Restored").await?;
+    world.delete("PostgresUser", "checkout").await?;
+    world.gone("PostgresUser", "checkout", PATIENCE).await?;
+    assert!(
+        world
+            .postgres()
+            .accepts("checkout", "the-original-password")
+            .await?
+    );
+    assert_eq!(simulator.requests("users.delete").await?, 0);
+    Ok(())
+}
+
+// --------------------------------------------------------------------------------------------------------- many users
+
+async fn absence_in_a_list_of_many_pages_is_confirmed_by_a_read(world: &World) -> Outcome {
+    let (simulator, _operator) = world.set_up(&[]).await?;
+    world
+        .postgres()
+        .sql("DO $$ BEGIN FOR i IN 1..1100 LOOP EXECUTE format('CREATE ROLE crowd_%s LOGIN', i); END LOOP; END $$")
+        .await?;
+    let refresh = json!({"metadata": {"annotations": {"pguser.dev/refresh": "now"}}});
+    world.merge("PostgresServer", SERVER, refresh).await?;
+    eventually("the crowd to be counted", PATIENCE, async || {
+        let server = world.get("PostgresServer", SERVER).await?.ok_or("no server")?;
+        match server.data["status"]["users"]["unmanaged"].as_i64() {
+            Some(1100) => Ok(()),
+            other => Err(format!("{other:?}").into()),
+        }
+    })
+    .await?;
+    world.ready_user("checkout").await?;
+    assert!(
+        simulator.requests("users.get").await? >= 1,
+        "the absence was believed unread"
+    );
+    Ok(())
+}
