@@ -14,6 +14,7 @@ mod adoption;
 mod bench;
 mod creation;
 mod drift;
+mod faults;
 mod neighbours;
 mod support;
 
@@ -51,6 +52,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         admission::trials(environment),
         adoption::trials(environment),
         drift::trials(environment),
+        faults::trials(environment),
         neighbours::trials(environment),
     ]
     .into_iter()
