@@ -93,7 +93,7 @@ impl Rules {
     /// Every rule but this one. For the model check alone.
     #[must_use]
     pub const fn without(rule: Rule) -> Self {
-        Self(u16::MAX & !(1 << rule as u16))
+        Self(!(1 << rule as u16))
     }
 
     /// Whether a rule holds.

@@ -51,13 +51,13 @@ pub fn never_well(world: &World, scenario: &Scenario, calm: &mut HashSet<u64>) -
 }
 
 /// What happens from here on by itself, for a counterexample that ends in a world which never goes well.
-pub fn course(world: &World, scenario: &Scenario) -> Vec<(Action, World)> {
+pub fn course(world: &World, scenario: &Scenario) -> Vec<Action> {
     let mut world = world.clone();
     let mut course = Vec::new();
     for _ in 0..SHOWN {
         let action = next(&world, scenario);
         world = after(&world, action, scenario);
-        course.push((action, world.clone()));
+        course.push(action);
         if crate::properties::violated(&world).is_some() {
             break;
         }
@@ -80,7 +80,10 @@ fn next(world: &World, scenario: &Scenario) -> Action {
     let Some(_) = (0..2).find(leading) else {
         return Action::TakeOver(0);
     };
-    (0..2).filter(leading).find_map(|who| of_operator(world, who, scenario)).unwrap_or(Action::Tick)
+    (0..2)
+        .filter(leading)
+        .find_map(|who| of_operator(world, who, scenario))
+        .unwrap_or(Action::Tick)
 }
 
 fn of_operator(world: &World, who: usize, scenario: &Scenario) -> Option<Action> {
@@ -88,7 +91,10 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario) -> Option<Action>
     if operator.pending.is_some() {
         return Some(Action::Resume(who));
     }
-    let fresh = operator.sight.as_ref().is_some_and(|sight| sight.started == world.now);
+    let fresh = operator
+        .sight
+        .as_ref()
+        .is_some_and(|sight| sight.started == world.now);
     for about in operator::work(world) {
         let decision = operator::decide(world, who, about, scenario);
         match decision.step {
@@ -96,12 +102,19 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario) -> Option<Action>
             Todo::Look if fresh => {}
             Todo::Look => return Some(Action::Look(who, false)),
             // A poll of this very moment is paced.
-            Todo::Poll if operator.poll.as_ref().is_some_and(|poll| poll.started == world.now) => {}
+            Todo::Poll
+                if operator
+                    .poll
+                    .as_ref()
+                    .is_some_and(|poll| poll.started == world.now) => {}
             _ => return Some(Action::Act(who, about)),
         }
     }
     // The periodic refresh.
-    let old = operator.sight.as_ref().is_none_or(|sight| sight.started.0 + 2 < world.now.0);
+    let old = operator
+        .sight
+        .as_ref()
+        .is_none_or(|sight| sight.started.0 + 2 < world.now.0);
     old.then_some(Action::Look(who, false))
 }
 

@@ -19,9 +19,18 @@ pub enum About {
 /// Everything that there is to work on.
 pub fn work(world: &World) -> Vec<About> {
     let living = world.resource.as_ref().map(|resource| resource.uid);
-    let gone = world.journal.entries.iter().filter(|entry| Some(entry.uid) != living);
+    let gone = world
+        .journal
+        .entries
+        .iter()
+        .filter(|entry| Some(entry.uid) != living);
     let gone = gone.map(|entry| About::Entry(entry.id));
-    world.resource.iter().map(|_| About::Resource).chain(gone).collect()
+    world
+        .resource
+        .iter()
+        .map(|_| About::Resource)
+        .chain(gone)
+        .collect()
 }
 
 /// What the planner says to this process.
@@ -57,7 +66,9 @@ pub fn decide(world: &World, who: usize, about: About, scenario: &Scenario) -> D
     let said = ask(world, who, about, scenario);
     let resource = world.resource.as_ref().filter(|_| about == About::Resource);
     let entry = entry_about(world, about);
-    let uid = resource.map(|resource| resource.uid).or(entry.map(|entry| entry.uid));
+    let uid = resource
+        .map(|resource| resource.uid)
+        .or(entry.map(|entry| entry.uid));
     let published = resource.and_then(|resource| resource.status.published);
     let published = published.map(|published| published.password);
     let step = match (&said.step, uid) {
@@ -122,7 +133,11 @@ pub fn take_over(world: &mut World, who: usize) {
         sendings.unknown = true;
         sendings.last = Some(Tick(now.0 + WINDOW));
     }
-    for request in world.wire.iter_mut().filter(|request| request.awaited_by == Some(who)) {
+    for request in world
+        .wire
+        .iter_mut()
+        .filter(|request| request.awaited_by == Some(who))
+    {
         request.awaited_by = None;
     }
 }
@@ -130,7 +145,11 @@ pub fn take_over(world: &mut World, who: usize) {
 /// Ends a process: it loses its memory and starts again as a standby.
 pub fn restart(world: &mut World, who: usize) {
     world.operators[who] = Operator::started();
-    for request in world.wire.iter_mut().filter(|request| request.awaited_by == Some(who)) {
+    for request in world
+        .wire
+        .iter_mut()
+        .filter(|request| request.awaited_by == Some(who))
+    {
         request.awaited_by = None;
     }
 }
@@ -161,11 +180,12 @@ pub fn carry_out(world: &mut World, who: usize, decision: Decision, scenario: &S
     }
 }
 
-/// R2: the resource, if it is still as it was when the plan was made.
+/// R2: the resource, if it is the same, and still as it was, when the plan was made.
 fn unchanged<'a>(world: &'a mut World, status: &StatusWrite, scenario: &Scenario) -> Option<&'a mut Resource> {
     let conditional = scenario.rules.hold(Rule::R2);
-    let resource = world.resource_of(status.uid)?;
-    (!conditional || Some(resource.version) == status.version).then_some(resource)
+    let resource = world.resource.as_mut()?;
+    let same = Some(resource.uid) == status.uid && Some(resource.version) == status.version;
+    (same || !conditional).then_some(resource)
 }
 
 fn claim(world: &mut World, status: &StatusWrite, scenario: &Scenario) -> bool {
@@ -231,7 +251,12 @@ fn poll(world: &mut World, who: usize) {
 
 /// A journal write, conditional on what this process knows of the journal. A refusal ends the process if another
 /// leads (R1); otherwise the write is made again on what was read.
-fn write_journal(world: &mut World, who: usize, scenario: &Scenario, change: impl FnOnce(&mut World)) -> bool {
+fn write_journal(
+    world: &mut World,
+    who: usize,
+    scenario: &Scenario,
+    change: impl FnOnce(&mut World),
+) -> bool {
     if !is_base(world, who) && !resolve(world, who, None, scenario) {
         return false;
     }
@@ -253,7 +278,7 @@ fn is_base(world: &World, who: usize) -> bool {
 }
 
 /// Reads what became of a journal write that was refused or not answered. False: this process has ended.
-pub fn resolve(world: &mut World, who: usize, attempted: Option<Sequence>, _scenario: &Scenario) -> bool {
+pub fn resolve(world: &mut World, who: usize, attempted: Option<Sequence>, scenario: &Scenario) -> bool {
     let Some(tenure) = world.operators[who].tenure.clone() else {
         return false;
     };
@@ -261,7 +286,7 @@ pub fn resolve(world: &mut World, who: usize, attempted: Option<Sequence>, _scen
     let attempted = attempted.unwrap_or(tenure.base.next());
     let attempted = translate::header(who, tenure.base_epoch, attempted);
     let found = translate::header(world.journal.holder, world.journal.epoch, world.journal.sequence);
-    match protocol::fate(&attempted, &base, &found) {
+    match protocol::fate(&attempted, &base, &found, scenario.rules) {
         Fate::Replaced => {
             restart(world, who);
             false
@@ -377,7 +402,10 @@ fn send(world: &mut World, who: usize, entry: &JournalEntry, scenario: &Scenario
 }
 
 fn verify(world: &mut World, who: usize, entry: &JournalEntry) -> bool {
-    let works = world.remote.user.is_some_and(|user| user.password.is_some() && user.password == entry.password);
+    let works = world
+        .remote
+        .user
+        .is_some_and(|user| user.password.is_some() && user.password == entry.password);
     let now = world.now;
     world.operators[who].sendings(entry.id).login = match works {
         true => Login::Accepted,
@@ -421,7 +449,9 @@ fn settle(world: &mut World, who: usize, id: EntryNo, scenario: &Scenario) -> bo
         world.journal.entries.retain(|entry| entry.id != id);
     });
     if done {
-        world.operators[who].attempts.retain(|sendings| sendings.entry != id);
+        world.operators[who]
+            .attempts
+            .retain(|sendings| sendings.entry != id);
     }
     done
 }

@@ -19,11 +19,21 @@ fn lost_password(world: &World) -> bool {
     let (Some(user), Some(resource)) = (&world.remote.user, &world.resource) else {
         return false;
     };
-    let managed = (user.ours || user.adopted) && !resource.deleting;
+    let staged = world
+        .journal
+        .entries
+        .iter()
+        .any(|entry| entry.uid == resource.uid);
+    let known = staged || resource.status.record.is_some();
+    let managed = (user.ours || user.adopted) && known && !resource.deleting;
     let Some(password) = user.password.filter(|_| managed) else {
         return false;
     };
-    let staged = world.journal.entries.iter().any(|entry| entry.password == Some(password));
+    let staged = world
+        .journal
+        .entries
+        .iter()
+        .any(|entry| entry.password == Some(password));
     let published = world.secret.is_some_and(|secret| secret.password == password);
     !staged && !published
 }

@@ -37,7 +37,9 @@ fn forget_passwords(world: &mut World) {
             held[usize::from(*number)] = true;
         }
     });
-    let held = accepted.into_iter().filter(|password| held[usize::from(password.0)]);
+    let held = accepted
+        .into_iter()
+        .filter(|password| held[usize::from(password.0)]);
     world.remote.accepted = held.collect();
     world.remote.accepted.sort_unstable();
 }
@@ -46,18 +48,32 @@ fn tidy_wire(world: &mut World) {
     for request in &mut world.wire {
         let waits = |who: &usize| {
             let sendings = world.operators[*who].attempts.iter();
-            sendings.filter(|sendings| sendings.entry == request.entry).any(|sendings| sendings.in_flight)
+            sendings
+                .filter(|sendings| sendings.entry == request.entry)
+                .any(|sendings| sendings.in_flight)
         };
         request.awaited_by = request.awaited_by.filter(waits);
     }
-    world.wire.retain(|request| request.awaited_by.is_some() || request.answer.is_none());
-    world.wire.sort_by_key(|request| (request.sent, request.entry, request.awaited_by));
+    world
+        .wire
+        .retain(|request| request.awaited_by.is_some() || request.answer.is_none());
+    world
+        .wire
+        .sort_by_key(|request| (request.sent, request.entry, request.awaited_by));
 }
 
 fn tidy_users(world: &mut World, scenario: &Scenario) {
     let now = world.now;
-    let before = world.remote.before.as_mut().and_then(|before| before.user.as_mut());
-    let coming = world.remote.coming.as_mut().and_then(|change| change.user.as_mut());
+    let before = world
+        .remote
+        .before
+        .as_mut()
+        .and_then(|before| before.user.as_mut());
+    let coming = world
+        .remote
+        .coming
+        .as_mut()
+        .and_then(|change| change.user.as_mut());
     for user in world.remote.user.as_mut().into_iter().chain(before).chain(coming) {
         if user.ours || user.born.0 + FRESH + LAG < now.0 {
             user.born = Tick(LONG_AGO);
@@ -69,7 +85,13 @@ fn tidy_users(world: &mut World, scenario: &Scenario) {
     }
 }
 
-fn tidy_operator(operator: &mut Operator, journal: &Stored, wire: &[Request], now: Tick, scenario: &Scenario) {
+fn tidy_operator(
+    operator: &mut Operator,
+    journal: &Stored,
+    wire: &[Request],
+    now: Tick,
+    scenario: &Scenario,
+) {
     operator.attempts.retain(|sendings| {
         journal.entries.iter().any(|entry| entry.id == sendings.entry)
             || wire.iter().any(|request| request.entry == sendings.entry)
@@ -81,7 +103,12 @@ fn tidy_operator(operator: &mut Operator, journal: &Stored, wire: &[Request], no
     };
     let busy = scenario.provider.turns_busy;
     let polled = operator.poll.clone().filter(|poll| poll.available && busy);
-    let sight_since = |moment: u8| operator.sight.as_ref().is_none_or(|sight| sight.started.0 >= moment);
+    let sight_since = |moment: u8| {
+        operator
+            .sight
+            .as_ref()
+            .is_none_or(|sight| sight.started.0 >= moment)
+    };
     let poll_since = |moment: u8| {
         let since = |poll: &Poll| poll.started.0 >= moment && sight_since(poll.started.0 + LAG);
         !busy || polled.as_ref().is_some_and(since)
@@ -98,7 +125,10 @@ fn tidy_operator(operator: &mut Operator, journal: &Stored, wire: &[Request], no
     for sendings in &mut operator.attempts {
         // Where dates are weighed, the time of the last attempt is one of them.
         let weighed = scenario.provider.dates && sendings.last_by_remote.is_none();
-        if sendings.last.is_some_and(|last| past(last.0 + T_LIVE + 1) && !weighed) {
+        if sendings
+            .last
+            .is_some_and(|last| past(last.0 + T_LIVE + 1) && !weighed)
+        {
             sendings.last = Some(Tick(LONG_AGO));
         }
         sendings.forget_order(operator.poll.as_ref(), now, scenario);
@@ -113,14 +143,19 @@ fn tidy_operator(operator: &mut Operator, journal: &Stored, wire: &[Request], no
     };
     let latest_unknown = operator.attempts.iter().filter(|sendings| sendings.unknown);
     let latest_unknown = latest_unknown.filter_map(|sendings| sendings.last).min();
-    operator.last_busy = operator.last_busy.filter(|busy| {
-        latest_unknown.is_some_and(|last| *busy > last) && !past(busy.0 + T_LIVE)
-    });
+    operator.last_busy = operator
+        .last_busy
+        .filter(|busy| latest_unknown.is_some_and(|last| *busy > last) && !past(busy.0 + T_LIVE));
     let too_early = |poll: &Poll| {
         let unknown = operator.attempts.iter().filter(|sendings| sendings.unknown);
-        let quiet = unknown.filter_map(|sendings| sendings.last).map(|last| last.0 + T_LIVE).max();
+        let quiet = unknown
+            .filter_map(|sendings| sendings.last)
+            .map(|last| last.0 + T_LIVE)
+            .max();
         let quiet = quiet.max(operator.last_write.map(|write| write.0 + LAG));
-        quiet.is_none_or(|quiet| poll.started.0 < quiet)
+        // For a login to tell something, a poll need only be later than the last attempt.
+        let tells = scenario.provider.verifiable && !operator.attempts.is_empty();
+        !tells && quiet.is_none_or(|quiet| poll.started.0 < quiet)
     };
     if let Some(poll) = &mut operator.poll
         && (!poll.available || !busy || too_early(poll))
@@ -149,22 +184,48 @@ impl Sendings {
 /// Dates that are compared with nothing but the dates of users, which are all later, or all within bounds.
 fn tidy_evidence(world: &mut World) {
     let mut made = vec![];
-    let users = [world.remote.user, world.remote.before.as_ref().and_then(|before| before.user)];
+    let users = [
+        world.remote.user,
+        world.remote.before.as_ref().and_then(|before| before.user),
+    ];
     made.extend(users.into_iter().flatten().map(|user| user.created));
-    made.extend(world.remote.coming.as_ref().and_then(|change| change.user).map(|user| user.created));
-    let sights = world.operators.iter().filter_map(|operator| operator.sight.as_ref());
+    made.extend(
+        world
+            .remote
+            .coming
+            .as_ref()
+            .and_then(|change| change.user)
+            .map(|user| user.created),
+    );
+    let sights = world
+        .operators
+        .iter()
+        .filter_map(|operator| operator.sight.as_ref());
     made.extend(sights.filter_map(|sight| sight.user).map(|view| view.created));
     let mut weighed = vec![];
     for entry in &mut world.journal.entries {
-        entry.seen.at = entry.seen.at.filter(|_| !entry.seen.present && !entry.proven_ours);
+        entry.seen.at = entry
+            .seen
+            .at
+            .filter(|_| !entry.seen.present && !entry.proven_ours);
         weighed.extend(entry.seen.at.map(|_| entry.id));
-        if entry.seen.at.is_some_and(|at| made.iter().all(|made| *made >= at)) {
+        if entry
+            .seen
+            .at
+            .is_some_and(|at| made.iter().all(|made| *made >= at))
+        {
             entry.seen.at = Some(Date(LONG_AGO));
         }
     }
     let now = world.date;
-    for sendings in world.operators.iter_mut().flat_map(|operator| &mut operator.attempts) {
-        sendings.last_by_remote = sendings.last_by_remote.filter(|_| weighed.contains(&sendings.entry));
+    for sendings in world
+        .operators
+        .iter_mut()
+        .flat_map(|operator| &mut operator.attempts)
+    {
+        sendings.last_by_remote = sendings
+            .last_by_remote
+            .filter(|_| weighed.contains(&sendings.entry));
         if let Some(last) = sendings.last_by_remote.filter(|last| last.0 + T_LIVE < now.0) {
             let within = made.iter().filter(|made| made.0 <= last.0 + T_LIVE).max();
             sendings.last_by_remote = Some(*within.unwrap_or(&Date(LONG_AGO)));

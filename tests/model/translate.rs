@@ -84,7 +84,10 @@ fn server(operator: &Operator, scenario: &Scenario) -> plan::Server {
         credentials_worked: true,
         gone: false,
         trouble: None,
-        state: operator.poll.as_ref().map(|poll| (state(poll.available), mono(poll.started))),
+        state: operator
+            .poll
+            .as_ref()
+            .map(|poll| (state(poll.available), mono(poll.started))),
         last_not_available: operator.last_busy.map(mono),
         verifiable: provider.verifiable,
         creator_id: provider.creators.then(|| "us".to_string()),
@@ -121,7 +124,9 @@ pub fn observed(
     entry: Option<&JournalEntry>,
     scenario: &Scenario,
 ) -> Observed {
-    let status = resource.map(|resource| resource.status.clone()).unwrap_or_default();
+    let status = resource
+        .map(|resource| resource.status.clone())
+        .unwrap_or_default();
     let claimed = resource.is_some_and(|resource| resource.claimed);
     Observed {
         finalizer: claimed,
@@ -159,7 +164,13 @@ fn rival(world: &World, resource: Option<&Resource>) -> Option<plan::Rival> {
 
 /// R0 is about the remote user: an entry of another resource for it counts.
 fn unsettled(world: &World, resource: Option<&Resource>, scenario: &Scenario) -> bool {
-    let others = |resource: &Resource| world.journal.entries.iter().any(|entry| entry.uid != resource.uid);
+    let others = |resource: &Resource| {
+        world
+            .journal
+            .entries
+            .iter()
+            .any(|entry| entry.uid != resource.uid)
+    };
     resource.is_some_and(others) && scenario.rules.hold(Rule::R0)
 }
 
@@ -179,7 +190,11 @@ fn secret(secret: Option<&OutputSecret>) -> SecretView {
 
 fn staged(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) -> plan::StagedEntry {
     let none = Sendings::none(entry.id);
-    let sendings = operator.attempts.iter().find(|sendings| sendings.entry == entry.id).unwrap_or(&none);
+    let sendings = operator
+        .attempts
+        .iter()
+        .find(|sendings| sendings.entry == entry.id)
+        .unwrap_or(&none);
     let inherited_until = operator
         .tenure
         .as_ref()
@@ -193,7 +208,10 @@ fn staged(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) -> pla
             unknown: sendings.unknown,
             last: sendings.last.map(mono),
             last_by_remote: sendings.last_by_remote.map(timestamp),
-            outcome: sendings.outcome.as_ref().map(|outcome| real_outcome(outcome, scenario)),
+            outcome: sendings
+                .outcome
+                .as_ref()
+                .map(|outcome| real_outcome(outcome, scenario)),
             login: match &sendings.login {
                 Login::NotTried => RealLogin::NotTried,
                 Login::Accepted => RealLogin::Accepted,
@@ -227,7 +245,9 @@ pub fn real_entry(entry: &JournalEntry) -> Entry {
         username: USERNAME.to_string(),
         kind: entry.kind,
         cause: entry.cause.clone(),
-        password: entry.password.map(|password| Password::new(password.0.to_string())),
+        password: entry
+            .password
+            .map(|password| Password::new(password.0.to_string())),
         seen: RealSeen {
             at: entry.seen.at.map(timestamp),
             created: entry.seen.created.map(timestamp),
@@ -249,7 +269,11 @@ pub fn header(holder: usize, epoch: Epoch, sequence: Sequence) -> Header {
 }
 
 pub fn real_journal(stored: &Stored) -> Journal {
-    let entries = stored.entries.iter().map(real_entry).map(|entry| (entry.id, entry));
+    let entries = stored
+        .entries
+        .iter()
+        .map(real_entry)
+        .map(|entry| (entry.id, entry));
     Journal {
         header: header(stored.holder, stored.epoch, stored.sequence),
         entries: entries.collect(),
@@ -280,7 +304,10 @@ pub fn status_write(report: &plan::Report, resource: Option<&Resource>) -> Statu
         version: resource.map(|resource| resource.version),
         record: report.record.as_ref().map(small_record),
         published: None,
-        handled: report.handled_rotation.as_ref().map(|value| value.parse().unwrap()),
+        handled: report
+            .handled_rotation
+            .as_ref()
+            .map(|value| value.parse().unwrap()),
         set_back: report.set_back,
     }
 }
@@ -321,7 +348,9 @@ pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, published: Opti
             },
         },
         Step::Settle(id) => Todo::Settle(number(*id)),
-        Step::ReleaseSecret { resource_version } => Todo::ReleaseSecret(SecretVersion(resource_version.parse().unwrap())),
+        Step::ReleaseSecret { resource_version } => {
+            Todo::ReleaseSecret(SecretVersion(resource_version.parse().unwrap()))
+        }
         Step::RemoveFinalizer(farewell) => Todo::LetGo {
             kept: matches!(farewell, plan::Farewell::Retained | plan::Farewell::Forced),
         },

@@ -262,7 +262,10 @@ pub enum Pending {
     Do(Decision),
     WriteStatus(StatusWrite),
     /// A journal write without an answer.
-    Unsure { sequence: Sequence, started: Tick },
+    Unsure {
+        sequence: Sequence,
+        started: Tick,
+    },
 }
 
 /// A step, and what it was decided from.
@@ -377,7 +380,9 @@ impl World {
 
     /// The live resource of this UID.
     pub fn resource_of(&mut self, uid: Option<Uid>) -> Option<&mut Resource> {
-        self.resource.as_mut().filter(|resource| Some(resource.uid) == uid)
+        self.resource
+            .as_mut()
+            .filter(|resource| Some(resource.uid) == uid)
     }
 
     pub fn breaks(&mut self, promise: &'static str) {
@@ -385,30 +390,96 @@ impl World {
     }
 }
 
-numbered!(World { now, date, resource, secret, journal, remote, wire, operators });
+numbered!(World {
+    now,
+    date,
+    resource,
+    secret,
+    journal,
+    remote,
+    wire,
+    operators
+});
 numbered!(Resource { uid, version, status });
 numbered!(Status { record, published });
 numbered!(Record { created, last_set });
 numbered!(Published { version, password });
 numbered!(OutputSecret { version, password });
-numbered!(Stored { epoch, sequence, next_id, entries });
-numbered!(JournalEntry { id, uid, password, seen, epoch });
+numbered!(Stored {
+    epoch,
+    sequence,
+    next_id,
+    entries
+});
+numbered!(JournalEntry {
+    id,
+    uid,
+    password,
+    seen,
+    epoch
+});
 numbered!(Seen { at, created });
-numbered!(Remote { user, before, coming, accepted });
+numbered!(Remote {
+    user,
+    before,
+    coming,
+    accepted
+});
 numbered!(Before { user, until });
 numbered!(Change { user });
-numbered!(User { password, created, modified, born });
-numbered!(Request { entry, password, sent, answer });
+numbered!(User {
+    password,
+    created,
+    modified,
+    born
+});
+numbered!(Request {
+    entry,
+    password,
+    sent,
+    answer
+});
 numbered!(View { created, modified });
-numbered!(Operator { tenure, last_write, sight, absent_since, poll, last_busy, attempts, pending });
-numbered!(Tenure { epoch, began, written, base_epoch, base });
+numbered!(Operator {
+    tenure,
+    last_write,
+    sight,
+    absent_since,
+    poll,
+    last_busy,
+    attempts,
+    pending
+});
+numbered!(Tenure {
+    epoch,
+    began,
+    written,
+    base_epoch,
+    base
+});
 numbered!(Sight { user, started, date });
 numbered!(Poll { started });
-numbered!(Sendings { entry, last, last_by_remote, outcome, login });
+numbered!(Sendings {
+    entry,
+    last,
+    last_by_remote,
+    outcome,
+    login
+});
 numbered!(Outcome { at, answer });
 numbered!(Decision { step, status });
-numbered!(Draft { uid, replaces, published, seen });
-numbered!(StatusWrite { uid, version, record, published });
+numbered!(Draft {
+    uid,
+    replaces,
+    published,
+    seen
+});
+numbered!(StatusWrite {
+    uid,
+    version,
+    record,
+    published
+});
 
 impl Numbered for [Operator; 2] {
     fn visit(&mut self, f: &mut dyn FnMut(Sort, &mut u8)) {

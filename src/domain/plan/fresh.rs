@@ -84,7 +84,8 @@ fn late_by_remote(observed: &Observed, sight: &Sight, settings: &Settings) -> Op
 
 /// Whether the last read shows, beyond doubt, that the user is not there.
 pub fn surely_absent(observed: &Observed, server: &Server, now: Mono, settings: &Settings) -> bool {
-    settled_sight(observed, server, now, settings).is_some_and(|sight| sight.user.is_none() && sight.conclusive)
+    settled_sight(observed, server, now, settings)
+        .is_some_and(|sight| sight.user.is_none() && sight.conclusive)
 }
 
 /// The last read, if it was started after the entry's last attempt had ended.
@@ -122,7 +123,11 @@ pub fn in_effect(staged: &StagedEntry, server: &Server, settings: &Settings) -> 
 /// Whether a login with the staged password would show anything: what was sent may not be in effect yet (R7).
 pub fn login_would_tell(staged: &StagedEntry, server: &Server, settings: &Settings) -> bool {
     let effects_take_time = server.capabilities.turns_busy && settings.rules.hold(Rule::R7);
-    !effects_take_time || staged.attempts.last.is_none_or(|last| seen_available(server, last))
+    !effects_take_time
+        || staged
+            .attempts
+            .last
+            .is_none_or(|last| seen_available(server, last))
 }
 
 fn seen_available(server: &Server, since: Mono) -> bool {
