@@ -11,9 +11,13 @@
 mod actions;
 mod calm;
 mod explore;
+mod journal;
 mod numbers;
 mod operator;
+mod people;
 mod properties;
+mod remote;
+mod renumber;
 mod scenario;
 mod scenarios;
 mod tidy;
@@ -138,7 +142,10 @@ fn r8_publish_record_settle_is_needed() {
 
 #[test]
 fn r9_weighing_what_exists_is_needed() {
-    is_missed(Rule::R9, scenarios::creation_beside_an_outsider_that_a_login_tells());
+    is_missed(
+        Rule::R9,
+        scenarios::creation_beside_an_outsider_that_a_login_tells(),
+    );
 }
 
 #[test]

@@ -137,7 +137,12 @@ pub fn creation_beside_an_outsider_that_a_login_tells() -> Scenario {
         outsider_creates: 1,
         ..FAULTS
     };
-    scenario("creation, an outsider told by a login", unmarked, Start::Created, budget)
+    scenario(
+        "creation, an outsider told by a login",
+        unmarked,
+        Start::Created,
+        budget,
+    )
 }
 
 pub fn creation_by_two_leaders() -> Scenario {
