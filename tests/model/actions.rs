@@ -1,9 +1,10 @@
 //! Everything that can happen next: to requests, to processes, by users, by an outsider, and by time.
 
-use pguser_operator::domain::journal::Kind;
-
+use crate::journal;
 use crate::numbers::*;
 use crate::operator::{self, About};
+use crate::people::act_of_person;
+use crate::remote::{change_user, commit};
 use crate::scenario::{FRESH, Scenario, T_LIVE};
 use crate::tidy::tidy;
 use crate::world::*;
@@ -238,7 +239,7 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
         Action::TakeOver(who) => {
             let leads = world.operators.iter().any(|operator| operator.tenure.is_some());
             world.budget.takeovers -= u8::from(leads);
-            operator::take_over(world, who);
+            journal::take_over(world, who);
         }
         Action::Crash(who) => {
             world.budget.crashes -= 1;
@@ -254,7 +255,7 @@ fn resume(world: &mut World, who: usize, scenario: &Scenario) {
         Some(Pending::WriteStatus(write)) => operator::write_status(world, &write, scenario),
         Some(Pending::Unsure { sequence, started }) => {
             let stored = world.journal.sequence == sequence;
-            if operator::resolve(world, who, Some(sequence), scenario)
+            if journal::resolve(world, who, Some(sequence), scenario)
                 && stored
                 && let Some(tenure) = &mut world.operators[who].tenure
             {
@@ -292,69 +293,6 @@ fn tick(world: &mut World) {
         .retain(|request| request.answer.is_some() || now.0 < request.sent.0 + T_LIVE);
 }
 
-fn commit(world: &mut World, at: usize, scenario: &Scenario) {
-    let request = world.wire[at].clone();
-    let there = world.remote.user;
-    let (effect, answer) = match (&request.kind, there) {
-        (Kind::Create, None) => {
-            let user = User {
-                ours: true,
-                adopted: false,
-                password: request.password,
-                created: world.date,
-                modified: world.date,
-                born: world.now,
-            };
-            (Some(Some(user)), Answer::Accepted(Some(user.view())))
-        }
-        (Kind::Create, Some(_)) => (None, Answer::Exists),
-        (_, None) => (None, Answer::NotFound),
-        (Kind::Delete, Some(user)) => {
-            no_theft(world, &request, &user, false);
-            (Some(None), Answer::Accepted(None))
-        }
-        (kind, Some(user)) => {
-            let adopting = *kind == Kind::Adopt;
-            no_theft(world, &request, &user, adopting);
-            let user = User {
-                adopted: user.adopted || adopting,
-                password: request.password,
-                modified: world.date,
-                ..user
-            };
-            (Some(Some(user)), Answer::Accepted(Some(user.view())))
-        }
-    };
-    if let Some(user) = effect {
-        match scenario.provider.turns_busy {
-            true => world.remote.coming = Some(Change { user }),
-            false => change_user(world, user),
-        }
-    }
-    world.wire[at].answer = Some(answer);
-}
-
-/// I3, as far as it can be kept: nobody can know of what an outsider did after the last look, and a look is
-/// good for a while.
-fn no_theft(world: &mut World, request: &Request, user: &User, adopting: bool) {
-    if !user.ours && !user.adopted && !adopting && request.knowingly {
-        world.breaks("I3");
-    }
-}
-
-fn change_user(world: &mut World, user: Option<User>) {
-    world.remote.before = Some(Before {
-        user: world.remote.user,
-        until: world.now,
-    });
-    world.remote.user = user;
-    if let Some(password) = user.and_then(|user| user.password)
-        && !world.remote.accepted.contains(&password)
-    {
-        world.remote.accepted.push(password);
-    }
-}
-
 fn answer(world: &mut World, at: usize) {
     let request = world.wire.remove(at);
     let (Some(who), Some(answer)) = (request.awaited_by, request.answer) else {
@@ -385,93 +323,4 @@ fn give_up(world: &mut World, at: usize) {
     sendings.unknown = true;
     sendings.last = sendings.last.max(Some(now));
     sendings.last_by_remote = Some(date);
-}
-
-fn act_of_person(world: &mut World, action: Action) {
-    let (now, date) = (world.now, world.date);
-    match action {
-        Action::Rotate => {
-            world.budget.rotations -= 1;
-            change_resource(world, |resource| resource.rotate += 1);
-        }
-        Action::Delete => {
-            world.budget.deletions -= 1;
-            change_resource(world, |resource| resource.deleting = true);
-            if world.resource.as_ref().is_some_and(|resource| !resource.claimed) {
-                operator::remove_resource(world);
-            }
-        }
-        Action::Force => {
-            world.budget.forced -= 1;
-            // With nothing to do in the journal, nobody but that person can know of the user any more.
-            world.kept |= world.journal.entries.iter().all(is_void(world)) && world.remote.user.is_some();
-            operator::remove_resource(world);
-        }
-        Action::Recreate => recreate(world),
-        Action::OutsiderCreates => {
-            world.budget.outsider_creates -= 1;
-            let user = User {
-                ours: false,
-                adopted: false,
-                password: None,
-                created: date,
-                modified: date,
-                born: now,
-            };
-            change_user(world, Some(user));
-        }
-        Action::OutsiderDeletes => {
-            world.budget.outsider_deletes -= 1;
-            change_user(world, None);
-        }
-        Action::OutsiderSetsPassword => {
-            world.budget.outsider_passwords -= 1;
-            let user = world.remote.user.map(|user| User {
-                password: None,
-                modified: date,
-                ..user
-            });
-            change_user(world, user);
-        }
-        Action::ClockJumps => {
-            world.budget.clock_jumps -= 1;
-            world.date = Date(date.0 + 2 * T_LIVE);
-        }
-        _ => {}
-    }
-}
-
-/// A change of an existing user that nobody has sent.
-fn is_void(world: &World) -> impl Fn(&JournalEntry) -> bool {
-    let memories = || world.operators.iter().flat_map(|operator| &operator.attempts);
-    move |entry| {
-        let sent = memories()
-            .any(|sendings| sendings.entry == entry.id && (sendings.unknown || sendings.last.is_some()));
-        entry.kind == Kind::SetPassword && !sent
-    }
-}
-
-fn change_resource(world: &mut World, change: impl FnOnce(&mut Resource)) {
-    if let Some(resource) = &mut world.resource {
-        change(resource);
-        resource.version = resource.version.next();
-    }
-}
-
-fn recreate(world: &mut World) {
-    world.budget.recreations -= 1;
-    let mut highest = 0;
-    world.clone().visit(&mut |sort, number| {
-        if sort == Sort::Uid {
-            highest = highest.max(*number);
-        }
-    });
-    world.resource = Some(Resource {
-        uid: Uid(highest + 1),
-        version: ResourceVersion(u8::MAX / 2),
-        deleting: false,
-        claimed: false,
-        rotate: 0,
-        status: Status::default(),
-    });
 }

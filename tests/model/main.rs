@@ -11,9 +11,13 @@
 mod actions;
 mod calm;
 mod explore;
+mod journal;
 mod numbers;
 mod operator;
+mod people;
 mod properties;
+mod remote;
+mod renumber;
 mod scenario;
 mod scenarios;
 mod tidy;

@@ -91,13 +91,17 @@ pub fn normalise(world: &mut impl Numbered, one_clock: bool) {
         other => other as usize,
     };
     let mut present = [[false; 256]; SORTS];
-    world.visit(&mut |sort, number| present[index(sort)][usize::from(*number)] = *number > 0);
+    let mut highest = 0;
+    world.visit(&mut |sort, number| {
+        present[index(sort)][usize::from(*number)] = *number > 0;
+        highest = highest.max(usize::from(*number));
+    });
     let mut renamed = [[0u8; 256]; SORTS];
     for (sort, (present, renamed)) in present.iter().zip(&mut renamed).enumerate() {
         let longest = if sort <= Sort::Date as usize { LONG } else { 1 };
         // Before the first comes a gap, too: zero is longer ago than any wait.
         let (mut last, mut name) = (None::<usize>, 0u8);
-        for (number, _) in present.iter().enumerate().filter(|(_, present)| **present) {
+        for number in (0..=highest).filter(|number| present[*number]) {
             let gap = last.map_or(longest, |last| u8::try_from(number - last).unwrap_or(LONG));
             name += gap.min(longest);
             renamed[number] = name;

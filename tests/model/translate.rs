@@ -165,7 +165,7 @@ pub fn observed(
 /// For an entry without a resource: a resource made since whose record has the user.
 fn rival(world: &World, resource: Option<&Resource>) -> Option<plan::Rival> {
     let other = world.resource.as_ref().filter(|_| resource.is_none())?;
-    other.status.record.is_some().then(|| plan::Rival { named: None })
+    other.status.record.as_ref().map(|_| plan::Rival { named: None })
 }
 
 /// R0 is about the remote user: an entry of another resource for it counts.

@@ -300,7 +300,8 @@ pub enum Step {
         /// The resourceVersion that the plan was made from.
         resource_version: String,
     },
-    /// Let the resource go.
+    /// Let the resource go. Only after a touch of the journal that was begun after the plan was made has succeeded
+    /// (R1): a leader that was replaced may remember an absence of before its successor made the user.
     RemoveFinalizer(Farewell),
 }
 

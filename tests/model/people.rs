@@ -1,0 +1,99 @@
+//! What users, administrators and outsiders do.
+
+use pguser_operator::domain::journal::Kind;
+
+use crate::actions::Action;
+use crate::numbers::*;
+use crate::operator;
+use crate::remote::change_user;
+use crate::scenario::T_LIVE;
+use crate::world::*;
+
+pub fn act_of_person(world: &mut World, action: Action) {
+    let (now, date) = (world.now, world.date);
+    match action {
+        Action::Rotate => {
+            world.budget.rotations -= 1;
+            change_resource(world, |resource| resource.rotate += 1);
+        }
+        Action::Delete => {
+            world.budget.deletions -= 1;
+            change_resource(world, |resource| resource.deleting = true);
+            if world.resource.as_ref().is_some_and(|resource| !resource.claimed) {
+                operator::remove_resource(world);
+            }
+        }
+        Action::Force => {
+            world.budget.forced -= 1;
+            // With nothing to do in the journal, nobody but that person can know of the user any more.
+            world.kept |= world.journal.entries.iter().all(is_void(world)) && world.remote.user.is_some();
+            operator::remove_resource(world);
+        }
+        Action::Recreate => recreate(world),
+        Action::OutsiderCreates => {
+            world.budget.outsider_creates -= 1;
+            let user = User {
+                ours: false,
+                adopted: false,
+                password: None,
+                created: date,
+                modified: date,
+                born: now,
+            };
+            change_user(world, Some(user));
+        }
+        Action::OutsiderDeletes => {
+            world.budget.outsider_deletes -= 1;
+            change_user(world, None);
+        }
+        Action::OutsiderSetsPassword => {
+            world.budget.outsider_passwords -= 1;
+            let user = world.remote.user.map(|user| User {
+                password: None,
+                modified: date,
+                ..user
+            });
+            change_user(world, user);
+        }
+        Action::ClockJumps => {
+            world.budget.clock_jumps -= 1;
+            world.date = Date(date.0 + 2 * T_LIVE);
+        }
+        _ => {}
+    }
+}
+
+/// A change of an existing user that nobody has sent.
+fn is_void(world: &World) -> impl Fn(&JournalEntry) -> bool {
+    let memories = || world.operators.iter().flat_map(|operator| &operator.attempts);
+    move |entry| {
+        let sent = memories()
+            .any(|sendings| sendings.entry == entry.id && (sendings.unknown || sendings.last.is_some()));
+        entry.kind == Kind::SetPassword && !sent
+    }
+}
+
+fn change_resource(world: &mut World, change: impl FnOnce(&mut Resource)) {
+    if let Some(resource) = &mut world.resource {
+        change(resource);
+        resource.version = resource.version.next();
+    }
+}
+
+fn recreate(world: &mut World) {
+    world.budget.recreations -= 1;
+    let mut highest = 0;
+    world.clone().visit(&mut |sort, number| {
+        if sort == Sort::Uid {
+            highest = highest.max(*number);
+        }
+    });
+    world.resource = Some(Resource {
+        uid: Uid(highest + 1),
+        version: ResourceVersion(u8::MAX / 2),
+        deleting: false,
+        claimed: false,
+        rotate: 0,
+        status: Status::default(),
+    });
+}

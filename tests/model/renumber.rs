@@ -1,0 +1,148 @@
+//! Where the numbers of a world are.
+
+use crate::numbers::*;
+use crate::world::*;
+
+numbered!(World {
+    now,
+    date,
+    resource,
+    secret,
+    journal,
+    remote,
+    wire,
+    operators
+});
+numbered!(Resource { uid, version, status });
+numbered!(Status { record, published });
+numbered!(Record { created, last_set });
+numbered!(Published { version, password });
+numbered!(OutputSecret { version, password });
+numbered!(Stored {
+    epoch,
+    sequence,
+    next_id,
+    entries
+});
+numbered!(JournalEntry {
+    id,
+    uid,
+    password,
+    seen,
+    epoch
+});
+numbered!(Seen { at, created });
+numbered!(Remote {
+    user,
+    before,
+    coming,
+    accepted
+});
+numbered!(Before { user, until });
+numbered!(Change { user });
+numbered!(User {
+    password,
+    created,
+    modified,
+    born
+});
+numbered!(Request {
+    entry,
+    password,
+    sent,
+    answer
+});
+numbered!(View { created, modified });
+numbered!(Operator {
+    tenure,
+    last_write,
+    sight,
+    absent_since,
+    poll,
+    last_busy,
+    attempts,
+    pending
+});
+numbered!(Tenure {
+    epoch,
+    began,
+    written,
+    base_epoch,
+    base
+});
+numbered!(Sight { user, started, date });
+numbered!(Poll { started });
+numbered!(Sendings {
+    entry,
+    last,
+    last_by_remote,
+    outcome,
+    login
+});
+numbered!(Outcome { at, answer });
+numbered!(Decision { step, status });
+numbered!(Draft {
+    uid,
+    replaces,
+    published,
+    seen
+});
+numbered!(StatusWrite {
+    uid,
+    version,
+    record,
+    published
+});
+
+impl Numbered for [Operator; 2] {
+    fn visit(&mut self, f: &mut dyn FnMut(Sort, &mut u8)) {
+        self.iter_mut().for_each(|operator| operator.visit(f));
+    }
+}
+
+impl Numbered for Answer {
+    fn visit(&mut self, f: &mut dyn FnMut(Sort, &mut u8)) {
+        if let Answer::Accepted(view) = self {
+            view.visit(f);
+        }
+    }
+}
+
+impl Numbered for Login {
+    fn visit(&mut self, f: &mut dyn FnMut(Sort, &mut u8)) {
+        if let Login::Refused(at) = self {
+            at.visit(f);
+        }
+    }
+}
+
+impl Numbered for Pending {
+    fn visit(&mut self, f: &mut dyn FnMut(Sort, &mut u8)) {
+        match self {
+            Pending::Do(decision) => decision.visit(f),
+            Pending::WriteStatus(write) => write.visit(f),
+            Pending::Unsure { sequence, started } => {
+                sequence.visit(f);
+                started.visit(f);
+            }
+        }
+    }
+}
+
+impl Numbered for Todo {
+    fn visit(&mut self, f: &mut dyn FnMut(Sort, &mut u8)) {
+        match self {
+            Todo::Stage(draft) => draft.visit(f),
+            Todo::Send(entry) | Todo::Verify(entry) => entry.visit(f),
+            Todo::Publish { entry, on } => {
+                entry.visit(f);
+                if let On::At(version) = on {
+                    version.visit(f);
+                }
+            }
+            Todo::Settle(id) => id.visit(f),
+            Todo::ReleaseSecret(version) => version.visit(f),
+            Todo::Nothing | Todo::Claim | Todo::Look | Todo::Poll | Todo::LetGo { .. } => {}
+        }
+    }
+}
