@@ -327,7 +327,7 @@ impl Writer {
             return Ok(None);
         };
         let fate = match &next.base {
-            Some(base) => protocol::fate(&next.journal.header, base, &found.header),
+            Some(base) => protocol::fate(&next.journal.header, base, &found.header, self.settings.rules),
             None if found.header == next.journal.header => Fate::Stored,
             // Another process made the journal first: it is taken over like any other.
             None => Fate::Rebase,

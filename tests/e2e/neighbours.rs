@@ -45,6 +45,14 @@ async fn two_operators(world: &World) -> Outcome<(Simulator, [Operator; 2], Stri
 
 async fn two_operators_that_fight_over_a_user_notice_and_stop(world: &World) -> Outcome {
     let (simulator, operators, other) = two_operators(world).await?;
+    // Seldom enough for what the other does to be told from a late request of one's own.
+    let seldom = json!({"spec": {"refreshInterval": "4s"}});
+    world.merge("PostgresServer", SERVER, seldom.clone()).await?;
+    let patch = kube::api::Patch::Merge(&seldom);
+    world
+        .api_in(&other, "PostgresServer")
+        .patch(SERVER, &Default::default(), &patch)
+        .await?;
     world.ready_user("checkout").await?;
     // Dates are whole seconds, and a change within T_live of one's own counts as one's own.
     tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
@@ -60,12 +68,14 @@ async fn two_operators_that_fight_over_a_user_notice_and_stop(world: &World) -> 
         let theirs = theirs.data["status"]["conditions"].to_string();
         Ok(ours.is_some_and(|stalled| stalled.reason == "Conflict") || theirs.contains("Conflict"))
     };
-    eventually("one of the two to give up", PATIENCE, async || {
-        match fought().await? {
+    eventually(
+        "one of the two to give up",
+        2 * PATIENCE,
+        async || match fought().await? {
             true => Ok(()),
             false => Err("both go on".into()),
-        }
-    })
+        },
+    )
     .await?;
     for operator in &operators {
         world.quiet(operator).await?;

@@ -4,7 +4,7 @@ use pguser_operator::domain::journal::Kind;
 
 use crate::numbers::*;
 use crate::operator::{self, About};
-use crate::scenario::{Scenario, T_LIVE};
+use crate::scenario::{FRESH, Scenario, T_LIVE};
 use crate::tidy::tidy;
 use crate::world::*;
 
@@ -89,19 +89,27 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario, all: &mut Vec<Act
         return;
     }
     let trailing = world.remote.before.is_some() && world.budget.stale_reads > 0;
-    all.push(Action::Look(who, false));
-    if trailing {
-        all.push(Action::Look(who, true));
-    }
+    let old = operator
+        .sight
+        .as_ref()
+        .is_none_or(|sight| sight.started.0 + FRESH < world.now.0);
+    let mut look = old && scenario.refresh;
     for about in operator::work(world) {
-        of_work(world, who, about, scenario, all);
+        look |= of_work(world, who, about, scenario, all);
+    }
+    if look {
+        all.push(Action::Look(who, false));
+    }
+    if look && trailing {
+        all.push(Action::Look(who, true));
     }
 }
 
-fn of_work(world: &World, who: usize, about: About, scenario: &Scenario, all: &mut Vec<Action>) {
+/// What a process may do for one of its works. True if that is to read.
+fn of_work(world: &World, who: usize, about: About, scenario: &Scenario, all: &mut Vec<Action>) -> bool {
     let decision = operator::decide(world, who, about, scenario);
     if decision.is_idle() || matches!(decision.step, Todo::Look) {
-        return;
+        return matches!(decision.step, Todo::Look);
     }
     all.push(Action::Act(who, about));
     if world.budget.pauses > 0 {
@@ -111,6 +119,7 @@ fn of_work(world: &World, who: usize, about: About, scenario: &Scenario, all: &m
         all.push(Action::LoseWrite(who, about, true));
         all.push(Action::LoseWrite(who, about, false));
     }
+    false
 }
 
 fn of_request(world: &World, at: usize, request: &Request, all: &mut Vec<Action>) {
@@ -140,10 +149,8 @@ fn of_people(world: &World, all: &mut Vec<Action>) {
     let outsiders = |user: Option<User>| user.is_none_or(|user| !user.ours);
     let creates = budget.outsider_creates > 0 && outsiders(world.remote.user) && !is_date_of_user(world);
     may(creates, Action::OutsiderCreates);
-    may(
-        budget.outsider_deletes > 0 && world.remote.user.is_some(),
-        Action::OutsiderDeletes,
-    );
+    let ours = world.remote.user.is_some_and(|user| user.ours);
+    may(budget.outsider_deletes > 0 && ours, Action::OutsiderDeletes);
     may(
         budget.outsider_passwords > 0 && shows_drift(world),
         Action::OutsiderSetsPassword,

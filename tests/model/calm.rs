@@ -51,13 +51,13 @@ pub fn never_well(world: &World, scenario: &Scenario, calm: &mut HashSet<u64>) -
 }
 
 /// What happens from here on by itself, for a counterexample that ends in a world which never goes well.
-pub fn course(world: &World, scenario: &Scenario) -> Vec<(Action, World)> {
+pub fn course(world: &World, scenario: &Scenario) -> Vec<Action> {
     let mut world = world.clone();
     let mut course = Vec::new();
     for _ in 0..SHOWN {
         let action = next(&world, scenario);
         world = after(&world, action, scenario);
-        course.push((action, world.clone()));
+        course.push(action);
         if crate::properties::violated(&world).is_some() {
             break;
         }

@@ -8,7 +8,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::actions::{Action, actions, after};
 use crate::calm;
-use crate::numbers::Numbered;
 use crate::properties;
 use crate::scenario::Scenario;
 use crate::world::World;
@@ -42,7 +41,6 @@ struct Search<'a> {
     queue: VecDeque<(World, u32, usize)>,
     /// Worlds that are known to come to rest well.
     calm: HashSet<u64>,
-    masks: std::collections::BTreeMap<&'static str, HashSet<u64>>,
 }
 
 /// Searches until a promise is broken or nothing is left.
@@ -53,7 +51,6 @@ pub fn explore(scenario: &Scenario) -> Found {
         parents: Vec::new(),
         queue: VecDeque::new(),
         calm: HashSet::new(),
-        masks: Default::default(),
     };
     let mut start = scenario.start();
     crate::numbers::normalise(&mut start, scenario.one_clock());
@@ -61,52 +58,10 @@ pub fn explore(scenario: &Scenario) -> Found {
     let mut depth = 0;
     while let Some((world, index, steps)) = search.queue.pop_front() {
         depth = steps;
-        if std::env::var("MASK").is_ok() {
-            mask(&world, &mut search.masks);
-        }
-        if search.parents.len()
-            > std::env::var("LIMIT")
-                .ok()
-                .and_then(|l| l.parse().ok())
-                .unwrap_or(usize::MAX)
-        {
-            for (world, ..) in search.queue.iter().rev().step_by(997).take(0) {
-                eprintln!("{world:?}\n");
-            }
-            for (n, set) in &search.masks {
-                eprintln!("{n} {}", set.len());
-            }
-            break;
-        }
         if let Some(promise) = search.judge(&world) {
             let path = search.path(index);
             let states = search.parents.len();
             let course = calm::course(&world, scenario);
-            if std::env::var("TRACE").is_ok() {
-                let mut w = scenario.start();
-                for a in &path {
-                    let plan = |w: &World| {
-                        crate::operator::work(w)
-                            .into_iter()
-                            .map(|a| crate::operator::ask(w, 0, a, scenario))
-                            .map(|p| format!("{:?} {:?}", p.step, p.report.stalled))
-                            .collect::<Vec<_>>()
-                    };
-                    eprintln!("plan {:?}", plan(&w));
-                    w = after(&w, *a, scenario);
-                    eprintln!("{a:?}\n   {w:?}");
-                }
-                for (a, w) in &course {
-                    eprintln!("calm {a:?}\n   {w:?}");
-                    let plan = crate::operator::work(w)
-                        .into_iter()
-                        .map(|a| crate::operator::ask(w, 0, a, scenario))
-                        .map(|p| format!("{:?} {:?}", p.step, p.report.stalled))
-                        .collect::<Vec<_>>();
-                    eprintln!("plan {:?}", plan);
-                }
-            }
-            let course = course.into_iter().map(|(action, _)| action).collect();
             let violation = Some(Violation {
                 promise,
                 path,
@@ -156,84 +111,4 @@ impl Search<'_> {
         path.reverse();
         path
     }
-}
-
-fn mask(world: &World, masks: &mut std::collections::BTreeMap<&'static str, HashSet<u64>>) {
-    let mut go = |n: &'static str, f: &dyn Fn(&mut World)| {
-        let mut w = world.clone();
-        f(&mut w);
-        crate::numbers::normalise(&mut w, true);
-        masks.entry(n).or_default().insert(name(&w));
-    };
-    let z = crate::numbers::Tick(0);
-    let d = crate::numbers::Date(0);
-    go("all", &|_| {});
-    go("sight.started", &|w| {
-        w.operators.iter_mut().for_each(|o| {
-            if let Some(s) = &mut o.sight {
-                s.started = z;
-                s.date = d
-            }
-        })
-    });
-    go("sight", &|w| w.operators.iter_mut().for_each(|o| o.sight = None));
-    go("last_write", &|w| {
-        w.operators.iter_mut().for_each(|o| o.last_write = None)
-    });
-    go("last_busy", &|w| {
-        w.operators.iter_mut().for_each(|o| o.last_busy = None)
-    });
-    go("poll", &|w| w.operators.iter_mut().for_each(|o| o.poll = None));
-    go("began", &|w| {
-        w.operators.iter_mut().for_each(|o| {
-            if let Some(t) = &mut o.tenure {
-                t.began = z
-            }
-        })
-    });
-    go("written", &|w| {
-        w.operators.iter_mut().for_each(|o| {
-            if let Some(t) = &mut o.tenure {
-                t.written = z
-            }
-        })
-    });
-    go("last", &|w| {
-        w.operators
-            .iter_mut()
-            .for_each(|o| o.attempts.iter_mut().for_each(|s| s.last = None))
-    });
-    go("lbr", &|w| {
-        w.operators
-            .iter_mut()
-            .for_each(|o| o.attempts.iter_mut().for_each(|s| s.last_by_remote = None))
-    });
-    go("outcome", &|w| {
-        w.operators
-            .iter_mut()
-            .for_each(|o| o.attempts.iter_mut().for_each(|s| s.outcome = None))
-    });
-    go("wire", &|w| w.wire.clear());
-    go("remote", &|w| w.remote.user = None);
-    go("seen", &|w| {
-        w.journal.entries.iter_mut().for_each(|e| {
-            e.seen.at = None;
-            e.seen.created = None
-        })
-    });
-    go("alldates", &|w| {
-        w.visit(&mut |s, n| {
-            if s == crate::numbers::Sort::Date {
-                *n = 0
-            }
-        })
-    });
-    go("alltimes", &|w| {
-        w.visit(&mut |s, n| {
-            if s == crate::numbers::Sort::Date || s == crate::numbers::Sort::Time {
-                *n = 0
-            }
-        })
-    });
-    go("budget", &|w| w.budget = Default::default());
 }

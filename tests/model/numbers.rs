@@ -54,6 +54,7 @@ macro_rules! number {
         }
 
         impl $name {
+            #[allow(dead_code)]
             pub fn next(self) -> Self {
                 Self(self.0 + 1)
             }

@@ -180,15 +180,16 @@ pub fn carry_out(world: &mut World, who: usize, decision: Decision, scenario: &S
     }
 }
 
-/// R2: the resource, if it is still as it was when the plan was made.
+/// R2: the resource, if it is the same, and still as it was, when the plan was made.
 fn unchanged<'a>(
     world: &'a mut World,
     status: &StatusWrite,
     scenario: &Scenario,
 ) -> Option<&'a mut Resource> {
     let conditional = scenario.rules.hold(Rule::R2);
-    let resource = world.resource_of(status.uid)?;
-    (!conditional || Some(resource.version) == status.version).then_some(resource)
+    let resource = world.resource.as_mut()?;
+    let same = Some(resource.uid) == status.uid && Some(resource.version) == status.version;
+    (same || !conditional).then_some(resource)
 }
 
 fn claim(world: &mut World, status: &StatusWrite, scenario: &Scenario) -> bool {
@@ -281,7 +282,7 @@ fn is_base(world: &World, who: usize) -> bool {
 }
 
 /// Reads what became of a journal write that was refused or not answered. False: this process has ended.
-pub fn resolve(world: &mut World, who: usize, attempted: Option<Sequence>, _scenario: &Scenario) -> bool {
+pub fn resolve(world: &mut World, who: usize, attempted: Option<Sequence>, scenario: &Scenario) -> bool {
     let Some(tenure) = world.operators[who].tenure.clone() else {
         return false;
     };
@@ -289,7 +290,7 @@ pub fn resolve(world: &mut World, who: usize, attempted: Option<Sequence>, _scen
     let attempted = attempted.unwrap_or(tenure.base.next());
     let attempted = translate::header(who, tenure.base_epoch, attempted);
     let found = translate::header(world.journal.holder, world.journal.epoch, world.journal.sequence);
-    match protocol::fate(&attempted, &base, &found) {
+    match protocol::fate(&attempted, &base, &found, scenario.rules) {
         Fate::Replaced => {
             restart(world, who);
             false

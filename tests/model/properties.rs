@@ -19,7 +19,13 @@ fn lost_password(world: &World) -> bool {
     let (Some(user), Some(resource)) = (&world.remote.user, &world.resource) else {
         return false;
     };
-    let managed = (user.ours || user.adopted) && !resource.deleting;
+    let staged = world
+        .journal
+        .entries
+        .iter()
+        .any(|entry| entry.uid == resource.uid);
+    let known = staged || resource.status.record.is_some();
+    let managed = (user.ours || user.adopted) && known && !resource.deleting;
     let Some(password) = user.password.filter(|_| managed) else {
         return false;
     };

@@ -29,6 +29,8 @@ pub struct Scenario {
     pub adopt: bool,
     pub retain: bool,
     pub start: Start,
+    /// Reads happen that nobody asked for, when the last is old: the periodic refresh, or for another user.
+    pub refresh: bool,
     pub rules: Rules,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::codec::MAX_BYTES;
 use super::{Entry, EntryId, Header, Journal, Kind};
-use crate::domain::settings::{Rule, Settings};
+use crate::domain::settings::{Rule, Rules, Settings};
 use crate::domain::time::Mono;
 
 /// A process's hold on a journal, in that process's memory.
@@ -46,10 +46,11 @@ pub enum Fate {
 }
 
 /// R1: reads what became of a write that was not acknowledged. `base` is what the write was made from.
-pub fn fate(attempted: &Header, base: &Header, found: &Header) -> Fate {
+pub fn fate(attempted: &Header, base: &Header, found: &Header, rules: Rules) -> Fate {
+    let same_leader = found.epoch == base.epoch && found.lineage == base.lineage;
     if found == attempted {
         Fate::Stored
-    } else if found.epoch == base.epoch && found.lineage == base.lineage {
+    } else if same_leader || !rules.hold(Rule::R1) {
         Fate::Rebase
     } else {
         Fate::Replaced
@@ -124,23 +125,27 @@ mod tests {
     #[test]
     fn an_unanswered_write_that_is_found_was_stored() {
         let (base, attempted) = (header("a", 1, 5), header("a", 1, 6));
-        assert_eq!(fate(&attempted, &base, &attempted), Fate::Stored);
+        assert_eq!(fate(&attempted, &base, &attempted, Rules::all()), Fate::Stored);
     }
 
     #[test]
     fn an_unanswered_write_that_is_not_found_is_made_again() {
         let (base, attempted) = (header("a", 1, 5), header("a", 1, 6));
-        assert_eq!(fate(&attempted, &base, &base), Fate::Rebase);
+        assert_eq!(fate(&attempted, &base, &base, Rules::all()), Fate::Rebase);
     }
 
     #[test]
     fn a_write_that_meets_another_epoch_ends_the_process() {
         let (base, attempted) = (header("a", 1, 5), header("a", 1, 6));
-        assert_eq!(fate(&attempted, &base, &header("b", 2, 6)), Fate::Replaced);
+        let other = header("b", 2, 6);
+        assert_eq!(fate(&attempted, &base, &other, Rules::all()), Fate::Replaced);
         let other_lineage = Header {
             lineage: "m".into(),
             ..base.clone()
         };
-        assert_eq!(fate(&attempted, &base, &other_lineage), Fate::Replaced);
+        assert_eq!(
+            fate(&attempted, &base, &other_lineage, Rules::all()),
+            Fate::Replaced
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::entry::is_another;
+use super::entry::{is_another, was_made_anew};
 use super::evidence::{Verdict, evidence_to_gather, weigh};
 use super::fresh::{self, Quiet};
 use super::types::*;
@@ -274,9 +274,15 @@ impl Case<'_> {
         match sight.map(|sight| &sight.user) {
             None => self.doing(Step::Read),
             Some(None) => self.confirm(server),
-            Some(Some(user)) if is_another(user, staged) => self.drop_when_quiet(staged, server),
+            Some(Some(user)) if is_another(user, staged, self.may_be_adopted(staged)) => {
+                self.drop_when_quiet(staged, server)
+            }
             Some(Some(_)) => self.doing(Step::Send(staged.entry.id)),
         }
+    }
+
+    fn may_be_adopted(&self, staged: &StagedEntry) -> bool {
+        staged.entry.kind == Kind::Adopt || self.observed.record.as_ref().is_some_and(|record| record.adopted)
     }
 
     /// Drops the entry, once nothing of it can take effect any more.
@@ -304,7 +310,7 @@ impl Case<'_> {
         let Some(Sight { user: Some(user), .. }) = settled else {
             return self.confirm(server);
         };
-        if is_another(user, staged) {
+        if is_another(user, staged, self.may_be_adopted(staged)) {
             return self.doing(Step::Settle(staged.entry.id));
         }
         let sent_again = staged
@@ -334,7 +340,9 @@ impl Case<'_> {
         if self.retains() {
             return self.finish_first(staged, server);
         }
-        if let Some(Outcome::Accepted { .. }) = staged.attempts.outcome {
+        let accepted = matches!(staged.attempts.outcome, Some(Outcome::Accepted { .. }));
+        // A creation that was sent twice could arrive once more after the deletion: first none may be left.
+        if accepted && !staged.attempts.unknown {
             return match fresh::in_effect(staged, server, self.settings) {
                 true => self.replace_by_deletion(staged),
                 false => self.confirm_by_poll(server),
@@ -350,15 +358,17 @@ impl Case<'_> {
         match &sight.user {
             None if sight.conclusive => self.doing(settle),
             None => self.confirm(server),
+            Some(user) if accepted && !was_made_anew(user, staged) => self.replace_by_deletion(staged),
             Some(_) if staged.entry.kind == Kind::Adopt => self.doing(settle),
-            Some(_) if self.observed.record.is_some() => self.replace_by_deletion(staged),
-            Some(user) => self.weighed(user, sight, staged, server),
+            Some(user) if staged.entry.kind == Kind::Create => self.weighed(user, sight, staged, server),
+            Some(user) if is_another(user, staged, self.may_be_adopted(staged)) => self.doing(settle),
+            Some(_) => self.replace_by_deletion(staged),
         }
     }
 
     /// A user is there that a creation without an answer may have made.
     fn weighed(&self, user: &RemoteUser, sight: &Sight, staged: &StagedEntry, server: &Server) -> Plan {
-        match evidence_to_gather(staged, server, self.settings) {
+        match evidence_to_gather(sight, staged, server, self.settings) {
             Some(step) => self.doing(step),
             None => match weigh(user, sight, staged, server, self.settings) {
                 Verdict::Ours => self.replace_by_deletion(staged),
@@ -388,22 +398,17 @@ impl Case<'_> {
     }
 
     fn replace_by_deletion(&self, staged: &StagedEntry) -> Plan {
-        let seen = match self
-            .observed
-            .sight
-            .as_ref()
-            .and_then(|sight| sight.user.as_ref().map(|user| (sight, user)))
-        {
-            Some((sight, user)) => Seen {
-                at: sight.date,
-                created: user.created,
-                present: true,
-            },
-            None => Seen {
-                at: None,
-                created: None,
-                present: true,
-            },
+        let sight = self.observed.sight.as_ref();
+        let made = match &staged.attempts.outcome {
+            Some(Outcome::Accepted { user, .. }) => user.as_ref(),
+            _ => None,
+        };
+        // What the answer said is later than any list; a read of before it may show another user, or none.
+        let user = made.or(sight.and_then(|sight| sight.user.as_ref()));
+        let seen = Seen {
+            at: sight.and_then(|sight| sight.date),
+            created: user.and_then(|user| user.created),
+            present: true,
         };
         self.doing(Step::Stage(Draft {
             replaces: Some(staged.entry.id),

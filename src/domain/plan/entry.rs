@@ -1,22 +1,22 @@
-//! The way of a staged password: send, weigh, take effect, verify, publish, settle.
+//! The way of a staged password until it is accepted: send, look, weigh. `accepted` has the rest of it.
 
-use super::evidence::{Verdict, evidence_to_gather, speaks_against, weigh};
-use super::fresh::{self, Quiet};
+use super::evidence::{Verdict, evidence_to_gather, weigh};
+use super::fresh;
 use super::types::*;
-use crate::domain::attempts::{Login, Outcome};
+use crate::domain::attempts::Outcome;
 use crate::domain::journal::{Cause, Kind, Seen};
-use crate::domain::remote::RemoteUser;
+use crate::domain::remote::{Creator, RemoteUser};
 use crate::domain::settings::{Rule, Settings};
 use crate::domain::time::Mono;
 
 /// Everything that one decision about an entry rests on.
-struct Case<'a> {
-    desired: &'a Desired,
-    observed: &'a Observed,
-    server: &'a Server,
-    staged: &'a StagedEntry,
-    now: Mono,
-    settings: &'a Settings,
+pub struct Case<'a> {
+    pub desired: &'a Desired,
+    pub observed: &'a Observed,
+    pub server: &'a Server,
+    pub staged: &'a StagedEntry,
+    pub now: Mono,
+    pub settings: &'a Settings,
 }
 
 /// The next step for a resource that is to stay and has an entry in the journal.
@@ -73,7 +73,7 @@ pub fn rejection(message: &str) -> Stalled {
 }
 
 impl Case<'_> {
-    fn doing(&self) -> &'static str {
+    pub fn doing(&self) -> &'static str {
         match self.staged.entry.kind {
             Kind::Create => "Creating",
             Kind::Adopt => "Adopting",
@@ -82,16 +82,16 @@ impl Case<'_> {
         }
     }
 
-    fn step(&self, step: Step) -> Plan {
+    pub fn step(&self, step: Step) -> Plan {
         Plan::doing(self.observed, step, self.doing())
     }
 
-    fn settle(&self) -> Plan {
+    pub fn settle(&self) -> Plan {
         self.step(Step::Settle(self.staged.entry.id))
     }
 
     /// Sends, unless the server is known not to take anything now.
-    fn send(&self) -> Plan {
+    pub fn send(&self) -> Plan {
         match &self.server.trouble {
             Some(trouble) => Plan::troubled(self.observed, trouble),
             None => self.step(Step::Send(self.staged.entry.id)),
@@ -148,26 +148,44 @@ impl Case<'_> {
 
     /// Sent, with no answer, by this process or by an earlier leader.
     fn unknown(&self) -> Plan {
+        if self.gives_a_new_password() && self.is_done() {
+            // Only what was accepted is published: an earlier leader had the answer.
+            return self.settle_when_quiet();
+        }
         match self.staged.entry.kind {
             Kind::Create => self.unknown_creation(),
             _ => self.send_to_the_same(),
         }
     }
 
+    /// Whether the password was not published before this entry was made: a user that is made again, or set back,
+    /// gets the one that is published already.
+    fn gives_a_new_password(&self) -> bool {
+        matches!(
+            self.staged.entry.cause,
+            Cause::Rotation(_) | Cause::OwnPassword | Cause::SecretDamaged | Cause::Adoption
+        )
+    }
+
     /// A request that would change whatever has the name is sent only to the user that it was meant for (I3).
-    fn send_to_the_same(&self) -> Plan {
+    pub fn send_to_the_same(&self) -> Plan {
         let sight = fresh::sight_to_send_on(self.observed, self.staged, self.now, self.settings);
         let Some(sight) = sight else {
             return self.look_again(Step::List);
         };
         match &sight.user {
-            Some(user) if is_another(user, self.staged) => self.drop_when_quiet(),
+            Some(user) if is_another(user, self.staged, self.may_be_adopted()) => self.drop_when_quiet(),
             _ => self.send(),
         }
     }
 
+    fn may_be_adopted(&self) -> bool {
+        self.staged.entry.kind == Kind::Adopt
+            || self.observed.record.as_ref().is_some_and(|record| record.adopted)
+    }
+
     /// A read that shows what became of the last attempt.
-    fn look_again(&self, step: Step) -> Plan {
+    pub fn look_again(&self, step: Step) -> Plan {
         Plan::look_after_attempt(self.observed, self.server, self.staged, self.now, step)
     }
 
@@ -184,7 +202,7 @@ impl Case<'_> {
 
     /// A user is there that our request may have made.
     fn weighed(&self, user: &RemoteUser, sight: &Sight) -> Plan {
-        if let Some(step) = evidence_to_gather(self.staged, self.server, self.settings) {
+        if let Some(step) = evidence_to_gather(sight, self.staged, self.server, self.settings) {
             return Plan::look(self.observed, self.server, step);
         }
         match weigh(user, sight, self.staged, self.server, self.settings) {
@@ -195,13 +213,13 @@ impl Case<'_> {
     }
 
     /// The user is ours: from now on it is given its password, not made.
-    fn take_on(&self) -> Plan {
+    pub fn take_on(&self) -> Plan {
         let cause = self.staged.entry.cause.clone();
         self.replace(Kind::SetPassword, DraftPassword::Same, cause, true)
     }
 
     /// Drops the entry, once nothing of it can take effect any more.
-    fn drop_when_quiet(&self) -> Plan {
+    pub fn drop_when_quiet(&self) -> Plan {
         let no_unknown = fresh::unknown_until(self.staged, self.server, self.settings).is_none();
         let settled = fresh::settled_sight(self.observed, self.server, self.now, self.settings);
         if no_unknown || settled.is_some() {
@@ -218,8 +236,10 @@ impl Case<'_> {
         match &sight.user {
             Some(_) if !self.staged.attempts.unknown => self.drop_when_quiet(),
             Some(user) => self.weighed(user, sight),
-            None if sight.conclusive => self.refused(message),
-            None => self.look_again(Step::Read),
+            None if !sight.conclusive => self.look_again(Step::Read),
+            // It may have met what an earlier attempt had made, and what is gone again: a new entry will tell.
+            None if self.staged.attempts.unknown => self.drop_when_quiet(),
+            None => self.refused(message),
         }
     }
 
@@ -249,6 +269,18 @@ impl Case<'_> {
         let Some(sight) = fresh::sight_after_attempt(self.observed, self.staged) else {
             return self.look_again(Step::Read);
         };
+        // Reads may trail: one of the same moment may still show what is gone.
+        let from = self
+            .staged
+            .attempts
+            .last
+            .map(|last| last + self.settings.read_lag);
+        if let Some(from) = from.filter(|from| sight.started < *from) {
+            return match self.now < from {
+                true => Plan::until(self.observed, "Confirming", from - self.now),
+                false => Plan::look(self.observed, self.server, Step::Read),
+            };
+        }
         match &sight.user {
             Some(_) => self.send_to_the_same(),
             None if !sight.conclusive => self.look_again(Step::Read),
@@ -261,217 +293,27 @@ impl Case<'_> {
             ),
         }
     }
-
-    /// Accepted: in effect? working? published? recorded? Then settled (R7, I2, R8).
-    fn accepted(&self, user: Option<&RemoteUser>) -> Plan {
-        if !fresh::in_effect(self.staged, self.server, self.settings) {
-            return match &self.server.trouble {
-                Some(trouble) => Plan::troubled(self.observed, trouble),
-                None => self.step(Step::PollCluster),
-            };
-        }
-        let recorded = self.is_recorded(user);
-        let mut plan = match (self.is_published(), recorded) {
-            (true, true) => self.settle_when_quiet(),
-            (true, false) => self.step_none(),
-            (false, _) => self.publish(),
-        };
-        let verifying = matches!(plan.step, Some(Step::Verify(_)));
-        if plan.report.record.is_none() && !recorded && !verifying {
-            plan.report.record = Some(self.record(user));
-        }
-        plan
-    }
-
-    fn step_none(&self) -> Plan {
-        Plan::waiting(self.observed, self.doing(), String::new())
-    }
-
-    fn is_published(&self) -> bool {
-        let secret = match &self.observed.secret {
-            SecretView::Ours { resource_version, .. } => resource_version,
-            SecretView::Absent | SecretView::Foreign(_) => return false,
-        };
-        if !self.settings.rules.hold(Rule::R8) {
-            return true;
-        }
-        self.observed.published.as_ref().is_some_and(|published| {
-            Some(&published.mac) == self.staged.mac.as_ref() && published.resource_version == *secret
-        })
-    }
-
-    fn is_recorded(&self, user: Option<&RemoteUser>) -> bool {
-        let handled = match &self.staged.entry.cause {
-            Cause::Rotation(value) => self.observed.handled_rotation.as_ref() == Some(value),
-            _ => true,
-        };
-        let owned = self.observed.record.as_ref().is_some_and(|record| {
-            record.identity == self.server.identity && !self.is_of_an_earlier(record, user)
-        });
-        (handled && owned) || !self.settings.rules.hold(Rule::R8)
-    }
-
-    /// Whether the record speaks of a user that is gone, in whose place this entry made or took another one.
-    fn is_of_an_earlier(&self, record: &Record, user: Option<&RemoteUser>) -> bool {
-        let entry = &self.staged.entry;
-        user.and_then(|user| user.created).is_some_and(|created| {
-            let meant = entry.kind == Kind::Create || entry.seen.created == Some(created);
-            meant && record.created != Some(created)
-        })
-    }
-
-    fn record(&self, user: Option<&RemoteUser>) -> Record {
-        let earlier = self.observed.record.as_ref();
-        Record {
-            identity: self.server.identity.clone(),
-            adopted: match self.staged.entry.kind {
-                Kind::Adopt => true,
-                Kind::Create => false,
-                _ => earlier.is_some_and(|record| record.adopted),
-            },
-            created: user
-                .and_then(|user| user.created)
-                .or_else(|| earlier.and_then(|record| record.created)),
-            last_set: user
-                .and_then(|user| user.modified)
-                .or_else(|| earlier.and_then(|record| record.last_set)),
-        }
-    }
-
-    /// I2: logged in with it, where that can be done, then written in one go.
-    fn publish(&self) -> Plan {
-        if self.server.verifiable
-            && let Some(plan) = self.verify()
-        {
-            return plan;
-        }
-        let precondition = match &self.observed.secret {
-            SecretView::Foreign(whose) => return Plan::not_ready(super::present::secret_conflict(whose)),
-            _ if !self.settings.rules.hold(Rule::R2) => Precondition::Nothing,
-            SecretView::Absent => Precondition::Absent,
-            SecretView::Ours { resource_version, .. } => Precondition::At(resource_version.clone()),
-        };
-        let mut plan = self.step(Step::Publish(Publication {
-            entry: Some(self.staged.entry.id),
-            precondition,
-        }));
-        plan.report.verified = self.verified();
-        if let Cause::Rotation(value) = &self.staged.entry.cause {
-            plan.report.handled_rotation = Some(value.clone());
-        }
-        plan
-    }
-
-    fn verify(&self) -> Option<Plan> {
-        match fresh::login(self.staged) {
-            Login::NotTried => Some(self.step(Step::Verify(self.staged.entry.id))),
-            Login::Accepted | Login::Unverifiable(_) => None,
-            Login::Refused(at) => Some(self.not_in_effect(at)),
-        }
-    }
-
-    /// Accepted, but a login is refused: soon tried again, and sent again once a late effect is ruled out.
-    fn not_in_effect(&self, tried: Mono) -> Plan {
-        let again = tried + self.settings.read_lag;
-        let late = self.staged.attempts.last.map(|last| last + self.settings.t_live);
-        let mut plan = if self.now < again {
-            let mut plan = Plan::waiting(self.observed, "NotInEffect", NOT_IN_EFFECT.to_string());
-            plan.again = Some(again - self.now);
-            plan
-        } else if late.is_some_and(|late| self.now < late) {
-            self.step(Step::Verify(self.staged.entry.id))
-        } else {
-            self.send_again()
-        };
-        plan.report.verified = Verified::No(NOT_IN_EFFECT.to_string());
-        plan
-    }
-
-    /// What was made is not made again, but given its password again: a creation would find that it exists.
-    fn send_again(&self) -> Plan {
-        if self.staged.entry.kind != Kind::Create {
-            return self.send_to_the_same();
-        }
-        let sight = fresh::sight_to_send_on(self.observed, self.staged, self.now, self.settings);
-        match sight.map(|sight| (&sight.user, sight.conclusive)) {
-            Some((Some(user), _)) if self.is_not_what_was_made(user) => self.drop_when_quiet(),
-            Some((Some(_), _)) => self.take_on(),
-            Some((None, true)) => self.send(),
-            Some((None, false)) | None => self.look_again(Step::Read),
-        }
-    }
-
-    fn is_not_what_was_made(&self, user: &RemoteUser) -> bool {
-        let made = match &self.staged.attempts.outcome {
-            Some(Outcome::Accepted { user: Some(made), .. }) => made.created,
-            _ => None,
-        };
-        let other_date = matches!((made, user.created), (Some(made), Some(found)) if made != found);
-        other_date || user.protected || speaks_against(user, self.server)
-    }
-
-    fn verified(&self) -> Verified {
-        match fresh::login(self.staged) {
-            Login::Accepted => Verified::Yes,
-            Login::Unverifiable(why) => Verified::Unknown(why),
-            Login::NotTried | Login::Refused(_) => {
-                Verified::Unknown("the server cannot be reached for a login from here".to_string())
-            }
-        }
-    }
-
-    /// R8: settled only once it is published and recorded, and (R6) a late enough read has been made.
-    fn settle_when_quiet(&self) -> Plan {
-        let Some(sight) = fresh::settled_sight(self.observed, self.server, self.now, self.settings) else {
-            return self.wait_for_list();
-        };
-        if let (Some(user), Some(record)) = (&sight.user, &self.observed.record)
-            && (user.created, user.modified) != (record.created, record.last_set)
-            && !super::present::is_another_incarnation(record, user)
-            && user.modified.is_some()
-        {
-            let mut plan = self.published_and_waiting();
-            plan.report.record = Some(Record {
-                created: user.created,
-                last_set: user.modified,
-                ..record.clone()
-            });
-            return plan;
-        }
-        let mut plan = self.published_and_waiting();
-        plan.step = Some(Step::Settle(self.staged.entry.id));
-        plan
-    }
-
-    /// What is published needs no hurry: the reads that settle many entries are shared.
-    fn wait_for_list(&self) -> Plan {
-        let mut plan = self.published_and_waiting();
-        match fresh::quiet(self.observed, self.server, self.now, self.settings) {
-            Quiet::From(from) if self.now < from => plan.again = Some(from - self.now),
-            _ if self.server.trouble.is_some() => {}
-            Quiet::From(_) => plan.step = Some(Step::List),
-            Quiet::AfterPoll => plan.step = Some(Step::PollCluster),
-        }
-        plan
-    }
-
-    fn published_and_waiting(&self) -> Plan {
-        let mut plan = Plan::ready();
-        plan.again = Some(self.settings.read_lag);
-        plan
-    }
 }
 
-/// Whether the remote says that this is not the user that the entry was decided for.
-pub fn is_another(user: &RemoteUser, staged: &StagedEntry) -> bool {
+/// Whether the remote says that this is not the user that the entry was decided for: made at another time, or
+/// made outside the API, though it is not one that was (or may have been) taken over.
+pub fn is_another(user: &RemoteUser, staged: &StagedEntry, may_be_adopted: bool) -> bool {
     let other_date = matches!(
         (staged.entry.seen.created, user.created),
         (Some(then), Some(now)) if then != now
     );
-    other_date || user.protected
+    let not_made_by_us = matches!(user.creator, Creator::Unmanaged | Creator::System);
+    other_date || user.protected || (not_made_by_us && !may_be_adopted)
 }
 
-const NOT_IN_EFFECT: &str = "the server accepted the password, but a login with it is refused: it is sent again until it takes effect";
+/// Whether the remote says that this is not the user that the accepted request made or changed.
+pub fn was_made_anew(user: &RemoteUser, staged: &StagedEntry) -> bool {
+    let made = match &staged.attempts.outcome {
+        Some(Outcome::Accepted { user: Some(made), .. }) => made.created,
+        _ => None,
+    };
+    matches!((made, user.created), (Some(made), Some(found)) if made != found)
+}
 
 fn unclaimed(username: &str) -> Stalled {
     Stalled {

@@ -52,9 +52,18 @@ pub fn weigh(
 }
 
 /// What has to be done before the evidence can be weighed, if anything: a login tells more than any date, but
-/// only once what was sent is in effect.
-pub fn evidence_to_gather(staged: &StagedEntry, server: &Server, settings: &Settings) -> Option<Step> {
-    let tried = fresh::login(staged) != Login::NotTried;
+/// only once what was sent is in effect. A refusal of before the read says nothing: a request may have come late.
+pub fn evidence_to_gather(
+    sight: &Sight,
+    staged: &StagedEntry,
+    server: &Server,
+    settings: &Settings,
+) -> Option<Step> {
+    let tried = match fresh::login(staged) {
+        Login::NotTried => false,
+        Login::Refused(at) => at >= sight.started,
+        Login::Accepted | Login::Unverifiable(_) => true,
+    };
     if tried || !server.verifiable || staged.entry.proven_ours || staged.entry.password.is_none() {
         return None;
     }

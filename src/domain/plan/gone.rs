@@ -37,7 +37,7 @@ pub fn plan_gone(observed: &Observed, now: Mono, settings: &Settings) -> Plan {
     let Some(sight) = fresh::settled_sight(observed, server, now, settings) else {
         return look(observed, server, now, settings);
     };
-    if let (Some(_), Some(step)) = (&sight.user, evidence_to_gather(staged, server, settings))
+    if let (Some(_), Some(step)) = (&sight.user, evidence_to_gather(sight, staged, server, settings))
         && !was_accepted(staged)
     {
         return when_usable(server, step, settings);
@@ -62,7 +62,7 @@ fn verdict(
     server: &Server,
     settings: &Settings,
 ) -> Verdict {
-    if staged.entry.kind != Kind::Create && is_another(user, staged) {
+    if staged.entry.kind != Kind::Create && is_another(user, staged, true) {
         return Verdict::Foreign;
     }
     match was_accepted(staged) && !user.protected {

@@ -6,17 +6,21 @@
 //! | file | decides |
 //! |---|---|
 //! | `present` | a user that should exist and has no entry in the journal |
-//! | `entry` | the way of a staged password: send, weigh, take effect, verify, publish, settle |
+//! | `password` | whether such a user needs a new password |
+//! | `entry` | the way of a staged password until it is accepted: send, look, weigh |
+//! | `accepted` | the rest of it: take effect, verify, publish, settle |
 //! | `delete` | a resource that is being deleted |
 //! | `gone` | an entry whose resource is gone (R5) |
 //! | `evidence` | whose a user that "exists" is (R9) |
 //! | `fresh` | what a read is worth (R6, R7) |
 
+mod accepted;
 mod delete;
 mod entry;
 mod evidence;
 mod fresh;
 mod gone;
+mod password;
 mod present;
 mod report;
 pub mod types;

@@ -1,6 +1,7 @@
 //! A user that should exist and has no entry in the journal.
 
 use super::fresh;
+use super::password::{Held, NewPassword, published_mac, published_password, reason_for_password};
 use super::types::*;
 use crate::domain::journal::{Cause, Kind, Seen};
 use crate::domain::remote::{Creator, RemoteUser};
@@ -235,9 +236,9 @@ fn vanished(desired: &Desired, observed: &Observed, server: &Server, now: Mono, 
         return held;
     }
     let password = match published_password(observed) {
-        Published_::Intact => DraftPassword::Published,
-        Published_::Lost => DraftPassword::New,
-        Published_::Unread => return Plan::doing(observed, Step::ReadSecret, "Recreating"),
+        Held::Intact => DraftPassword::Published,
+        Held::Lost => DraftPassword::New,
+        Held::Unread => return Plan::doing(observed, Step::ReadSecret, "Recreating"),
     };
     let own_changed =
         matches!(&desired.password, WantedPassword::Own { mac } if Some(mac) != published_mac(observed));
@@ -252,35 +253,6 @@ fn vanished(desired: &Desired, observed: &Observed, server: &Server, now: Mono, 
         draft(Kind::Create, Cause::Missing, password, seen, false),
         "Recreating",
     )
-}
-
-fn published_mac(observed: &Observed) -> Option<&String> {
-    observed.published.as_ref().map(|published| &published.mac)
-}
-
-/// What became of the published password.
-enum Published_ {
-    Intact,
-    Lost,
-    Unread,
-}
-
-fn published_password(observed: &Observed) -> Published_ {
-    let Some(published) = &observed.published else {
-        return Published_::Lost;
-    };
-    match &observed.secret {
-        SecretView::Absent | SecretView::Foreign(_) => Published_::Lost,
-        SecretView::Ours { resource_version, .. } if *resource_version == published.resource_version => {
-            Published_::Intact
-        }
-        SecretView::Ours { content: None, .. } => Published_::Unread,
-        SecretView::Ours {
-            content: Some(content),
-            ..
-        } if content.mac.as_ref() == Some(&published.mac) => Published_::Intact,
-        SecretView::Ours { .. } => Published_::Lost,
-    }
 }
 
 /// Ours and there: is everything as it should be?
@@ -370,64 +342,6 @@ fn fight() -> Stalled {
             crate::api::names::ROTATE
         ),
     }
-}
-
-enum NewPassword {
-    NotNeeded,
-    ReadSecretFirst,
-    Needed(Cause, DraftPassword),
-    Fight,
-}
-
-fn reason_for_password(
-    desired: &Desired,
-    observed: &Observed,
-    record: &Record,
-    user: &RemoteUser,
-    settings: &Settings,
-) -> NewPassword {
-    match published_password(observed) {
-        Published_::Unread => return NewPassword::ReadSecretFirst,
-        Published_::Lost => return NewPassword::Needed(Cause::SecretDamaged, DraftPassword::New),
-        Published_::Intact => {}
-    }
-    let already_refused = observed
-        .rejected
-        .as_ref()
-        .is_some_and(|rejected| rejected.wish == desired.wish);
-    if let Some(rotate) = desired
-        .rotate
-        .as_ref()
-        .filter(|_| desired.rotate != observed.handled_rotation)
-        && !already_refused
-    {
-        return NewPassword::Needed(Cause::Rotation(rotate.clone()), DraftPassword::New);
-    }
-    if let WantedPassword::Own { mac } = &desired.password
-        && Some(mac) != published_mac(observed)
-        && !already_refused
-    {
-        return NewPassword::Needed(Cause::OwnPassword, DraftPassword::New);
-    }
-    if !changed_from_outside(record, user, settings) {
-        return NewPassword::NotNeeded;
-    }
-    if observed.set_backs + 1 >= settings.set_backs_in_an_hour {
-        return NewPassword::Fight;
-    }
-    NewPassword::Needed(Cause::SetBack, DraftPassword::Published)
-}
-
-/// Drift by date: the remote's date of last change is later than what our own last change left, by more than a
-/// late request of ours could explain. Absent dates are no evidence.
-fn changed_from_outside(record: &Record, user: &RemoteUser, settings: &Settings) -> bool {
-    let (Some(ours), Some(found)) = (record.last_set, user.modified) else {
-        return false;
-    };
-    let explained = jiff::SignedDuration::try_from(settings.t_live)
-        .ok()
-        .and_then(|late| ours.checked_add(late).ok());
-    explained.is_some_and(|explained| found > explained)
 }
 
 /// The remote side is right: are the Secret's other keys, and what is recorded?

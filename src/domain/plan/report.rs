@@ -98,7 +98,8 @@ impl Plan {
         }
     }
 
-    fn until(observed: &Observed, reason: &'static str, wait: Duration) -> Self {
+    /// Nothing to do before a moment has come.
+    pub(super) fn until(observed: &Observed, reason: &'static str, wait: Duration) -> Self {
         let mut plan = Self::waiting(observed, reason, String::new());
         plan.again = Some(wait);
         plan

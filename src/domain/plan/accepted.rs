@@ -1,0 +1,211 @@
+//! The way of a password that was accepted: take effect, verify, publish, settle.
+
+use super::entry::{Case, was_made_anew};
+use super::evidence::speaks_against;
+use super::fresh::{self, Quiet};
+use super::types::*;
+use crate::domain::attempts::Login;
+use crate::domain::journal::{Cause, Kind};
+use crate::domain::remote::RemoteUser;
+use crate::domain::settings::Rule;
+use crate::domain::time::Mono;
+
+const NOT_IN_EFFECT: &str = "the server accepted the password, but a login with it is refused: it is sent again until \
+                             it takes effect";
+
+impl Case<'_> {
+    /// Accepted: in effect? working? published? recorded? Then settled (R7, I2, R8).
+    pub fn accepted(&self, user: Option<&RemoteUser>) -> Plan {
+        if !fresh::in_effect(self.staged, self.server, self.settings) {
+            return match &self.server.trouble {
+                Some(trouble) => Plan::troubled(self.observed, trouble),
+                None => self.step(Step::PollCluster),
+            };
+        }
+        let recorded = self.is_recorded(user);
+        let mut plan = match (self.is_published(), recorded) {
+            (true, true) => self.settle_when_quiet(),
+            (true, false) => self.step_none(),
+            (false, _) => self.publish(),
+        };
+        let verifying = matches!(plan.step, Some(Step::Verify(_)));
+        if plan.report.record.is_none() && !recorded && !verifying {
+            plan.report.record = Some(self.record(user));
+        }
+        plan
+    }
+
+    fn step_none(&self) -> Plan {
+        Plan::waiting(self.observed, self.doing(), String::new())
+    }
+
+    /// Whether the entry's password is published, and what it did is recorded: all of R8 but to settle.
+    pub fn is_done(&self) -> bool {
+        self.is_published() && self.is_recorded(None)
+    }
+
+    fn is_published(&self) -> bool {
+        let secret = match &self.observed.secret {
+            SecretView::Ours { resource_version, .. } => resource_version,
+            SecretView::Absent | SecretView::Foreign(_) => return false,
+        };
+        if !self.settings.rules.hold(Rule::R8) {
+            return true;
+        }
+        self.observed.published.as_ref().is_some_and(|published| {
+            Some(&published.mac) == self.staged.mac.as_ref() && published.resource_version == *secret
+        })
+    }
+
+    /// Whether status says what the entry did. A user that was made again is recorded again.
+    fn is_recorded(&self, user: Option<&RemoteUser>) -> bool {
+        let handled = match &self.staged.entry.cause {
+            Cause::Rotation(value) => self.observed.handled_rotation.as_ref() == Some(value),
+            _ => true,
+        };
+        let new = self.record(user);
+        let owned = self
+            .observed
+            .record
+            .as_ref()
+            .is_some_and(|record| record.identity == new.identity && record.created == new.created);
+        (handled && owned) || !self.settings.rules.hold(Rule::R8)
+    }
+
+    fn record(&self, user: Option<&RemoteUser>) -> Record {
+        let earlier = self.observed.record.as_ref();
+        Record {
+            identity: self.server.identity.clone(),
+            adopted: match self.staged.entry.kind {
+                Kind::Adopt => true,
+                Kind::Create => false,
+                _ => earlier.is_some_and(|record| record.adopted),
+            },
+            created: user
+                .and_then(|user| user.created)
+                .or(self.staged.entry.seen.created)
+                .or_else(|| earlier.and_then(|record| record.created)),
+            last_set: user
+                .and_then(|user| user.modified)
+                .or_else(|| earlier.and_then(|record| record.last_set)),
+        }
+    }
+
+    /// I2: logged in with it, where that can be done, then written in one go.
+    fn publish(&self) -> Plan {
+        if self.server.verifiable
+            && let Some(plan) = self.verify()
+        {
+            return plan;
+        }
+        let precondition = match &self.observed.secret {
+            SecretView::Foreign(whose) => return Plan::not_ready(super::present::secret_conflict(whose)),
+            _ if !self.settings.rules.hold(Rule::R2) => Precondition::Nothing,
+            SecretView::Absent => Precondition::Absent,
+            SecretView::Ours { resource_version, .. } => Precondition::At(resource_version.clone()),
+        };
+        let mut plan = self.step(Step::Publish(Publication {
+            entry: Some(self.staged.entry.id),
+            precondition,
+        }));
+        plan.report.verified = self.verified();
+        if let Cause::Rotation(value) = &self.staged.entry.cause {
+            plan.report.handled_rotation = Some(value.clone());
+        }
+        plan
+    }
+
+    fn verify(&self) -> Option<Plan> {
+        match fresh::login(self.staged) {
+            Login::NotTried => Some(self.step(Step::Verify(self.staged.entry.id))),
+            Login::Accepted | Login::Unverifiable(_) => None,
+            Login::Refused(at) => Some(self.not_in_effect(at)),
+        }
+    }
+
+    /// Accepted, but a login is refused: soon tried again, and sent again once a late effect is ruled out.
+    fn not_in_effect(&self, tried: Mono) -> Plan {
+        let again = tried + self.settings.read_lag;
+        let late = self.staged.attempts.last.map(|last| last + self.settings.t_live);
+        let mut plan = if self.now < again {
+            let mut plan = Plan::waiting(self.observed, "NotInEffect", NOT_IN_EFFECT.to_string());
+            plan.again = Some(again - self.now);
+            plan
+        } else if late.is_some_and(|late| self.now < late) {
+            self.step(Step::Verify(self.staged.entry.id))
+        } else {
+            self.send_again()
+        };
+        plan.report.verified = Verified::No(NOT_IN_EFFECT.to_string());
+        plan
+    }
+
+    /// What was made is not made again, but given its password again: a creation would find that it exists.
+    fn send_again(&self) -> Plan {
+        if self.staged.entry.kind != Kind::Create {
+            return self.send_to_the_same();
+        }
+        let sight = fresh::sight_to_send_on(self.observed, self.staged, self.now, self.settings);
+        match sight.map(|sight| (&sight.user, sight.conclusive)) {
+            Some((Some(user), _)) if self.is_not_what_was_made(user) => self.drop_when_quiet(),
+            Some((Some(_), _)) => self.take_on(),
+            Some((None, true)) => self.send(),
+            Some((None, false)) | None => self.look_again(Step::Read),
+        }
+    }
+
+    fn is_not_what_was_made(&self, user: &RemoteUser) -> bool {
+        was_made_anew(user, self.staged) || user.protected || speaks_against(user, self.server)
+    }
+
+    fn verified(&self) -> Verified {
+        match fresh::login(self.staged) {
+            Login::Accepted => Verified::Yes,
+            Login::Unverifiable(why) => Verified::Unknown(why),
+            Login::NotTried | Login::Refused(_) => {
+                Verified::Unknown("the server cannot be reached for a login from here".to_string())
+            }
+        }
+    }
+
+    /// R8: settled only once it is published and recorded, and (R6) a late enough read has been made.
+    pub fn settle_when_quiet(&self) -> Plan {
+        let Some(sight) = fresh::settled_sight(self.observed, self.server, self.now, self.settings) else {
+            return self.wait_for_list();
+        };
+        if let (Some(user), Some(record)) = (&sight.user, &self.observed.record)
+            && (user.created, user.modified) != (record.created, record.last_set)
+            && !super::present::is_another_incarnation(record, user)
+            && user.modified.is_some()
+        {
+            let mut plan = self.published_and_waiting();
+            plan.report.record = Some(Record {
+                created: user.created,
+                last_set: user.modified,
+                ..record.clone()
+            });
+            return plan;
+        }
+        let mut plan = self.published_and_waiting();
+        plan.step = Some(Step::Settle(self.staged.entry.id));
+        plan
+    }
+
+    /// What is published needs no hurry: the reads that settle many entries are shared.
+    fn wait_for_list(&self) -> Plan {
+        let mut plan = self.published_and_waiting();
+        match fresh::quiet(self.observed, self.server, self.now, self.settings) {
+            Quiet::From(from) if self.now < from => plan.again = Some(from - self.now),
+            _ if self.server.trouble.is_some() => {}
+            Quiet::From(_) => plan.step = Some(Step::List),
+            Quiet::AfterPoll => plan.step = Some(Step::PollCluster),
+        }
+        plan
+    }
+
+    fn published_and_waiting(&self) -> Plan {
+        let mut plan = Plan::ready();
+        plan.again = Some(self.settings.read_lag);
+        plan
+    }
+}

@@ -1,0 +1,275 @@
+//! The searches: each with few enough faults to be searched whole.
+
+use pguser_operator::domain::settings::Rules;
+
+use crate::scenario::{Provider, Scenario, Start};
+use crate::world::Budget;
+
+/// Changes turn the cluster busy; users show who made them. Dates are left to other searches.
+const IONOS: Provider = Provider {
+    turns_busy: true,
+    direct_read: true,
+    verifiable: false,
+    creators: true,
+    dates: false,
+};
+
+/// The same, where the operator can log in, and nothing shows who made a user.
+const IONOS_REACHED: Provider = Provider {
+    verifiable: true,
+    creators: false,
+    ..IONOS
+};
+
+/// Only lists, and dates as the only evidence.
+const SCALINGO: Provider = Provider {
+    turns_busy: false,
+    direct_read: false,
+    verifiable: false,
+    creators: false,
+    dates: true,
+};
+
+/// The operator can log in; users are marked, and have no dates.
+const SQL: Provider = Provider {
+    turns_busy: false,
+    direct_read: true,
+    verifiable: true,
+    creators: true,
+    dates: false,
+};
+
+/// As little as can be, for the searches with two leaders: no logins, and no reads but those that are asked for.
+const PLAIN: Provider = Provider {
+    verifiable: false,
+    ..SQL
+};
+
+/// All the evidence that there can be.
+const TELLING: Provider = Provider { dates: true, ..SQL };
+
+const NONE: Budget = Budget {
+    lost_answers: 0,
+    crashes: 0,
+    takeovers: 0,
+    pauses: 0,
+    lost_writes: 0,
+    stale_reads: 0,
+    rotations: 0,
+    deletions: 0,
+    forced: 0,
+    recreations: 0,
+    outsider_creates: 0,
+    outsider_deletes: 0,
+    outsider_passwords: 0,
+    clock_jumps: 0,
+};
+
+/// One lost answer and one crash.
+const FAULTS: Budget = Budget {
+    lost_answers: 1,
+    crashes: 1,
+    ..NONE
+};
+
+/// Two leaders, one of which may stand still at any point.
+const RIVALS: Budget = Budget {
+    takeovers: 1,
+    pauses: 1,
+    ..NONE
+};
+
+fn two_leaders(name: &'static str, start: Start, budget: Budget) -> Scenario {
+    Scenario {
+        refresh: false,
+        ..scenario(name, PLAIN, start, budget)
+    }
+}
+
+fn scenario(name: &'static str, provider: Provider, start: Start, budget: Budget) -> Scenario {
+    Scenario {
+        name,
+        provider,
+        budget,
+        adopt: false,
+        retain: false,
+        start,
+        refresh: true,
+        rules: Rules::all(),
+    }
+}
+
+pub fn creation() -> Scenario {
+    scenario("creation", IONOS, Start::Created, FAULTS)
+}
+
+pub fn creation_where_logins_tell() -> Scenario {
+    let budget = Budget {
+        lost_answers: 1,
+        ..NONE
+    };
+    scenario("creation, logins tell", IONOS_REACHED, Start::Created, budget)
+}
+
+pub fn creation_with_trailing_lists() -> Scenario {
+    let budget = Budget {
+        stale_reads: 1,
+        ..FAULTS
+    };
+    scenario("creation, trailing lists", SCALINGO, Start::Created, budget)
+}
+
+pub fn creation_beside_an_outsider() -> Scenario {
+    let budget = Budget {
+        outsider_creates: 1,
+        outsider_deletes: 1,
+        ..FAULTS
+    };
+    scenario("creation, an outsider", SQL, Start::Created, budget)
+}
+
+pub fn creation_beside_an_outsider_that_a_login_tells() -> Scenario {
+    let unmarked = Provider {
+        creators: false,
+        ..SQL
+    };
+    let budget = Budget {
+        outsider_creates: 1,
+        ..FAULTS
+    };
+    scenario(
+        "creation, an outsider told by a login",
+        unmarked,
+        Start::Created,
+        budget,
+    )
+}
+
+pub fn creation_by_two_leaders() -> Scenario {
+    two_leaders("creation, two leaders", Start::Created, RIVALS)
+}
+
+pub fn creation_with_lost_journal_writes() -> Scenario {
+    let budget = Budget {
+        lost_writes: 1,
+        takeovers: 1,
+        ..NONE
+    };
+    two_leaders("creation, lost journal writes", Start::Created, budget)
+}
+
+pub fn rotation() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        ..FAULTS
+    };
+    scenario("rotation", IONOS, Start::Ready, budget)
+}
+
+pub fn two_rotations() -> Scenario {
+    let budget = Budget {
+        rotations: 2,
+        ..FAULTS
+    };
+    scenario("two rotations", SQL, Start::Ready, budget)
+}
+
+pub fn rotation_by_two_leaders() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        ..RIVALS
+    };
+    two_leaders("rotation, two leaders", Start::Ready, budget)
+}
+
+pub fn drift() -> Scenario {
+    let budget = Budget {
+        lost_answers: 1,
+        rotations: 1,
+        outsider_passwords: 1,
+        ..NONE
+    };
+    scenario("drift", SCALINGO, Start::Ready, budget)
+}
+
+pub fn early_deletion() -> Scenario {
+    let budget = Budget {
+        lost_answers: 1,
+        deletions: 1,
+        forced: 1,
+        ..NONE
+    };
+    scenario("early deletion", IONOS, Start::Created, budget)
+}
+
+pub fn early_deletion_by_two_leaders() -> Scenario {
+    let budget = Budget {
+        deletions: 1,
+        ..RIVALS
+    };
+    two_leaders("early deletion, two leaders", Start::Created, budget)
+}
+
+pub fn deletion_beside_an_outsider() -> Scenario {
+    let budget = Budget {
+        deletions: 1,
+        outsider_deletes: 1,
+        outsider_creates: 1,
+        ..FAULTS
+    };
+    scenario("deletion, an outsider", TELLING, Start::Ready, budget)
+}
+
+pub fn deletion_by_two_leaders() -> Scenario {
+    let budget = Budget {
+        deletions: 1,
+        ..RIVALS
+    };
+    two_leaders("deletion, two leaders", Start::Ready, budget)
+}
+
+pub fn jumping_clock() -> Scenario {
+    let budget = Budget {
+        lost_answers: 1,
+        clock_jumps: 1,
+        deletions: 1,
+        forced: 1,
+        ..NONE
+    };
+    scenario("jumping clock", SQL, Start::Created, budget)
+}
+
+pub fn adoption() -> Scenario {
+    let budget = Budget {
+        lost_answers: 1,
+        deletions: 1,
+        ..NONE
+    };
+    Scenario {
+        adopt: true,
+        ..scenario("adoption", IONOS, Start::Taken, budget)
+    }
+}
+
+pub fn retention() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        deletions: 1,
+        ..FAULTS
+    };
+    Scenario {
+        retain: true,
+        ..scenario("retention", SQL, Start::Ready, budget)
+    }
+}
+
+pub fn recreation() -> Scenario {
+    let budget = Budget {
+        lost_answers: 1,
+        deletions: 1,
+        forced: 1,
+        recreations: 1,
+        ..NONE
+    };
+    scenario("recreation", SQL, Start::Created, budget)
+}

@@ -1,0 +1,529 @@
+//! What holds of every plan, whatever was observed: properties of the planner over random worlds.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pguser_operator::domain::attempts::{Attempts, Login, Outcome};
+use pguser_operator::domain::identity::{Claim, RemoteIdentity};
+use pguser_operator::domain::journal::{Cause, Entry, EntryId, Kind, Owner, Seen};
+use pguser_operator::domain::password::Password;
+use pguser_operator::domain::plan::*;
+use pguser_operator::domain::remote::{Capabilities, ClusterState, Creator, RemoteUser};
+use pguser_operator::domain::settings::Settings;
+use pguser_operator::domain::time::Mono;
+use proptest::option::of;
+use proptest::prelude::*;
+
+const NOW: u64 = 1_000_000;
+
+fn now() -> Mono {
+    Mono(NOW)
+}
+
+/// Moments of before now, close enough together to meet every wait.
+fn moment() -> impl Strategy<Value = Mono> {
+    (0u64..400).prop_map(|seconds| Mono(NOW - seconds * 1000))
+}
+
+fn date() -> impl Strategy<Value = Timestamp> {
+    (0i64..400).prop_map(|seconds| Timestamp::from_second(10_000 - seconds).unwrap())
+}
+
+fn identity() -> impl Strategy<Value = RemoteIdentity> {
+    prop_oneof![9 => Just("c"), 1 => Just("other")].prop_map(|cluster| RemoteIdentity {
+        provider: "p".to_string(),
+        cluster: cluster.to_string(),
+    })
+}
+
+fn claim() -> impl Strategy<Value = Claim> {
+    (prop_oneof![9 => Just("i"), 1 => Just("j")], identity()).prop_map(|(installation, identity)| Claim {
+        installation: installation.to_string(),
+        identity,
+        username: "app".to_string(),
+    })
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![Just("1".to_string()), Just("2".to_string())]
+}
+
+prop_compose! {
+    fn desired()(
+        invalid in prop::bool::weighted(0.1),
+        rotate in of(text()),
+        password in prop_oneof![
+            4 => Just(WantedPassword::Generated),
+            2 => text().prop_map(|mac| WantedPassword::Own { mac }),
+            1 => Just(WantedPassword::Missing("no Secret".to_string())),
+        ],
+        (adopt, retain, deleting) in any::<(bool, bool, bool)>(),
+        suspended in prop::bool::weighted(0.1),
+        force_finalize in prop::bool::weighted(0.1),
+        (content_digest, wish) in (text(), text()),
+    ) -> Desired {
+        let invalid = invalid.then(|| Invalid { reason: "InvalidUsername", message: "too long".to_string() });
+        Desired {
+            username: "app".to_string(), invalid, rotate, password, adopt, retain, suspended, deleting,
+            force_finalize, content_digest, wish,
+        }
+    }
+}
+
+prop_compose! {
+    fn user()(
+        protected in prop::bool::weighted(0.1),
+        creator in prop_oneof![
+            Just(Creator::Account("us".to_string())),
+            Just(Creator::Account("them".to_string())),
+            Just(Creator::Unmanaged),
+            Just(Creator::System),
+            Just(Creator::Unknown),
+        ],
+        created in of(date()),
+        modified in of(date()),
+    ) -> RemoteUser {
+        RemoteUser { username: "app".to_string(), protected, creator, created, modified }
+    }
+}
+
+prop_compose! {
+    fn server()(
+        identity in identity(),
+        (direct_read, turns_busy, allow_adoption, verifiable) in any::<(bool, bool, bool, bool)>(),
+        take_over_from in of(Just("j".to_string())),
+        credentials_worked in prop::bool::weighted(0.9),
+        gone in prop::bool::weighted(0.05),
+        trouble in of(any::<bool>().prop_map(|stalled| Trouble {
+            reason: "Unreachable", message: "no route".to_string(), stalled,
+        })),
+        state in of((prop_oneof![
+            3 => Just(ClusterState::Available),
+            1 => Just(ClusterState::Busy),
+            1 => Just(ClusterState::Impaired),
+        ], moment())),
+        last_not_available in of(moment()),
+        creator_id in of(Just("us".to_string())),
+    ) -> Server {
+        Server {
+            identity,
+            capabilities: Capabilities {
+                name: "p", password_min: 1, password_max: 99, reserved: &[], direct_read, turns_busy,
+            },
+            allow_adoption, take_over_from, credentials_worked, gone, trouble,
+            available: available(state), state, last_not_available, verifiable, creator_id,
+        }
+    }
+}
+
+/// A state that was read AVAILABLE was read so when it was read.
+fn available(state: Option<(ClusterState, Mono)>) -> Vec<Mono> {
+    let read = state.filter(|(state, _)| *state == ClusterState::Available);
+    read.map(|(_, started)| started).into_iter().collect()
+}
+
+fn server_view() -> impl Strategy<Value = ServerView> {
+    let unusable = Unusable {
+        reason: "ServerNotFound",
+        message: "there is none".to_string(),
+    };
+    prop_oneof![
+        1 => Just(ServerView::Unusable(unusable)),
+        12 => server().prop_map(|server| ServerView::Usable(Box::new(server))),
+    ]
+}
+
+prop_compose! {
+    fn record()(
+        identity in identity(), adopted in any::<bool>(), created in of(date()), last_set in of(date()),
+    ) -> Record {
+        Record { identity, adopted, created, last_set }
+    }
+}
+
+prop_compose! {
+    fn sight()(user in of(user()), started in moment(), date in of(date()), conclusive in any::<bool>()) -> Sight {
+        Sight { user, started, date, conclusive }
+    }
+}
+
+fn secret() -> impl Strategy<Value = SecretView> {
+    let content = (of(text()), any::<bool>()).prop_map(|(mac, intact)| SecretContent { mac, intact });
+    let ours = (text(), any::<bool>(), of(content)).prop_map(|(resource_version, owned, content)| {
+        SecretView::Ours {
+            resource_version,
+            owned,
+            content,
+        }
+    });
+    prop_oneof![
+        2 => Just(SecretView::Absent),
+        1 => Just(SecretView::Foreign("somebody's".to_string())),
+        5 => ours,
+    ]
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        (moment(), of(user())).prop_map(|(at, user)| Outcome::Accepted { at, user }),
+        Just(Outcome::Exists("409".to_string())),
+        Just(Outcome::NotFound),
+        Just(Outcome::Refused("no".to_string())),
+    ]
+}
+
+prop_compose! {
+    fn attempts()(
+        (in_flight, inherited, unknown) in any::<(bool, bool, bool)>(),
+        last in of(moment()),
+        last_by_remote in of(date()),
+        outcome in of(outcome()),
+        login in prop_oneof![
+            Just(Login::NotTried),
+            Just(Login::Accepted),
+            moment().prop_map(Login::Refused),
+            Just(Login::Unverifiable("no route".to_string())),
+        ],
+    ) -> Attempts {
+        Attempts { in_flight, inherited, unknown, last, last_by_remote, outcome, login }
+    }
+}
+
+prop_compose! {
+    fn staged()(
+        kind in prop_oneof![Just(Kind::Create), Just(Kind::SetPassword), Just(Kind::Adopt), Just(Kind::Delete)],
+        rotation in of(text()),
+        seen in (of(date()), of(date()), any::<bool>()),
+        proven_ours in any::<bool>(),
+        attempts in attempts(),
+        mac in text(),
+        inherited_until in of(moment()),
+    ) -> StagedEntry {
+        let cause = match (kind, rotation) {
+            (Kind::Delete, _) => Cause::Deletion,
+            (Kind::Adopt, _) => Cause::Adoption,
+            (_, Some(value)) => Cause::Rotation(value),
+            (_, None) => Cause::Missing,
+        };
+        let owner = Owner { namespace: "n".to_string(), name: "app".to_string(), uid: "u".to_string() };
+        let with_password = kind != Kind::Delete;
+        let entry = Entry {
+            id: EntryId(7), owner, username: "app".to_string(), kind, cause,
+            password: with_password.then(|| Password::new("s")),
+            seen: Seen { at: seen.0, created: seen.1, present: seen.2 },
+            proven_ours, epoch: 1,
+        };
+        StagedEntry { entry, attempts, mac: with_password.then_some(mac), inherited_until }
+    }
+}
+
+prop_compose! {
+    fn observed()(
+        finalizer in prop::bool::weighted(0.9),
+        claim in of(claim()),
+        own_claim in of(claim()),
+        record in of(record()),
+        published in of((text(), text(), text()).prop_map(|(resource_version, mac, content_digest)| Published {
+            resource_version, mac, content_digest,
+        })),
+        handled_rotation in of(text()),
+        rejected in of(text().prop_map(|wish| Rejected { wish, message: "no".to_string() })),
+        set_backs in 0usize..4,
+        secret in secret(),
+        server in server_view(),
+        (sight, last_write) in (of(sight()), of(moment())),
+        entry in of(staged()),
+        (rival, unsettled) in (prop::bool::weighted(0.1), prop::bool::weighted(0.1)),
+    ) -> Observed {
+        Observed {
+            finalizer, claim, own_claim, record, published, handled_rotation, rejected, set_backs, secret,
+            server, sight, last_write, entry, rival: rival.then_some(Rival { named: None }), unsettled,
+        }
+    }
+}
+
+fn planned(desired: &Desired, observed: &Observed) -> Plan {
+    plan(desired, observed, now(), &Settings::default())
+}
+
+/// Whether a step changes the remote system, or prepares to.
+fn mutation<'a>(step: Option<&Step>, observed: &'a Observed) -> Option<(Kind, Option<&'a StagedEntry>)> {
+    match step? {
+        Step::Stage(draft) => Some((draft.kind, None)),
+        Step::Send(_) => observed
+            .entry
+            .as_ref()
+            .map(|staged| (staged.entry.kind, Some(staged))),
+        _ => None,
+    }
+}
+
+fn seen_user(observed: &Observed) -> Option<&RemoteUser> {
+    observed.sight.as_ref()?.user.as_ref()
+}
+
+fn reads_or_waits(step: Option<&Step>) -> bool {
+    matches!(
+        step,
+        None | Some(Step::List | Step::Read | Step::PollCluster | Step::ReadSecret | Step::Verify(_))
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_plan_is_made_for_every_world_and_is_the_same_each_time(desired in desired(), observed in observed()) {
+        prop_assert_eq!(planned(&desired, &observed), planned(&desired, &observed));
+        let _ = plan_gone(&observed, now(), &Settings::default());
+    }
+
+    #[test]
+    fn a_deletion_needs_a_resource_that_is_being_deleted_and_a_user_that_is_ours(
+        desired in desired(), observed in observed(),
+    ) {
+        let plan = planned(&desired, &observed);
+        if let Some((Kind::Delete, sent)) = mutation(plan.step.as_ref(), &observed) {
+            prop_assert!(desired.deleting);
+            prop_assert!(!desired.force_finalize);
+            let staged = observed.entry.as_ref();
+            let accepted = staged.is_some_and(|staged| {
+                matches!(staged.attempts.outcome, Some(Outcome::Accepted { .. }))
+            });
+            let proven = staged.is_some_and(|staged| staged.entry.proven_ours || staged.entry.kind != Kind::Create);
+            let weighed = staged.is_some_and(|staged| staged.attempts.unknown);
+            prop_assert!(sent.is_some() || observed.record.is_some() || accepted || proven || weighed);
+        }
+    }
+
+    #[test]
+    fn a_deletion_is_sent_only_to_a_user_that_was_just_seen(desired in desired(), observed in observed()) {
+        let plan = planned(&desired, &observed);
+        if let Some((Kind::Delete, Some(staged))) = mutation(plan.step.as_ref(), &observed) {
+            let sight = observed.sight.as_ref().unwrap();
+            prop_assert!(now() - sight.started <= Settings::default().fresh_for);
+            let user = sight.user.as_ref().unwrap();
+            let dates = staged.entry.seen.created.zip(user.created);
+            prop_assert!(dates.is_none_or(|(then, now)| then == now));
+        }
+    }
+
+    #[test]
+    fn a_protected_user_is_never_changed(desired in desired(), observed in observed()) {
+        let plan = planned(&desired, &observed);
+        let protected = seen_user(&observed).is_some_and(|user| user.protected);
+        if let Some((kind, _)) = mutation(plan.step.as_ref(), &observed).filter(|_| protected) {
+            // A creation changes nothing that exists; an answer that spoke of a user of ours outweighs a list.
+            let accepted = observed.entry.as_ref().is_some_and(|staged| {
+                matches!(staged.attempts.outcome, Some(Outcome::Accepted { .. }))
+            });
+            let staging = matches!(plan.step, Some(Step::Stage(_)));
+            prop_assert!(kind == Kind::Create || (accepted && staging), "{:?}", plan.step);
+        }
+    }
+
+    #[test]
+    fn a_suspended_resource_changes_nothing_unless_it_is_deleted(desired in desired(), observed in observed()) {
+        let desired = Desired { suspended: true, deleting: false, ..desired };
+        let plan = planned(&desired, &observed);
+        prop_assert!(plan.step.is_none(), "{:?}", plan.step);
+    }
+
+    #[test]
+    fn a_publication_always_depends_on_what_was_seen(desired in desired(), observed in observed()) {
+        if let Some(Step::Publish(publication)) = planned(&desired, &observed).step {
+            match (&publication.precondition, &observed.secret) {
+                (Precondition::Absent, SecretView::Absent) => {}
+                (Precondition::At(version), SecretView::Ours { resource_version, .. }) => {
+                    prop_assert_eq!(version, resource_version);
+                }
+                (other, _) => prop_assert!(false, "{:?}", other),
+            }
+        }
+    }
+
+    #[test]
+    fn a_password_is_published_only_after_an_acceptance(desired in desired(), observed in observed()) {
+        if let Some(Step::Publish(Publication { entry: Some(_), .. })) = planned(&desired, &observed).step {
+            let staged = observed.entry.as_ref().unwrap();
+            let accepted = matches!(staged.attempts.outcome, Some(Outcome::Accepted { .. }));
+            prop_assert!(accepted && staged.entry.kind != Kind::Delete);
+        }
+    }
+
+    #[test]
+    fn a_user_in_order_asks_for_nothing(observed in observed(), date in date()) {
+        let (desired, observed) = in_order(observed, date);
+        let plan = planned(&desired, &observed);
+        prop_assert!(plan.step.is_none(), "{:?}", plan.step);
+        prop_assert!(plan.report.ready.ready);
+        prop_assert_eq!(&plan.report.record, &None);
+        prop_assert!(!plan.report.set_back && plan.report.handled_rotation.is_none());
+    }
+
+    #[test]
+    fn a_blocked_deletion_names_both_ways_out(desired in desired(), observed in observed()) {
+        let desired = Desired { deleting: true, ..desired };
+        let ready = planned(&desired, &observed).report.ready;
+        if ready.reason == "DeletionBlocked" {
+            prop_assert!(ready.message.contains("deletionPolicy: Retain"), "{}", ready.message);
+            prop_assert!(ready.message.contains("force-finalize=app"), "{}", ready.message);
+        }
+    }
+
+    #[test]
+    fn whoever_lets_go_by_force_is_never_kept_waiting(desired in desired(), observed in observed()) {
+        let desired = Desired { deleting: true, force_finalize: true, ..desired };
+        let observed = Observed { finalizer: true, ..observed };
+        let step = planned(&desired, &observed).step;
+        let goes = matches!(step, Some(Step::Settle(_) | Step::ReleaseSecret { .. } | Step::RemoveFinalizer(_)));
+        prop_assert!(goes, "{:?}", step);
+    }
+
+    #[test]
+    fn whatever_waits_without_a_person_says_when_it_looks_again(desired in desired(), observed in observed()) {
+        let plan = planned(&desired, &observed);
+        let idle = plan.step.is_none() && plan.report.reconciling;
+        if idle {
+            prop_assert!(plan.again.is_some_and(|again| again > Duration::ZERO), "{:?}", plan);
+        }
+        let finished = plan.report.ready.ready || plan.report.stalled.is_some();
+        let gone = desired.deleting && !observed.finalizer;
+        let held = desired.suspended && !desired.deleting;
+        prop_assert!(plan.step.is_some() || plan.again.is_some() || finished || gone || held, "{:?}", plan);
+    }
+
+    #[test]
+    fn while_a_request_is_under_way_nothing_else_is_begun(desired in desired(), observed in observed()) {
+        let mut observed = observed;
+        if let Some(staged) = &mut observed.entry {
+            staged.attempts.in_flight = true;
+            let forced = desired.deleting && desired.force_finalize;
+            let step = planned(&desired, &observed).step;
+            let gone = matches!(&observed.server, ServerView::Usable(server) if server.gone);
+            let unusable = matches!(&observed.server, ServerView::Unusable(_));
+            if !forced && !gone && !unusable {
+                prop_assert!(reads_or_waits(step.as_ref()), "{:?}", step);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_staged_for_a_user_that_another_request_may_still_change(
+        desired in desired(), observed in observed(),
+    ) {
+        let desired = Desired { deleting: false, ..desired };
+        let observed = Observed { entry: None, unsettled: true, ..observed };
+        prop_assert!(reads_or_waits(planned(&desired, &observed).step.as_ref()));
+    }
+}
+
+/// A world in which everything is as the spec asks, with everything else at random.
+fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
+    let identity = RemoteIdentity {
+        provider: "p".to_string(),
+        cluster: "c".to_string(),
+    };
+    let claim = Claim {
+        installation: "i".to_string(),
+        identity: identity.clone(),
+        username: "app".to_string(),
+    };
+    let desired = Desired {
+        username: "app".to_string(),
+        invalid: None,
+        rotate: observed.handled_rotation.clone(),
+        password: WantedPassword::Generated,
+        adopt: false,
+        retain: false,
+        suspended: false,
+        deleting: false,
+        force_finalize: false,
+        content_digest: "d".to_string(),
+        wish: "w".to_string(),
+    };
+    let user = RemoteUser {
+        username: "app".to_string(),
+        protected: false,
+        creator: Creator::Unknown,
+        created: Some(date),
+        modified: Some(date),
+    };
+    let server = match observed.server {
+        ServerView::Usable(server) => Server {
+            identity: identity.clone(),
+            ..*server
+        },
+        ServerView::Unusable(_) => return in_order_with_default_server(observed, date),
+    };
+    let record = Record {
+        identity,
+        adopted: false,
+        created: Some(date),
+        last_set: Some(date),
+    };
+    let sight = observed.sight.map(|sight| Sight {
+        user: Some(user.clone()),
+        ..sight
+    });
+    let observed = Observed {
+        finalizer: true,
+        claim: Some(claim.clone()),
+        own_claim: Some(claim),
+        record: Some(record),
+        published: Some(Published {
+            resource_version: "5".to_string(),
+            mac: "m".to_string(),
+            content_digest: "d".to_string(),
+        }),
+        rejected: None,
+        secret: SecretView::Ours {
+            resource_version: "5".to_string(),
+            owned: true,
+            content: None,
+        },
+        server: ServerView::Usable(Box::new(server)),
+        sight: sight.or(Some(Sight {
+            user: Some(user),
+            started: now(),
+            date: None,
+            conclusive: true,
+        })),
+        entry: None,
+        rival: None,
+        unsettled: false,
+        ..observed
+    };
+    (desired, observed)
+}
+
+fn in_order_with_default_server(observed: Observed, date: Timestamp) -> (Desired, Observed) {
+    let server = Server {
+        identity: RemoteIdentity {
+            provider: "p".to_string(),
+            cluster: "c".to_string(),
+        },
+        capabilities: Capabilities {
+            name: "p",
+            password_min: 1,
+            password_max: 99,
+            reserved: &[],
+            direct_read: true,
+            turns_busy: true,
+        },
+        allow_adoption: false,
+        take_over_from: None,
+        credentials_worked: true,
+        gone: false,
+        trouble: None,
+        state: None,
+        available: Vec::new(),
+        last_not_available: None,
+        verifiable: false,
+        creator_id: None,
+    };
+    let server = ServerView::Usable(Box::new(server));
+    in_order(Observed { server, ..observed }, date)
+}
