@@ -27,6 +27,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_cluster_server_allows_no_adoption_unless_it_says_so,
         a_secret_of_somebody_else_is_not_touched,
         a_secret_of_another_user_is_not_touched,
+        a_secret_that_somebody_put_in_the_place_of_ours_is_not_touched,
     )
 }
 
@@ -434,4 +435,26 @@ async fn a_secret_of_another_user_is_not_touched(world: &World) -> Outcome {
     assert_eq!(world.get("v1/Secret", "db").await?, before);
     assert!(!world.postgres().has_role("second").await?);
     world.login_with_secret("db").await.map(drop)
+}
+
+async fn a_secret_that_somebody_put_in_the_place_of_ours_is_not_touched(world: &World) -> Outcome {
+    let (_simulator, operator) = world.set_up(&[]).await?;
+    let password = world.ready_user("checkout").await?;
+    world.quiet(&operator).await?;
+    world.apply_user_with("checkout", "suspend: true").await?;
+    world.user_is("checkout", "Ready", "True", "Suspended").await?;
+    world.delete("v1/Secret", "checkout-postgres").await?;
+    world
+        .apply("{apiVersion: v1, kind: Secret, metadata: {name: checkout-postgres}, stringData: {mine: untouched}}")
+        .await?;
+    world.apply_user_with("checkout", "suspend: false").await?;
+    world.user_not_ready("checkout", "SecretConflict").await?;
+    let theirs = world.secret("checkout-postgres").await?.unwrap_or_default();
+    assert_eq!(theirs.keys().collect::<Vec<_>>(), ["mine"]);
+
+    world.delete("v1/Secret", "checkout-postgres").await?;
+    world.user_ready("checkout").await?;
+    world.login_of("checkout").await?;
+    assert_ne!(world.password_of("checkout").await?, password);
+    Ok(())
 }

@@ -20,6 +20,8 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         the_server_counts_its_users,
         usernames_are_kept_exactly,
         users_before_their_server_wait_for_it,
+        credentials_may_be_a_name_and_a_password,
+        credentials_without_what_is_needed_are_named,
         many_users_at_once_all_log_in,
         a_password_is_generated_by_the_rules_of_the_spec,
         rules_that_the_provider_does_not_take_are_named,
@@ -318,6 +320,38 @@ async fn users_before_their_server_wait_for_it(world: &World) -> Outcome {
         .await?;
     world.user_not_ready("checkout", "CredentialsNotFound").await?;
     world.apply_server(SERVER, &simulator).await?;
+    world.user_ready("checkout").await?;
+    world.login_of("checkout").await
+}
+
+async fn credentials_may_be_a_name_and_a_password(world: &World) -> Outcome {
+    let (simulator, _operator) = world.set_up(&[]).await?;
+    let credentials = json!({"tokens": [], "basic": ["anna:s3cret: with colon"]});
+    simulator.admin("POST", "tokens", Some(credentials)).await?;
+    world.server_is(SERVER, "False", "Unauthorised").await?;
+    let data = json!({"stringData": {"username": "anna", "password": "s3cret: with colon"}, "data": {"token": null}});
+    world.merge("v1/Secret", "orders-credentials", data).await?;
+    world.server_is(SERVER, "True", "Reachable").await?;
+    world.ready_user("checkout").await.map(drop)
+}
+
+async fn credentials_without_what_is_needed_are_named(world: &World) -> Outcome {
+    let (_simulator, _operator) = world.set_up(&[]).await?;
+    world.server_is(SERVER, "True", "Reachable").await?;
+    world
+        .merge(
+            "v1/Secret",
+            "orders-credentials",
+            json!({"data": {"token": null}}),
+        )
+        .await?;
+    let message = world.server_is(SERVER, "False", "InvalidCredentials").await?;
+    assert!(message.contains("needs the key token"), "{message}");
+    world.apply_user("checkout", SERVER).await?;
+    world.user_not_ready("checkout", "InvalidCredentials").await?;
+    world
+        .apply_token("orders-credentials", crate::support::TOKEN)
+        .await?;
     world.user_ready("checkout").await?;
     world.login_of("checkout").await
 }

@@ -30,6 +30,8 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_life_in_a_storm_of_503,
         a_lost_answer_to_a_creation_is_weighed_without_a_login,
         a_lost_answer_to_a_creation_is_weighed_where_duplicates_are_conflicts,
+        a_rotation_waits_for_one_that_may_still_arrive,
+        a_rotation_goes_on_after_a_restart_of_the_operator,
         a_late_deletion_does_not_strike_the_next_user_of_that_name,
         a_list_that_cannot_be_read_changes_nothing,
         a_life_while_the_cluster_takes_changes_when_busy,
@@ -182,6 +184,44 @@ async fn lost_creation(world: &World, switches: &[&str]) -> Outcome {
     world.ready_user("checkout").await?;
     world.quiet(&operator).await?;
     assert_eq!(simulator.passwords_committed("checkout").await?, 1);
+    world.login_of("checkout").await
+}
+
+/// R0: while a request that had no answer may still take effect, no other password is sent.
+async fn a_rotation_waits_for_one_that_may_still_arrive(world: &World) -> Outcome {
+    let (simulator, operator) = world.set_up(&[]).await?;
+    let first = world.ready_user("checkout").await?;
+    let late = json!({"type": "late-commit", "afterMs": 1800});
+    strike(&simulator, "users.patch", &Some(late)).await?;
+    rotate(world, "checkout").await?;
+    eventually("the first request", PATIENCE, async || {
+        match simulator.requests("users.patch").await? {
+            0 => Err("there was none".into()),
+            _ => Ok(()),
+        }
+    })
+    .await?;
+    let again = json!({"metadata": {"annotations": {"pguser.dev/rotate": "again"}}});
+    world.merge("PostgresUser", "checkout", again).await?;
+    let second = world.other_password("checkout", &first).await?;
+    world.other_password("checkout", &second).await?;
+    world.quiet(&operator).await?;
+    world.user_ready("checkout").await?;
+    assert_eq!(simulator.passwords_committed("checkout").await?, 3);
+    world.login_of("checkout").await
+}
+
+async fn a_rotation_goes_on_after_a_restart_of_the_operator(world: &World) -> Outcome {
+    let (simulator, mut operator) = world.set_up(&[]).await?;
+    let first = world.ready_user("checkout").await?;
+    let lost = json!({"type": "drop", "when": "after-commit"});
+    strike(&simulator, "users.patch", &Some(lost)).await?;
+    rotate(world, "checkout").await?;
+    world.accepts_eventually("checkout", &first, false).await?;
+    operator.restart().await?;
+    world.other_password("checkout", &first).await?;
+    world.quiet(&operator).await?;
+    assert_eq!(simulator.passwords_committed("checkout").await?, 2);
     world.login_of("checkout").await
 }
 

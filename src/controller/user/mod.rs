@@ -27,6 +27,8 @@ const STEPS: usize = 24;
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// How soon to look again when something else was faster.
 const CONFLICT: Duration = Duration::from_millis(150);
+/// The shortest pause before another look.
+const SOON: Duration = Duration::from_millis(10);
 
 /// Brings one PostgresUser as far as it goes without waiting.
 ///
@@ -101,9 +103,13 @@ fn wait(view: &observe::View, plan: &Plan, pause: Option<Duration>) -> Action {
     let settled = plan.step.is_none() && !plan.report.reconciling && plan.report.ready.ready;
     if let Some(server) = view.server.as_ref().filter(|_| !settled) {
         server.await_change(UserRef::from_obj(&view.user));
+        // It may have ended, and have been announced, between the look and this.
+        if observe::is_out_of_trouble(view) {
+            return Action::requeue(SOON);
+        }
     }
     match pause.into_iter().chain(plan.again).min() {
-        Some(again) => Action::requeue(again.max(Duration::from_millis(10))),
+        Some(again) => Action::requeue(again.max(SOON)),
         None => Action::await_change(),
     }
 }

@@ -280,12 +280,21 @@ fn lately_unverifiable(state: &State) -> bool {
         .is_some_and(|(_, at)| clock::now() - *at < UNVERIFIABLE_FOR)
 }
 
+/// Whether what was seen of a server's trouble is over by now.
+pub fn is_out_of_trouble(view: &View) -> bool {
+    let (ServerView::Usable(seen), Some(server)) = (&view.observed.server, &view.server) else {
+        return false;
+    };
+    let (link, state) = (server.link(), server.state());
+    seen.trouble.is_some() && trouble(&link, &state, view.desired.deleting).is_none()
+}
+
 fn trouble(link: &Link, state: &State, deleting: bool) -> Option<Trouble> {
     if let Some((reason, message)) = &link.unusable {
         return Some(Trouble {
             reason,
             message: message.clone(),
-            stalled: *reason == "EndpointNotAllowed",
+            stalled: matches!(*reason, "EndpointNotAllowed" | "InvalidEndpoint"),
         });
     }
     if link.deletions_only && !deleting {
