@@ -34,7 +34,7 @@ pub fn next(state: &mut State, turns_busy: bool, settings: &Settings, pace: &Pac
     if !state.circuit.may_call(now) {
         return Next::Sleep(state.circuit.next_probe().unwrap_or(now + LONG));
     }
-    if !state.circuit.is_closed() || state.cluster.is_none() {
+    if !state.circuit.is_closed() || state.trouble.is_some() || state.cluster.is_none() {
         // One call finds out whether things are in order again, whoever else waits.
         return Next::Poll;
     }
