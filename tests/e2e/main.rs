@@ -11,7 +11,13 @@
 
 mod admission;
 mod bench;
+mod crash;
 mod creation;
+mod deletion;
+mod frugality;
+mod replicas;
+mod rights;
+mod silence;
 mod support;
 
 use std::process::ExitCode;
@@ -46,6 +52,12 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         bench::trials(environment),
         creation::trials(environment),
         admission::trials(environment),
+        crash::trials(environment),
+        deletion::trials(environment),
+        frugality::trials(environment),
+        replicas::trials(environment),
+        rights::trials(environment),
+        silence::trials(environment),
     ]
     .into_iter()
     .flatten()
