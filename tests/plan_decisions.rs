@@ -90,6 +90,7 @@ fn server() -> Server {
         gone: false,
         trouble: None,
         state: None,
+        available: Vec::new(),
         last_not_available: None,
         verifiable: false,
         creator_id: None,
@@ -225,6 +226,7 @@ fn a_creation_that_is_not_in_effect_yet_is_not_taken_for_absent() {
 fn an_absence_is_believed_only_after_the_cluster_was_available() {
     let mut server = busy_kind();
     server.state = Some((ClusterState::Available, ago(20)));
+    server.available = vec![ago(20)];
     let mut world = observed(server);
     world.record = record(5000);
     world.last_write = Some(ago(60));

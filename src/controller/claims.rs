@@ -78,13 +78,13 @@ impl Claims {
             .count()
     }
 
-    /// Whether a PostgresUser other than this one contends for the key, with a record.
+    /// Whether a PostgresUser other than this one has a record of this remote user.
     pub fn someone_has(&self, key: &ExclusionKey, but: &str) -> bool {
         let inner = self.lock();
         inner
             .by_key
             .get(key)
-            .is_some_and(|all| all.keys().any(|uid| uid != but))
+            .is_some_and(|all| all.values().any(|one| one.recorded && one.uid != but))
     }
 }
 

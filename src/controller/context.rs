@@ -141,6 +141,18 @@ impl Context {
             .cloned()
     }
 
+    /// Stops working on all servers, and waits for the calls that are under way.
+    pub async fn stop_servers(&self) {
+        let servers: Vec<_> = {
+            let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+            servers.values().cloned().collect()
+        };
+        for server in &servers {
+            server.stop();
+        }
+        futures::future::join_all(servers.iter().map(|server| server.ended())).await;
+    }
+
     /// A PostgresUser, as last seen or written.
     pub fn user(&self, reference: &UserRef) -> Option<Arc<PostgresUser>> {
         self.stores.users.iter().find_map(|store| store.get(reference))

@@ -179,7 +179,10 @@ async fn work(
     let fatal = Fatal::new();
     let wiring = Wiring::new(&client, &setup.options);
     let context = context(setup, client, journal_client, metrics, &wiring, fatal.clone()).await?;
-    let at_work = wiring.run(context, stop.clone());
+    let at_work = async {
+        wiring.run(context.clone(), stop.clone()).await;
+        context.stop_servers().await;
+    };
     tokio::pin!(at_work);
     tokio::select! {
         () = &mut at_work => Ok(()),

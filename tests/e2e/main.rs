@@ -12,10 +12,16 @@
 mod admission;
 mod adoption;
 mod bench;
+mod crash;
 mod creation;
+mod deletion;
 mod drift;
 mod faults;
+mod frugality;
 mod neighbours;
+mod replicas;
+mod rights;
+mod silence;
 mod support;
 
 use std::process::ExitCode;
@@ -54,6 +60,12 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         drift::trials(environment),
         faults::trials(environment),
         neighbours::trials(environment),
+        crash::trials(environment),
+        deletion::trials(environment),
+        frugality::trials(environment),
+        replicas::trials(environment),
+        rights::trials(environment),
+        silence::trials(environment),
     ]
     .into_iter()
     .flatten()

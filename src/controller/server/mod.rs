@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use self::bucket::Bucket;
 use self::state::{State, Topic};
@@ -127,6 +128,7 @@ pub struct Server {
     link: Mutex<Link>,
     state: Mutex<State>,
     wake: Notify,
+    ended: CancellationToken,
     triggers: Arc<dyn Triggers>,
     metrics: Arc<Metrics>,
 }
@@ -147,8 +149,8 @@ pub struct Setup {
     pub gate: Gate,
     /// How it is talked to.
     pub link: Link,
-    /// The cluster has been seen with these credentials before, by the record in status.
-    pub seen_before: bool,
+    /// The credentials with which the cluster has been seen before, by their MAC in status.
+    pub seen_with: Option<String>,
     /// The times of the rules.
     pub settings: Settings,
     /// The task's pace.
@@ -162,6 +164,9 @@ pub struct Setup {
 impl Server {
     /// Starts working on a server. The task ends when the last handle is dropped or `stop` is called.
     pub fn start(setup: Setup) -> (Arc<Self>, tokio::task::JoinHandle<()>) {
+        let mut state = State::new(false, setup.pace.circuit());
+        state.seen_with = setup.seen_with;
+        state.use_credentials(None, setup.link.credentials_mac.clone());
         let server = Arc::new(Self {
             key: setup.key,
             uid: setup.uid,
@@ -172,12 +177,17 @@ impl Server {
             settings: setup.settings,
             pace: setup.pace,
             link: Mutex::new(setup.link),
-            state: Mutex::new(State::new(setup.seen_before, setup.pace.circuit())),
+            state: Mutex::new(state),
             wake: Notify::new(),
+            ended: CancellationToken::new(),
             triggers: setup.triggers,
             metrics: setup.metrics,
         });
-        let task = tokio::spawn(actor::run(server.clone()));
+        let (running, ended) = (server.clone(), server.ended.clone().drop_guard());
+        let task = tokio::spawn(async move {
+            let _ended = ended;
+            actor::run(running).await;
+        });
         (server, task)
     }
 
@@ -198,12 +208,14 @@ impl Server {
             let changed = current.credentials_mac != link.credentials_mac
                 || current.unusable != link.unusable
                 || current.deletions_only != link.deletions_only;
-            *current = link;
-            changed
+            let now = link.credentials_mac.clone();
+            let before = std::mem::replace(&mut *current, link).credentials_mac;
+            changed.then_some((before, now))
         };
-        if changed {
+        if let Some((before, now)) = changed {
             let waiting = {
                 let mut state = self.state();
+                state.use_credentials(before, now);
                 state.forget_failures();
                 state.take_waiting(&Topic::Trouble)
             };
@@ -269,10 +281,15 @@ impl Server {
         self.state().wait_for(Topic::Trouble, user);
     }
 
-    /// Ends the task.
+    /// Ends the task, after the call that is under way.
     pub fn stop(&self) {
         self.state().stopped = true;
         self.wake.notify_one();
+    }
+
+    /// Waits until the task has ended.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 
     fn trigger(&self, users: HashSet<UserRef>) {

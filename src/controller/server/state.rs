@@ -73,6 +73,8 @@ pub struct State {
     pub worked: bool,
     /// The cluster was seen before with these credentials.
     pub seen_before: bool,
+    /// The last other credentials with which it was seen, by their MAC.
+    pub(super) seen_with: Option<String>,
     /// The cluster counts as gone.
     pub gone: bool,
     /// The first of a row of answers that there is no such cluster, and how many there were.
@@ -126,6 +128,7 @@ impl State {
             last_not_available: None,
             worked: false,
             seen_before,
+            seen_with: None,
             gone: false,
             not_found: None,
             trouble: None,
@@ -396,6 +399,19 @@ impl State {
         self.waiting.remove(topic).unwrap_or_default()
     }
 
+    /// Other credentials are used from now on: what was seen with the ones before says nothing of them, as a
+    /// cluster of somebody else's "is not found" either.
+    pub(super) fn use_credentials(&mut self, before: Option<String>, now: Option<String>) {
+        if before == now {
+            return;
+        }
+        if self.seen_before {
+            self.seen_with = before;
+        }
+        self.seen_before = now.is_some() && self.seen_with == now;
+        self.gone = false;
+    }
+
     /// Starts anew, with nothing held against the server.
     pub(super) fn forget_failures(&mut self) {
         self.circuit.reset();
@@ -438,6 +454,21 @@ mod tests {
         let mut names: Vec<_> = news.into_iter().collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn what_was_seen_with_other_credentials_says_nothing_of_these() {
+        let mut state = state();
+        let (one, other) = (Some("one".to_string()), Some("other".to_string()));
+        state.use_credentials(None, one.clone());
+        assert!(!state.seen_before);
+        state.seen_before = true;
+        state.gone = true;
+        state.use_credentials(one.clone(), other.clone());
+        assert!(!state.seen_before && !state.gone);
+        state.use_credentials(other, None);
+        state.use_credentials(None, one);
+        assert!(state.seen_before);
     }
 
     #[test]

@@ -161,8 +161,7 @@ async fn at_work(
             return Err(Error::Journal(error));
         }
     };
-    let seen = object.status().and_then(|status| status.credentials_mac.as_ref());
-    let seen_before = seen.is_some() && seen == link.credentials_mac.as_ref();
+    let seen_with = object.status().and_then(|status| status.credentials_mac.clone());
     let (server, _task) = Server::start(Setup {
         key: key.clone(),
         uid: object.uid(),
@@ -171,7 +170,7 @@ async fn at_work(
         journal,
         gate,
         link,
-        seen_before,
+        seen_with,
         settings: context.settings,
         pace: context.pace,
         triggers: Arc::new(Bell {

@@ -396,6 +396,14 @@ async fn release_secret(context: &Context, view: &View, resource_version: &str) 
 
 async fn remove_finalizer(context: &Context, view: &View, farewell: Farewell) -> Result<Done, Error> {
     let user = &view.user;
+    if let Some(server) = view.server.as_ref().filter(|_| farewell != Farewell::Forced) {
+        // A leader that was replaced may remember an absence that is none any more (R1).
+        server
+            .journal
+            .commit(Change::Touch)
+            .await
+            .map_err(Error::Journal)?;
+    }
     if let Some(why) = left_behind(farewell) {
         let cluster = view
             .observed

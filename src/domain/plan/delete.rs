@@ -16,6 +16,9 @@ use crate::domain::time::Mono;
 /// How long to wait before a deletion that was refused is tried again.
 const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 
+/// How old the look may be at least that a deletion is decided on: no reaction to it is faster everywhere.
+const JUST_NOW: Duration = Duration::from_secs(1);
+
 /// Everything that one decision about a deletion rests on.
 struct Case<'a> {
     desired: &'a Desired,
@@ -167,15 +170,25 @@ impl Case<'_> {
         if let Some(trouble) = &server.trouble {
             return self.blocked(&format!("{}: {}", trouble.reason, trouble.message));
         }
-        let fresh_sight = self
-            .observed
-            .sight
-            .as_ref()
-            .filter(|sight| self.now - sight.started <= self.settings.fresh_for);
-        match fresh_sight {
-            None => self.doing(Step::List),
+        match self.look_just_now() {
+            None => self.look(server),
             Some(Sight { user: None, .. }) => self.confirm(server),
             Some(sight @ Sight { user: Some(user), .. }) => self.stage_deletion(record, user, sight),
+        }
+    }
+
+    /// A look at the login from just before: somebody may have made it again since the last list.
+    fn look_just_now(&self) -> Option<&Sight> {
+        let just_now = self.settings.read_lag.max(JUST_NOW);
+        let sight = self.observed.sight.as_ref()?;
+        (self.now - sight.started <= just_now).then_some(sight)
+    }
+
+    fn look(&self, server: &Server) -> Plan {
+        match &server.trouble {
+            Some(trouble) => self.blocked(&format!("{}: {}", trouble.reason, trouble.message)),
+            None if server.capabilities.direct_read => self.doing(Step::Read),
+            None => self.doing(Step::List),
         }
     }
 

@@ -14,7 +14,15 @@ pub fn held(desired: &Desired, observed: &Observed) -> Option<Plan> {
         return Some(Plan::suspended(observed));
     }
     let server = match &observed.server {
-        ServerView::Unusable(why) => return Some(Plan::waiting(observed, why.reason, why.message.clone())),
+        ServerView::Unusable(why) => {
+            // As while an operator starts: what is published stays as it is, and nothing is written of it (I7).
+            let trouble = Trouble {
+                reason: why.reason,
+                message: why.message.clone(),
+                stalled: false,
+            };
+            return Some(Plan::troubled(observed, &trouble));
+        }
         ServerView::Usable(server) => server,
     };
     if let Some(stalled) = stranger(observed, server) {

@@ -112,6 +112,11 @@ impl AuditLog {
         }
     }
 
+    /// All of it, as it is written.
+    pub fn text(&self) -> Outcome<String> {
+        Ok(String::from_utf8_lossy(&std::fs::read(&self.file)?).into_owned())
+    }
+
     /// The end of the log as it is now, to count from.
     pub fn mark(&self) -> Outcome<Mark> {
         let mut seen = self.read.lock().unwrap();

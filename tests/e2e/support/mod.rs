@@ -8,6 +8,7 @@ mod operator;
 mod postgres;
 mod process;
 mod rbac;
+mod scene;
 mod setting;
 mod simulator;
 mod trial;
@@ -23,9 +24,10 @@ pub use self::{
     operator::{Operator, Options},
     postgres::Postgres,
     process::Process,
+    scene::{Scene, pause},
     setting::{SERVER, user_manifest},
     simulator::{CLUSTER_ID, Simulator, TOKEN},
-    trial::trial,
+    trial::{trial, trial_named},
     wait::eventually,
     world::World,
 };

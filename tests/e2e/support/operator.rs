@@ -67,7 +67,7 @@ impl Options {
         self
     }
 
-    /// Sets a variable of its environment, such as `PGUSER_FAILPOINTS`.
+    /// Sets a variable of its environment, such as `PGUSER_FAILPOINT`.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.retain(|(other, _)| other != name);
         self.env.push((name.to_owned(), value.to_owned()));

@@ -22,12 +22,20 @@ pub fn trial<F>(environment: &Handle, module: &str, name: &'static str, test: F)
 where
     F: AsyncFnOnce(&World) -> Outcome + Send + 'static,
 {
+    trial_named(environment, module, name.to_owned(), test)
+}
+
+/// The same, of a name that was put together.
+pub fn trial_named<F>(environment: &Handle, module: &str, name: String, test: F) -> Trial
+where
+    F: AsyncFnOnce(&World) -> Outcome + Send + 'static,
+{
     let module = module.split_once("::").map_or("", |(_, module)| module);
     let environment = environment.clone();
     Trial::test(format!("{module}::{name}"), move || {
         let environment = environment.get();
         environment.runtime().block_on(async {
-            let mut world = World::new(&environment, name).await.map_err(Failed::from)?;
+            let mut world = World::new(&environment, &name).await.map_err(Failed::from)?;
             // Within the runtime, so the future is polled by hand rather than by a nested block_on.
             let outcome = catch(test(&world)).await;
             match &outcome {

@@ -1,0 +1,288 @@
+//! The operator is killed at every side effect there is, and started again: no password is lost (I1), none is
+//! published that does not work (I2), nothing is left over (I4), and all goes on as if nothing had been (I5).
+//!
+//! The trials are made by a loop, of flows, crash points and sides. They need the operator built with the feature
+//! `failpoints`.
+
+use std::path::PathBuf;
+
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::support::{Handle, Options, Outcome, SERVER, Scene, World, eventually, pause, trial_named};
+
+/// What the operator is at when it is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Creation,
+    Rotation,
+    Deletion,
+}
+
+/// What becomes of the request that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    Answered,
+    AnswerLost,
+    CommittedLate,
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    flow: Flow,
+    point: &'static str,
+    side: &'static str,
+    occurrence: usize,
+    request: Request,
+}
+
+impl Flow {
+    /// Which crash points it reaches, and how often.
+    fn points(self) -> &'static [(&'static str, usize)] {
+        match self {
+            Flow::Creation => &[
+                ("claim", 1),
+                ("journal-write", 2),
+                ("remote-create", 1),
+                ("secret-write", 1),
+                ("status-write", 3),
+            ],
+            Flow::Rotation => &[
+                ("journal-write", 2),
+                ("remote-patch", 1),
+                ("secret-write", 1),
+                ("status-write", 1),
+            ],
+            Flow::Deletion => &[
+                ("journal-write", 2),
+                ("remote-delete", 1),
+                ("status-write", 1),
+                ("finalizer-remove", 1),
+            ],
+        }
+    }
+
+    fn request(self) -> (&'static str, &'static str) {
+        match self {
+            Flow::Creation => ("users.create", "remote-create"),
+            Flow::Rotation => ("users.patch", "remote-patch"),
+            Flow::Deletion => ("users.delete", "remote-delete"),
+        }
+    }
+}
+
+const FLOWS: [Flow; 3] = [Flow::Creation, Flow::Rotation, Flow::Deletion];
+
+impl Case {
+    fn all() -> Vec<Case> {
+        let at_points = FLOWS.into_iter().flat_map(|flow| {
+            let points = flow.points().iter();
+            points.flat_map(move |(point, times)| {
+                (1..=*times).flat_map(move |occurrence| {
+                    ["before", "after"].map(|side| Case {
+                        flow,
+                        point,
+                        side,
+                        occurrence,
+                        request: Request::Answered,
+                    })
+                })
+            })
+        });
+        let with_lost_answers = FLOWS.into_iter().flat_map(|flow| {
+            [Request::AnswerLost, Request::CommittedLate].map(|request| Case {
+                flow,
+                point: flow.request().1,
+                side: "after",
+                occurrence: 1,
+                request,
+            })
+        });
+        at_points.chain(with_lost_answers).collect()
+    }
+
+    fn name(&self) -> String {
+        let Case {
+            flow,
+            point,
+            side,
+            occurrence,
+            request,
+        } = self;
+        let request = match request {
+            Request::Answered => "",
+            Request::AnswerLost => "_whose_answer_is_lost",
+            Request::CommittedLate => "_that_is_committed_late",
+        };
+        let flow = format!("{flow:?}").to_lowercase();
+        format!("a_{flow}_survives_a_crash_{side}_{point}_{occurrence}{request}").replace('-', "_")
+    }
+}
+
+pub fn trials(environment: &Handle) -> Vec<Trial> {
+    if !cfg!(feature = "failpoints") {
+        return Vec::new();
+    }
+    let cases = Case::all().into_iter();
+    cases
+        .map(|case| {
+            let name = case.name();
+            trial_named(environment, module_path!(), name, async move |world| {
+                run(world, &case).await
+            })
+        })
+        .collect()
+}
+
+async fn run(world: &World, case: &Case) -> Outcome {
+    let simulator = world.start_simulator(&[]).await?;
+    let operator = world.start_operator(Options::quick()).await?;
+    world.apply_server(SERVER, &simulator).await?;
+    let mut scene = Scene {
+        world,
+        simulator,
+        operator,
+    };
+    world.wait_for("PostgresServer", SERVER, "Ready", "True").await?;
+    let before = match case.flow {
+        Flow::Creation => None,
+        Flow::Rotation | Flow::Deletion => Some(scene.make_user("shop").await?),
+    };
+    world.journal_empty().await?;
+    pause(300).await;
+    if case.request != Request::Answered {
+        scene.simulator.fault(case.fault()).await?;
+    }
+    let mark = crash_at(&mut scene, case).await?;
+    begin(world, case.flow).await?;
+    scene
+        .operator
+        .exit()
+        .await
+        .map_err(|error| format!("{} was not reached: {error}", case.name()))?;
+    assert!(mark.exists(), "the operator ended, but not at the crash point");
+    while_it_is_dead(world, case, before.as_deref()).await?;
+
+    scene
+        .operator
+        .reconfigure(|options| options.env("PGUSER_FAILPOINT", ""));
+    scene.operator.restart().await?;
+    match case.flow {
+        Flow::Creation => drop(world.user_works("shop").await?),
+        Flow::Rotation => drop(
+            world
+                .rotated("shop", before.as_deref().unwrap_or_default())
+                .await?,
+        ),
+        Flow::Deletion => {
+            world
+                .user_gone("shop", before.as_deref().unwrap_or_default())
+                .await?
+        }
+    }
+    in_order(&scene, case).await
+}
+
+impl Case {
+    fn fault(&self) -> Value {
+        let fault = match self.request {
+            Request::CommittedLate => json!({"type": "late-commit", "afterMs": 1200}),
+            _ => json!({"type": "drop", "when": "after-commit"}),
+        };
+        json!({"route": self.flow.request().0, "count": 1, "fault": fault})
+    }
+}
+
+/// Starts the operator anew, to be killed at the case's crash point; and gives the file that tells that it was.
+async fn crash_at(scene: &mut Scene<'_>, case: &Case) -> Outcome<PathBuf> {
+    let mark = scene.world.dir().join("crashed");
+    let point = format!("{}:{}:{}", case.point, case.side, case.occurrence);
+    let file = mark.to_string_lossy().into_owned();
+    scene.operator.reconfigure(|options| {
+        options
+            .env("PGUSER_FAILPOINT", &point)
+            .env("PGUSER_FAILPOINT_MARK", &file)
+    });
+    scene.operator.restart().await?;
+    // A first look at the server, so that what is counted is what the flow does.
+    let lists = scene.simulator.requests("users.list").await?;
+    scene
+        .world
+        .requested(&scene.simulator, "users.list", lists + 1)
+        .await?;
+    Ok(mark)
+}
+
+async fn begin(world: &World, flow: Flow) -> Outcome {
+    match flow {
+        Flow::Creation => world.apply_user("shop", SERVER).await,
+        Flow::Rotation => world.rotate("shop", "1").await,
+        Flow::Deletion => world.delete("PostgresUser", "shop").await,
+    }
+}
+
+/// What has to be true at every instant.
+async fn while_it_is_dead(world: &World, case: &Case, before: Option<&str>) -> Outcome {
+    if case.flow == Flow::Deletion {
+        return Ok(());
+    }
+    // Twice, as a late commit may come between.
+    for _ in 0..2 {
+        let published = world.password("shop").await?;
+        let staged = world.journal_entries().await?;
+        let staged = staged.iter().filter_map(|entry| entry["password"].as_str());
+        let staged: Vec<String> = staged.map(str::to_owned).collect();
+        let mut works = Vec::new();
+        for password in published.iter().chain(&staged) {
+            works.push(world.postgres().accepts("shop", password).await?);
+        }
+        if world.postgres().has_role("shop").await? {
+            assert!(works.contains(&true), "I1: no password that works can be read");
+        }
+        if published.is_some() {
+            let changing = case.flow == Flow::Rotation && !staged.is_empty();
+            assert!(works[0] || changing, "I2: the Secret does not log in");
+        } else {
+            assert!(before.is_none(), "the Secret is gone");
+        }
+        if case.request == Request::CommittedLate {
+            pause(1300).await;
+        }
+    }
+    Ok(())
+}
+
+/// One user and no other, nothing left in the journal, and no more writes.
+async fn in_order(scene: &Scene<'_>, case: &Case) -> Outcome {
+    let world = scene.world;
+    let expected: &[&str] = match case.flow {
+        Flow::Deletion => &[],
+        _ => &["shop"],
+    };
+    world.journal_empty().await?;
+    assert_eq!(world.roles().await?, expected);
+    let committed = eventually(
+        "the requests to have ended",
+        crate::support::PATIENCE,
+        async || {
+            let entries = scene.simulator.journal().await?;
+            match entries.iter().all(|entry| entry["done"] == json!(true)) {
+                true => Ok(entries),
+                false => Err("some are under way".into()),
+            }
+        },
+    )
+    .await?;
+    let creations = committed
+        .iter()
+        .filter(|entry| entry["route"] == "users.create" && entry["committed"] == json!(true));
+    assert_eq!(creations.count(), 1, "created more than once");
+    if case.flow != Flow::Deletion {
+        assert_eq!(world.login_with_secret("shop-postgres").await?, "shop");
+        let password = world.password("shop").await?;
+        pause(2500).await;
+        assert_eq!(world.password("shop").await?, password, "it goes on changing");
+        assert_eq!(world.login_with_secret("shop-postgres").await?, "shop");
+    }
+    Ok(())
+}

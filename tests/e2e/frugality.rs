@@ -1,0 +1,262 @@
+//! What the operator costs: the vendor's API and Kubernetes are asked as little as can be (I7).
+
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
+
+use kube::{Api, ResourceExt as _, api::ListParams};
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::support::{
+    AuditEvent, Handle, Operator, Options, Outcome, SERVER, Simulator, Tally, World, eventually, pause,
+    trials,
+};
+
+pub fn trials(environment: &Handle) -> Vec<Trial> {
+    trials!(environment;
+        two_hundred_users_cost_a_request_each_and_then_nothing_but_lists,
+        one_user_is_not_starved_by_a_hundred_of_another_namespace,
+    )
+}
+
+const USERS: u64 = 200;
+
+/// Longer than two hundred users take, on a busy machine.
+const LONG: Duration = Duration::from_secs(150);
+
+fn options() -> Options {
+    Options::default().leader_elect()
+}
+
+/// A server that may be asked as often as it takes.
+async fn server(world: &World, simulator: &Simulator) -> Outcome {
+    world
+        .apply_server_with(SERVER, simulator, "limits: {requestsPerMinute: 6000}")
+        .await
+}
+
+fn users(from: u64, to: u64) -> String {
+    (from..to).fold(String::new(), |mut text, number| {
+        let _ = write!(
+            text,
+            "---\napiVersion: pguser.dev/v1alpha1\nkind: PostgresUser\nmetadata: {{name: user-{number}}}\nspec: \
+             {{serverRef: {{name: {SERVER}}}}}\n"
+        );
+        text
+    })
+}
+
+async fn all_ready(world: &World, namespace: &str, count: usize) -> Outcome {
+    let resource = kube::core::ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk(
+        "pguser.dev",
+        "v1alpha1",
+        "PostgresUser",
+    ));
+    let api: Api<kube::api::DynamicObject> =
+        Api::namespaced_with(world.client().clone(), namespace, &resource);
+    eventually(&format!("{count} users to be ready"), LONG, async || {
+        let all = api.list(&ListParams::default()).await?;
+        let ready = all.iter().filter(|user| {
+            let conditions = user.data["status"]["conditions"].as_array();
+            conditions
+                .into_iter()
+                .flatten()
+                .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+        });
+        match ready.count() {
+            ready if ready == count => Ok(()),
+            ready => {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                Err(format!("{ready} are").into())
+            }
+        }
+    })
+    .await
+}
+
+type Counts = HashMap<&'static str, u64>;
+
+const ROUTES: [&str; 6] = [
+    "users.create",
+    "users.list",
+    "users.get",
+    "users.patch",
+    "users.delete",
+    "cluster.get",
+];
+
+async fn counts(simulator: &Simulator) -> Outcome<Counts> {
+    let counts = simulator.counts().await?;
+    let of = |route: &'static str| (route, counts[route]["requests"].as_u64().unwrap_or(0));
+    Ok(ROUTES.into_iter().map(of).collect())
+}
+
+fn more(after: &Counts, before: &Counts) -> Counts {
+    ROUTES
+        .into_iter()
+        .map(|route| (route, after[route] - before[route]))
+        .collect()
+}
+
+async fn two_hundred_users_cost_a_request_each_and_then_nothing_but_lists(world: &World) -> Outcome {
+    let simulator = world.start_simulator(&["busy-ms=30"]).await?;
+    let mut operator = world.start_operator(options()).await?;
+    server(world, &simulator).await?;
+    world.wait_for("PostgresServer", SERVER, "Ready", "True").await?;
+    let (mark, before, started) = (world.mark()?, counts(&simulator).await?, Instant::now());
+    world.apply(&users(0, USERS)).await?;
+    all_ready(world, world.namespace(), usize::try_from(USERS)?).await?;
+    let elapsed = started.elapsed();
+    let creation = more(&counts(&simulator).await?, &before);
+    println!("{USERS} users were ready after {elapsed:?}, for {creation:?}");
+    let writes = world.writes_since(mark, &operator)?;
+    println!("and for these writes to Kubernetes:\n{}", Tally::of(&writes));
+    assert_eq!(creation["users.create"], USERS);
+    assert_eq!(
+        (
+            creation["users.get"],
+            creation["users.patch"],
+            creation["users.delete"]
+        ),
+        (0, 0, 0)
+    );
+    let seconds = elapsed.as_secs();
+    // Refreshes, of every second, and those that confirm.
+    assert!(
+        creation["users.list"] <= 2 * USERS.div_ceil(100) * (seconds + 5),
+        "{creation:?}"
+    );
+    // A cluster that turns BUSY with every change is looked at after each.
+    assert!(
+        creation["cluster.get"] <= 2 * USERS + seconds + 10,
+        "{creation:?}"
+    );
+    world.journal_empty().await?;
+    nothing_to_do_costs_lists_alone(world, &simulator, &operator).await?;
+    a_restart_reads_and_writes_nothing(world, &simulator, &mut operator).await
+}
+
+async fn nothing_to_do_costs_lists_alone(
+    world: &World,
+    simulator: &Simulator,
+    operator: &Operator,
+) -> Outcome {
+    pause(3000).await;
+    let (mark, before) = (world.mark()?, counts(simulator).await?);
+    let pages = USERS.div_ceil(100);
+    world
+        .requested(simulator, "users.list", before["users.list"] + 10 * pages)
+        .await?;
+    let cost = more(&counts(simulator).await?, &before);
+    let writes = world.writes_since(mark, operator)?;
+    println!(
+        "ten refreshes of {USERS} users cost {cost:?}, and {} writes",
+        writes.len()
+    );
+    assert!(cost["users.list"] <= 11 * pages, "{cost:?}");
+    for route in ["users.create", "users.get", "users.patch", "users.delete"] {
+        assert_eq!(cost[route], 0, "{route}: {cost:?}");
+    }
+    assert!(writes.is_empty(), "{}", Tally::of(&writes));
+    Ok(())
+}
+
+async fn a_restart_reads_and_writes_nothing(
+    world: &World,
+    simulator: &Simulator,
+    operator: &mut Operator,
+) -> Outcome {
+    let status = operator.terminate().await?;
+    assert!(status.success(), "{status}");
+    let (mark, before) = (world.mark()?, counts(simulator).await?);
+    operator.start()?;
+    operator.ready().await?;
+    world
+        .requested(simulator, "users.list", before["users.list"] + 6)
+        .await?;
+    let seen = world.audit()?.since(mark, operator.user())?;
+    println!(
+        "a restart with {USERS} users cost these requests of Kubernetes:\n{}",
+        Tally::of(&seen)
+    );
+    println!("and of the vendor {:?}", more(&counts(simulator).await?, &before));
+    let output = |event: &&AuditEvent| event.resource == "secrets" && event.name.ends_with("-postgres");
+    assert_eq!(
+        seen.iter().filter(output).count(),
+        0,
+        "it reads Secrets that it has published"
+    );
+    let mut writes = world.writes_since(mark, operator)?;
+    // What it takes to lead: a copy of credentials that an earlier run may have left is removed, and the server's
+    // status speaks of this run.
+    writes.retain(|event| event.namespace == world.namespace() && event.resource != "postgresservers/status");
+    assert!(writes.is_empty(), "{}", Tally::of(&writes));
+    Ok(())
+}
+
+/// Namespaces take turns: see the two as tenants of one server.
+async fn one_user_is_not_starved_by_a_hundred_of_another_namespace(world: &World) -> Outcome {
+    let crowd = format!("{}-crowd", world.namespace());
+    world.create_namespace(&crowd).await?;
+    let simulator = world.start_simulator(&["busy-ms=100"]).await?;
+    let namespaces = format!("{},{crowd}", world.namespace());
+    let options = Options::quick()
+        .flag("--watch-namespaces", &namespaces)
+        .flag("--cluster-servers", "true")
+        .flag("--cluster-resource-namespace", world.operator_namespace());
+    let _operator = world.start_operator(options).await?;
+    let name = format!("{}-shared", world.namespace());
+    let manifest = world
+        .server_manifest(
+            &name,
+            &simulator.endpoint(),
+            "limits: {requestsPerMinute: 6000}\n  namespaceSelector: {}",
+        )
+        .replace("kind: PostgresServer", "kind: ClusterPostgresServer");
+    world
+        .apply(&format!(
+            "{{apiVersion: v1, kind: Secret, metadata: {{name: {name}-credentials, namespace: {}}}, stringData: \
+             {{token: {}}}}}",
+            world.operator_namespace(),
+            crate::support::TOKEN
+        ))
+        .await?;
+    world.apply(&manifest).await?;
+    let user = |namespace: &str, user: &str| {
+        format!(
+            "---\napiVersion: pguser.dev/v1alpha1\nkind: PostgresUser\nmetadata: {{name: {user}, namespace: \
+             {namespace}}}\nspec:\n  serverRef: {{kind: ClusterPostgresServer, name: {name}}}\n"
+        )
+    };
+    let hundred: String = (0..100)
+        .map(|number| user(&crowd, &format!("crowd-{number}")))
+        .collect();
+    world.apply(&hundred).await?;
+    let before = simulator.requests("users.create").await?;
+    world.apply(&user(world.namespace(), "single")).await?;
+    world.user_ready("single").await?;
+    let meanwhile = simulator.requests("users.create").await? - before;
+    println!("while the single user was made, {meanwhile} requests to create were sent, of 100 waiting");
+    let order: Vec<String> = simulator
+        .journal()
+        .await?
+        .iter()
+        .filter(|entry| entry["route"] == "users.create")
+        .map(|entry| entry["username"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert!(order.contains(&"single".to_owned()));
+    assert!(meanwhile < 20, "it waited for {meanwhile} others");
+    let resource = world.api("ClusterPostgresServer");
+    let patch = kube::api::Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    resource
+        .delete(&name, &kube::api::DeleteParams::default())
+        .await?;
+    let _ = resource
+        .patch(&name, &kube::api::PatchParams::default(), &patch)
+        .await;
+    let _ = resource.get_opt(&name).await?.map(|object| object.name_any());
+    Ok(())
+}
