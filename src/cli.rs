@@ -199,6 +199,10 @@ impl Run {
             write_window: self.write_window,
             read_lag: self.read_lag,
             gone_after: self.gone_after,
+            // A list that takes as long as a call may take is still fresh when it comes.
+            fresh_for: Settings::default()
+                .fresh_for
+                .max(self.request_timeout + self.read_lag),
             rules: Rules::all(),
             ..Settings::default()
         };

@@ -22,6 +22,7 @@ pub const POINTS: &[&str] = &[
     "remote-patch",
     "remote-delete",
     "secret-write",
+    "secret-delete",
     "status-write",
     "finalizer-remove",
 ];

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::claims::Claims;
 use super::kept::Kept;
-use super::secrets::SecretIndex;
+use super::secrets::{SecretIndex, is_older};
 use super::server::bucket::Buckets;
 use super::server::{Pace, Server, ServerKey, Triggers, UserRef};
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser};
@@ -156,6 +156,16 @@ impl Context {
     /// A PostgresUser, as last seen or written.
     pub fn user(&self, reference: &UserRef) -> Option<Arc<PostgresUser>> {
         self.stores.users.iter().find_map(|store| store.get(reference))
+    }
+
+    /// Forgets what was written of PostgresUsers that the watch has since caught up with, or that are gone.
+    pub fn forget_old_writes(&self) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.retain(|_, ours| {
+            let seen = self.user(&UserRef::from_obj(ours));
+            let version = |user: &PostgresUser| user.resource_version().unwrap_or_default();
+            seen.is_some_and(|seen| is_older(&version(&seen), &version(ours)))
+        });
     }
 
     /// All PostgresUsers that refer to a server.

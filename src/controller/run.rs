@@ -273,6 +273,7 @@ async fn count_users(context: Arc<Context>, stop: CancellationToken) {
                     .or_default() += 1;
             }
             context.metrics.set_users(by_reason);
+            context.forget_old_writes();
             tokio::time::sleep(COUNT_EVERY).await;
         }
     };

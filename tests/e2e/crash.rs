@@ -56,6 +56,7 @@ impl Flow {
             Flow::Deletion => &[
                 ("journal-write", 2),
                 ("remote-delete", 1),
+                ("secret-delete", 1),
                 ("status-write", 1),
                 ("finalizer-remove", 1),
             ],

@@ -153,8 +153,9 @@ impl Postgres {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        psql.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
-        psql.wait().unwrap().success()
+        // While the server is starting psql gives up without reading what it is told.
+        let told = psql.stdin.take().unwrap().write_all(sql.as_bytes());
+        psql.wait().unwrap().success() && told.is_ok()
     }
 }
 

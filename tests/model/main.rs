@@ -26,15 +26,22 @@ mod world;
 
 use pguser_operator::domain::settings::Rule;
 
+use std::io::Write as _;
+
 use explore::explore;
 use scenario::Scenario;
 
+/// Says it also where the test passes: how much was searched is part of what is shown.
+fn say(line: String) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 fn holds(scenario: Scenario) {
     let found = explore(&scenario);
-    println!(
+    say(format!(
         "{}: {} states, {} steps deep",
         scenario.name, found.states, found.depth
-    );
+    ));
     if let Some(violation) = &found.violation {
         println!("{} is broken by {:#?}", violation.promise, violation.path);
         println!("and then by itself {:?}", violation.course);
@@ -56,10 +63,10 @@ fn is_missed(rule: Rule, scenario: Scenario) {
         );
     };
     let steps = violation.path.len();
-    println!(
+    say(format!(
         "without {rule:?}, {}: {} after {steps} steps",
         scenario.name, violation.promise
-    );
+    ));
 }
 
 macro_rules! promises_are_kept_in {

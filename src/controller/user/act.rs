@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use serde_json::json;
 
 use super::observe::View;
@@ -420,6 +420,9 @@ async fn remove_finalizer(context: &Context, view: &View, farewell: Farewell) ->
         context.kept.record(&kept).await.map_err(Error::RecordKept)?;
         context.metrics.kept_user();
     }
+    if matches!(farewell, Farewell::Deleted | Farewell::ClusterGone) {
+        delete_secret(context, view).await?;
+    }
     events::farewell(context, user, farewell).await;
     let finalizers: Vec<_> = user
         .finalizers()
@@ -441,6 +444,31 @@ async fn remove_finalizer(context: &Context, view: &View, farewell: Farewell) ->
         then: Then::Gone,
         ..Done::default()
     })
+}
+
+/// The output Secret goes with its login, at once: garbage collection would get to it, but in its own time, and
+/// whoever makes the resource anew would find the name taken until then.
+async fn delete_secret(context: &Context, view: &View) -> Result<(), Error> {
+    let SecretView::Ours { resource_version, .. } = &view.observed.secret else {
+        return Ok(());
+    };
+    let params = DeleteParams::default().preconditions(Preconditions {
+        resource_version: Some(resource_version.clone()),
+        uid: None,
+    });
+    let namespace = view.user.namespace().unwrap_or_default();
+    failpoint::hit("secret-delete", Side::Before);
+    match context
+        .secrets_of(&namespace)
+        .delete(&view.user.secret_name(), &params)
+        .await
+    {
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        other => drop(other.map_err(Error::WriteSecret)?),
+    }
+    failpoint::hit("secret-delete", Side::After);
+    context.secrets.missing(&namespace, &view.user.secret_name());
+    Ok(())
 }
 
 fn left_behind(farewell: Farewell) -> Option<&'static str> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::codec::MAX_BYTES;
-use super::{Entry, EntryId, Header, Journal, Kind};
+use super::{Cause, Entry, EntryId, Header, Journal, Kind};
 use crate::domain::settings::{Rule, Rules, Settings};
 use crate::domain::time::Mono;
 
@@ -92,25 +92,43 @@ pub fn has_room(journal: &Journal, namespace: &str, kind: Kind, size: usize) -> 
     all + size <= MAX_BYTES - KEPT_FOR_DELETIONS && of_namespace + size <= MAX_BYTES / 2
 }
 
-/// About how many bytes an entry takes, written down.
+/// About how many bytes an entry takes, written down; never fewer.
 pub fn size_of(entry: &Entry) -> usize {
+    let owner = &entry.owner;
+    let password = entry.password.as_ref().map_or("", |password| password.reveal());
+    let cause = match &entry.cause {
+        Cause::Rotation(value) => value.as_str(),
+        _ => "",
+    };
     let texts = [
-        &entry.owner.namespace,
-        &entry.owner.name,
-        &entry.owner.uid,
+        owner.namespace.as_str(),
+        &owner.name,
+        &owner.uid,
         &entry.username,
+        password,
+        cause,
     ];
-    let password = entry
-        .password
-        .as_ref()
-        .map_or(0, |password| password.reveal().len());
-    // 300: field names, dates, numbers. Quotes and control characters are written with up to six bytes.
-    300 + 6 * (texts.iter().map(|text| text.len()).sum::<usize>() + password)
+    // Field names, kinds, numbers, dates and punctuation.
+    const REST: usize = 420;
+    REST + texts.into_iter().map(json_len).sum::<usize>()
+}
+
+/// How many bytes a text takes in JSON.
+fn json_len(text: &str) -> usize {
+    text.chars()
+        .map(|character| match character {
+            '"' | '\\' => 2,
+            control if control < ' ' => 6,
+            other => other.len_utf8(),
+        })
+        .sum()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Owner, Seen};
     use super::*;
+    use crate::domain::password::Password;
 
     fn header(holder: &str, epoch: u64, sequence: u64) -> Header {
         Header {
@@ -120,6 +138,36 @@ mod tests {
             sequence,
             next_id: 0,
         }
+    }
+
+    #[test]
+    fn an_entry_takes_no_more_room_than_is_reckoned() {
+        let entry = Entry {
+            id: EntryId(u64::MAX),
+            owner: Owner {
+                namespace: "n".repeat(63),
+                name: "m".repeat(253),
+                uid: "u".repeat(36),
+            },
+            username: "\"\\\u{1}🦀".repeat(9),
+            kind: Kind::SetPassword,
+            cause: Cause::Rotation("\n".repeat(100)),
+            password: Some(Password::new("\"".repeat(128))),
+            seen: Seen {
+                at: Some("2026-01-01T00:00:00.123456789Z".parse().unwrap()),
+                created: Some("2026-01-01T00:00:00.123456789Z".parse().unwrap()),
+                present: true,
+            },
+            proven_ours: false,
+            epoch: u64::MAX,
+        };
+        let written = serde_json::to_string(&entry).unwrap().len() + r#"{"format":1,},"#.len();
+        assert!(written <= size_of(&entry), "{written} > {}", size_of(&entry));
+        assert!(
+            size_of(&entry) < written + 250,
+            "{written} << {}",
+            size_of(&entry)
+        );
     }
 
     #[test]

@@ -284,6 +284,7 @@ impl Case<'_> {
             return plan;
         }
         let sight = fresh::sight_to_send_on(self.observed, staged, self.now, self.settings);
+        let sight = sight.filter(|_| self.look_just_now().is_some());
         match sight.map(|sight| &sight.user) {
             None => self.doing(Step::Read),
             Some(None) => self.confirm(server),
