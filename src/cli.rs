@@ -11,7 +11,7 @@ use crate::api::crd;
 use crate::controller::context::Options;
 use crate::controller::server::Pace;
 use crate::domain::endpoint::AllowList;
-use crate::domain::journal::codec::hex;
+use crate::domain::mac::hex;
 use crate::domain::settings::{Rules, Settings};
 use crate::provider::http::HttpSettings;
 use crate::provider::login::LoginSettings;

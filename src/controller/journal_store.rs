@@ -17,6 +17,7 @@ use crate::api::names;
 use crate::clock;
 use crate::domain::journal::protocol::{self, Fate, Tenure};
 use crate::domain::journal::{Entry, EntryId, Header, Journal, codec};
+use crate::domain::mac::hex;
 use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
 use crate::failpoint::{self, Side};
@@ -384,7 +385,7 @@ fn new_journal(holder: &str) -> Journal {
     let header = Header {
         holder: holder.to_string(),
         epoch: 1,
-        lineage: codec::hex(&random),
+        lineage: hex(&random),
         sequence: 1,
         next_id: 1,
     };

@@ -64,7 +64,7 @@ impl fmt::Debug for MacKey {
 }
 
 /// Bytes in hexadecimal, lower case.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
         // Writing to a String cannot fail.

@@ -7,6 +7,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::{Entry, Header, Journal};
+use crate::domain::mac::hex;
 
 /// The most bytes that a journal's entries may take: what does not fit waits.
 pub const MAX_BYTES: usize = 128 * 1024;
@@ -110,11 +111,6 @@ fn checksum(header: &Header, entries: &str) -> String {
     context.update(&[0]);
     context.update(entries.as_bytes());
     hex(context.finish().as_ref())
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -151,7 +151,7 @@ mod tests {
             },
             username: "\"\\\u{1}🦀".repeat(9),
             kind: Kind::SetPassword,
-            cause: Cause::Rotation("\n".repeat(100)),
+            cause: Cause::Rotation("\u{1}".repeat(100)),
             password: Some(Password::new("\"".repeat(128))),
             seen: Seen {
                 at: Some("2026-01-01T00:00:00.123456789Z".parse().unwrap()),
