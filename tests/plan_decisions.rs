@@ -231,7 +231,7 @@ fn an_absence_is_believed_only_after_the_cluster_was_available() {
     world.record = record(5000);
     world.last_write = Some(ago(60));
     world.sight = sight(None, 30);
-    assert_eq!(step(&deleting(), &world), Some(Step::List));
+    assert_eq!(step(&deleting(), &world), Some(Step::Read));
     world.sight = sight(None, 2);
     assert_eq!(
         step(&deleting(), &world),

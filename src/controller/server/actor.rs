@@ -54,20 +54,22 @@ pub(super) async fn poll(server: &Server, provider: &AnyProvider) -> bool {
     count(server, "cluster", &result);
     match result {
         Ok(answer) => {
-            let (became_available, was_troubled, moved) = {
+            let (available, changed) = {
                 let mut state = server.state();
                 state.last_poll = Some(clock::now());
-                let address = (state.host.clone(), state.port);
-                let became = state.polled(answer, started);
+                let before = (state.host.clone(), state.port, state.gone);
+                state.polled(answer, started);
                 let troubled = state.trouble.take().is_some();
                 state.circuit.on_success();
-                (became, troubled, address != (state.host.clone(), state.port))
+                let changed = before != (state.host.clone(), state.port, state.gone);
+                (!state.must_poll, troubled || changed)
             };
-            if became_available || !server.state().must_poll {
+            // A cluster that is being destroyed will not be available again: who waits for that has to know.
+            if available || changed {
                 let waiting = server.state().take_waiting(&Topic::Poll);
                 server.trigger(waiting);
             }
-            if was_troubled || moved {
+            if changed {
                 recovered(server);
             }
             true
@@ -84,10 +86,10 @@ pub(super) async fn poll(server: &Server, provider: &AnyProvider) -> bool {
     }
 }
 
-/// The server is in order again: whoever waited goes on.
+/// The server is in order again, or has changed: whoever waited goes on.
 fn recovered(server: &Server) {
     let waiting = server.state().take_waiting(&Topic::Trouble);
-    tracing::info!(server = %server.key, waiting = waiting.len(), "the server is in order");
+    tracing::info!(server = %server.key, waiting = waiting.len(), "the server is in order, or has changed");
     server.trigger(waiting);
     server.report();
 }

@@ -273,11 +273,10 @@ impl State {
         self.reads.insert(username.to_string(), sight);
     }
 
-    /// Notes what a poll showed. Gives whether the cluster has just become available.
-    pub fn polled(&mut self, answer: Answer<Cluster>, started: Mono) -> bool {
+    /// Notes what a poll showed.
+    pub fn polled(&mut self, answer: Answer<Cluster>, started: Mono) {
         self.note_date(answer.date);
         let cluster = answer.value;
-        let was = self.cluster.map(|(state, _)| state);
         self.cluster = Some((cluster.state, started));
         self.host = cluster.host.or(self.host.take());
         self.port = cluster.port.or(self.port);
@@ -291,12 +290,9 @@ impl State {
                 self.available.pop_front();
             }
         }
-        if cluster.state == ClusterState::Destroying && (self.worked || self.seen_before) {
-            self.gone = true;
-        }
+        self.gone = cluster.state == ClusterState::Destroying && (self.worked || self.seen_before);
         self.worked = true;
         self.seen_before = true;
-        was != Some(ClusterState::Available) && cluster.state == ClusterState::Available
     }
 
     /// When the last list was started.
