@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::bucket::Bucket;
 use self::state::{State, Topic};
 use crate::api::{PostgresUser, ServerKind};
-use crate::controller::journal_store::JournalStore;
+use crate::controller::journal_store::{Change, JournalError, JournalStore};
 use crate::domain::identity::RemoteIdentity;
 use crate::domain::journal::EntryId;
 use crate::domain::remote::Capabilities;
@@ -279,6 +279,16 @@ impl Server {
     /// Tells this user when the server's trouble ends or changes.
     pub fn await_change(&self, user: UserRef) {
         self.state().wait_for(Topic::Trouble, user);
+    }
+
+    /// Takes an entry that is done with out of the journal.
+    ///
+    /// # Errors
+    /// If the journal does not take it.
+    pub async fn settle(&self, id: EntryId) -> Result<(), JournalError> {
+        self.journal.commit(Change::Settle(id)).await?;
+        self.state().replaced(id, None);
+        Ok(())
     }
 
     /// Ends the task, after the call that is under way.

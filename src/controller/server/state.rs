@@ -340,11 +340,6 @@ impl State {
         }
     }
 
-    /// Whether an entry is waiting to be sent, or on its way.
-    pub fn is_queued(&self, id: EntryId) -> bool {
-        self.attempts.get(&id).is_some_and(|attempts| attempts.in_flight)
-    }
-
     pub(super) fn want_list(&mut self, user: UserRef) {
         self.list_wanted = true;
         self.wait_for(Topic::List, user);

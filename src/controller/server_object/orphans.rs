@@ -12,7 +12,7 @@ use crate::controller::server::{Server, UserRef};
 use crate::controller::server_spec::ServerObject;
 use crate::controller::user::observe::with_attempts;
 use crate::domain::identity::ExclusionKey;
-use crate::domain::journal::{Entry, EntryId};
+use crate::domain::journal::Entry;
 use crate::domain::plan::{
     DraftPassword, Observed, Plan, Rival, SecretView, Server as ServerSeen, ServerView, Step, plan_gone,
 };
@@ -133,7 +133,7 @@ async fn act(server: &Server, entry: &Entry, step: &Step) -> Result<(), Error> {
     // Nobody is triggered for a resource that is gone; the server's own reconciliation comes back.
     let nobody = UserRef::new(&entry.owner.name).within(&entry.owner.namespace);
     match step {
-        Step::Settle(id) => settle(server, *id).await?,
+        Step::Settle(id) => server.settle(*id).await?,
         Step::Send(id) => server.want_send(*id, Class::Deletion, &entry.owner.namespace),
         Step::Stage(draft) if draft.password == DraftPassword::None => {
             let next = Entry {
@@ -154,11 +154,5 @@ async fn act(server: &Server, entry: &Entry, step: &Step) -> Result<(), Error> {
         Step::PollCluster => server.want_poll(nobody),
         _ => server.want_read(&entry.username, nobody),
     }
-    Ok(())
-}
-
-async fn settle(server: &Server, id: EntryId) -> Result<(), Error> {
-    server.journal.commit(Change::Settle(id)).await?;
-    server.state().replaced(id, None);
     Ok(())
 }

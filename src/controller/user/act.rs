@@ -300,13 +300,7 @@ async fn verify(context: &Context, view: &View, id: EntryId) -> Result<Done, Err
 }
 
 async fn settle(view: &View, id: EntryId) -> Result<Done, Error> {
-    let server = server(view)?;
-    server
-        .journal
-        .commit(Change::Settle(id))
-        .await
-        .map_err(Error::Journal)?;
-    server.state().replaced(id, None);
+    server(view)?.settle(id).await?;
     Ok(Done::default())
 }
 

@@ -14,6 +14,7 @@ use kube::runtime::controller::Action;
 
 use self::act::{Done, Then};
 use crate::api::PostgresUser;
+use crate::clock;
 use crate::controller::context::{Context, server_key};
 use crate::controller::error::Error;
 use crate::controller::secrets::is_older;
@@ -61,7 +62,7 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
         let view = observe::observe(context, user, content.as_ref())
             .await
             .map_err(Error::ReadSecret)?;
-        let plan = plan::plan(&view.desired, &view.observed, observe::now(), &context.settings);
+        let plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.settings);
         tracing::debug!(user = %UserRef::from_obj(&view.user), step = ?plan.step, ready = plan.report.ready.reason, "plan");
         let done = match &plan.step {
             Some(step) => act::act(context, &view, step).await?,

@@ -475,8 +475,3 @@ async fn desired(
         wish,
     })
 }
-
-/// Now, for the planner.
-pub fn now() -> crate::domain::time::Mono {
-    clock::now()
-}

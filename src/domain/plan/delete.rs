@@ -59,6 +59,24 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
     }
 }
 
+/// A deletion that goes on, or waits to.
+fn under_way(reason: &'static str, message: String, again: Duration) -> Plan {
+    let ready = Readiness {
+        ready: false,
+        reason,
+        message,
+    };
+    Plan {
+        step: None,
+        report: Report {
+            ready,
+            reconciling: true,
+            ..Report::default()
+        },
+        again: Some(again),
+    }
+}
+
 impl Case<'_> {
     fn doing(&self, step: Step) -> Plan {
         let mut plan = self.waiting("the login is being deleted on the server".to_string());
@@ -67,40 +85,12 @@ impl Case<'_> {
     }
 
     fn waiting(&self, message: String) -> Plan {
-        let ready = Readiness {
-            ready: false,
-            reason: "Deleting",
-            message,
-        };
-        let report = Report {
-            ready,
-            reconciling: true,
-            ..Report::default()
-        };
-        Plan {
-            step: None,
-            report,
-            again: Some(Duration::from_secs(30)),
-        }
+        under_way("Deleting", message, Duration::from_secs(30))
     }
 
     fn blocked(&self, why: &str) -> Plan {
         let message = format!("{why}; {}", ways_out(&self.desired.username));
-        let ready = Readiness {
-            ready: false,
-            reason: "DeletionBlocked",
-            message,
-        };
-        let report = Report {
-            ready,
-            reconciling: true,
-            ..Report::default()
-        };
-        Plan {
-            step: None,
-            report,
-            again: Some(REFUSED_AGAIN),
-        }
+        under_way("DeletionBlocked", message, REFUSED_AGAIN)
     }
 
     /// Takes what is staged out of the journal, makes a retained Secret independent, and lets go.
