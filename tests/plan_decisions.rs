@@ -61,6 +61,7 @@ fn user(made: u64) -> RemoteUser {
         creator: Creator::Unknown,
         created: Some(date_ago(made)),
         modified: Some(date_ago(made)),
+        traits: Default::default(),
     }
 }
 

@@ -85,7 +85,7 @@ prop_compose! {
         created in of(date()),
         modified in of(date()),
     ) -> RemoteUser {
-        RemoteUser { username: "app".to_string(), protected, creator, created, modified }
+        RemoteUser { username: "app".to_string(), protected, creator, created, modified, traits: Default::default() }
     }
 }
 
@@ -110,7 +110,7 @@ prop_compose! {
         Server {
             identity,
             capabilities: Capabilities {
-                name: "p", password_min: 1, password_max: 99, reserved: &[], direct_read, turns_busy,
+                direct_read, turns_busy, ..Capabilities::PLAIN
             },
             allow_adoption, take_over_from, credentials_worked, gone, trouble,
             available: available(state), state, last_not_available, verifiable, creator_id,
@@ -450,6 +450,7 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         creator: Creator::Unknown,
         created: Some(date),
         modified: Some(date),
+        traits: Default::default(),
     };
     let server = match observed.server {
         ServerView::Usable(server) => Server {

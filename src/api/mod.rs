@@ -7,11 +7,12 @@ pub mod postgres_server;
 pub mod postgres_user;
 
 pub use postgres_server::{
-    ClusterPostgresServer, ClusterPostgresServerSpec, Connection, Ionos, Limits, LocalSecretRef,
-    PostgresServer, PostgresServerSpec, ServerStatus, ServerUsers, SslMode, Usernames,
+    Allowed, Attribute, CaKeyRef, CaSource, ClusterPostgresServer, ClusterPostgresServerSpec, Connection,
+    Ionos, Limits, LocalSecretRef, PostgresServer, PostgresServerSpec, Postgresql, Scalingo,
+    ScalingoEndpoints, ServerStatus, ServerUsers, SslMode, Usernames,
 };
 pub use postgres_user::{
     AdoptionPolicy, Binding, DeletionPolicy, Generate, OutputSecret, Ownership, PasswordSource, PostgresUser,
-    PostgresUserSpec, PublishedSecret, RejectedPassword, RemoteUserRecord, SecretKeyRef, ServerKind,
-    ServerRef, UserStatus,
+    PostgresUserSpec, PostgresqlUser, PublishedSecret, RejectedPassword, RemoteUserRecord, ScalingoUser,
+    SecretKeyRef, ServerKind, ServerRef, UserStatus,
 };

@@ -24,12 +24,18 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.ionos)").message("spec: exactly one provider must be set; this version knows ionos"))]
-#[x_kube(validation = Rule::new("has(self.ionos) == has(oldSelf.ionos)").message("spec: the provider is immutable: make another PostgresServer"))]
+#[x_kube(validation = Rule::new("[has(self.ionos), has(self.scalingo), has(self.postgresql)].filter(set, set).size() == 1").message("spec: exactly one provider must be set: ionos, scalingo or postgresql"))]
+#[x_kube(validation = Rule::new("has(self.ionos) == has(oldSelf.ionos) && has(self.scalingo) == has(oldSelf.scalingo) && has(self.postgresql) == has(oldSelf.postgresql)").message("spec: the provider is immutable: make another PostgresServer and point spec.serverRef of its users to it"))]
 pub struct PostgresServerSpec {
     /// The cluster is on IONOS DBaaS PostgreSQL (the users API, version 1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ionos: Option<Ionos>,
+    /// The database is an addon at Scalingo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scalingo: Option<Scalingo>,
+    /// Any PostgreSQL server, spoken to in SQL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgresql: Option<Postgresql>,
     /// How clients connect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
@@ -45,6 +51,12 @@ pub struct PostgresServerSpec {
     #[schemars(length(max = 32))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]+(h|m|s))+$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("spec.refreshInterval must be a duration from 1s to 24h, such as 90s, 10m or 1h30m"))]
     pub refresh_interval: String,
+    /// How often each published password is tried by a login, as a duration from 1s to 168h, where the provider
+    /// does not show that a password was changed. Spread evenly, so that a server never sees all at once.
+    #[serde(default = "default_verify_interval")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(h|m|s))+$') && duration(self) >= duration('1s') && duration(self) <= duration('168h')").message("spec.verifyInterval must be a duration from 1s to 168h, such as 30m or 1h30m"))]
+    pub verify_interval: String,
     /// How hard the API may be driven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
@@ -68,8 +80,8 @@ pub struct PostgresServerSpec {
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.ionos)").message("spec: exactly one provider must be set; this version knows ionos"))]
-#[x_kube(validation = Rule::new("has(self.ionos) == has(oldSelf.ionos)").message("spec: the provider is immutable: make another ClusterPostgresServer"))]
+#[x_kube(validation = Rule::new("[has(self.ionos), has(self.scalingo), has(self.postgresql)].filter(set, set).size() == 1").message("spec: exactly one provider must be set: ionos, scalingo or postgresql"))]
+#[x_kube(validation = Rule::new("has(self.ionos) == has(oldSelf.ionos) && has(self.scalingo) == has(oldSelf.scalingo) && has(self.postgresql) == has(oldSelf.postgresql)").message("spec: the provider is immutable: make another ClusterPostgresServer and point spec.serverRef of its users to it"))]
 pub struct ClusterPostgresServerSpec {
     /// The namespaces whose PostgresUsers may use this server, by their labels. Absent: none. Empty: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,6 +90,12 @@ pub struct ClusterPostgresServerSpec {
     /// operator's cluster-resource namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ionos: Option<Ionos>,
+    /// The database is an addon at Scalingo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scalingo: Option<Scalingo>,
+    /// Any PostgreSQL server, spoken to in SQL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgresql: Option<Postgresql>,
     /// How clients connect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
@@ -93,6 +111,12 @@ pub struct ClusterPostgresServerSpec {
     #[schemars(length(max = 32))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]+(h|m|s))+$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("spec.refreshInterval must be a duration from 1s to 24h, such as 90s, 10m or 1h30m"))]
     pub refresh_interval: String,
+    /// How often each published password is tried by a login, as a duration from 1s to 168h, where the provider
+    /// does not show that a password was changed. Spread evenly, so that a server never sees all at once.
+    #[serde(default = "default_verify_interval")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(h|m|s))+$') && duration(self) >= duration('1s') && duration(self) <= duration('168h')").message("spec.verifyInterval must be a duration from 1s to 168h, such as 30m or 1h30m"))]
+    pub verify_interval: String,
     /// How hard the API may be driven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
@@ -104,6 +128,10 @@ fn yes() -> bool {
 
 fn default_refresh_interval() -> String {
     "10m".to_string()
+}
+
+fn default_verify_interval() -> String {
+    "1h".to_string()
 }
 
 /// A cluster on IONOS DBaaS PostgreSQL.
@@ -127,6 +155,162 @@ fn default_ionos_endpoint() -> String {
     "https://api.ionos.com/databases/postgresql".to_string()
 }
 
+/// A PostgreSQL addon at Scalingo.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(has(self.endpoints) && has(self.endpoints.database) ? self.endpoints.database : '') == (has(oldSelf.endpoints) && has(oldSelf.endpoints.database) ? oldSelf.endpoints.database : '')").message("spec.scalingo.endpoints.database is immutable: make another server object"))]
+pub struct Scalingo {
+    /// The app that the addon belongs to. Not needed with a `bearerToken`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9-]*$"))]
+    pub app: Option<String>,
+    /// The addon's id, such as `ad-5c599fd6-…`: the `[:db]` of the Database API. Immutable.
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.scalingo.addonId is immutable: make another server object for the other database"))]
+    pub addon_id: String,
+    /// The region, which the addresses of the APIs are made of. Immutable.
+    #[serde(default = "default_region")]
+    #[schemars(
+        length(min = 1, max = 64),
+        regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+    )]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.scalingo.region is immutable: make another server object"))]
+    pub region: String,
+    /// Other addresses than those of the region. Each must be on the operator's allow-list of endpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<ScalingoEndpoints>,
+    /// The Secret with the credentials: key `apiToken` (`tk-us-…`, exchanged for short-lived ones as needed), or key
+    /// `bearerToken` (a ready token for the Database API).
+    pub credentials_secret_ref: LocalSecretRef,
+}
+
+fn default_region() -> String {
+    "osc-fr1".to_string()
+}
+
+/// Where Scalingo's APIs are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScalingoEndpoints {
+    /// Where API tokens are exchanged. Default: `https://auth.scalingo.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512), regex(pattern = r"^https?://[^\s?#@]+$"))]
+    pub auth: Option<String>,
+    /// The API of apps and addons. Default: `https://api.<region>.scalingo.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512), regex(pattern = r"^https?://[^\s?#@]+$"))]
+    pub api: Option<String>,
+    /// The Database API. Default: `https://db-api.<region>.scalingo.com`. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512), regex(pattern = r"^https?://[^\s?#@]+$"))]
+    pub database: Option<String>,
+}
+
+/// A PostgreSQL server, version 14 or later, spoken to in SQL.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Postgresql {
+    /// The host name or address of the primary. Immutable. Must be on the operator's allow-list of endpoints.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9._:-]+$"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.postgresql.host is immutable: make another server object and point spec.serverRef of its users to it"))]
+    pub host: String,
+    /// The port. Immutable.
+    #[serde(default = "default_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.postgresql.port is immutable: make another server object and point spec.serverRef of its users to it"))]
+    pub port: i32,
+    /// The database that the operator connects to.
+    #[serde(default = "default_database")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[^\x00-\x1f\x7f]+$"))]
+    pub database: String,
+    /// How the operator's own connection is secured, in libpq's words. `disable` and `prefer` may send what they send
+    /// in the clear, and need the operator's flag `--allow-insecure-postgresql`; `require` does not look at the
+    /// certificate, and asks for SCRAM with channel binding instead.
+    #[serde(default = "verify_full")]
+    #[x_kube(validation = Rule::new("self != 'allow'").message("spec.postgresql.sslmode: allow tries an unencrypted connection first, which is never better: use prefer, or better verify-full"))]
+    pub sslmode: SslMode,
+    /// The certificates of the authorities that may have signed the server's certificate, as PEM. Default: those that
+    /// the operator's system trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<CaSource>,
+    /// The Secret with the administrator's login: keys `username` and `password`. The role needs LOGIN and CREATEROLE,
+    /// no more.
+    pub credentials_secret_ref: LocalSecretRef,
+    /// What PostgresUsers may ask for besides a login. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<Allowed>,
+}
+
+fn default_port() -> i32 {
+    5432
+}
+
+fn default_database() -> String {
+    "postgres".to_string()
+}
+
+fn verify_full() -> SslMode {
+    SslMode::VerifyFull
+}
+
+/// Where authorities' certificates are: one of the two.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.secretKeyRef) != has(self.configMapKeyRef)").message("spec.postgresql.ca: set either secretKeyRef or configMapKeyRef"))]
+pub struct CaSource {
+    /// A key of a Secret, where the credentials Secret is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<CaKeyRef>,
+    /// A key of a ConfigMap, in the namespace where the credentials Secret is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<CaKeyRef>,
+}
+
+/// A key of a Secret or ConfigMap that holds certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct CaKeyRef {
+    /// The object's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The key.
+    #[serde(default = "default_ca_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+fn default_ca_key() -> String {
+    "ca.crt".to_string()
+}
+
+/// What PostgresUsers may ask for besides a login. A role that could read files or run programs on the server, or that
+/// has such a role, is as good as a superuser: name only roles that you would give to whoever may make a PostgresUser.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Allowed {
+    /// The roles of `spec.postgresql.memberOf`: patterns in which `*` stands for any text and `{namespace}` for the
+    /// PostgresUser's namespace. PostgreSQL's own roles (`pg_…`) have to be named in full.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
+    pub roles: Vec<String>,
+    /// The attributes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub attributes: Vec<Attribute>,
+    /// The roles of `spec.postgresql.reassignOwnedTo`: patterns like those of `roles`. Whoever gets a tenant's functions
+    /// may run them: no superuser belongs here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
+    pub reassign_owned_to: Vec<String>,
+}
+
+/// An attribute of a role that has to be allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum Attribute {
+    CreateDatabase,
+    CreateRole,
+}
+
 /// A Secret by name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub struct LocalSecretRef {
@@ -138,7 +322,8 @@ pub struct LocalSecretRef {
 /// How clients connect: what goes into the output Secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub struct Connection {
-    /// The host name or address. Default: what the provider says (IONOS: the cluster's `dnsName`).
+    /// The host name or address. Default: what the provider says (IONOS: the cluster's `dnsName`; Scalingo: the
+    /// database's `hostname`; postgresql: `spec.postgresql.host`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9._:-]+$"))]
     pub host: Option<String>,
@@ -146,11 +331,13 @@ pub struct Connection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i32>,
-    /// The database. Default: `postgres`.
+    /// The database. Default: what the provider says (Scalingo: the addon's own database; postgresql:
+    /// `spec.postgresql.database`), else `postgres`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[^\x00-\x1f\x7f]+$"))]
     pub database: Option<String>,
-    /// What the clients' `sslmode` is set to. Default: `require`. `verify-full` is better, where the
+    /// What the clients' `sslmode` is set to. Default: what the provider says (Scalingo: by what the database
+    /// enforces), else `require`. `verify-full` is better, where the
     /// applications' images hold the authority's certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sslmode: Option<SslMode>,
@@ -202,7 +389,7 @@ pub struct Usernames {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// The most requests in a minute. Default: 300.
+    /// The most requests in a minute. Default: 300; Scalingo: 50, since it refuses more than 60.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 60000))]
     pub requests_per_minute: Option<i32>,

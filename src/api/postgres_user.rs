@@ -30,12 +30,15 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("(has(self.spec.username) ? self.spec.username : self.metadata.name) == (has(oldSelf.spec.username) ? oldSelf.spec.username : oldSelf.metadata.name)")
         .message("spec.username (default: metadata.name) is immutable: make another PostgresUser for the new name and delete this one when nothing uses it"),
     validation = Rule::new("(has(self.spec.secret) && has(self.spec.secret.name) ? self.spec.secret.name : self.metadata.name + '-postgres') == (has(oldSelf.spec.secret) && has(oldSelf.spec.secret.name) ? oldSelf.spec.secret.name : oldSelf.metadata.name + '-postgres')")
-        .message("spec.secret.name (default: metadata.name followed by -postgres) is immutable: Pods mount the Secret by this name")
+        .message("spec.secret.name (default: metadata.name followed by -postgres) is immutable: Pods mount the Secret by this name"),
+    validation = Rule::new("(has(self.spec.scalingo) && self.spec.scalingo.readOnly) == (has(oldSelf.spec.scalingo) && oldSelf.spec.scalingo.readOnly)")
+        .message("spec.scalingo.readOnly is immutable, since Scalingo decides it when the login is made: make another PostgresUser")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct PostgresUserSpec {
-    /// The server on which the login exists. Immutable.
-    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.serverRef is immutable: make another PostgresUser for the other server"))]
+    /// The server on which the login exists. May be changed to another server object that reaches the same database
+    /// (from a vendor's API to SQL, say): the login, its password and the Secret stay. To another database nothing is
+    /// moved, and the condition says so.
     pub server_ref: ServerRef,
 
     /// The login's name on the server, exactly as given (upper case, spaces and quotes are kept). Default: the
@@ -52,6 +55,15 @@ pub struct PostgresUserSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<OutputSecret>,
 
+    /// What only a login of the provider `scalingo` has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scalingo: Option<ScalingoUser>,
+
+    /// What only a login of the provider `postgresql` has. Absent: a login that the operator made has the defaults
+    /// below, one that it took over is left as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgresql: Option<PostgresqlUser>,
+
     /// What to do when the server already has a user of this name: `Refuse` (stop and say so) or `Adopt` (take
     /// it over and give it a new password, where the server object allows it). System users are never adopted.
     #[serde(default)]
@@ -64,6 +76,56 @@ pub struct PostgresUserSpec {
     /// While true, nothing is changed on the server or in the Secret. Deletion goes on.
     #[serde(default)]
     pub suspend: bool,
+}
+
+/// What only a login at Scalingo has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScalingoUser {
+    /// The login may only read. Immutable: Scalingo decides it when the login is made.
+    #[serde(default)]
+    pub read_only: bool,
+}
+
+/// A role's attributes and memberships, on a server that is spoken to in SQL. All are kept as they are written here,
+/// within what the server object allows (`spec.postgresql.allowed`).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PostgresqlUser {
+    /// The roles that it is a member of, with all of their rights. Memberships that somebody else has granted are left
+    /// alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub member_of: Vec<String>,
+    /// How many connections it may have at once (CONNECTION LIMIT); -1: any number.
+    #[serde(default = "no_limit")]
+    #[schemars(range(min = -1))]
+    pub connection_limit: i32,
+    /// Until when its password is valid (VALID UNTIL). Absent: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Time>,
+    /// It may make databases (CREATEDB).
+    #[serde(default)]
+    pub create_database: bool,
+    /// It may make roles (CREATEROLE).
+    #[serde(default)]
+    pub create_role: bool,
+    /// It has the rights of the roles that it is a member of without SET ROLE (INHERIT).
+    #[serde(default = "yes")]
+    pub inherit: bool,
+    /// The role that gets what the login owns when it is deleted. Absent: a login that owns anything is not deleted,
+    /// and a condition names what it owns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[^\x00-\x1f\x7f]+$"))]
+    pub reassign_owned_to: Option<String>,
+}
+
+fn no_limit() -> i32 {
+    -1
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Which server object.

@@ -294,8 +294,8 @@ mod tests {
         password_min: 10,
         password_max: 63,
         reserved: &["postgres"],
-        direct_read: true,
         turns_busy: true,
+        ..Capabilities::PLAIN
     };
 
     /// A small generator of our own, so that a failing case can be had again.

@@ -47,6 +47,17 @@ pub struct ExclusionKey {
     pub username: String,
 }
 
+/// Whose a role is, as written on the role itself where that can be done (PostgreSQL by SQL: in its comment), so
+/// that operators of different Kubernetes clusters see each other. Names nobody: everyone who may connect to the
+/// database can read it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Mark {
+    /// The installation: see [`Claim::installation`].
+    pub installation: String,
+    /// The UID of the PostgresUser.
+    pub uid: String,
+}
+
 /// What a PostgresUser says it claims, in its annotation `pguser.dev/claim`, from before anything was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Claim {

@@ -15,6 +15,7 @@ pub mod mac;
 pub mod password;
 pub mod plan;
 pub mod remote;
+pub mod role;
 pub mod schedule;
 pub mod settings;
 pub mod time;

@@ -2,6 +2,10 @@
 
 use jiff::Timestamp;
 
+use super::identity::Mark;
+use super::role::Traits;
+use crate::api::SslMode;
+
 /// A user as the remote system shows it. It never shows a password.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RemoteUser {
@@ -15,6 +19,18 @@ pub struct RemoteUser {
     pub created: Option<Timestamp>,
     /// When it was last changed, by the remote's clock; `None` where the remote does not say.
     pub modified: Option<Timestamp>,
+    /// What else is shown of it.
+    pub traits: Traits,
+}
+
+impl RemoteUser {
+    /// Whose mark it carries.
+    pub fn mark(&self) -> Option<&Mark> {
+        match &self.creator {
+            Creator::Marked(mark) => Some(mark),
+            _ => None,
+        }
+    }
 }
 
 /// Who made a remote user.
@@ -22,7 +38,10 @@ pub struct RemoteUser {
 pub enum Creator {
     /// Made through the API by the account with this id.
     Account(String),
-    /// Made outside the API (IONOS: `createdBy` ends with `_unmanaged_`), so not by this operator.
+    /// Made or taken over by an operator, which left this mark on it (PostgreSQL by SQL).
+    Marked(Mark),
+    /// Made outside the API (IONOS: `createdBy` ends with `_unmanaged_`; by SQL: without a mark), so not by this
+    /// operator.
     Unmanaged,
     /// Made by the vendor (IONOS: `createdBy` ends with `_system_`).
     System,
@@ -53,6 +72,19 @@ pub struct Cluster {
     pub host: Option<String>,
     /// The port clients connect to, as the remote says; `None` where it does not (IONOS never does).
     pub port: Option<u16>,
+    /// The database that clients use, as the remote says; `None` where it does not.
+    pub database: Option<String>,
+    /// What clients need to set `sslmode` to at least, as the remote says; `None` where it does not.
+    pub sslmode: Option<SslMode>,
+}
+
+/// Which characters a provider takes in a username.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UsernameCharacters {
+    /// Whatever PostgreSQL takes.
+    Any,
+    /// Lower-case letters, digits, hyphens and underscores, with no hyphen or underscore at either end.
+    LowercaseWords,
 }
 
 /// What a provider can do and what it asks of names and passwords: data that the planner reads.
@@ -60,14 +92,45 @@ pub struct Cluster {
 pub struct Capabilities {
     /// The provider's name, as in the spec and in the output Secret's `provider` key.
     pub name: &'static str,
+    /// The fewest characters a username may have.
+    pub username_min: usize,
+    /// The most characters a username may have.
+    pub username_max: usize,
+    /// Which characters a username may have.
+    pub username_characters: UsernameCharacters,
     /// The fewest characters a password may have.
     pub password_min: usize,
     /// The most characters a password may have.
     pub password_max: usize,
+    /// Characters that a password must not have.
+    pub password_excludes: &'static str,
     /// Names that the provider keeps for itself, compared without regard to case.
     pub reserved: &'static [&'static str],
     /// Whether one user can be read by itself. Without, absence needs two lists (R6).
     pub direct_read: bool,
     /// Whether a change makes the whole cluster busy, so that acceptance is not yet effect (R7).
     pub turns_busy: bool,
+    /// Whether reads may trail writes (Lag). Where they cannot, nobody waits for it.
+    pub reads_trail: bool,
+    /// How many requests are made in a minute where the server object does not say.
+    pub requests_per_minute: u32,
+}
+
+impl Capabilities {
+    /// A provider that asks for nothing beyond PostgreSQL's own rules and of which nothing good is assumed: what
+    /// the others are written against.
+    pub const PLAIN: Capabilities = Capabilities {
+        name: "plain",
+        username_min: 1,
+        username_max: 63,
+        username_characters: UsernameCharacters::Any,
+        password_min: 1,
+        password_max: 128,
+        password_excludes: "",
+        reserved: &[],
+        direct_read: true,
+        turns_busy: false,
+        reads_trail: true,
+        requests_per_minute: 300,
+    };
 }

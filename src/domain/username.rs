@@ -161,8 +161,8 @@ mod tests {
         password_min: 10,
         password_max: 63,
         reserved: &["postgres", "admin"],
-        direct_read: true,
         turns_busy: true,
+        ..Capabilities::PLAIN
     };
     const ANY: Policy<'static> = Policy {
         usernames: None,

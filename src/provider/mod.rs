@@ -11,8 +11,10 @@ use std::future::Future;
 
 use jiff::Timestamp;
 
+use crate::domain::identity::Mark;
 use crate::domain::password::Password;
 pub use crate::domain::remote::{Capabilities, Cluster, ClusterState, Creator, RemoteUser};
+use crate::domain::role::RoleSettings;
 pub use error::{ErrorClass, RemoteError};
 
 /// An answer, and when the remote gave it by its own clock (its `Date` header).
@@ -55,22 +57,48 @@ pub trait Provider: Send + Sync {
         username: &str,
     ) -> impl Future<Output = Result<Answer<Option<RemoteUser>>, RemoteError>> + Send;
 
-    /// Makes a user with this password. The answer is the user as made, where the remote says.
+    /// Makes a user with this password and these settings. The answer is the user as made, where the remote says.
     fn create(
         &self,
-        username: &str,
+        order: &Order<'_>,
         password: &Password,
     ) -> impl Future<Output = Result<Answer<Option<RemoteUser>>, RemoteError>> + Send;
 
-    /// Gives an existing user this password. The answer is the user as changed, where the remote says.
+    /// Gives an existing user this password, and nothing else but our mark, where there are marks. The answer is
+    /// the user as changed, where the remote says. A user that is there but not whom the order means, where that
+    /// can be told, is [`ErrorClass::NotFound`].
     fn set_password(
         &self,
-        username: &str,
+        order: &Order<'_>,
         password: &Password,
     ) -> impl Future<Output = Result<Answer<Option<RemoteUser>>, RemoteError>> + Send;
 
-    /// Deletes a user. A user that is not there is [`ErrorClass::NotFound`].
-    fn delete(&self, username: &str) -> impl Future<Output = Result<Answer<()>, RemoteError>> + Send;
+    /// Gives an existing user the settings of the order, and leaves its password as it is. Refused as
+    /// [`ErrorClass::Invalid`] where a user's settings cannot be changed.
+    fn configure(
+        &self,
+        order: &Order<'_>,
+    ) -> impl Future<Output = Result<Answer<Option<RemoteUser>>, RemoteError>> + Send;
+
+    /// Deletes a user. A user that is not there, or is there but not whom the order means, is
+    /// [`ErrorClass::NotFound`].
+    fn delete(&self, order: &Order<'_>) -> impl Future<Output = Result<Answer<()>, RemoteError>> + Send;
+}
+
+/// Whom a mutation is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// The user's name.
+    pub username: &'a str,
+    /// The UID of the PostgresUser. Where roles carry marks, only a role with the mark of this object (or with
+    /// `former`) is changed, and it carries it afterwards.
+    pub owner: &'a str,
+    /// What the user should be besides its name and password.
+    pub settings: &'a RoleSettings,
+    /// Takes over a user that exists: one without any mark, or with `former`.
+    pub adopt: bool,
+    /// The mark that the user carried when its adoption was decided.
+    pub former: Option<&'a Mark>,
 }
 
 /// One of the remote systems that are known.
@@ -80,54 +108,53 @@ pub enum AnyProvider {
     Ionos(ionos::Ionos),
 }
 
+/// The same call on whichever it is.
+macro_rules! each {
+    ($self:expr, $provider:ident => $call:expr) => {
+        match $self {
+            AnyProvider::Ionos($provider) => $call,
+        }
+    };
+}
+
 impl Provider for AnyProvider {
     fn capabilities(&self) -> &Capabilities {
-        match self {
-            AnyProvider::Ionos(ionos) => ionos.capabilities(),
-        }
+        each!(self, provider => provider.capabilities())
     }
 
     async fn cluster(&self) -> Result<Answer<Cluster>, RemoteError> {
-        match self {
-            AnyProvider::Ionos(ionos) => ionos.cluster().await,
-        }
+        each!(self, provider => provider.cluster().await)
     }
 
     async fn list(&self) -> Result<Answer<Listing>, RemoteError> {
-        match self {
-            AnyProvider::Ionos(ionos) => ionos.list().await,
-        }
+        each!(self, provider => provider.list().await)
     }
 
     async fn get(&self, username: &str) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
-        match self {
-            AnyProvider::Ionos(ionos) => ionos.get(username).await,
-        }
+        each!(self, provider => provider.get(username).await)
     }
 
     async fn create(
         &self,
-        username: &str,
+        order: &Order<'_>,
         password: &Password,
     ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
-        match self {
-            AnyProvider::Ionos(ionos) => ionos.create(username, password).await,
-        }
+        each!(self, provider => provider.create(order, password).await)
     }
 
     async fn set_password(
         &self,
-        username: &str,
+        order: &Order<'_>,
         password: &Password,
     ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
-        match self {
-            AnyProvider::Ionos(ionos) => ionos.set_password(username, password).await,
-        }
+        each!(self, provider => provider.set_password(order, password).await)
     }
 
-    async fn delete(&self, username: &str) -> Result<Answer<()>, RemoteError> {
-        match self {
-            AnyProvider::Ionos(ionos) => ionos.delete(username).await,
-        }
+    async fn configure(&self, order: &Order<'_>) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+        each!(self, provider => provider.configure(order).await)
+    }
+
+    async fn delete(&self, order: &Order<'_>) -> Result<Answer<()>, RemoteError> {
+        each!(self, provider => provider.delete(order).await)
     }
 }

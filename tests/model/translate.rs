@@ -73,11 +73,9 @@ fn server(operator: &Operator, scenario: &Scenario) -> plan::Server {
         identity: identity(),
         capabilities: Capabilities {
             name: "model",
-            password_min: 1,
-            password_max: 99,
-            reserved: &[],
             direct_read: provider.direct_read,
             turns_busy: provider.turns_busy,
+            ..Capabilities::PLAIN
         },
         allow_adoption: scenario.adopt,
         take_over_from: None,
@@ -119,6 +117,7 @@ fn remote_user(view: &View, scenario: &Scenario) -> RemoteUser {
         creator,
         created: scenario.provider.dates.then(|| timestamp(view.created)),
         modified: scenario.provider.dates.then(|| timestamp(view.modified)),
+        traits: Default::default(),
     }
 }
 

@@ -137,6 +137,8 @@ mod tests {
                     state: cluster,
                     host: None,
                     port: None,
+                    database: None,
+                    sslmode: None,
                 },
                 date: None,
             },

@@ -10,7 +10,7 @@ use crate::domain::journal::{Entry, EntryId, Kind, protocol};
 use crate::domain::remote::{ClusterState, Creator, RemoteUser};
 use crate::domain::time::Mono;
 use crate::failpoint::{self, Side};
-use crate::provider::{Answer, AnyProvider, ErrorClass, Provider, RemoteError};
+use crate::provider::{Answer, AnyProvider, ErrorClass, Order, Provider, RemoteError};
 
 /// Sends an entry, if it may be sent, and tells its owner what came of it.
 pub async fn send(server: &Server, provider: &AnyProvider, id: EntryId) {
@@ -72,6 +72,7 @@ fn operation(kind: Kind) -> &'static str {
     match kind {
         Kind::Create => "create",
         Kind::SetPassword | Kind::Adopt => "patch",
+        Kind::Configure => "configure",
         Kind::Delete => "delete",
     }
 }
@@ -80,18 +81,25 @@ fn failpoint_of(kind: Kind) -> &'static str {
     match kind {
         Kind::Create => "remote-create",
         Kind::SetPassword | Kind::Adopt => "remote-patch",
+        Kind::Configure => "remote-configure",
         Kind::Delete => "remote-delete",
     }
 }
 
 async fn call(provider: &AnyProvider, entry: &Entry) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
     failpoint::hit(failpoint_of(entry.kind), Side::Before);
+    let order = Order {
+        username: &entry.username,
+        owner: &entry.owner.uid,
+        settings: &entry.settings,
+        adopt: entry.kind == Kind::Adopt,
+        former: entry.seen.mark.as_ref(),
+    };
     let result = match (entry.kind, &entry.password) {
-        (Kind::Create, Some(password)) => provider.create(&entry.username, password).await,
-        (Kind::SetPassword | Kind::Adopt, Some(password)) => {
-            provider.set_password(&entry.username, password).await
-        }
-        (Kind::Delete, _) => provider.delete(&entry.username).await.map(|answer| Answer {
+        (Kind::Create, Some(password)) => provider.create(&order, password).await,
+        (Kind::SetPassword | Kind::Adopt, Some(password)) => provider.set_password(&order, password).await,
+        (Kind::Configure, _) => provider.configure(&order).await,
+        (Kind::Delete, _) => provider.delete(&order).await.map(|answer| Answer {
             value: None,
             date: answer.date,
         }),

@@ -428,6 +428,7 @@ mod tests {
             creator: Creator::Unknown,
             created: None,
             modified: modified.map(|time| time.parse().unwrap()),
+            traits: Default::default(),
         }
     }
 

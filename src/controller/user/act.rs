@@ -179,6 +179,8 @@ async fn stage(context: &Context, view: &View, draft: &Draft) -> Result<Done, Er
         password,
         seen: draft.seen.clone(),
         proven_ours: draft.proven_ours,
+        settings: view.desired.settings.clone(),
+        retain: view.desired.retain,
         epoch: 0,
     };
     let change = Change::Stage {

@@ -459,6 +459,7 @@ async fn desired(
         invalid: capabilities.and_then(|capabilities| wanted::invalid(user, object, capabilities, &source)),
         rotate,
         password: source.wanted,
+        settings: wanted::settings(user),
         adopt: user.spec.adoption_policy == AdoptionPolicy::Adopt,
         retain,
         suspended: user.spec.suspend,

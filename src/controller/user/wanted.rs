@@ -3,13 +3,14 @@
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
-use crate::api::{Generate, PostgresUser, SecretKeyRef};
+use crate::api::{AdoptionPolicy, Generate, Ownership, PostgresUser, PostgresqlUser, SecretKeyRef};
 use crate::controller::context::Context;
 use crate::controller::server::UserRef;
 use crate::controller::server_spec::ServerObject;
 use crate::domain::password::Password;
 use crate::domain::plan::{Invalid, WantedPassword};
 use crate::domain::remote::Capabilities;
+use crate::domain::role::{RoleOptions, RoleSettings};
 use crate::domain::{generate, username};
 
 /// Where the password comes from.
@@ -109,6 +110,43 @@ pub fn rules(user: &PostgresUser) -> Generate {
         .as_ref()
         .and_then(|password| password.generate.clone())
         .unwrap_or_default()
+}
+
+/// What the login should be besides its name and its password. A login that was taken over is left as it is where the
+/// spec says nothing.
+pub fn settings(user: &PostgresUser) -> RoleSettings {
+    let taken_over = user
+        .status
+        .as_ref()
+        .and_then(|status| {
+            status
+                .remote_users
+                .iter()
+                .find(|it| it.username == user.username())
+        })
+        .map_or(user.spec.adoption_policy == AdoptionPolicy::Adopt, |record| {
+            record.ownership == Ownership::Adopted
+        });
+    let sql = user.spec.postgresql.as_ref();
+    RoleSettings {
+        read_only: user.spec.scalingo.as_ref().is_some_and(|it| it.read_only),
+        options: match sql {
+            Some(sql) => Some(options(sql)),
+            None => (!taken_over).then(RoleOptions::default),
+        },
+        reassign_owned_to: sql.and_then(|sql| sql.reassign_owned_to.clone()),
+    }
+}
+
+fn options(sql: &PostgresqlUser) -> RoleOptions {
+    RoleOptions {
+        member_of: sql.member_of.iter().cloned().collect(),
+        connection_limit: sql.connection_limit,
+        valid_until: sql.valid_until.as_ref().map(|time| time.0),
+        create_database: sql.create_database,
+        create_role: sql.create_role,
+        inherit: sql.inherit,
+    }
 }
 
 /// Why the spec cannot be met on this server, if so.

@@ -132,7 +132,10 @@ mod tests {
             kind: Kind::Create,
             cause: Cause::Missing,
             password: Some(Password::new("s3cret")),
+            settings: Default::default(),
+            retain: false,
             seen: Seen {
+                mark: None,
                 at: Some("2026-01-01T00:00:00Z".parse().unwrap()),
                 created: None,
                 present: false,

@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::identity::Mark;
 use super::password::Password;
+use super::role::RoleSettings;
 
 /// Names an entry within its journal. Never used twice in one lineage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,6 +38,8 @@ pub enum Kind {
     SetPassword,
     /// Take over a user that existed before, by giving it the password.
     Adopt,
+    /// Give it the attributes and memberships that it should have. Leaves the password as it is.
+    Configure,
     /// Delete it.
     Delete,
 }
@@ -55,6 +59,11 @@ pub enum Cause {
     SetBack,
     /// The user existed and is taken over.
     Adoption,
+    /// The user is the resource's already, by another way to the same database or of an earlier life of the
+    /// resource: taken over with the password that is published.
+    Moved,
+    /// Attributes or memberships are not as they should be.
+    Settings,
     /// The resource is being deleted.
     Deletion,
 }
@@ -69,6 +78,9 @@ pub struct Seen {
     pub created: Option<Timestamp>,
     /// Whether the user was there.
     pub present: bool,
+    /// Whose mark it carried, if any: only with this one, or with our own, is it changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
 }
 
 /// One remote mutation that has been decided and whose outcome is not yet settled.
@@ -92,6 +104,12 @@ pub struct Entry {
     /// Whether the remote user has been shown to be ours since (an owner record, or R9's weighing).
     #[serde(default)]
     pub proven_ours: bool,
+    /// What the login should be besides, when this was decided.
+    #[serde(default)]
+    pub settings: RoleSettings,
+    /// The login is to be kept when its resource goes.
+    #[serde(default)]
+    pub retain: bool,
     /// The epoch that stamped it.
     pub epoch: u64,
 }

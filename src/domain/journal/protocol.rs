@@ -153,7 +153,10 @@ mod tests {
             kind: Kind::SetPassword,
             cause: Cause::Rotation("\u{1}".repeat(100)),
             password: Some(Password::new("\"".repeat(128))),
+            settings: Default::default(),
+            retain: false,
             seen: Seen {
+                mark: None,
                 at: Some("2026-01-01T00:00:00.123456789Z".parse().unwrap()),
                 created: Some("2026-01-01T00:00:00.123456789Z".parse().unwrap()),
                 present: true,

@@ -155,7 +155,7 @@ impl Case<'_> {
     }
 
     fn is_not_what_was_made(&self, user: &RemoteUser) -> bool {
-        was_made_anew(user, self.staged) || user.protected || speaks_against(user, self.server)
+        was_made_anew(user, self.staged) || user.protected || speaks_against(user, self.staged, self.server)
     }
 
     fn verified(&self) -> Verified {

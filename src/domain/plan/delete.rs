@@ -186,17 +186,12 @@ impl Case<'_> {
         if user.protected || super::present::is_another_incarnation(record, user) {
             return self.let_go(Farewell::NotOurs);
         }
-        let seen = Seen {
-            at: sight.date,
-            created: user.created,
-            present: true,
-        };
         self.doing(Step::Stage(Draft {
             replaces: None,
             kind: Kind::Delete,
             cause: Cause::Deletion,
             password: DraftPassword::None,
-            seen,
+            seen: sight.as_seen(),
             proven_ours: true,
         }))
     }
@@ -413,6 +408,7 @@ impl Case<'_> {
             at: sight.and_then(|sight| sight.date),
             created: user.and_then(|user| user.created),
             present: true,
+            mark: None,
         };
         self.doing(Step::Stage(Draft {
             replaces: Some(staged.entry.id),

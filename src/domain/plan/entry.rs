@@ -4,7 +4,7 @@ use super::evidence::{Verdict, evidence_to_gather, weigh};
 use super::fresh;
 use super::types::*;
 use crate::domain::attempts::Outcome;
-use crate::domain::journal::{Cause, Kind, Seen};
+use crate::domain::journal::{Cause, Kind};
 use crate::domain::remote::{Creator, RemoteUser};
 use crate::domain::settings::{Rule, Settings};
 use crate::domain::time::Mono;
@@ -78,6 +78,7 @@ impl Case<'_> {
             Kind::Create => "Creating",
             Kind::Adopt => "Adopting",
             Kind::SetPassword => "SettingPassword",
+            Kind::Configure => "Configuring",
             Kind::Delete => "Deleting",
         }
     }
@@ -117,11 +118,7 @@ impl Case<'_> {
     /// The same password by another request, in place of this entry.
     fn replace(&self, kind: Kind, password: DraftPassword, cause: Cause, proven_ours: bool) -> Plan {
         let seen = match &self.observed.sight {
-            Some(sight) => Seen {
-                at: sight.date,
-                created: sight.user.as_ref().and_then(|user| user.created),
-                present: sight.user.is_some(),
-            },
+            Some(sight) => sight.as_seen(),
             None => self.staged.entry.seen.clone(),
         };
         let replaces = Some(self.staged.entry.id);

@@ -39,7 +39,7 @@ pub fn weigh(
     }
     let evidence = [
         by_date(user, sight, staged, settings),
-        by_creator(user, server),
+        by_creator(user, staged, server),
         by_login(staged),
     ];
     if evidence.contains(&Some(false)) {
@@ -74,8 +74,8 @@ pub fn evidence_to_gather(
 }
 
 /// Whether the remote says that somebody else has made this user.
-pub fn speaks_against(user: &RemoteUser, server: &Server) -> bool {
-    by_creator(user, server) == Some(false)
+pub fn speaks_against(user: &RemoteUser, staged: &StagedEntry, server: &Server) -> bool {
+    by_creator(user, staged, server) == Some(false)
 }
 
 /// Made between the absence seen and the last moment at which a request of ours could have made it, both by the
@@ -109,8 +109,9 @@ fn last_by_remote(sight: &Sight, staged: &StagedEntry) -> Option<Timestamp> {
     staged.attempts.last_by_remote.or_else(reckoned)
 }
 
-fn by_creator(user: &RemoteUser, server: &Server) -> Option<bool> {
+fn by_creator(user: &RemoteUser, staged: &StagedEntry, server: &Server) -> Option<bool> {
     match (&user.creator, &server.creator_id) {
+        (Creator::Marked(mark), _) => Some(mark.uid == staged.entry.owner.uid),
         (Creator::Unmanaged | Creator::System, _) => Some(false),
         (Creator::Account(id), Some(ours)) => Some(id == ours),
         (Creator::Account(_), None) | (Creator::Unknown, _) => None,

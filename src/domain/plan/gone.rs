@@ -147,9 +147,8 @@ fn replace(staged: &StagedEntry, sight: &Sight, created: Option<jiff::Timestamp>
         cause: Cause::Deletion,
         password: DraftPassword::None,
         seen: Seen {
-            at: sight.date,
             created,
-            present: true,
+            ..sight.as_seen()
         },
         proven_ours: true,
     };

@@ -126,14 +126,15 @@ fn missing(
     if let Some(held) = cannot_stage(desired, observed, server) {
         return held;
     }
-    let seen = Seen {
-        at: sight.date,
-        created: None,
-        present: false,
-    };
     claim_then_stage(
         observed,
-        draft(Kind::Create, Cause::Missing, DraftPassword::New, seen, false),
+        draft(
+            Kind::Create,
+            Cause::Missing,
+            DraftPassword::New,
+            sight.as_seen(),
+            false,
+        ),
         "Creating",
     )
 }
@@ -209,11 +210,7 @@ fn exists(desired: &Desired, observed: &Observed, server: &Server, user: &Remote
     if let Some(held) = cannot_stage(desired, observed, server) {
         return held;
     }
-    let seen = Seen {
-        at: sight.date,
-        created: user.created,
-        present: true,
-    };
+    let seen = sight.as_seen();
     claim_then_stage(
         observed,
         draft(Kind::Adopt, Cause::Adoption, DraftPassword::New, seen, false),
@@ -251,11 +248,7 @@ fn vanished(desired: &Desired, observed: &Observed, server: &Server, now: Mono, 
     let own_changed =
         matches!(&desired.password, WantedPassword::Own { mac } if Some(mac) != published_mac(observed));
     let password = if own_changed { DraftPassword::New } else { password };
-    let seen = Seen {
-        at: observed.sight.as_ref().and_then(|sight| sight.date),
-        created: None,
-        present: false,
-    };
+    let seen = observed.sight.as_ref().map(Sight::as_seen).unwrap_or_default();
     claim_then_stage(
         observed,
         draft(Kind::Create, Cause::Missing, password, seen, false),
@@ -279,11 +272,7 @@ fn there(
     if let SecretView::Foreign(whose) = &observed.secret {
         return Plan::not_ready(secret_conflict(whose));
     }
-    let seen = Seen {
-        at: sight.date,
-        created: user.created,
-        present: true,
-    };
+    let seen = sight.as_seen();
     match reason_for_password(desired, observed, record, user, settings) {
         NewPassword::ReadSecretFirst => Plan::doing(observed, Step::ReadSecret, "Checking"),
         NewPassword::Fight => {

@@ -8,6 +8,7 @@ use crate::domain::attempts::Attempts;
 use crate::domain::identity::{Claim, RemoteIdentity};
 use crate::domain::journal::{Cause, Entry, EntryId, Kind, Seen};
 use crate::domain::remote::{Capabilities, ClusterState, RemoteUser};
+use crate::domain::role::RoleSettings;
 use crate::domain::time::Mono;
 
 /// What the resource asks for.
@@ -21,6 +22,8 @@ pub struct Desired {
     pub rotate: Option<String>,
     /// Where the password comes from.
     pub password: WantedPassword,
+    /// What the login should be besides its name and its password.
+    pub settings: RoleSettings,
     /// Take over a user that exists.
     pub adopt: bool,
     /// Keep the login and the Secret when the resource goes.
@@ -228,6 +231,19 @@ pub struct Sight {
     /// Whether an absence may be believed: a direct read, a list of one page, or (where there is no direct
     /// read) the second of two lists that are Lag apart.
     pub conclusive: bool,
+}
+
+impl Sight {
+    /// What an entry that is decided on this read keeps of it.
+    pub fn as_seen(&self) -> Seen {
+        let user = self.user.as_ref();
+        Seen {
+            at: self.date,
+            created: user.and_then(|user| user.created),
+            present: user.is_some(),
+            mark: user.and_then(|user| user.mark().cloned()),
+        }
+    }
 }
 
 /// The journal's entry for a resource.

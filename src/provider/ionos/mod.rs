@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::gate::Gate;
 use super::http::{ANSWER_CAP, Call, Http, HttpSettings, LIST_CAP, Purpose, Reply};
-use super::{Answer, Capabilities, Cluster, ErrorClass, Listing, Provider, RemoteError, RemoteUser};
+use super::{Answer, Capabilities, Cluster, ErrorClass, Listing, Order, Provider, RemoteError, RemoteUser};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::password::Password;
 use pages::{Next, Pages};
@@ -35,8 +35,8 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     password_max: 63,
     // Those that the vendor's documents name; they say "e.g.".
     reserved: &["postgres", "admin", "standby"],
-    direct_read: true,
     turns_busy: true,
+    ..Capabilities::PLAIN
 };
 
 /// How to log in to the API.
@@ -299,10 +299,11 @@ impl Provider for Ionos {
 
     async fn create(
         &self,
-        username: &str,
+        order: &Order<'_>,
         password: &Password,
     ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
         const OPERATION: &str = "create user";
+        let username = order.username;
         // A user that could never be read again must not come to be.
         self.user_url(OPERATION, username)?;
         let properties = RequestProperties {
@@ -315,10 +316,11 @@ impl Provider for Ionos {
 
     async fn set_password(
         &self,
-        username: &str,
+        order: &Order<'_>,
         password: &Password,
     ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
         const OPERATION: &str = "set password";
+        let username = order.username;
         let url = self.user_url(OPERATION, username)?;
         let properties = RequestProperties {
             username: None,
@@ -328,9 +330,17 @@ impl Provider for Ionos {
             .await
     }
 
-    async fn delete(&self, username: &str) -> Result<Answer<()>, RemoteError> {
+    async fn configure(&self, _: &Order<'_>) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+        Err(RemoteError {
+            operation: "configure user",
+            class: ErrorClass::Invalid,
+            detail: " (a user of this API has no settings)".to_string(),
+        })
+    }
+
+    async fn delete(&self, order: &Order<'_>) -> Result<Answer<()>, RemoteError> {
         const OPERATION: &str = "delete user";
-        let url = self.user_url(OPERATION, username)?;
+        let url = self.user_url(OPERATION, order.username)?;
         let call = self.call(OPERATION, Method::DELETE, &url)?;
         let reply = self.http.mutate(call).await?;
         if !reply.status.is_success() {

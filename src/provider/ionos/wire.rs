@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::lenient::{Flag, Lenient};
 use crate::domain::endpoint::Host;
 use crate::domain::password::Password;
+use crate::domain::role::Traits;
 use crate::provider::{Cluster, ClusterState, Creator, RemoteUser};
 
 /// A page of users.
@@ -79,6 +80,7 @@ impl From<User> for RemoteUser {
             creator,
             created: metadata.created_date.0.as_deref().and_then(timestamp),
             modified: metadata.last_modified_date.0.as_deref().and_then(timestamp),
+            traits: Traits::default(),
         }
     }
 }
@@ -128,6 +130,8 @@ impl From<ClusterResource> for Cluster {
             },
             host: cluster.properties.dns_name.0.as_deref().and_then(dns_name),
             port: None,
+            database: None,
+            sslmode: None,
         }
     }
 }
@@ -206,6 +210,7 @@ mod tests {
                 creator: Creator::Account("f719718d".to_string()),
                 created: Some("2023-05-11T13:37:50Z".parse().unwrap()),
                 modified: Some("2023-05-11T13:37:51Z".parse().unwrap()),
+                traits: Traits::default(),
             }
         );
     }
