@@ -15,6 +15,7 @@ use crate::domain::mac::hex;
 use crate::domain::settings::{Rules, Settings};
 use crate::provider::http::HttpSettings;
 use crate::provider::login::LoginSettings;
+use crate::provider::postgresql::PostgresqlSettings;
 use crate::provider::tls::Trust;
 use crate::runtime::operator::{self, Setup};
 use crate::runtime::telemetry::{self, LogFormat};
@@ -64,6 +65,9 @@ struct Run {
     /// Allow APIs to be spoken to over plain http. For tests.
     #[arg(long, env = "PGUSER_ALLOW_HTTP")]
     allow_http: bool,
+    /// Allow servers of the provider postgresql to be spoken to without TLS (spec.postgresql.sslmode: disable, prefer).
+    #[arg(long, env = "PGUSER_ALLOW_INSECURE_POSTGRESQL")]
+    allow_insecure_postgresql: bool,
     /// A file of PEM certificates to be trusted besides the system's.
     #[arg(long, env = "PGUSER_EXTRA_CA")]
     extra_ca: Option<PathBuf>,
@@ -207,6 +211,7 @@ impl Run {
             ..Settings::default()
         };
         Ok(Setup {
+            postgresql: PostgresqlSettings {},
             login: LoginSettings {
                 allow,
                 trust,

@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+use pguser_operator::api::{ServerKind, ServerRef};
 use pguser_operator::domain::attempts::{Attempts, Login, Outcome};
-use pguser_operator::domain::identity::{Claim, RemoteIdentity};
+use pguser_operator::domain::identity::{Claim, Mark, RemoteIdentity};
 use pguser_operator::domain::journal::{Cause, Entry, EntryId, Kind, Owner, Seen};
 use pguser_operator::domain::password::Password;
 use pguser_operator::domain::plan::*;
 use pguser_operator::domain::remote::{Capabilities, ClusterState, Creator, RemoteUser};
+use pguser_operator::domain::role::{FoundRole, RoleOptions, RoleSettings, Traits};
 use pguser_operator::domain::settings::Settings;
 use pguser_operator::domain::time::Mono;
 
@@ -44,6 +48,8 @@ fn desired() -> Desired {
         force_finalize: false,
         content_digest: "d".to_string(),
         wish: "w".to_string(),
+        settings: RoleSettings::default(),
+        settings_wish: "s".to_string(),
     }
 }
 
@@ -74,16 +80,20 @@ fn sight(user: Option<RemoteUser>, seconds: u64) -> Option<Sight> {
     })
 }
 
+fn reference(name: &str) -> ServerRef {
+    ServerRef {
+        kind: ServerKind::PostgresServer,
+        name: name.to_string(),
+    }
+}
+
 fn server() -> Server {
     Server {
+        reference: reference("s"),
         identity: identity(),
         capabilities: Capabilities {
-            name: "p",
-            password_min: 1,
-            password_max: 99,
-            reserved: &[],
-            direct_read: true,
             turns_busy: false,
+            ..Capabilities::PLAIN
         },
         allow_adoption: false,
         take_over_from: None,
@@ -106,6 +116,8 @@ fn busy_kind() -> Server {
 
 fn record(made: u64) -> Option<Record> {
     Some(Record {
+        server: Some(reference("s")),
+        password_stamp: None,
         identity: identity(),
         adopted: false,
         created: Some(date_ago(made)),
@@ -119,8 +131,15 @@ fn observed(server: Server) -> Observed {
         installation: "i".to_string(),
         identity: identity(),
         username: "app".to_string(),
+        server: None,
     };
     Observed {
+        uid: "u".to_string(),
+        rejected_settings: None,
+        tried: Tried {
+            login: Login::NotTried,
+            due: ago(0) + Duration::from_secs(3600),
+        },
         finalizer: true,
         claim: Some(claim.clone()),
         own_claim: Some(claim),
@@ -154,6 +173,8 @@ fn staged(kind: Kind, attempts: Attempts, seen: Seen) -> Option<StagedEntry> {
         password: (kind != Kind::Delete).then(|| Password::new("s")),
         seen,
         proven_ours: kind != Kind::Create,
+        settings: RoleSettings::default(),
+        retain: false,
         epoch: 1,
     };
     Some(StagedEntry {
@@ -178,6 +199,7 @@ fn seen(made: Option<u64>, at: u64) -> Seen {
         at: Some(date_ago(at)),
         created: made.map(date_ago),
         present: made.is_some(),
+        mark: None,
     }
 }
 
@@ -312,4 +334,293 @@ fn a_deletion_that_nobody_has_sent_is_carried_out_although_its_resource_is_gone(
     world.sight = sight(Some(user(5000)), 2);
     let next = plan_gone(&world, ago(0), &Settings::default()).step;
     assert_eq!(next, Some(Step::Send(EntryId(7))));
+}
+
+/// A server that marks roles, reads them at once and shows what they are: by SQL.
+fn sql() -> Server {
+    let mut server = server();
+    server.capabilities.marks = true;
+    server.capabilities.reads_trail = false;
+    server.verifiable = true;
+    server
+}
+
+fn mark(uid: &str) -> Creator {
+    Creator::Marked(Mark {
+        installation: "i".to_string(),
+        uid: uid.to_string(),
+    })
+}
+
+fn role(creator: Creator) -> RemoteUser {
+    RemoteUser {
+        username: "app".to_string(),
+        protected: false,
+        creator,
+        created: None,
+        modified: None,
+        traits: Traits {
+            role: Some(FoundRole {
+                login: true,
+                connection_limit: -1,
+                valid_until: None,
+                create_database: false,
+                create_role: false,
+                inherit: true,
+                granted: Default::default(),
+                granted_by_others: Default::default(),
+            }),
+            ..Traits::default()
+        },
+    }
+}
+
+/// A published login of this resource on such a server.
+fn published_on(server: Server) -> Observed {
+    let mut world = observed(server);
+    world.record = Some(Record {
+        server: Some(reference("s")),
+        password_stamp: None,
+        identity: identity(),
+        adopted: false,
+        created: None,
+        last_set: None,
+    });
+    world.published = Some(Published {
+        resource_version: "5".to_string(),
+        mac: "m".to_string(),
+        content_digest: "d".to_string(),
+    });
+    world.secret = SecretView::Ours {
+        resource_version: "5".to_string(),
+        owned: true,
+        content: None,
+    };
+    world.sight = sight(Some(role(mark("u"))), 2);
+    world
+}
+
+fn staged_kind(step: Option<Step>) -> Option<(Kind, Cause, DraftPassword)> {
+    match step? {
+        Step::Stage(draft) => Some((draft.kind, draft.cause, draft.password)),
+        _ => None,
+    }
+}
+
+fn stalled(desired: &Desired, observed: &Observed) -> Option<&'static str> {
+    let plan = plan(desired, observed, ago(0), &Settings::default());
+    plan.report.stalled.map(|stalled| stalled.reason)
+}
+
+#[test]
+fn a_role_with_the_mark_of_another_resource_is_not_changed_and_not_deleted() {
+    let mut world = published_on(sql());
+    world.sight = sight(Some(role(mark("v"))), 0);
+    assert_eq!(step(&desired(), &world), None);
+    assert_eq!(
+        step(&deleting(), &world),
+        Some(Step::RemoveFinalizer(Farewell::NotOurs))
+    );
+}
+
+#[test]
+fn a_role_whose_mark_was_taken_off_is_not_ours_any_more_even_if_it_was_adopted() {
+    let mut world = published_on(sql());
+    world.record.as_mut().unwrap().adopted = true;
+    world.sight = sight(Some(role(Creator::Unmanaged)), 0);
+    assert_eq!(stalled(&desired(), &world), Some("Conflict"));
+    assert_eq!(
+        step(&deleting(), &world),
+        Some(Step::RemoveFinalizer(Farewell::NotOurs))
+    );
+}
+
+#[test]
+fn a_role_with_the_mark_of_another_installation_is_not_adopted_unless_an_administrator_says_so() {
+    let mut server = sql();
+    server.allow_adoption = true;
+    let adopting = Desired {
+        adopt: true,
+        ..desired()
+    };
+    let foreign = Creator::Marked(Mark {
+        installation: "elsewhere".to_string(),
+        uid: "v".to_string(),
+    });
+    let mut world = observed(server.clone());
+    world.sight = sight(Some(role(foreign)), 0);
+    assert_eq!(stalled(&adopting, &world), Some("Conflict"));
+    server.take_over_from = Some("elsewhere".to_string());
+    world.server = ServerView::Usable(Box::new(server));
+    let staged = staged_kind(step(&adopting, &world));
+    assert_eq!(staged, Some((Kind::Adopt, Cause::Adoption, DraftPassword::New)));
+}
+
+#[test]
+fn settings_that_differ_are_put_right_without_touching_the_password_and_refused_ones_are_not_tried_again() {
+    let mut world = published_on(sql());
+    let limited = Desired {
+        settings: RoleSettings {
+            options: Some(RoleOptions {
+                connection_limit: 3,
+                ..RoleOptions::default()
+            }),
+            ..RoleSettings::default()
+        },
+        ..desired()
+    };
+    let staged = staged_kind(step(&limited, &world));
+    assert_eq!(
+        staged,
+        Some((Kind::Configure, Cause::Settings, DraftPassword::None))
+    );
+    world.rejected_settings = Some(Rejected {
+        wish: "s".to_string(),
+        message: "no".to_string(),
+    });
+    let plan = plan(&limited, &world, ago(0), &Settings::default());
+    assert_eq!(plan.step, None);
+    assert_eq!(plan.report.stalled.unwrap().reason, "SettingsRejected");
+    assert!(plan.report.ready.ready);
+}
+
+#[test]
+fn a_rotation_is_not_held_up_by_settings_that_were_refused() {
+    let mut world = published_on(sql());
+    world.rejected_settings = Some(Rejected {
+        wish: "s".to_string(),
+        message: "no".to_string(),
+    });
+    let wanted = Desired {
+        rotate: Some("1".to_string()),
+        settings: RoleSettings {
+            options: Some(RoleOptions {
+                create_role: true,
+                ..RoleOptions::default()
+            }),
+            ..RoleSettings::default()
+        },
+        ..desired()
+    };
+    let staged = staged_kind(step(&wanted, &world));
+    let rotation = Cause::Rotation("1".to_string());
+    assert_eq!(staged, Some((Kind::SetPassword, rotation, DraftPassword::New)));
+}
+
+#[test]
+fn a_stamp_that_moved_sets_the_published_password_back_and_one_that_is_first_seen_is_recorded() {
+    let mut world = published_on(sql());
+    let mut found = role(mark("u"));
+    found.traits.password_stamp = Some("b".to_string());
+    world.sight = sight(Some(found), 0);
+    let first = plan(&desired(), &world, ago(0), &Settings::default());
+    assert_eq!(first.step, None);
+    assert_eq!(first.report.record.unwrap().password_stamp, Some("b".to_string()));
+    world.record.as_mut().unwrap().password_stamp = Some("a".to_string());
+    let staged = staged_kind(step(&desired(), &world));
+    assert_eq!(
+        staged,
+        Some((Kind::SetPassword, Cause::SetBack, DraftPassword::Published))
+    );
+}
+
+#[test]
+fn where_changes_are_not_shown_the_published_password_is_tried_when_due_and_set_back_when_refused() {
+    let mut world = published_on(sql());
+    let waiting = plan(&desired(), &world, ago(0), &Settings::default());
+    assert_eq!(waiting.step, None);
+    assert_eq!(waiting.again, Some(Duration::from_secs(3600)));
+    world.tried.due = ago(0);
+    let due = plan(&desired(), &world, ago(0), &Settings::default());
+    assert_eq!(due.step, Some(Step::TryPublished));
+    assert!(due.report.ready.ready && !due.report.reconciling);
+    world.tried.login = Login::Refused(ago(0));
+    let staged = staged_kind(step(&desired(), &world));
+    assert_eq!(
+        staged,
+        Some((Kind::SetPassword, Cause::SetBack, DraftPassword::Published))
+    );
+}
+
+/// A resource that was pointed from another server object to this one.
+fn moving(mut server: Server) -> Observed {
+    server.reference = reference("new");
+    let mut world = published_on(server);
+    let old = RemoteIdentity {
+        provider: "p".to_string(),
+        cluster: "old".to_string(),
+    };
+    world.record.as_mut().unwrap().identity = old.clone();
+    world.claim.as_mut().unwrap().identity = old;
+    world.sight = sight(Some(role(Creator::Unmanaged)), 0);
+    world
+}
+
+#[test]
+fn a_move_needs_the_published_password_to_log_in_on_the_new_server() {
+    let mut world = moving(sql());
+    assert_eq!(step(&desired(), &world), Some(Step::TryPublished));
+    world.tried.login = Login::Refused(ago(0));
+    assert_eq!(stalled(&desired(), &world), Some("RemoteChanged"));
+    world.tried.login = Login::Accepted;
+    assert_eq!(step(&desired(), &world), Some(Step::Claim));
+    world.claim = world.own_claim.clone();
+    let staged = staged_kind(step(&desired(), &world));
+    assert_eq!(
+        staged,
+        Some((Kind::Adopt, Cause::Moved, DraftPassword::Published))
+    );
+}
+
+#[test]
+fn a_move_to_where_there_is_no_such_login_changes_nothing_and_the_secret_stays_ready() {
+    let mut world = moving(sql());
+    world.sight = sight(None, 0);
+    let plan = plan(&desired(), &world, ago(0), &Settings::default());
+    assert_eq!(plan.step, None);
+    assert_eq!(plan.report.stalled.unwrap().reason, "RemoteChanged");
+    assert!(plan.report.ready.ready);
+}
+
+#[test]
+fn a_server_object_that_names_another_cluster_is_no_move() {
+    let mut world = moving(sql());
+    world.record.as_mut().unwrap().server = Some(reference("new"));
+    world.tried.login = Login::Accepted;
+    assert_eq!(step(&desired(), &world), None);
+    assert_eq!(stalled(&desired(), &world), Some("RemoteChanged"));
+}
+
+#[test]
+fn a_deletion_that_was_refused_is_staged_anew_when_somebody_is_named_to_get_what_the_login_owns() {
+    let mut world = published_on(sql());
+    let attempts = Attempts {
+        last: Some(ago(1)),
+        outcome: Some(Outcome::Refused("it owns 3 tables".to_string())),
+        ..Attempts::none()
+    };
+    world.entry = staged(Kind::Delete, attempts, seen(None, 5));
+    let blocked = plan(&deleting(), &world, ago(0), &Settings::default());
+    assert_eq!(blocked.step, None);
+    assert_eq!(blocked.report.ready.reason, "DeletionBlocked");
+    let heir = Desired {
+        settings: RoleSettings {
+            reassign_owned_to: Some("heir".to_string()),
+            ..RoleSettings::default()
+        },
+        ..deleting()
+    };
+    let staged = staged_kind(step(&heir, &world));
+    assert_eq!(staged, Some((Kind::Delete, Cause::Deletion, DraftPassword::None)));
+}
+
+#[test]
+fn an_entry_of_a_retained_login_whose_resource_is_gone_leaves_the_login() {
+    let mut world = published_on(sql());
+    let mut entry = staged(Kind::SetPassword, unanswered(300), seen(None, 310)).unwrap();
+    entry.entry.retain = true;
+    world.entry = Some(entry);
+    world.sight = sight(Some(role(mark("u"))), 1);
+    let plan = plan_gone(&world, ago(0), &Settings::default());
+    assert_eq!(plan.step, Some(Step::Settle(EntryId(7))));
 }

@@ -5,12 +5,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use pguser_operator::api::{ServerKind, ServerRef};
 use pguser_operator::domain::attempts::{Attempts, Login, Outcome};
-use pguser_operator::domain::identity::{Claim, RemoteIdentity};
+use pguser_operator::domain::identity::{Claim, Mark, RemoteIdentity};
 use pguser_operator::domain::journal::{Cause, Entry, EntryId, Kind, Owner, Seen};
 use pguser_operator::domain::password::Password;
 use pguser_operator::domain::plan::*;
 use pguser_operator::domain::remote::{Capabilities, ClusterState, Creator, RemoteUser};
+use pguser_operator::domain::role::{FoundRole, RoleOptions, RoleSettings, Traits};
 use pguser_operator::domain::settings::Settings;
 use pguser_operator::domain::time::Mono;
 use proptest::option::of;
@@ -43,6 +45,7 @@ fn claim() -> impl Strategy<Value = Claim> {
         installation: installation.to_string(),
         identity,
         username: "app".to_string(),
+        server: None,
     })
 }
 
@@ -62,13 +65,47 @@ prop_compose! {
         (adopt, retain, deleting) in any::<(bool, bool, bool)>(),
         suspended in prop::bool::weighted(0.1),
         force_finalize in prop::bool::weighted(0.1),
-        (content_digest, wish) in (text(), text()),
+        (content_digest, wish, settings_wish) in (text(), text(), text()),
+        settings in settings(),
     ) -> Desired {
         let invalid = invalid.then(|| Invalid { reason: "InvalidUsername", message: "too long".to_string() });
         Desired {
             username: "app".to_string(), invalid, rotate, password, adopt, retain, suspended, deleting,
-            force_finalize, content_digest, wish,
+            force_finalize, content_digest, wish, settings, settings_wish,
         }
+    }
+}
+
+fn reference() -> impl Strategy<Value = ServerRef> {
+    prop_oneof![Just("s"), Just("t")].prop_map(|name| ServerRef {
+        kind: ServerKind::PostgresServer,
+        name: name.to_string(),
+    })
+}
+
+prop_compose! {
+    fn mark()(installation in text(), uid in prop_oneof![Just("u"), Just("v")]) -> Mark {
+        Mark { installation, uid: uid.to_string() }
+    }
+}
+
+prop_compose! {
+    fn settings()(read_only in any::<bool>(), limit in of(1..3), heir in of(text())) -> RoleSettings {
+        RoleSettings {
+            read_only,
+            options: limit.map(|connection_limit| RoleOptions { connection_limit, ..RoleOptions::default() }),
+            reassign_owned_to: heir,
+        }
+    }
+}
+
+prop_compose! {
+    fn traits()(read_only in of(any::<bool>()), limit in of(1..3), password_stamp in of(text())) -> Traits {
+        let role = limit.map(|connection_limit| FoundRole {
+            login: true, connection_limit, valid_until: None, create_database: false, create_role: false, inherit: true,
+            granted: Default::default(), granted_by_others: Default::default(),
+        });
+        Traits { read_only, role, password_stamp }
     }
 }
 
@@ -81,11 +118,13 @@ prop_compose! {
             Just(Creator::Unmanaged),
             Just(Creator::System),
             Just(Creator::Unknown),
+            mark().prop_map(Creator::Marked),
         ],
         created in of(date()),
         modified in of(date()),
+        traits in traits(),
     ) -> RemoteUser {
-        RemoteUser { username: "app".to_string(), protected, creator, created, modified, traits: Default::default() }
+        RemoteUser { username: "app".to_string(), protected, creator, created, modified, traits }
     }
 }
 
@@ -93,6 +132,8 @@ prop_compose! {
     fn server()(
         identity in identity(),
         (direct_read, turns_busy, allow_adoption, verifiable) in any::<(bool, bool, bool, bool)>(),
+        (marks, reads_trail) in any::<(bool, bool)>(),
+        reference in reference(),
         take_over_from in of(Just("j".to_string())),
         credentials_worked in prop::bool::weighted(0.9),
         gone in prop::bool::weighted(0.05),
@@ -108,9 +149,9 @@ prop_compose! {
         creator_id in of(Just("us".to_string())),
     ) -> Server {
         Server {
-            identity,
+            reference, identity,
             capabilities: Capabilities {
-                direct_read, turns_busy, ..Capabilities::PLAIN
+                direct_read, turns_busy, marks, reads_trail, ..Capabilities::PLAIN
             },
             allow_adoption, take_over_from, credentials_worked, gone, trouble,
             available: available(state), state, last_not_available, verifiable, creator_id,
@@ -138,8 +179,9 @@ fn server_view() -> impl Strategy<Value = ServerView> {
 prop_compose! {
     fn record()(
         identity in identity(), adopted in any::<bool>(), created in of(date()), last_set in of(date()),
+        server in of(reference()), password_stamp in of(text()),
     ) -> Record {
-        Record { identity, adopted, created, last_set }
+        Record { server, identity, adopted, created, last_set, password_stamp }
     }
 }
 
@@ -174,18 +216,29 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     ]
 }
 
+fn login() -> impl Strategy<Value = Login> {
+    prop_oneof![
+        Just(Login::NotTried),
+        Just(Login::Accepted),
+        moment().prop_map(Login::Refused),
+        Just(Login::Unverifiable("no route".to_string())),
+    ]
+}
+
+fn rejected() -> impl Strategy<Value = Rejected> {
+    text().prop_map(|wish| Rejected {
+        wish,
+        message: "no".to_string(),
+    })
+}
+
 prop_compose! {
     fn attempts()(
         (in_flight, inherited, unknown) in any::<(bool, bool, bool)>(),
         last in of(moment()),
         last_by_remote in of(date()),
         outcome in of(outcome()),
-        login in prop_oneof![
-            Just(Login::NotTried),
-            Just(Login::Accepted),
-            moment().prop_map(Login::Refused),
-            Just(Login::Unverifiable("no route".to_string())),
-        ],
+        login in login(),
     ) -> Attempts {
         Attempts { in_flight, inherited, unknown, last, last_by_remote, outcome, login }
     }
@@ -193,10 +246,13 @@ prop_compose! {
 
 prop_compose! {
     fn staged()(
-        kind in prop_oneof![Just(Kind::Create), Just(Kind::SetPassword), Just(Kind::Adopt), Just(Kind::Delete)],
+        kind in prop_oneof![
+            Just(Kind::Create), Just(Kind::SetPassword), Just(Kind::Adopt), Just(Kind::Configure), Just(Kind::Delete),
+        ],
         rotation in of(text()),
         seen in (of(date()), of(date()), any::<bool>()),
         proven_ours in any::<bool>(),
+        (mark, settings, retain) in (of(mark()), settings(), any::<bool>()),
         attempts in attempts(),
         mac in text(),
         inherited_until in of(moment()),
@@ -204,16 +260,17 @@ prop_compose! {
         let cause = match (kind, rotation) {
             (Kind::Delete, _) => Cause::Deletion,
             (Kind::Adopt, _) => Cause::Adoption,
+            (Kind::Configure, _) => Cause::Settings,
             (_, Some(value)) => Cause::Rotation(value),
             (_, None) => Cause::Missing,
         };
         let owner = Owner { namespace: "n".to_string(), name: "app".to_string(), uid: "u".to_string() };
-        let with_password = kind != Kind::Delete;
+        let with_password = !matches!(kind, Kind::Delete | Kind::Configure);
         let entry = Entry {
             id: EntryId(7), owner, username: "app".to_string(), kind, cause,
             password: with_password.then(|| Password::new("s")),
-            seen: Seen { at: seen.0, created: seen.1, present: seen.2 },
-            proven_ours, epoch: 1,
+            seen: Seen { at: seen.0, created: seen.1, present: seen.2, mark },
+            proven_ours, settings, retain, epoch: 1,
         };
         StagedEntry { entry, attempts, mac: with_password.then_some(mac), inherited_until }
     }
@@ -229,7 +286,8 @@ prop_compose! {
             resource_version, mac, content_digest,
         })),
         handled_rotation in of(text()),
-        rejected in of(text().prop_map(|wish| Rejected { wish, message: "no".to_string() })),
+        (rejected, rejected_settings) in (of(rejected()), of(rejected())),
+        (tried, due) in (login(), moment()),
         set_backs in 0usize..4,
         secret in secret(),
         server in server_view(),
@@ -238,7 +296,7 @@ prop_compose! {
         (rival, unsettled) in (prop::bool::weighted(0.1), prop::bool::weighted(0.1)),
     ) -> Observed {
         Observed {
-            finalizer, claim, own_claim, record, published, handled_rotation, rejected, set_backs, secret,
+            uid: "u".to_string(), rejected_settings, tried: Tried { login: tried, due }, finalizer, claim, own_claim, record, published, handled_rotation, rejected, set_backs, secret,
             server, sight, last_write, entry, rival: rival.then_some(Rival { named: None }), unsettled,
         }
     }
@@ -267,7 +325,14 @@ fn seen_user(observed: &Observed) -> Option<&RemoteUser> {
 fn reads_or_waits(step: Option<&Step>) -> bool {
     matches!(
         step,
-        None | Some(Step::List | Step::Read | Step::PollCluster | Step::ReadSecret | Step::Verify(_))
+        None | Some(
+            Step::List
+                | Step::Read
+                | Step::PollCluster
+                | Step::ReadSecret
+                | Step::Verify(_)
+                | Step::TryPublished
+        )
     )
 }
 
@@ -430,6 +495,11 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         installation: "i".to_string(),
         identity: identity.clone(),
         username: "app".to_string(),
+        server: None,
+    };
+    let reference = ServerRef {
+        kind: ServerKind::PostgresServer,
+        name: "s".to_string(),
     };
     let desired = Desired {
         username: "app".to_string(),
@@ -443,6 +513,8 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         force_finalize: false,
         content_digest: "d".to_string(),
         wish: "w".to_string(),
+        settings: RoleSettings::default(),
+        settings_wish: "w".to_string(),
     };
     let user = RemoteUser {
         username: "app".to_string(),
@@ -454,12 +526,15 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
     };
     let server = match observed.server {
         ServerView::Usable(server) => Server {
+            reference: reference.clone(),
             identity: identity.clone(),
             ..*server
         },
         ServerView::Unusable(_) => return in_order_with_default_server(observed, date),
     };
     let record = Record {
+        server: Some(reference),
+        password_stamp: None,
         identity,
         adopted: false,
         created: Some(date),
@@ -480,6 +555,11 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
             content_digest: "d".to_string(),
         }),
         rejected: None,
+        rejected_settings: None,
+        tried: Tried {
+            login: Login::NotTried,
+            due: now(),
+        },
         secret: SecretView::Ours {
             resource_version: "5".to_string(),
             owned: true,
@@ -502,17 +582,17 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
 
 fn in_order_with_default_server(observed: Observed, date: Timestamp) -> (Desired, Observed) {
     let server = Server {
+        reference: ServerRef {
+            kind: ServerKind::PostgresServer,
+            name: "s".to_string(),
+        },
         identity: RemoteIdentity {
             provider: "p".to_string(),
             cluster: "c".to_string(),
         },
         capabilities: Capabilities {
-            name: "p",
-            password_min: 1,
-            password_max: 99,
-            reserved: &[],
-            direct_read: true,
             turns_busy: true,
+            ..Capabilities::PLAIN
         },
         allow_adoption: false,
         take_over_from: None,

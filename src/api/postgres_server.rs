@@ -415,6 +415,12 @@ pub struct ServerStatus {
     /// The port clients connect to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<i32>,
+    /// The database that clients connect to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// What clients' `sslmode` has to be at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sslmode: Option<SslMode>,
     /// How many users the remote cluster has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<ServerUsers>,

@@ -307,6 +307,9 @@ pub struct UserStatus {
     /// A password of the user's own that the server refused; it is not sent again until it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_password: Option<RejectedPassword>,
+    /// Attributes or memberships that the server refused; they are not asked for again until `spec` changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_settings: Option<RejectedPassword>,
     /// When the password was set back after a change from outside, by the operator's clock; the last three.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set_backs: Vec<Time>,
@@ -333,6 +336,9 @@ pub struct RemoteUserRecord {
     pub provider: String,
     /// The remote cluster: endpoint and id.
     pub cluster: String,
+    /// The server object by which it came to be this object's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_ref: Option<ServerRef>,
     /// Made by the operator or taken over.
     pub ownership: Ownership,
     /// When it was made, by the remote's clock.
@@ -341,6 +347,10 @@ pub struct RemoteUserRecord {
     /// The remote's date of last change after the operator's own last change, by the remote's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_set: Option<Time>,
+    /// A digest of what the server keeps of the password, made by the server: another one means that somebody else has
+    /// changed the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_stamp: Option<String>,
 }
 
 /// How a remote user came to be ours.

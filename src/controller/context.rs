@@ -16,6 +16,7 @@ use super::kept::Kept;
 use super::secrets::{SecretIndex, is_older};
 use super::server::bucket::Buckets;
 use super::server::{Pace, Server, ServerKey, Triggers, UserRef};
+use super::user::whereabouts;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser};
 use crate::domain::identity::RemoteIdentity;
 use crate::domain::mac::MacKey;
@@ -24,6 +25,7 @@ use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::provider::http::HttpSettings;
 use crate::provider::login::LoginSettings;
+use crate::provider::postgresql::PostgresqlSettings;
 
 /// How long one request to the Kubernetes API may take.
 pub const API_TIMEOUT: Duration = Duration::from_secs(30);
@@ -91,6 +93,8 @@ pub struct Context {
     pub pace: Pace,
     /// How HTTP is spoken.
     pub http: HttpSettings,
+    /// How SQL is spoken.
+    pub postgresql: PostgresqlSettings,
     /// How logins are tried.
     pub login: LoginSettings,
     /// Which installation this is.
@@ -168,10 +172,17 @@ impl Context {
         });
     }
 
-    /// All PostgresUsers that refer to a server.
+    /// All PostgresUsers that refer to a server, or whose login was made by it and has not moved yet.
     pub fn users_of(&self, key: &ServerKey) -> Vec<Arc<PostgresUser>> {
         let all = self.stores.users.iter().flat_map(Store::state);
-        all.filter(|user| server_key(user) == *key).collect()
+        all.filter(|user| server_key(user) == *key || whereabouts::former(user).as_ref() == Some(key))
+            .collect()
+    }
+
+    /// A living PostgresUser by its UID.
+    pub fn user_of_uid(&self, uid: &str) -> Option<Arc<PostgresUser>> {
+        let mut all = self.stores.users.iter().flat_map(Store::state);
+        all.find(|user| user.metadata.uid.as_deref() == Some(uid))
     }
 
     /// The labels of a namespace, if it is known and not being deleted.
@@ -182,16 +193,7 @@ impl Context {
 
 /// Which server object a PostgresUser refers to.
 pub fn server_key(user: &PostgresUser) -> ServerKey {
-    let reference = &user.spec.server_ref;
-    let namespace = match reference.kind {
-        crate::api::ServerKind::PostgresServer => user.namespace(),
-        crate::api::ServerKind::ClusterPostgresServer => None,
-    };
-    ServerKey {
-        kind: reference.kind,
-        namespace,
-        name: reference.name.clone(),
-    }
+    ServerKey::of(&user.spec.server_ref, &user.namespace().unwrap_or_default())
 }
 
 /// Tells controllers to look again, without keeping the context alive.

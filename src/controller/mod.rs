@@ -11,4 +11,5 @@ pub mod secrets;
 pub mod server;
 pub mod server_object;
 pub mod server_spec;
+pub mod server_view;
 pub mod user;

@@ -470,8 +470,11 @@ fn tell(context: &Context, changed: super::secrets::Changed) {
         return;
     }
     for object in server_object::all_servers(context) {
-        let credentials = object.credentials(context);
-        if credentials.is_some_and(|place| changed.secrets.contains(&place)) {
+        let read = [
+            object.credentials(context),
+            server_object::ca_secret(&object, context),
+        ];
+        if read.iter().flatten().any(|place| changed.secrets.contains(place)) {
             context.dispatch.server(&object.key());
         }
     }

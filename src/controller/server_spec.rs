@@ -10,12 +10,14 @@ use super::context::Context;
 use super::events;
 use super::server::ServerKey;
 use crate::api::{
-    ClusterPostgresServer, Connection, Ionos, PostgresServer, ServerKind, ServerStatus, SslMode, Usernames,
-    names,
+    Allowed, ClusterPostgresServer, Connection, Ionos, PostgresServer, Postgresql, Scalingo, ServerKind,
+    ServerStatus, SslMode, Usernames, names,
 };
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::endpoint;
 use crate::domain::identity::RemoteIdentity;
+use crate::domain::remote::{Address, Capabilities};
+use crate::provider::{ionos, postgresql, scalingo};
 
 /// A server object, of either kind.
 #[derive(Debug, Clone)]
@@ -107,9 +109,12 @@ impl ServerObject {
         self.meta().deletion_timestamp.is_some()
     }
 
-    /// The provider's part of the spec.
-    pub fn ionos(&self) -> Option<&Ionos> {
-        spec!(self, ionos).as_ref()
+    /// The provider's part of the spec; none if admission let a spec without one pass.
+    pub fn provider(&self) -> Option<ProviderSpec<'_>> {
+        let ionos = spec!(self, ionos).as_ref().map(ProviderSpec::Ionos);
+        let scalingo = spec!(self, scalingo).as_ref().map(ProviderSpec::Scalingo);
+        let postgresql = spec!(self, postgresql).as_ref().map(ProviderSpec::Postgresql);
+        ionos.or(scalingo).or(postgresql)
     }
 
     /// Which usernames may be asked for.
@@ -127,9 +132,15 @@ impl ServerObject {
         let limit = spec!(self, limits)
             .as_ref()
             .and_then(|limits| limits.requests_per_minute);
-        limit
-            .and_then(|limit| u32::try_from(limit).ok())
-            .unwrap_or(super::server::bucket::DEFAULT_PER_MINUTE)
+        let usual = self
+            .provider()
+            .map_or(1, |it| it.capabilities().requests_per_minute);
+        limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(usual)
+    }
+
+    /// How often to try a published password.
+    pub fn verify_interval(&self) -> Duration {
+        parse_duration(spec!(self, verify_interval)).unwrap_or(Duration::from_secs(3600))
     }
 
     /// How often to refresh.
@@ -141,12 +152,16 @@ impl ServerObject {
 
     /// The namespace and name of the credentials Secret.
     pub fn credentials(&self, context: &Context) -> Option<(String, String)> {
-        let name = self.ionos()?.credentials_secret_ref.name.clone();
-        let namespace = match self {
+        let name = self.provider()?.credentials_secret().to_string();
+        Some((self.secrets_namespace(context), name))
+    }
+
+    /// The namespace that its Secrets are read from.
+    pub fn secrets_namespace(&self, context: &Context) -> String {
+        match self {
             ServerObject::Namespaced(server) => server.namespace().unwrap_or_default(),
             ServerObject::Cluster(_) => context.options.cluster_resource_namespace.clone(),
-        };
-        Some((namespace, name))
+        }
     }
 
     /// An annotation.
@@ -161,23 +176,40 @@ impl ServerObject {
 
     /// The remote cluster, as far as the spec tells.
     pub fn identity(&self) -> Option<RemoteIdentity> {
-        let ionos = self.ionos()?;
-        let endpoint = endpoint::canonical(&ionos.endpoint).unwrap_or_else(|_| ionos.endpoint.clone());
-        Some(RemoteIdentity::of_api("ionos", &endpoint, &ionos.cluster_id))
+        self.provider().map(|provider| provider.identity())
+    }
+
+    /// What clients connect to as the provider says, from a status of before.
+    pub fn remembered_address(&self) -> Address {
+        let status = self.status();
+        Address {
+            host: status.and_then(|status| status.host.clone()),
+            port: status
+                .and_then(|status| status.port)
+                .and_then(|port| u16::try_from(port).ok()),
+            database: status.and_then(|status| status.database.clone()),
+            sslmode: status.and_then(|status| status.sslmode),
+        }
     }
 
     /// How clients connect, given what the provider says; none while that is not known.
-    pub fn connection(&self, host: Option<&str>, port: Option<u16>) -> Option<ConnectionDetails> {
+    pub fn connection(&self, said: &Address) -> Option<ConnectionDetails> {
         let default = Connection::default();
         let spec = spec!(self, connection).as_ref().unwrap_or(&default);
-        let host = spec.host.as_deref().or(host)?;
-        let spec_port = spec.port.and_then(|port| u16::try_from(port).ok());
+        let provider = self.provider()?;
+        let address = Address {
+            host: spec.host.clone(),
+            port: spec.port.and_then(|port| u16::try_from(port).ok()),
+            database: spec.database.clone(),
+            sslmode: spec.sslmode,
+        };
+        let address = address.or(said.clone()).or(provider.address());
         Some(ConnectionDetails {
-            host: host.to_string(),
-            port: spec_port.or(port).unwrap_or(5432),
-            database: spec.database.clone().unwrap_or_else(|| "postgres".to_string()),
-            sslmode: spec.sslmode.unwrap_or(SslMode::Require),
-            provider: "ionos",
+            host: address.host?,
+            port: address.port.unwrap_or(5432),
+            database: address.database.unwrap_or_else(|| "postgres".to_string()),
+            sslmode: address.sslmode.unwrap_or(SslMode::Require),
+            provider: provider.capabilities().name,
         })
     }
 
@@ -198,6 +230,87 @@ impl ServerObject {
         };
         use kube::core::SelectorExt;
         selector.matches(namespace.labels())
+    }
+}
+
+/// The provider's part of a server object's spec.
+#[derive(Debug, Clone, Copy)]
+pub enum ProviderSpec<'a> {
+    /// IONOS DBaaS PostgreSQL.
+    Ionos(&'a Ionos),
+    /// Scalingo's Database API.
+    Scalingo(&'a Scalingo),
+    /// Any PostgreSQL, by SQL.
+    Postgresql(&'a Postgresql),
+}
+
+impl ProviderSpec<'_> {
+    /// What the provider can do.
+    pub fn capabilities(&self) -> &'static Capabilities {
+        match self {
+            ProviderSpec::Ionos(_) => &ionos::CAPABILITIES,
+            ProviderSpec::Scalingo(_) => &scalingo::CAPABILITIES,
+            ProviderSpec::Postgresql(_) => &postgresql::CAPABILITIES,
+        }
+    }
+
+    /// The name of the credentials Secret.
+    pub fn credentials_secret(&self) -> &str {
+        match self {
+            ProviderSpec::Ionos(it) => &it.credentials_secret_ref.name,
+            ProviderSpec::Scalingo(it) => &it.credentials_secret_ref.name,
+            ProviderSpec::Postgresql(it) => &it.credentials_secret_ref.name,
+        }
+    }
+
+    /// The remote cluster.
+    pub fn identity(&self) -> RemoteIdentity {
+        let name = self.capabilities().name;
+        let canonical =
+            |endpoint: &str| endpoint::canonical(endpoint).unwrap_or_else(|_| endpoint.to_string());
+        match self {
+            ProviderSpec::Ionos(it) => RemoteIdentity::of_api(name, &canonical(&it.endpoint), &it.cluster_id),
+            ProviderSpec::Scalingo(it) => {
+                RemoteIdentity::of_api(name, &canonical(&scalingo_endpoints(it).database), &it.addon_id)
+            }
+            // Roles are the whole server's, whichever database they are managed from.
+            ProviderSpec::Postgresql(it) => RemoteIdentity {
+                provider: name.to_string(),
+                cluster: format!("{}:{}", it.host.to_ascii_lowercase(), it.port),
+            },
+        }
+    }
+
+    /// Where clients connect, as far as the spec tells.
+    pub fn address(&self) -> Address {
+        match self {
+            ProviderSpec::Ionos(_) | ProviderSpec::Scalingo(_) => Address::default(),
+            ProviderSpec::Postgresql(it) => Address {
+                host: Some(it.host.clone()),
+                port: u16::try_from(it.port).ok(),
+                database: Some(it.database.clone()),
+                sslmode: None,
+            },
+        }
+    }
+
+    /// What PostgresUsers may ask for besides a login.
+    pub fn allowed(&self) -> Option<&Allowed> {
+        match self {
+            ProviderSpec::Postgresql(it) => it.allowed.as_ref(),
+            ProviderSpec::Ionos(_) | ProviderSpec::Scalingo(_) => None,
+        }
+    }
+}
+
+/// Where Scalingo's APIs are: those of the region, unless the spec names others.
+pub fn scalingo_endpoints(spec: &Scalingo) -> scalingo::Endpoints {
+    let usual = scalingo::Endpoints::of_region(&spec.region);
+    let given = spec.endpoints.clone().unwrap_or_default();
+    scalingo::Endpoints {
+        auth: given.auth.unwrap_or(usual.auth),
+        api: given.api.unwrap_or(usual.api),
+        database: given.database.unwrap_or(usual.database),
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::ServerRef;
+
 /// Which remote cluster: provider, endpoint in canonical form, and the cluster's id there.
 ///
 /// Two server objects with the same identity reach the same users. They share nothing but the exclusion that
@@ -68,6 +70,9 @@ pub struct Claim {
     pub identity: RemoteIdentity,
     /// The username.
     pub username: String,
+    /// The server object; none in claims of before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerRef>,
 }
 
 impl Claim {
@@ -100,6 +105,10 @@ mod tests {
             installation: "i".into(),
             identity: RemoteIdentity::of_api("ionos", "https://h/p", "c"),
             username: "we \"ird/na%me 🦀".into(),
+            server: Some(ServerRef {
+                kind: crate::api::ServerKind::PostgresServer,
+                name: "main".into(),
+            }),
         };
         assert_eq!(Claim::from_annotation(&claim.to_annotation()), Some(claim));
         assert_eq!(Claim::from_annotation("yes"), None);

@@ -9,6 +9,7 @@ pub mod conditions;
 pub mod connection;
 pub mod endpoint;
 pub mod generate;
+pub mod grants;
 pub mod identity;
 pub mod journal;
 pub mod mac;

@@ -63,6 +63,31 @@ pub enum ClusterState {
     Destroying,
 }
 
+/// Where and how clients connect, as far as the remote says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Address {
+    /// The host.
+    pub host: Option<String>,
+    /// The port.
+    pub port: Option<u16>,
+    /// The database.
+    pub database: Option<String>,
+    /// What `sslmode` has to be at least.
+    pub sslmode: Option<SslMode>,
+}
+
+impl Address {
+    /// This, and what it leaves open from the other.
+    pub fn or(self, other: Address) -> Address {
+        Address {
+            host: self.host.or(other.host),
+            port: self.port.or(other.port),
+            database: self.database.or(other.database),
+            sslmode: self.sslmode.or(other.sslmode),
+        }
+    }
+}
+
 /// The remote cluster itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
@@ -112,6 +137,8 @@ pub struct Capabilities {
     pub turns_busy: bool,
     /// Whether reads may trail writes (Lag). Where they cannot, nobody waits for it.
     pub reads_trail: bool,
+    /// Whether users carry marks, so that one without a mark is nobody's of ours.
+    pub marks: bool,
     /// How many requests are made in a minute where the server object does not say.
     pub requests_per_minute: u32,
 }
@@ -131,6 +158,7 @@ impl Capabilities {
         direct_read: true,
         turns_busy: false,
         reads_trail: true,
+        marks: false,
         requests_per_minute: 300,
     };
 }

@@ -36,6 +36,15 @@ pub fn check(username: &str, policy: &Policy<'_>, capabilities: &Capabilities) -
     })
 }
 
+/// Whether a name matches a pattern of a server object: `*` stands for any text, `{namespace}` for the namespace.
+pub fn matches(pattern: &str, name: &str, namespace: &str) -> bool {
+    let policy = Policy {
+        usernames: None,
+        namespace,
+    };
+    policy.matches(pattern, name)
+}
+
 /// No two names may become one role, and every name must be one that a person can see.
 fn malformed(username: &str) -> Option<String> {
     if username.is_empty() {

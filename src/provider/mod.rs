@@ -5,6 +5,8 @@ pub mod gate;
 pub mod http;
 pub mod ionos;
 pub mod login;
+pub mod postgresql;
+pub mod scalingo;
 pub mod tls;
 
 use std::future::Future;
@@ -106,6 +108,10 @@ pub struct Order<'a> {
 pub enum AnyProvider {
     /// IONOS DBaaS PostgreSQL.
     Ionos(ionos::Ionos),
+    /// Scalingo's Database API.
+    Scalingo(scalingo::Scalingo),
+    /// Any PostgreSQL, by SQL.
+    Postgresql(postgresql::Postgresql),
 }
 
 /// The same call on whichever it is.
@@ -113,6 +119,8 @@ macro_rules! each {
     ($self:expr, $provider:ident => $call:expr) => {
         match $self {
             AnyProvider::Ionos($provider) => $call,
+            AnyProvider::Scalingo($provider) => $call,
+            AnyProvider::Postgresql($provider) => $call,
         }
     };
 }

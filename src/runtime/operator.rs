@@ -26,6 +26,7 @@ use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::provider::http::HttpSettings;
 use crate::provider::login::LoginSettings;
+use crate::provider::postgresql::PostgresqlSettings;
 
 /// How long what is under way may take to finish when the process is asked to end.
 const GRACE: Duration = Duration::from_secs(45);
@@ -43,6 +44,8 @@ pub struct Setup {
     pub http: HttpSettings,
     /// How logins are tried.
     pub login: LoginSettings,
+    /// How SQL is spoken.
+    pub postgresql: PostgresqlSettings,
     /// Where the probes are served.
     pub admin: SocketAddr,
     /// Whether to stand for election, and how long a Lease lasts.
@@ -228,6 +231,7 @@ async fn context(
         pace: setup.pace,
         http: setup.http,
         login: setup.login,
+        postgresql: setup.postgresql,
         installation,
         mac_key,
         stores: wiring.stores.clone(),

@@ -1,12 +1,14 @@
 //! Between the model's small words and the planner's own types.
 
 use jiff::Timestamp;
+use pguser_operator::api::{ServerKind, ServerRef};
 use pguser_operator::domain::attempts::{Attempts, Login as RealLogin, Outcome as RealOutcome};
 use pguser_operator::domain::identity::{Claim, RemoteIdentity};
 use pguser_operator::domain::journal::{Entry, EntryId, Header, Journal, Owner, Seen as RealSeen};
 use pguser_operator::domain::password::Password;
 use pguser_operator::domain::plan::{self, Desired, Observed, SecretView, ServerView, Step, WantedPassword};
 use pguser_operator::domain::remote::{Capabilities, ClusterState, Creator, RemoteUser};
+use pguser_operator::domain::role::RoleSettings;
 use pguser_operator::domain::settings::Rule;
 use pguser_operator::domain::time::Mono;
 
@@ -40,6 +42,14 @@ fn claim() -> Claim {
         installation: "i".to_string(),
         identity: identity(),
         username: USERNAME.to_string(),
+        server: None,
+    }
+}
+
+fn reference() -> ServerRef {
+    ServerRef {
+        kind: ServerKind::PostgresServer,
+        name: "s".to_string(),
     }
 }
 
@@ -57,6 +67,7 @@ pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
         invalid: None,
         rotate: (resource.rotate > 0).then(|| resource.rotate.to_string()),
         password: WantedPassword::Generated,
+        settings: RoleSettings::default(),
         adopt: scenario.adopt,
         retain: scenario.retain,
         suspended: false,
@@ -64,12 +75,14 @@ pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
         force_finalize: false,
         content_digest: "d".to_string(),
         wish: resource.rotate.to_string(),
+        settings_wish: String::new(),
     }
 }
 
 fn server(operator: &Operator, scenario: &Scenario) -> plan::Server {
     let provider = scenario.provider;
     plan::Server {
+        reference: reference(),
         identity: identity(),
         capabilities: Capabilities {
             name: "model",
@@ -134,6 +147,17 @@ pub fn observed(
         .unwrap_or_default();
     let claimed = resource.is_some_and(|resource| resource.claimed);
     Observed {
+        uid: resource
+            .map(|resource| resource.uid)
+            .or(entry.map(|entry| entry.uid))
+            .map(|uid| uid.0.to_string())
+            .unwrap_or_default(),
+        rejected_settings: None,
+        // Passwords are shown to be changed by date, or not at all.
+        tried: plan::Tried {
+            login: RealLogin::NotTried,
+            due: Mono(u64::MAX),
+        },
         finalizer: claimed,
         claim: claimed.then(claim),
         own_claim: Some(claim()),
@@ -257,8 +281,11 @@ pub fn real_entry(entry: &JournalEntry) -> Entry {
             at: entry.seen.at.map(timestamp),
             created: entry.seen.created.map(timestamp),
             present: entry.seen.present,
+            mark: None,
         },
         proven_ours: entry.proven_ours,
+        settings: RoleSettings::default(),
+        retain: false,
         epoch: u64::from(entry.epoch.0),
     }
 }
@@ -288,10 +315,12 @@ pub fn real_journal(stored: &Stored) -> Journal {
 
 fn real_record(record: &Record) -> plan::Record {
     plan::Record {
+        server: Some(reference()),
         identity: identity(),
         adopted: record.adopted,
         created: record.created.map(timestamp),
         last_set: record.last_set.map(timestamp),
+        password_stamp: None,
     }
 }
 
@@ -344,6 +373,7 @@ pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, published: Opti
         }),
         Step::Send(_) => Todo::Send(entry.unwrap().clone()),
         Step::Verify(_) => Todo::Verify(entry.unwrap().clone()),
+        Step::TryPublished => panic!("never due in the model"),
         Step::Publish(publication) => Todo::Publish {
             entry: publication.entry.map(|_| entry.unwrap().clone()),
             on: match &publication.precondition {

@@ -57,11 +57,11 @@ pub(super) async fn poll(server: &Server, provider: &AnyProvider) -> bool {
             let (available, changed) = {
                 let mut state = server.state();
                 state.last_poll = Some(clock::now());
-                let before = (state.host.clone(), state.port, state.gone);
+                let before = (state.address.clone(), state.gone);
                 state.polled(answer, started);
                 let troubled = state.trouble.take().is_some();
                 state.circuit.on_success();
-                let changed = before != (state.host.clone(), state.port, state.gone);
+                let changed = before != (state.address.clone(), state.gone);
                 (!state.must_poll, troubled || changed)
             };
             // A cluster that is being destroyed will not be available again: who waits for that has to know.

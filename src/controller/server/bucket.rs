@@ -10,9 +10,6 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use crate::clock;
 use crate::domain::time::Mono;
 
-/// The most requests in a minute, where the server object does not say.
-pub const DEFAULT_PER_MINUTE: u32 = 300;
-
 /// A token bucket, and a pause that a remote asked for. Cheap to clone.
 #[derive(Clone)]
 pub struct Bucket(Arc<Inner>);

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::bucket::Bucket;
 use self::state::{State, Topic};
-use crate::api::{PostgresUser, ServerKind};
+use crate::api::{PostgresUser, ServerKind, ServerRef};
 use crate::controller::journal_store::{Change, JournalError, JournalStore};
 use crate::domain::identity::RemoteIdentity;
 use crate::domain::journal::EntryId;
@@ -50,6 +50,25 @@ pub struct ServerKey {
     pub name: String,
 }
 
+impl ServerKey {
+    /// Which server object a reference in this namespace means.
+    pub fn of(reference: &ServerRef, namespace: &str) -> Self {
+        Self {
+            kind: reference.kind,
+            namespace: (reference.kind == ServerKind::PostgresServer).then(|| namespace.to_string()),
+            name: reference.name.clone(),
+        }
+    }
+
+    /// As a PostgresUser refers to it.
+    pub fn reference(&self) -> ServerRef {
+        ServerRef {
+            kind: self.kind,
+            name: self.name.clone(),
+        }
+    }
+}
+
 impl fmt::Display for ServerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.namespace {
@@ -72,8 +91,14 @@ pub struct Link {
     pub deletions_only: bool,
     /// Why there is no client, if there is none: reason and message.
     pub unusable: Option<(&'static str, String)>,
+    /// The generation of the spec that the client was made from.
+    pub generation: Option<i64>,
     /// How often to refresh.
     pub refresh_interval: std::time::Duration,
+    /// How often to try each published password, where its changes are not shown.
+    pub verify_interval: std::time::Duration,
+    /// The authorities that the provider trusts, if it was given its own: kept for when their source goes first.
+    pub ca: Option<Vec<u8>>,
 }
 
 /// Who is told when something changed.
@@ -203,9 +228,11 @@ impl Server {
 
     /// Changes how the server is talked to. New credentials are tried at once.
     pub fn relink(&self, link: Link) {
+        let in_trouble = self.state().trouble.is_some();
         let changed = {
             let mut current = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-            let changed = current.credentials_mac != link.credentials_mac
+            let changed = (in_trouble && current.generation != link.generation)
+                || current.credentials_mac != link.credentials_mac
                 || current.unusable != link.unusable
                 || current.deletions_only != link.deletions_only;
             let now = link.credentials_mac.clone();
@@ -231,8 +258,13 @@ impl Server {
     }
 
     /// Asks for one user to be read.
+    ///
+    /// Where the provider cannot do that, all are, no sooner after the last time than reads may trail.
     pub fn want_read(&self, username: &str, user: UserRef) {
-        self.state().want_read(username, user);
+        match self.capabilities.direct_read {
+            true => self.state().want_read(username, user),
+            false => self.state().want_list(user),
+        }
         self.wake.notify_one();
     }
 
@@ -270,7 +302,7 @@ impl Server {
     /// Notes the spec's generation, the annotations and the address; true if users have to look at them anew.
     pub fn note_spec(&self, generation: Option<i64>, annotations: Option<&BTreeMap<String, String>>) -> bool {
         let mut state = self.state();
-        let spec = Some((generation, annotations.cloned(), state.host.clone(), state.port));
+        let spec = Some((generation, annotations.cloned(), state.address.clone()));
         let new = state.spec != spec;
         state.spec = spec;
         new

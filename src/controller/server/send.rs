@@ -118,8 +118,10 @@ fn accepted(server: &Server, entry: &Entry, answer: Answer<Option<RemoteUser>>, 
     let mut state = server.state();
     state.worked = true;
     state.circuit.on_success();
-    state.must_poll = true;
-    state.last_poll = Some(ended);
+    state.must_poll = server.capabilities.turns_busy;
+    if state.must_poll {
+        state.last_poll = Some(ended);
+    }
     state.tries.remove(&entry.id);
     state.wrote(&entry.username, ended);
     if entry.kind == Kind::Create
@@ -157,7 +159,7 @@ fn unknown(server: &Server, entry: &Entry, error: &RemoteError, ended: Mono) {
     {
         let mut state = server.state();
         state.wrote(&entry.username, ended);
-        state.must_poll = true;
+        state.must_poll = server.capabilities.turns_busy;
         let by_remote = state.remote_time(ended);
         let attempts = state.attempts_mut(entry.id);
         attempts.unknown = true;

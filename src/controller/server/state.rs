@@ -8,10 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::UserRef;
 use crate::clock;
-use crate::domain::attempts::Attempts;
+use crate::domain::attempts::{Attempts, Login};
 use crate::domain::journal::EntryId;
 use crate::domain::plan::{Sight, Trouble};
-use crate::domain::remote::{Cluster, ClusterState, RemoteUser};
+use crate::domain::remote::{Address, Cluster, ClusterState, RemoteUser};
 use crate::domain::schedule::{Circuit, CircuitSettings, Class, Queue};
 use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
@@ -43,12 +43,7 @@ pub struct Snapshot {
 const POLLS_KEPT: usize = 256;
 
 /// A server object's generation and annotations, and the address that its provider gives.
-pub type SpecSeen = (
-    Option<i64>,
-    Option<BTreeMap<String, String>>,
-    Option<String>,
-    Option<u16>,
-);
+pub type SpecSeen = (Option<i64>, Option<BTreeMap<String, String>>, Address);
 
 /// What is known, and what is wanted.
 #[derive(Debug)]
@@ -56,15 +51,14 @@ pub struct State {
     /// When this process began to look after the server.
     pub began: Mono,
     snapshot: Option<Snapshot>,
-    /// When the list before the last one was started: two lists make an absence where there is no direct read.
-    earlier_list: Option<Mono>,
+    /// The list before the last one, when it was started and whom it showed: two lists make an absence where there is
+    /// no direct read.
+    earlier_list: Option<(Mono, HashSet<String>)>,
     reads: HashMap<String, Sight>,
     /// The cluster's state, and when the read that told it was started.
     pub cluster: Option<(ClusterState, Mono)>,
     /// Where clients connect to, as the provider says.
-    pub host: Option<String>,
-    /// The port, as the provider says.
-    pub port: Option<u16>,
+    pub address: Address,
     /// When polls were started that showed the cluster AVAILABLE, the oldest first; the last few.
     pub available: VecDeque<Mono>,
     /// When the cluster was last seen not AVAILABLE.
@@ -85,6 +79,8 @@ pub struct State {
     pub circuit: Circuit,
     /// The account under which users are made.
     pub creator_id: Option<String>,
+    /// What became of logins with published passwords: the password's MAC, the outcome, when.
+    tried: HashMap<String, (String, Login, Mono)>,
     /// A login could not be tried lately: why, and when.
     pub unverifiable: Option<(String, Mono)>,
     /// The task is to end.
@@ -122,8 +118,7 @@ impl State {
             earlier_list: None,
             reads: HashMap::new(),
             cluster: None,
-            host: None,
-            port: None,
+            address: Address::default(),
             available: VecDeque::new(),
             last_not_available: None,
             worked: false,
@@ -134,6 +129,7 @@ impl State {
             trouble: None,
             circuit: Circuit::new(circuit),
             creator_id: None,
+            tried: HashMap::new(),
             unverifiable: None,
             stopped: false,
             refresh_due: None,
@@ -158,9 +154,9 @@ impl State {
     pub fn sight(&self, username: &str, direct_read: bool, settings: &Settings) -> Option<Sight> {
         let listed = self.snapshot.as_ref().map(|snapshot| {
             let user = snapshot.users.get(username).cloned();
-            let apart = self
-                .earlier_list
-                .is_some_and(|earlier| snapshot.started - earlier >= settings.read_lag);
+            let apart = self.earlier_list.as_ref().is_some_and(|(earlier, names)| {
+                snapshot.started - *earlier >= settings.read_lag && !names.contains(username)
+            });
             let conclusive = if direct_read { snapshot.pages <= 1 } else { apart };
             Sight {
                 user,
@@ -201,6 +197,19 @@ impl State {
         self.last_writes.insert(username.to_string(), at);
     }
 
+    /// What became of the last login with a published password, and when; nothing of before the user was last changed.
+    pub fn tried(&self, username: &str, mac: &str) -> Option<(Login, Mono)> {
+        let (tried, login, at) = self.tried.get(username)?;
+        let changed = self.last_writes.get(username).is_some_and(|write| write >= at);
+        (tried == mac && !changed).then(|| (login.clone(), *at))
+    }
+
+    /// Notes what became of a login with a published password.
+    pub fn note_tried(&mut self, username: &str, mac: String, login: Login) {
+        self.tried
+            .insert(username.to_string(), (mac, login, clock::now()));
+    }
+
     /// Notes what a list showed. Gives the users about whom it says something new.
     pub fn listed(&mut self, answer: Answer<Listing>, started: Mono) -> HashSet<String> {
         self.note_date(answer.date);
@@ -211,8 +220,12 @@ impl State {
             .map(|user| (user.username.clone(), user))
             .collect();
         let news = self.news(&users, started);
-        self.earlier_list = self.snapshot.as_ref().map(|snapshot| snapshot.started);
+        self.earlier_list = self
+            .snapshot
+            .take()
+            .map(|snapshot| (snapshot.started, snapshot.users.into_keys().collect()));
         self.reads.retain(|_, sight| sight.started >= started);
+        self.tried.retain(|username, _| users.contains_key(username));
         self.snapshot = Some(Snapshot {
             users,
             started,
@@ -278,8 +291,13 @@ impl State {
         self.note_date(answer.date);
         let cluster = answer.value;
         self.cluster = Some((cluster.state, started));
-        self.host = cluster.host.or(self.host.take());
-        self.port = cluster.port.or(self.port);
+        let said = Address {
+            host: cluster.host,
+            port: cluster.port,
+            database: cluster.database,
+            sslmode: cluster.sslmode,
+        };
+        self.address = said.or(std::mem::take(&mut self.address));
         self.not_found = None;
         self.must_poll = cluster.state != ClusterState::Available;
         if self.must_poll {

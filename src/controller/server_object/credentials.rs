@@ -4,11 +4,14 @@
 //! needs is copied to the operator's namespace first, used for deletions alone, and removed with the last user or
 //! when a working Secret is back.
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 
+use super::ca;
+use super::provider::{self, CA_KEY, Keys, Material};
 use crate::api::names;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
@@ -16,17 +19,16 @@ use crate::controller::server::Link;
 use crate::controller::server_spec::ServerObject;
 use crate::controller::user::wanted::password_in;
 use crate::domain::password::Password;
+use crate::provider::AnyProvider;
 use crate::provider::gate::Gate;
-use crate::provider::ionos::{Credentials, Ionos, IonosConfig};
-use crate::provider::{AnyProvider, ErrorClass};
 use std::sync::Arc;
 
 /// What was found of a server's credentials.
 pub enum Found {
     /// They can be used.
     Usable {
-        /// The credentials.
-        credentials: Credentials,
+        /// The credentials and what goes with them.
+        material: Material,
         /// They are a copy, for deletions alone.
         copy: bool,
     },
@@ -44,7 +46,7 @@ pub enum Found {
 /// # Errors
 /// If the API server refuses.
 pub async fn find(object: &ServerObject, context: &Context) -> Result<Found, Error> {
-    let Some((namespace, name)) = object.credentials(context) else {
+    let (Some((namespace, name)), Some(spec)) = (object.credentials(context), object.provider()) else {
         return Ok(Found::Unusable {
             reason: "InvalidSpec",
             message: "no provider is set".to_string(),
@@ -65,16 +67,26 @@ pub async fn find(object: &ServerObject, context: &Context) -> Result<Found, Err
         return copy_or(object, context, missing).await;
     }
     protect(context, &secret).await?;
-    Ok(match parse(&secret) {
-        Ok(credentials) => {
+    let keys = match provider::credentials(&spec, &keys_of(&secret)) {
+        Ok(keys) => keys,
+        Err(needed) => {
+            return Ok(Found::Unusable {
+                reason: "InvalidCredentials",
+                message: format!("the credentials Secret {name:?} needs {needed}"),
+            });
+        }
+    };
+    Ok(match ca::find(object, context, &secret).await? {
+        Ok(ca) => {
             remove_copy(object, context).await?;
+            let material = Material { keys, ca };
             Found::Usable {
-                credentials,
+                material,
                 copy: false,
             }
         }
         Err(message) => Found::Unusable {
-            reason: "InvalidCredentials",
+            reason: "CANotFound",
             message,
         },
     })
@@ -85,54 +97,40 @@ async fn copy_or(object: &ServerObject, context: &Context, missing: String) -> R
         .get_opt(&copy_name(object))
         .await
         .map_err(Error::ReadSecret)?;
-    Ok(match copy.as_ref().map(parse) {
-        Some(Ok(credentials)) => Found::Usable {
-            credentials,
-            copy: true,
-        },
-        _ => Found::Unusable {
+    let copied = copy.as_ref().zip(object.provider()).and_then(|(copy, spec)| {
+        let keys = provider::credentials(&spec, &keys_of(copy)).ok()?;
+        let ca = ca::in_secret(copy);
+        Some(Material { keys, ca })
+    });
+    Ok(match copied {
+        Some(material) => Found::Usable { material, copy: true },
+        None => Found::Unusable {
             reason: "CredentialsNotFound",
             message: missing,
         },
     })
 }
 
-/// Reads credentials out of a Secret.
-fn parse(secret: &Secret) -> Result<Credentials, String> {
-    let get = |key: &str| password_in(secret, key).map(|text| Password::new(text.reveal().trim()));
-    if let Some(token) = get("token") {
-        return Ok(Credentials::Bearer(token));
-    }
-    match (get("username"), get("password")) {
-        (Some(username), Some(password)) => Ok(Credentials::Basic {
-            username: username.reveal().to_string(),
-            password,
-        }),
-        _ => Err(format!(
-            "the credentials Secret {:?} needs the key token, or the keys username and password",
-            secret.name_any()
-        )),
-    }
+/// What a Secret holds as text, without the white space around it that editors leave.
+fn keys_of(secret: &Secret) -> Keys {
+    let names = secret.data.iter().flatten().map(|(name, _)| name);
+    names
+        .filter_map(|name| {
+            let text = password_in(secret, name)?;
+            Some((name.clone(), Password::new(text.reveal().trim())))
+        })
+        .collect()
 }
 
 /// How the server is talked to with what was found.
 pub fn link(object: &ServerObject, context: &Context, found: &Found, gate: &Gate) -> Link {
     let (provider, mac, deletions_only, unusable) = match found {
         Found::Unusable { reason, message } => (None, None, false, Some((*reason, message.clone()))),
-        Found::Usable { credentials, copy } => {
-            let mac = context.mac_key.mac(&one_text(credentials));
-            let known = context
-                .server(&object.key())
-                .filter(|server| server.uid == object.uid());
-            let current = known.as_ref().map(|server| server.link());
-            match current
-                .filter(|link| link.credentials_mac.as_ref() == Some(&mac) && link.provider.is_some())
-            {
-                Some(link) => (link.provider, Some(mac), *copy, None),
-                None => match provider(object, context, credentials, gate.clone()) {
-                    Ok(provider) => (Some(Arc::new(provider)), Some(mac), *copy, None),
-                    Err(why) => (None, Some(mac), *copy, Some(why)),
-                },
+        Found::Usable { material, copy } => {
+            let mac = context.mac_key.mac(&material.one_text());
+            match client(object, context, material, &mac, gate) {
+                Ok(provider) => (Some(provider), Some(mac), *copy, None),
+                Err(why) => (None, Some(mac), *copy, Some(why)),
             }
         }
     };
@@ -141,49 +139,47 @@ pub fn link(object: &ServerObject, context: &Context, found: &Found, gate: &Gate
         &object.uid(),
         object.per_minute(),
     );
-    let refresh_interval = object.refresh_interval(context.options.min_refresh_interval);
     Link {
         provider,
         bucket,
         credentials_mac: mac,
         deletions_only,
         unusable,
-        refresh_interval,
+        refresh_interval: object.refresh_interval(context.options.min_refresh_interval),
+        verify_interval: object.verify_interval(),
+        generation: object.meta().generation,
+        ca: match found {
+            Found::Usable { material, .. } => material.ca.clone(),
+            Found::Unusable { .. } => current(object, context).and_then(|link| link.ca),
+        },
     }
 }
 
-fn one_text(credentials: &Credentials) -> Password {
-    Password::new(match credentials {
-        Credentials::Bearer(token) => format!("bearer\0{}", token.reveal()),
-        Credentials::Basic { username, password } => format!("basic\0{username}\0{}", password.reveal()),
-    })
-}
-
-fn provider(
+/// The client there is, as long as it is what the spec and the credentials ask for; else a new one.
+fn client(
     object: &ServerObject,
     context: &Context,
-    credentials: &Credentials,
-    gate: Gate,
-) -> Result<AnyProvider, (&'static str, String)> {
+    material: &Material,
+    mac: &str,
+    gate: &Gate,
+) -> Result<Arc<AnyProvider>, (&'static str, String)> {
+    let same = current(object, context).filter(|link| {
+        link.credentials_mac.as_deref() == Some(mac) && link.generation == object.meta().generation
+    });
+    if let Some(provider) = same.and_then(|link| link.provider) {
+        return Ok(provider);
+    }
     let spec = object
-        .ionos()
+        .provider()
         .ok_or(("InvalidSpec", "no provider is set".to_string()))?;
-    let config = IonosConfig {
-        endpoint: spec.endpoint.clone(),
-        ..IonosConfig::new(&spec.cluster_id, credentials.clone())
-    };
-    Ionos::new(config, &context.http, gate)
-        .map(AnyProvider::Ionos)
-        .map_err(|error| {
-            let reason = match error.class {
-                ErrorClass::EndpointNotAllowed => "EndpointNotAllowed",
-                _ => "InvalidEndpoint",
-            };
-            (
-                reason,
-                format!("spec.ionos.endpoint {:?}: {error}", spec.endpoint),
-            )
-        })
+    provider::connect(&spec, material, context, gate.clone()).map(Arc::new)
+}
+
+fn current(object: &ServerObject, context: &Context) -> Option<Link> {
+    let known = context
+        .server(&object.key())
+        .filter(|server| server.uid == object.uid());
+    known.map(|server| server.link())
 }
 
 /// Keeps a credentials Secret from going before we have been asked.
@@ -292,9 +288,13 @@ async fn copy(object: &ServerObject, context: &Context, secret: &Secret) -> Resu
         labels: Some(labels.into()),
         ..ObjectMeta::default()
     };
+    let mut data = secret.data.clone().unwrap_or_default();
+    if let Some(ca) = current(object, context).and_then(|link| link.ca) {
+        data.insert(CA_KEY.to_string(), ByteString(ca));
+    }
     let copy = Secret {
         metadata,
-        data: secret.data.clone(),
+        data: Some(data),
         ..Secret::default()
     };
     match copies(context).create(&PostParams::default(), &copy).await {

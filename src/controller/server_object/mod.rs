@@ -1,11 +1,14 @@
 //! PostgresServers and ClusterPostgresServers: what has to be there before a server can be worked on, what it
 //! says of itself, and how it goes.
 
+mod ca;
 mod credentials;
 mod delete;
 mod orphans;
+mod provider;
 mod status;
 
+pub use ca::secret_of as ca_secret;
 pub use credentials::all_servers;
 
 use std::sync::{Arc, PoisonError};
@@ -21,9 +24,7 @@ use crate::controller::error::Error;
 use crate::controller::journal_store::{JournalStore, Place};
 use crate::controller::server::{Link, Server, ServerKey, Setup, UserRef};
 use crate::controller::server_spec::ServerObject;
-use crate::domain::remote::Capabilities;
 use crate::provider::gate::Gate;
-use crate::provider::ionos;
 
 /// How soon to look again at what waits for something that is not announced.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -116,11 +117,6 @@ fn place(object: &ServerObject, context: &Context) -> Place {
     }
 }
 
-/// What the provider of a server object can do.
-fn capabilities(_object: &ServerObject) -> Capabilities {
-    ionos::CAPABILITIES.clone()
-}
-
 /// The gate that the journal of a server moves and its client asks: one and the same.
 fn gate_of(object: &ServerObject, context: &Context) -> Gate {
     let server = context
@@ -161,12 +157,13 @@ async fn at_work(
             return Err(Error::Journal(error));
         }
     };
+    let provider = object.provider().ok_or(Error::ServerLost)?;
     let seen_with = object.status().and_then(|status| status.credentials_mac.clone());
     let (server, _task) = Server::start(Setup {
         key: key.clone(),
         uid: object.uid(),
-        identity: object.identity().ok_or(Error::ServerLost)?,
-        capabilities: capabilities(object),
+        identity: provider.identity(),
+        capabilities: provider.capabilities().clone(),
         journal,
         gate,
         link,

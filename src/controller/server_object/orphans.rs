@@ -10,13 +10,16 @@ use crate::controller::error::Error;
 use crate::controller::journal_store::Change;
 use crate::controller::server::{Server, UserRef};
 use crate::controller::server_spec::ServerObject;
+use crate::controller::server_view;
 use crate::controller::user::observe::with_attempts;
+use crate::domain::attempts::Login;
 use crate::domain::identity::ExclusionKey;
 use crate::domain::journal::Entry;
 use crate::domain::plan::{
-    DraftPassword, Observed, Plan, Rival, SecretView, Server as ServerSeen, ServerView, Step, plan_gone,
+    DraftPassword, Observed, Plan, Rival, SecretView, ServerView, Step, Tried, plan_gone,
 };
 use crate::domain::schedule::Class;
+use crate::domain::time::Mono;
 
 /// Takes the next step for every entry whose PostgresUser is gone. Gives when to look again.
 ///
@@ -83,29 +86,11 @@ fn plan(server: &Server, context: &Context, entry: &Entry) -> Plan {
         .someone_has(&key, &entry.owner.uid)
         .then_some(Rival { named: None });
     let link = server.link();
+    let trouble = server_view::trouble(&link, &server.state(), true);
+    let seen = server_view::usable(server, None, trouble, false);
     let state = server.state();
-    let seen = ServerSeen {
-        identity: server.identity.clone(),
-        capabilities: server.capabilities.clone(),
-        allow_adoption: false,
-        take_over_from: None,
-        credentials_worked: state.worked,
-        gone: state.gone,
-        trouble: match &link.unusable {
-            Some((reason, message)) => Some(crate::domain::plan::Trouble {
-                reason,
-                message: message.clone(),
-                stalled: false,
-            }),
-            None => state.trouble.clone(),
-        },
-        state: state.cluster,
-        available: state.available.iter().copied().collect(),
-        last_not_available: state.last_not_available,
-        verifiable: false,
-        creator_id: state.creator_id.clone(),
-    };
     let observed = Observed {
+        uid: entry.owner.uid.clone(),
         finalizer: false,
         claim: None,
         own_claim: None,
@@ -113,6 +98,11 @@ fn plan(server: &Server, context: &Context, entry: &Entry) -> Plan {
         published: None,
         handled_rotation: None,
         rejected: None,
+        rejected_settings: None,
+        tried: Tried {
+            login: Login::NotTried,
+            due: Mono::default(),
+        },
         set_backs: 0,
         secret: SecretView::Absent,
         server: ServerView::Usable(Box::new(seen)),

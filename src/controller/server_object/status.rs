@@ -66,9 +66,11 @@ fn next(old: &ServerStatus, object: &ServerObject, server: &Server, context: &Co
         new.identity = Some(server.identity.to_string());
         new.credentials_mac = link.credentials_mac;
     }
-    if let Some(details) = object.connection(state.host.as_deref(), state.port) {
+    if let Some(details) = object.connection(&state.address) {
         new.host = Some(details.host);
         new.port = Some(i32::from(details.port));
+        new.database = Some(details.database);
+        new.sslmode = Some(details.sslmode);
     }
     if let Some((own, system)) = state.usernames() {
         let managed = context.claims.count_owned(&server.identity, own.iter().copied());

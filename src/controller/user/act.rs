@@ -81,6 +81,7 @@ pub async fn act(context: &Context, view: &View, step: &Step) -> Result<Done, Er
         Step::Stage(draft) => stage(context, view, draft).await,
         Step::Send(id) => send(view, *id),
         Step::Verify(id) => verify(context, view, *id).await,
+        Step::TryPublished => try_published(context, view).await,
         Step::Settle(id) => settle(view, *id).await,
     }
 }
@@ -272,15 +273,38 @@ fn send(view: &View, id: EntryId) -> Result<Done, Error> {
 }
 
 async fn verify(context: &Context, view: &View, id: EntryId) -> Result<Done, Error> {
-    let server = server(view)?;
     let password = view
         .observed
         .entry
         .as_ref()
-        .and_then(|staged| staged.entry.password.clone());
-    let (Some(details), Some(password)) = (&view.details, password) else {
-        return Err(Error::ServerLost);
+        .and_then(|staged| staged.entry.password.clone())
+        .ok_or(Error::ServerLost)?;
+    let login = log_in(context, view, password).await?;
+    server(view)?.state().attempts_mut(id).login = login;
+    Ok(Done::default())
+}
+
+async fn try_published(context: &Context, view: &View) -> Result<Done, Error> {
+    let published = view
+        .observed
+        .published
+        .as_ref()
+        .map(|published| published.mac.clone());
+    let (Some(mac), Some(password)) = (published, published_password(context, view).await?) else {
+        return Ok(Done {
+            then: Then::WaitFor(FULL),
+            ..Done::default()
+        });
     };
+    let login = log_in(context, view, password).await?;
+    server(view)?.state().note_tried(view.user.username(), mac, login);
+    Ok(Done::default())
+}
+
+/// Logs in as the user.
+async fn log_in(context: &Context, view: &View, password: Password) -> Result<Login, Error> {
+    let server = server(view)?;
+    let details = view.details.as_ref().ok_or(Error::ServerLost)?;
     let target = LoginTarget {
         host: details.host.clone(),
         port: details.port,
@@ -288,17 +312,14 @@ async fn verify(context: &Context, view: &View, id: EntryId) -> Result<Done, Err
         username: view.user.username().to_string(),
         password,
     };
-    let result = login::verify(&target, &context.login).await;
-    let mut state = server.state();
-    if let LoginResult::Unverifiable { reason } = &result {
-        state.unverifiable = Some((reason.clone(), crate::clock::now()));
-    }
-    state.attempts_mut(id).login = match result {
+    Ok(match login::verify(&target, &context.login).await {
         LoginResult::Accepted => Login::Accepted,
         LoginResult::Refused => Login::Refused(crate::clock::now()),
-        LoginResult::Unverifiable { reason } => Login::Unverifiable(reason),
-    };
-    Ok(Done::default())
+        LoginResult::Unverifiable { reason } => {
+            server.state().unverifiable = Some((reason.clone(), crate::clock::now()));
+            Login::Unverifiable(reason)
+        }
+    })
 }
 
 async fn settle(view: &View, id: EntryId) -> Result<Done, Error> {

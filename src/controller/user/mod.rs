@@ -5,6 +5,7 @@ pub mod observe;
 pub mod output;
 pub mod report;
 pub mod wanted;
+pub mod whereabouts;
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;

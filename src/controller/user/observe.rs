@@ -4,13 +4,15 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use super::wanted;
+use super::whereabouts::{self, Whereabouts};
 use crate::api::{AdoptionPolicy, DeletionPolicy, Ownership, PostgresUser, UserStatus, names};
 use crate::clock;
-use crate::controller::context::{Context, server_key};
+use crate::controller::context::Context;
 use crate::controller::server::state::State;
-use crate::controller::server::{Link, Server as ServerAtWork, UserRef};
+use crate::controller::server::{Server as ServerAtWork, ServerKey, UserRef};
 use crate::controller::server_spec::ServerObject;
-use crate::domain::attempts::Attempts;
+use crate::controller::server_view;
+use crate::domain::attempts::{Attempts, Login};
 use crate::domain::claims::Contender;
 use crate::domain::connection::{ConnectionDetails, content_digest};
 use crate::domain::identity::{Claim, ExclusionKey, RemoteIdentity};
@@ -18,6 +20,8 @@ use crate::domain::journal::Entry;
 use crate::domain::journal::protocol::{self, Tenure};
 use crate::domain::plan::*;
 use crate::domain::settings::Settings;
+use crate::domain::time::Mono;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 
 /// How long a server counts as out of reach for logins.
@@ -46,17 +50,25 @@ pub async fn observe(
     user: PostgresUser,
     content: Option<&(String, SecretContent)>,
 ) -> Result<View, kube::Error> {
-    let key = server_key(&user);
-    let object = ServerObject::find(context, &key);
-    let server = context.server(&key);
+    let whereabouts = whereabouts::of(context, &user);
+    let (Whereabouts::At(key) | Whereabouts::Unknown(key)) = &whereabouts;
+    let object = ServerObject::find(context, key);
+    let server = context.server(key);
     let details = details(object.as_ref(), server.as_deref());
-    let server_view = server_view(
-        context,
-        &user,
-        object.as_ref(),
-        server.as_deref(),
-        details.as_ref(),
-    );
+    let server_view = match &whereabouts {
+        Whereabouts::At(key) => server_view(
+            context,
+            &user,
+            key,
+            object.as_ref(),
+            server.as_deref(),
+            details.as_ref(),
+        ),
+        Whereabouts::Unknown(former) => unusable(
+            "ServerNotReady",
+            format!("waiting for the journal of {former}, by which this login was managed until now"),
+        ),
+    };
     let identity = object.as_ref().and_then(ServerObject::identity);
     let entry = server
         .as_deref()
@@ -67,14 +79,8 @@ pub async fn observe(
         installation: context.installation.clone(),
         identity,
         username: user.username().to_string(),
+        server: Some(key.reference()),
     });
-    let rival = rival(
-        context,
-        &user,
-        record.as_ref(),
-        identity.as_ref(),
-        entry.is_some(),
-    );
     let sight = server.as_deref().and_then(|server| {
         server.state().sight(
             user.username(),
@@ -82,7 +88,16 @@ pub async fn observe(
             &context.settings,
         )
     });
+    let rival = rival(
+        context,
+        &user,
+        record.as_ref(),
+        identity.as_ref(),
+        entry.is_some(),
+    )
+    .or_else(|| rival_by_mark(context, &user, sight.as_ref()));
     let observed = Observed {
+        uid: user.uid().unwrap_or_default(),
         finalizer: user
             .finalizers()
             .iter()
@@ -99,6 +114,11 @@ pub async fn observe(
             wish: rejected.wish.clone(),
             message: rejected.message.clone(),
         }),
+        rejected_settings: status.rejected_settings.as_ref().map(|rejected| Rejected {
+            wish: rejected.wish.clone(),
+            message: rejected.message.clone(),
+        }),
+        tried: tried(server.as_deref(), &user, &status),
         set_backs: set_backs(
             &status,
             user.metadata.generation,
@@ -128,17 +148,9 @@ pub async fn observe(
 
 fn details(object: Option<&ServerObject>, server: Option<&ServerAtWork>) -> Option<ConnectionDetails> {
     let (object, server) = (object?, server?);
-    let state = server.state();
-    let status = object.status();
     // After a restart the address is known from status before the provider has been asked again.
-    let host = state
-        .host
-        .as_deref()
-        .or(status.and_then(|status| status.host.as_deref()));
-    let port = state.port.or(status
-        .and_then(|status| status.port)
-        .and_then(|port| u16::try_from(port).ok()));
-    object.connection(host, port)
+    let address = server.state().address.clone().or(object.remembered_address());
+    object.connection(&address)
 }
 
 fn record(status: &UserStatus, username: &str) -> Option<Record> {
@@ -147,6 +159,7 @@ fn record(status: &UserStatus, username: &str) -> Option<Record> {
         .iter()
         .find(|record| record.username == username)?;
     Some(Record {
+        server: record.server_ref.clone(),
         identity: RemoteIdentity {
             provider: record.provider.clone(),
             cluster: record.cluster.clone(),
@@ -154,6 +167,7 @@ fn record(status: &UserStatus, username: &str) -> Option<Record> {
         adopted: record.ownership == Ownership::Adopted,
         created: record.created.as_ref().map(|time| time.0),
         last_set: record.last_set.as_ref().map(|time| time.0),
+        password_stamp: record.password_stamp.clone(),
     })
 }
 
@@ -216,29 +230,26 @@ fn secret_view(
     }
 }
 
+fn unusable(reason: &'static str, message: String) -> ServerView {
+    ServerView::Unusable(Unusable { reason, message })
+}
+
 fn server_view(
     context: &Context,
     user: &PostgresUser,
+    key: &ServerKey,
     object: Option<&ServerObject>,
     server: Option<&ServerAtWork>,
     details: Option<&ConnectionDetails>,
 ) -> ServerView {
-    let unusable = |reason, message: String| ServerView::Unusable(Unusable { reason, message });
-    let reference = &user.spec.server_ref;
     let deleting = user.metadata.deletion_timestamp.is_some();
-    let Some(object) = object else {
-        return unusable(
-            "ServerNotFound",
-            format!("there is no {:?} {:?}", reference.kind, reference.name),
-        );
+    let admits =
+        |object: &&ServerObject| deleting || object.admits(context, &user.namespace().unwrap_or_default());
+    // Whether a server exists that does not admit this namespace is not the namespace's to know.
+    let Some(object) = object.filter(admits) else {
+        let message = format!("there is no {:?} {:?}", key.kind, key.name);
+        return unusable("ServerNotFound", message);
     };
-    if !deleting && !object.admits(context, &user.namespace().unwrap_or_default()) {
-        // Whether such a server exists is not this namespace's to know.
-        return unusable(
-            "ServerNotFound",
-            format!("there is no {:?} {:?}", reference.kind, reference.name),
-        );
-    }
     let Some(server) = server else {
         return unusable(
             "ServerNotReady",
@@ -254,22 +265,59 @@ fn server_view(
     if object.deleting() && !deleting {
         return unusable("ServerNotReady", "the server object is being deleted".to_string());
     }
-    let link = server.link();
-    let state = server.state();
-    ServerView::Usable(Box::new(Server {
-        identity: server.identity.clone(),
-        capabilities: server.capabilities.clone(),
-        allow_adoption: object.allow_adoption(),
-        take_over_from: object.take_over_from(),
-        credentials_worked: state.worked,
-        gone: state.gone,
-        trouble: trouble(&link, &state, deleting),
-        state: state.cluster,
-        available: state.available.iter().copied().collect(),
-        last_not_available: state.last_not_available,
-        verifiable: context.options.verify_logins && details.is_some() && !lately_unverifiable(&state),
-        creator_id: state.creator_id.clone(),
-    }))
+    let trouble = server_view::trouble(&server.link(), &server.state(), deleting);
+    let verifiable = context.options.verify_logins
+        && details.is_some()
+        && !lately_unverifiable(&server.state())
+        && !is_expired(user);
+    ServerView::Usable(Box::new(server_view::usable(
+        server,
+        Some(object),
+        trouble,
+        verifiable,
+    )))
+}
+
+/// A password that is not valid any more, as the spec asks, cannot be tried.
+fn is_expired(user: &PostgresUser) -> bool {
+    let until = user
+        .spec
+        .postgresql
+        .as_ref()
+        .and_then(|it| it.valid_until.as_ref());
+    until.is_some_and(|until| until.0 <= Timestamp::now())
+}
+
+/// What became of the last login with the published password, and when the next is due. After a restart, and after
+/// every change, they are spread over the interval.
+fn tried(server: Option<&ServerAtWork>, user: &PostgresUser, status: &UserStatus) -> Tried {
+    let published = status.secret.as_ref().map(|secret| secret.password_mac.as_str());
+    let (Some(server), Some(mac)) = (server, published) else {
+        return Tried {
+            login: Login::NotTried,
+            due: Mono::default(),
+        };
+    };
+    let interval = server.link().verify_interval;
+    let (login, base, share) = match server.state().tried(user.username(), mac) {
+        Some((login, at)) => (login, at, 1.0),
+        None => (
+            Login::NotTried,
+            server.state().last_write(user.username()),
+            share_of(&user.uid().unwrap_or_default()),
+        ),
+    };
+    Tried {
+        login,
+        due: base + interval.mul_f64(share),
+    }
+}
+
+/// Anything from 0 to 1, the same for the same text.
+fn share_of(text: &str) -> f64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    text.hash(&mut hasher);
+    f64::from(u16::try_from(hasher.finish() & 0xffff).unwrap_or_default()) / f64::from(u16::MAX)
 }
 
 /// A login that could not be tried for one user cannot be tried for the next: not everybody waits for that again.
@@ -286,25 +334,7 @@ pub fn is_out_of_trouble(view: &View) -> bool {
         return false;
     };
     let (link, state) = (server.link(), server.state());
-    seen.trouble.is_some() && trouble(&link, &state, view.desired.deleting).is_none()
-}
-
-fn trouble(link: &Link, state: &State, deleting: bool) -> Option<Trouble> {
-    if let Some((reason, message)) = &link.unusable {
-        return Some(Trouble {
-            reason,
-            message: message.clone(),
-            stalled: matches!(*reason, "EndpointNotAllowed" | "InvalidEndpoint"),
-        });
-    }
-    if link.deletions_only && !deleting {
-        return Some(Trouble {
-            reason: "CredentialsNotFound",
-            message: "the credentials Secret was deleted; a copy is used for deletions alone".to_string(),
-            stalled: false,
-        });
-    }
-    state.trouble.clone()
+    seen.trouble.is_some() && server_view::trouble(&link, &state, view.desired.deleting).is_none()
 }
 
 fn staged_entry(context: &Context, server: &ServerAtWork, user: &PostgresUser) -> Option<StagedEntry> {
@@ -397,6 +427,18 @@ fn rival(
         .contend(key, contender(user, record.is_some() || has_entry))
 }
 
+/// The living PostgresUser whose mark the remote user carries, if that is another one: it may have it by another
+/// address of the same server.
+fn rival_by_mark(context: &Context, user: &PostgresUser, sight: Option<&Sight>) -> Option<Rival> {
+    let mark = sight?.user.as_ref()?.mark()?;
+    if mark.installation != context.installation || user.uid().as_deref() == Some(&mark.uid) {
+        return None;
+    }
+    let other = context.user_of_uid(&mark.uid)?;
+    let named = (other.namespace() == user.namespace()).then(|| other.name_any());
+    Some(Rival { named })
+}
+
 /// A PostgresUser as somebody who wants or has a remote user.
 pub fn contender(user: &PostgresUser, recorded: bool) -> Contender {
     Contender {
@@ -459,7 +501,7 @@ async fn desired(
         invalid: capabilities.and_then(|capabilities| wanted::invalid(user, object, capabilities, &source)),
         rotate,
         password: source.wanted,
-        settings: wanted::settings(user),
+        settings: wanted::settings(user, object),
         adopt: user.spec.adoption_policy == AdoptionPolicy::Adopt,
         retain,
         suspended: user.spec.suspend,
@@ -474,5 +516,10 @@ async fn desired(
             })
             .unwrap_or_default(),
         wish,
+        settings_wish: format!(
+            "{}/{}",
+            user.metadata.generation.unwrap_or_default(),
+            annotation(names::ROTATE).unwrap_or_default()
+        ),
     })
 }

@@ -56,6 +56,7 @@ fn facts_of(status: &UserStatus) -> impl PartialEq + use<> {
         status.secret.clone(),
         status.last_handled_rotation.clone(),
         status.rejected_password.clone(),
+        status.rejected_settings.clone(),
         status.set_backs.clone(),
     )
 }
@@ -114,6 +115,14 @@ fn next_status(
             message: rejected.message.clone(),
         });
     }
+    if let Some(rejected) = &plan.report.rejected_settings {
+        new.rejected_settings = Some(RejectedPassword {
+            wish: rejected.wish.clone(),
+            message: rejected.message.clone(),
+        });
+    } else if old.observed_generation != generation {
+        new.rejected_settings = None;
+    }
     if plan.report.set_back {
         let hour = jiff::SignedDuration::from_hours(1);
         new.set_backs.retain(|time| now.duration_since(time.0) < hour);
@@ -134,6 +143,7 @@ fn remote_user(username: &str, record: &Record) -> RemoteUserRecord {
         username: username.to_string(),
         provider: record.identity.provider.clone(),
         cluster: record.identity.cluster.clone(),
+        server_ref: record.server.clone(),
         ownership: if record.adopted {
             Ownership::Adopted
         } else {
@@ -141,6 +151,7 @@ fn remote_user(username: &str, record: &Record) -> RemoteUserRecord {
         },
         created: record.created.map(Time),
         last_set: record.last_set.map(Time),
+        password_stamp: record.password_stamp.clone(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::api::{AdoptionPolicy, Generate, Ownership, PostgresUser, PostgresqlUs
 use crate::controller::context::Context;
 use crate::controller::server::UserRef;
 use crate::controller::server_spec::ServerObject;
+use crate::domain::grants::Grants;
 use crate::domain::password::Password;
 use crate::domain::plan::{Invalid, WantedPassword};
 use crate::domain::remote::Capabilities;
@@ -114,7 +115,7 @@ pub fn rules(user: &PostgresUser) -> Generate {
 
 /// What the login should be besides its name and its password. A login that was taken over is left as it is where the
 /// spec says nothing.
-pub fn settings(user: &PostgresUser) -> RoleSettings {
+pub fn settings(user: &PostgresUser, object: Option<&ServerObject>) -> RoleSettings {
     let taken_over = user
         .status
         .as_ref()
@@ -134,8 +135,25 @@ pub fn settings(user: &PostgresUser) -> RoleSettings {
             Some(sql) => Some(options(sql)),
             None => (!taken_over).then(RoleOptions::default),
         },
-        reassign_owned_to: sql.and_then(|sql| sql.reassign_owned_to.clone()),
+        // A deletion asks nobody else whether this is allowed.
+        reassign_owned_to: sql
+            .and_then(|sql| sql.reassign_owned_to.clone())
+            .filter(|heir| with_grants(user, object, |grants| grants.may_inherit(heir)) == Some(true)),
     }
+}
+
+/// What the server object allows to a PostgresUser besides a login.
+fn with_grants<T>(
+    user: &PostgresUser,
+    object: Option<&ServerObject>,
+    ask: impl FnOnce(Grants<'_>) -> T,
+) -> Option<T> {
+    let provider = object?.provider()?;
+    Some(ask(Grants {
+        provider: provider.capabilities().name,
+        allowed: provider.allowed(),
+        namespace: &user.namespace().unwrap_or_default(),
+    }))
 }
 
 fn options(sql: &PostgresqlUser) -> RoleOptions {
@@ -161,9 +179,11 @@ pub fn invalid(
         usernames: object.and_then(ServerObject::usernames),
         namespace: &namespace,
     };
-    username::check(user.username(), &policy, capabilities).or_else(|| match &source.own {
-        Some(password) => generate::check_own(password, capabilities),
-        None if source_ref(user).is_none() => generate::check(&rules(user), capabilities),
-        None => None,
-    })
+    username::check(user.username(), &policy, capabilities)
+        .or_else(|| with_grants(user, object, |grants| grants.check(&user.spec)).flatten())
+        .or_else(|| match &source.own {
+            Some(password) => generate::check_own(password, capabilities),
+            None if source_ref(user).is_none() => generate::check(&rules(user), capabilities),
+            None => None,
+        })
 }

@@ -22,6 +22,9 @@ impl Case<'_> {
                 None => self.step(Step::PollCluster),
             };
         }
+        if self.staged.entry.kind == Kind::Configure {
+            return self.settle_when_quiet();
+        }
         let recorded = self.is_recorded(user);
         let mut plan = match (self.is_published(), recorded) {
             (true, true) => self.settle_when_quiet(),
@@ -75,6 +78,7 @@ impl Case<'_> {
     fn record(&self, user: Option<&RemoteUser>) -> Record {
         let earlier = self.observed.record.as_ref();
         Record {
+            server: Some(self.server.reference.clone()),
             identity: self.server.identity.clone(),
             adopted: match self.staged.entry.kind {
                 Kind::Adopt => true,
@@ -88,6 +92,10 @@ impl Case<'_> {
             last_set: user
                 .and_then(|user| user.modified)
                 .or_else(|| earlier.and_then(|record| record.last_set)),
+            password_stamp: user.map_or_else(
+                || earlier.and_then(|record| record.password_stamp.clone()),
+                |user| user.traits.password_stamp.clone(),
+            ),
         }
     }
 
@@ -174,21 +182,33 @@ impl Case<'_> {
             return self.wait_for_list();
         };
         if let (Some(user), Some(record)) = (&sight.user, &self.observed.record)
-            && (user.created, user.modified) != (record.created, record.last_set)
-            && !super::present::is_another_incarnation(record, user)
-            && user.modified.is_some()
+            && let Some(seen) = self.record_as_seen(user, record)
         {
             let mut plan = self.published_and_waiting();
-            plan.report.record = Some(Record {
-                created: user.created,
-                last_set: user.modified,
-                ..record.clone()
-            });
+            plan.report.record = Some(seen);
             return plan;
         }
         let mut plan = self.published_and_waiting();
         plan.step = Some(Step::Settle(self.staged.entry.id));
         plan
+    }
+
+    /// The record, if the read that settles says more than it, or something else: the last of our own requests may
+    /// have been one without an answer.
+    fn record_as_seen(&self, user: &RemoteUser, record: &Record) -> Option<Record> {
+        if super::present::is_another_incarnation(self.observed, self.server, record, user) {
+            return None;
+        }
+        let mut seen = record.clone();
+        if user.modified.is_some() {
+            (seen.created, seen.last_set) = (user.created, user.modified);
+        }
+        if let Some(stamp) = &user.traits.password_stamp
+            && self.staged.entry.password.is_some()
+        {
+            seen.password_stamp = Some(stamp.clone());
+        }
+        (seen != *record).then_some(seen)
     }
 
     /// What is published needs no hurry: the reads that settle many entries are shared.

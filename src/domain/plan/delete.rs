@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::entry::{is_another, was_made_anew};
+use super::entry::{is_another, may_be_adopted, was_made_anew};
 use super::evidence::{Verdict, evidence_to_gather, weigh};
 use super::fresh::{self, Quiet};
 use super::types::*;
@@ -10,6 +10,7 @@ use crate::api::names::FORCE_FINALIZE;
 use crate::domain::attempts::Outcome;
 use crate::domain::journal::{Cause, Kind, Seen};
 use crate::domain::remote::RemoteUser;
+use crate::domain::role::RoleSettings;
 use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
 
@@ -163,7 +164,7 @@ impl Case<'_> {
         match self.look_just_now() {
             None => self.look(server),
             Some(Sight { user: None, .. }) => self.confirm(server),
-            Some(sight @ Sight { user: Some(user), .. }) => self.stage_deletion(record, user, sight),
+            Some(sight @ Sight { user: Some(user), .. }) => self.stage_deletion(server, record, user, sight),
         }
     }
 
@@ -182,8 +183,8 @@ impl Case<'_> {
         }
     }
 
-    fn stage_deletion(&self, record: &Record, user: &RemoteUser, sight: &Sight) -> Plan {
-        if user.protected || super::present::is_another_incarnation(record, user) {
+    fn stage_deletion(&self, server: &Server, record: &Record, user: &RemoteUser, sight: &Sight) -> Plan {
+        if user.protected || super::present::is_another_incarnation(self.observed, server, record, user) {
             return self.let_go(Farewell::NotOurs);
         }
         self.doing(Step::Stage(Draft {
@@ -273,15 +274,11 @@ impl Case<'_> {
         match sight.map(|sight| &sight.user) {
             None => self.doing(Step::Read),
             Some(None) => self.confirm(server),
-            Some(Some(user)) if is_another(user, staged, self.may_be_adopted(staged)) => {
+            Some(Some(user)) if is_another(user, staged, may_be_adopted(staged, self.observed, server)) => {
                 self.drop_when_quiet(staged, server)
             }
             Some(Some(_)) => self.doing(Step::Send(staged.entry.id)),
         }
-    }
-
-    fn may_be_adopted(&self, staged: &StagedEntry) -> bool {
-        staged.entry.kind == Kind::Adopt || self.observed.record.as_ref().is_some_and(|record| record.adopted)
     }
 
     /// Drops the entry, once nothing of it can take effect any more.
@@ -293,6 +290,10 @@ impl Case<'_> {
     }
 
     fn refused(&self, staged: &StagedEntry, server: &Server, message: &str) -> Plan {
+        let heir = |settings: &RoleSettings| settings.reassign_owned_to.clone();
+        if heir(&staged.entry.settings) != heir(&self.desired.settings) && !staged.attempts.unknown {
+            return self.replace_by_deletion(staged);
+        }
         if staged
             .attempts
             .last
@@ -309,7 +310,7 @@ impl Case<'_> {
         let Some(Sight { user: Some(user), .. }) = settled else {
             return self.confirm(server);
         };
-        if is_another(user, staged, self.may_be_adopted(staged)) {
+        if is_another(user, staged, may_be_adopted(staged, self.observed, server)) {
             return self.doing(Step::Settle(staged.entry.id));
         }
         let sent_again = staged
@@ -360,7 +361,9 @@ impl Case<'_> {
             Some(user) if accepted && !was_made_anew(user, staged) => self.replace_by_deletion(staged),
             Some(_) if staged.entry.kind == Kind::Adopt => self.doing(settle),
             Some(user) if staged.entry.kind == Kind::Create => self.weighed(user, sight, staged, server),
-            Some(user) if is_another(user, staged, self.may_be_adopted(staged)) => self.doing(settle),
+            Some(user) if is_another(user, staged, may_be_adopted(staged, self.observed, server)) => {
+                self.doing(settle)
+            }
             Some(_) => self.replace_by_deletion(staged),
         }
     }

@@ -72,6 +72,18 @@ pub fn rejection(message: &str) -> Stalled {
     }
 }
 
+/// What is said of attributes or memberships that the server does not give.
+pub fn settings_rejection(message: &str) -> Stalled {
+    Stalled {
+        reason: "SettingsRejected",
+        message: format!(
+            "the server refused spec.postgresql ({message}): change it, or mend what is missing and set the annotation {} \
+             to a new value, and it is tried again; the login works as it is",
+            crate::api::names::ROTATE
+        ),
+    }
+}
+
 impl Case<'_> {
     pub fn doing(&self) -> &'static str {
         match self.staged.entry.kind {
@@ -177,8 +189,7 @@ impl Case<'_> {
     }
 
     fn may_be_adopted(&self) -> bool {
-        self.staged.entry.kind == Kind::Adopt
-            || self.observed.record.as_ref().is_some_and(|record| record.adopted)
+        may_be_adopted(self.staged, self.observed, self.server)
     }
 
     /// A read that shows what became of the last attempt.
@@ -242,6 +253,9 @@ impl Case<'_> {
 
     /// Refused for good.
     fn refused(&self, message: &str) -> Plan {
+        if self.staged.entry.kind == Kind::Configure {
+            return self.settings_refused(message);
+        }
         let noted = self
             .observed
             .rejected
@@ -258,6 +272,21 @@ impl Case<'_> {
             };
             plan.report.rejected = Some(rejected);
         }
+        plan
+    }
+
+    /// The login works as it is; what it should be besides is noted as refused.
+    fn settings_refused(&self, message: &str) -> Plan {
+        let wish = &self.desired.settings_wish;
+        let noted = self.observed.rejected_settings.as_ref();
+        if noted.is_some_and(|rejected| rejected.wish == *wish) {
+            return self.drop_when_quiet();
+        }
+        let mut plan = Plan::stalled(self.observed, settings_rejection(message));
+        plan.report.rejected_settings = Some(Rejected {
+            wish: wish.clone(),
+            message: message.to_string(),
+        });
         plan
     }
 
@@ -281,7 +310,7 @@ impl Case<'_> {
         match &sight.user {
             Some(_) => self.send_to_the_same(),
             None if !sight.conclusive => self.look_again(Step::Read),
-            None if self.staged.entry.kind == Kind::Adopt => self.drop_when_quiet(),
+            None if matches!(self.staged.entry.kind, Kind::Adopt | Kind::Configure) => self.drop_when_quiet(),
             None => self.replace(
                 Kind::Create,
                 DraftPassword::Same,
@@ -292,6 +321,13 @@ impl Case<'_> {
     }
 }
 
+/// Whether a user that was made outside the API may be the one that an entry is for: one that was taken over, where
+/// nothing marks it since.
+pub fn may_be_adopted(staged: &StagedEntry, observed: &Observed, server: &Server) -> bool {
+    let adopted = observed.record.as_ref().is_some_and(|record| record.adopted);
+    staged.entry.kind == Kind::Adopt || (adopted && !server.capabilities.marks)
+}
+
 /// Whether the remote says that this is not the user that the entry was decided for: made at another time, or
 /// made outside the API, though it is not one that was (or may have been) taken over.
 pub fn is_another(user: &RemoteUser, staged: &StagedEntry, may_be_adopted: bool) -> bool {
@@ -299,8 +335,15 @@ pub fn is_another(user: &RemoteUser, staged: &StagedEntry, may_be_adopted: bool)
         (staged.entry.seen.created, user.created),
         (Some(then), Some(now)) if then != now
     );
-    let not_made_by_us = matches!(user.creator, Creator::Unmanaged | Creator::System);
-    other_date || user.protected || (not_made_by_us && !may_be_adopted)
+    let other_maker = match &user.creator {
+        Creator::Marked(mark) => {
+            let former = staged.entry.kind == Kind::Adopt && staged.entry.seen.mark.as_ref() == Some(mark);
+            mark.uid != staged.entry.owner.uid && !former
+        }
+        Creator::Unmanaged | Creator::System => !may_be_adopted,
+        Creator::Account(_) | Creator::Unknown => false,
+    };
+    other_date || user.protected || other_maker
 }
 
 /// Whether the remote says that this is not the user that the accepted request made or changed.

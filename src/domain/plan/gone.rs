@@ -13,6 +13,7 @@ use crate::domain::time::Mono;
 /// The next step for an entry without a resource. `observed` needs the server, the sight, the last write and
 /// the entry; a rival means that another PostgresUser has the remote user by now.
 pub fn plan_gone(observed: &Observed, now: Mono, settings: &Settings) -> Plan {
+    let settings = &super::for_server(&observed.server, settings);
     let Some(staged) = &observed.entry else {
         return Plan::default();
     };
@@ -46,6 +47,8 @@ pub fn plan_gone(observed: &Observed, now: Mono, settings: &Settings) -> Plan {
         None if sight.conclusive => settle,
         None => look(observed, server, now, settings),
         Some(_) if observed.rival.is_some() || staged.entry.kind == Kind::Adopt => settle,
+        // A login that has been published is kept, as its resource asked.
+        Some(_) if staged.entry.retain && staged.entry.kind != Kind::Create => settle,
         Some(user) => match (staged.entry.kind, verdict(staged, user, sight, server, settings)) {
             (_, Verdict::Foreign) => settle,
             (_, Verdict::Unclaimed) => unclaimed(staged, settings),
@@ -62,7 +65,7 @@ fn verdict(
     server: &Server,
     settings: &Settings,
 ) -> Verdict {
-    if staged.entry.kind != Kind::Create && is_another(user, staged, true) {
+    if staged.entry.kind != Kind::Create && is_another(user, staged, !server.capabilities.marks) {
         return Verdict::Foreign;
     }
     match was_accepted(staged) && !user.protected {

@@ -6,6 +6,7 @@
 //! | file | decides |
 //! |---|---|
 //! | `present` | a user that should exist and has no entry in the journal |
+//! | `moved` | a user that is reached by another server object from now on |
 //! | `password` | whether such a user needs a new password |
 //! | `entry` | the way of a staged password until it is accepted: send, look, weigh |
 //! | `accepted` | the rest of it: take effect, verify, publish, settle |
@@ -20,6 +21,7 @@ mod entry;
 mod evidence;
 mod fresh;
 mod gone;
+mod moved;
 mod password;
 mod present;
 mod report;
@@ -30,11 +32,14 @@ pub use evidence::{Verdict, weigh};
 pub use gone::plan_gone;
 pub use types::*;
 
+use std::time::Duration;
+
 use super::settings::Settings;
 use super::time::Mono;
 
 /// The next step for one PostgresUser, what to report, and when to look again at the latest.
 pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settings) -> Plan {
+    let settings = &for_server(&observed.server, settings);
     if desired.deleting {
         return delete::plan(desired, observed, now, settings);
     }
@@ -44,5 +49,19 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
     match &observed.entry {
         Some(staged) => entry::plan(desired, observed, staged, now, settings),
         None => present::plan(desired, observed, now, settings),
+    }
+}
+
+/// Long enough not to ask in a hurry, short enough not to be noticed.
+const NO_LAG: Duration = Duration::from_millis(200);
+
+/// The times as they are for this server: nobody waits for reads to catch up where they cannot trail.
+fn for_server(server: &ServerView, settings: &Settings) -> Settings {
+    match server {
+        ServerView::Usable(server) if !server.capabilities.reads_trail => Settings {
+            read_lag: settings.read_lag.min(NO_LAG),
+            ..*settings
+        },
+        _ => *settings,
     }
 }

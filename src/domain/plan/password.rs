@@ -1,9 +1,11 @@
 //! Whether a user that is there needs a new password.
 
 use super::types::*;
+use crate::domain::attempts::Login;
 use crate::domain::journal::Cause;
 use crate::domain::remote::RemoteUser;
 use crate::domain::settings::Settings;
+use crate::domain::time::Mono;
 
 pub fn published_mac(observed: &Observed) -> Option<&String> {
     observed.published.as_ref().map(|published| &published.mac)
@@ -14,6 +16,12 @@ pub enum Held {
     Intact,
     Lost,
     Unread,
+}
+
+impl Held {
+    pub fn is_intact(&self) -> bool {
+        matches!(self, Held::Intact)
+    }
 }
 
 pub fn published_password(observed: &Observed) -> Held {
@@ -71,7 +79,7 @@ pub fn reason_for_password(
     {
         return NewPassword::Needed(Cause::OwnPassword, DraftPassword::New);
     }
-    if !changed_from_outside(record, user, settings) {
+    if !changed_from_outside(observed, record, user, settings) {
         return NewPassword::NotNeeded;
     }
     if observed.set_backs + 1 >= settings.set_backs_in_an_hour {
@@ -80,9 +88,23 @@ pub fn reason_for_password(
     NewPassword::Needed(Cause::SetBack, DraftPassword::Published)
 }
 
+/// Whether somebody else has changed the password: by what the remote shows of it, by the date of last change, or by a
+/// login that was refused, whichever there is.
+fn changed_from_outside(
+    observed: &Observed,
+    record: &Record,
+    user: &RemoteUser,
+    settings: &Settings,
+) -> bool {
+    match (&record.password_stamp, &user.traits.password_stamp) {
+        (Some(ours), Some(found)) => ours != found,
+        _ => changed_by_date(record, user, settings) || matches!(observed.tried.login, Login::Refused(_)),
+    }
+}
+
 /// Drift by date: the remote's date of last change is later than what our own last change left, by more than a
 /// late request of ours could explain. Absent dates are no evidence.
-fn changed_from_outside(record: &Record, user: &RemoteUser, settings: &Settings) -> bool {
+fn changed_by_date(record: &Record, user: &RemoteUser, settings: &Settings) -> bool {
     let (Some(ours), Some(found)) = (record.last_set, user.modified) else {
         return false;
     };
@@ -90,4 +112,25 @@ fn changed_from_outside(record: &Record, user: &RemoteUser, settings: &Settings)
         .ok()
         .and_then(|late| ours.checked_add(late).ok());
     explained.is_some_and(|explained| found > explained)
+}
+
+/// What the last login with the published password says of it.
+pub fn verified(tried: &Tried) -> Verified {
+    match &tried.login {
+        Login::Accepted => Verified::Yes,
+        // A login that cannot be tried now and then says nothing new.
+        Login::NotTried | Login::Refused(_) | Login::Unverifiable(_) => Verified::Unchanged,
+    }
+}
+
+/// Where the remote does not show that a password was changed, it is tried now and then.
+pub fn try_when_due(observed: &Observed, server: &Server, user: &RemoteUser, now: Mono, plan: &mut Plan) {
+    let shown = user.modified.is_some() || user.traits.password_stamp.is_some();
+    if shown || !server.verifiable || server.trouble.is_some() {
+        return;
+    }
+    match observed.tried.due > now {
+        true => plan.again = Some(observed.tried.due - now),
+        false => plan.step = Some(Step::TryPublished),
+    }
 }

@@ -1,7 +1,8 @@
 //! A user that should exist and has no entry in the journal.
 
 use super::fresh;
-use super::password::{Held, NewPassword, published_mac, published_password, reason_for_password};
+use super::moved;
+use super::password::{self, Held, NewPassword, published_mac, published_password, reason_for_password};
 use super::types::*;
 use crate::domain::journal::{Cause, Kind, Seen};
 use crate::domain::remote::{Creator, RemoteUser};
@@ -58,7 +59,7 @@ fn stranger(observed: &Observed, server: &Server) -> Option<Stalled> {
     let claimed = observed.claim.as_ref().map(|claim| &claim.identity);
     let other = recorded
         .or(claimed)
-        .filter(|identity| **identity != server.identity)?;
+        .filter(|identity| **identity != server.identity && !moves(observed, server))?;
     Some(Stalled {
         reason: "RemoteChanged",
         message: format!(
@@ -67,6 +68,15 @@ fn stranger(observed: &Observed, server: &Server) -> Option<Stalled> {
             server.identity
         ),
     })
+}
+
+/// Whether the resource was pointed to another server object since it claimed or recorded its user.
+fn moves(observed: &Observed, server: &Server) -> bool {
+    match (&observed.record, &observed.claim, &observed.own_claim) {
+        (Some(record), ..) => record.server.as_ref().is_some_and(|it| *it != server.reference),
+        (None, Some(claim), Some(own)) => claim.server.is_some() && claim.server != own.server,
+        _ => false,
+    }
 }
 
 /// The next step for a user that should exist, with nothing staged.
@@ -84,10 +94,13 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
         return Plan::look(observed, server, Step::List);
     };
     match (&observed.record, &sight.user) {
+        (Some(record), _) if record.identity != server.identity => {
+            moved::plan(desired, observed, server, record, sight)
+        }
         (None, None) => missing(desired, observed, server, sight, now, settings),
         (None, Some(user)) => exists(desired, observed, server, user, sight),
         (Some(_), None) => vanished(desired, observed, server, now, settings),
-        (Some(record), Some(user)) => there(desired, observed, server, record, user, sight, settings),
+        (Some(record), Some(user)) => there(desired, observed, server, record, user, sight, now, settings),
     }
 }
 
@@ -140,7 +153,7 @@ fn missing(
 }
 
 /// What has to be true before anything may be staged.
-fn cannot_stage(desired: &Desired, observed: &Observed, server: &Server) -> Option<Plan> {
+pub fn cannot_stage(desired: &Desired, observed: &Observed, server: &Server) -> Option<Plan> {
     if let SecretView::Foreign(whose) = &observed.secret {
         return Some(Plan::not_ready(secret_conflict(whose)));
     }
@@ -176,7 +189,7 @@ pub fn secret_conflict(whose: &str) -> Stalled {
     }
 }
 
-fn draft(kind: Kind, cause: Cause, password: DraftPassword, seen: Seen, proven_ours: bool) -> Draft {
+pub fn draft(kind: Kind, cause: Cause, password: DraftPassword, seen: Seen, proven_ours: bool) -> Draft {
     Draft {
         replaces: None,
         kind,
@@ -187,14 +200,20 @@ fn draft(kind: Kind, cause: Cause, password: DraftPassword, seen: Seen, proven_o
     }
 }
 
-fn claim_then_stage(observed: &Observed, draft: Draft, reason: &'static str) -> Plan {
+pub fn claim_then_stage(observed: &Observed, draft: Draft, reason: &'static str) -> Plan {
     let claimed = observed.finalizer && observed.claim == observed.own_claim;
     let step = if claimed { Step::Stage(draft) } else { Step::Claim };
     Plan::doing(observed, step, reason)
 }
 
 /// Never made by us, but there.
-fn exists(desired: &Desired, observed: &Observed, server: &Server, user: &RemoteUser, sight: &Sight) -> Plan {
+pub fn exists(
+    desired: &Desired,
+    observed: &Observed,
+    server: &Server,
+    user: &RemoteUser,
+    sight: &Sight,
+) -> Plan {
     if user.protected {
         return Plan::not_ready(Stalled {
             reason: "AlreadyExists",
@@ -204,18 +223,48 @@ fn exists(desired: &Desired, observed: &Observed, server: &Server, user: &Remote
             ),
         });
     }
-    if !desired.adopt || !server.allow_adoption {
+    if let Some(stalled) = another_installations(observed, server, user) {
+        return Plan::not_ready(stalled);
+    }
+    let marked_ours = user.mark().is_some_and(|mark| mark.uid == observed.uid);
+    if !marked_ours && (!desired.adopt || !server.allow_adoption) {
         return Plan::not_ready(already_exists(desired, user, server));
     }
     if let Some(held) = cannot_stage(desired, observed, server) {
         return held;
     }
-    let seen = sight.as_seen();
     claim_then_stage(
         observed,
-        draft(Kind::Adopt, Cause::Adoption, DraftPassword::New, seen, false),
+        draft(
+            Kind::Adopt,
+            Cause::Adoption,
+            DraftPassword::New,
+            sight.as_seen(),
+            marked_ours,
+        ),
         "Adopting",
     )
+}
+
+/// A user that carries the mark of another installation is that one's, unless an administrator says otherwise.
+pub fn another_installations(observed: &Observed, server: &Server, user: &RemoteUser) -> Option<Stalled> {
+    let mark = user.mark()?;
+    let own = observed.own_claim.as_ref().map(|claim| &claim.installation);
+    if own == Some(&mark.installation) || server.take_over_from.as_ref() == Some(&mark.installation) {
+        return None;
+    }
+    Some(Stalled {
+        reason: "Conflict",
+        message: format!(
+            "the login {:?} is managed by pguser-operator installation {} (it says so in its comment): it is not \
+             changed. If that installation is gone, an administrator may set the annotation {}={} on the server object, \
+             or remove the comment",
+            user.username,
+            mark.installation,
+            crate::api::names::TAKE_OVER_FROM,
+            mark.installation
+        ),
+    })
 }
 
 fn already_exists(desired: &Desired, user: &RemoteUser, server: &Server) -> Stalled {
@@ -257,6 +306,7 @@ fn vanished(desired: &Desired, observed: &Observed, server: &Server, now: Mono, 
 }
 
 /// Ours and there: is everything as it should be?
+#[expect(clippy::too_many_arguments, reason = "a decision rests on all of them")]
 fn there(
     desired: &Desired,
     observed: &Observed,
@@ -264,16 +314,28 @@ fn there(
     record: &Record,
     user: &RemoteUser,
     sight: &Sight,
+    now: Mono,
     settings: &Settings,
 ) -> Plan {
-    if user.protected || is_another_incarnation(record, user) {
-        return another_incarnation(desired, observed, server, user, sight);
+    if user.protected || is_another_incarnation(observed, server, record, user) {
+        return match is_to_be_taken_over(server, user) {
+            true => moved::take_over(desired, observed, server, sight),
+            false => another_incarnation(desired, observed, server, user, sight),
+        };
     }
     if let SecretView::Foreign(whose) = &observed.secret {
         return Plan::not_ready(secret_conflict(whose));
     }
     let seen = sight.as_seen();
-    match reason_for_password(desired, observed, record, user, settings) {
+    let reason = reason_for_password(desired, observed, record, user, settings);
+    let has_working_secret = !matches!(
+        reason,
+        NewPassword::ReadSecretFirst | NewPassword::Needed(Cause::SecretDamaged, _)
+    );
+    if has_working_secret && let Some(plan) = configure(desired, observed, server, user, &seen) {
+        return plan;
+    }
+    match reason {
         NewPassword::ReadSecretFirst => Plan::doing(observed, Step::ReadSecret, "Checking"),
         NewPassword::Fight => {
             let mut plan = Plan::not_ready(fight());
@@ -297,17 +359,65 @@ fn there(
             plan.report.set_back = set_back && matches!(plan.step, Some(Step::Stage(_)));
             plan
         }
-        NewPassword::NotNeeded => in_order(desired, observed, record, user, settings),
+        NewPassword::NotNeeded => in_order(desired, observed, server, record, user, now),
     }
 }
 
-/// Whether the remote says that this is not the user that the record speaks of: made at another time, or made
-/// outside the API, where the record speaks of one that was made through it.
-pub fn is_another_incarnation(record: &Record, user: &RemoteUser) -> bool {
+/// Attributes and memberships that are not as they should be are put right, unless that was refused.
+fn configure(
+    desired: &Desired,
+    observed: &Observed,
+    server: &Server,
+    user: &RemoteUser,
+    seen: &Seen,
+) -> Option<Plan> {
+    let (wanted, found) = (desired.settings.options.as_ref()?, user.traits.role.as_ref()?);
+    if wanted.differences(found).is_empty() || refused_settings(desired, observed).is_some() {
+        return None;
+    }
+    if let Some(trouble) = &server.trouble {
+        return Some(Plan::troubled(observed, trouble));
+    }
+    Some(claim_then_stage(
+        observed,
+        draft(
+            Kind::Configure,
+            Cause::Settings,
+            DraftPassword::None,
+            seen.clone(),
+            true,
+        ),
+        "Configuring",
+    ))
+}
+
+fn refused_settings<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a Rejected> {
+    let rejected = observed.rejected_settings.as_ref()?;
+    (rejected.wish == desired.settings_wish).then_some(rejected)
+}
+
+/// Whether the remote says that this is not the user that the record speaks of: made at another time, carrying another
+/// mark, or made outside the API, where the record speaks of one that was made through it.
+pub fn is_another_incarnation(
+    observed: &Observed,
+    server: &Server,
+    record: &Record,
+    user: &RemoteUser,
+) -> bool {
     let other_date =
         matches!((record.created, user.created), (Some(recorded), Some(found)) if recorded != found);
-    let not_made_by_us = matches!(user.creator, Creator::Unmanaged | Creator::System);
-    other_date || (not_made_by_us && !record.adopted)
+    let other_maker = match &user.creator {
+        Creator::Marked(mark) => mark.uid != observed.uid,
+        Creator::Unmanaged | Creator::System => server.capabilities.marks || !record.adopted,
+        Creator::Account(_) | Creator::Unknown => false,
+    };
+    other_date || other_maker
+}
+
+/// Whether the user carries the mark of an installation whose users this one is to take over.
+fn is_to_be_taken_over(server: &Server, user: &RemoteUser) -> bool {
+    let by_mark = user.mark().map(|mark| &mark.installation);
+    by_mark.is_some() && by_mark == server.take_over_from.as_ref() && !user.protected
 }
 
 fn another_incarnation(
@@ -345,9 +455,10 @@ fn fight() -> Stalled {
 fn in_order(
     desired: &Desired,
     observed: &Observed,
+    server: &Server,
     record: &Record,
     user: &RemoteUser,
-    _settings: &Settings,
+    now: Mono,
 ) -> Plan {
     let (Some(published), SecretView::Ours { resource_version, .. }) =
         (&observed.published, &observed.secret)
@@ -366,33 +477,63 @@ fn in_order(
             "Publishing",
         );
     }
-    let mut plan = match &desired.password {
-        WantedPassword::Missing(why) => Plan::stalled(
-            observed,
-            Stalled {
-                reason: "PasswordNotFound",
-                message: format!("{why}; the last good password stands"),
-            },
-        ),
-        _ => match observed
-            .rejected
-            .as_ref()
-            .filter(|rejected| rejected.wish == desired.wish)
-        {
-            Some(rejected) => Plan::stalled(observed, super::entry::rejection(&rejected.message)),
-            None => Plan::ready(),
-        },
+    let mut plan = match complaint(desired, observed, user) {
+        Some(stalled) => Plan::stalled(observed, stalled),
+        None => Plan::ready(),
     };
+    plan.report.verified = password::verified(&observed.tried);
+    plan.report.record = news_of_record(server, record, user);
+    password::try_when_due(observed, server, user, now, &mut plan);
+    plan
+}
+
+/// What a person has to mend although the login works.
+fn complaint(desired: &Desired, observed: &Observed, user: &RemoteUser) -> Option<Stalled> {
+    if let WantedPassword::Missing(why) = &desired.password {
+        return Some(Stalled {
+            reason: "PasswordNotFound",
+            message: format!("{why}; the last good password stands"),
+        });
+    }
+    let password = observed
+        .rejected
+        .as_ref()
+        .filter(|rejected| rejected.wish == desired.wish);
+    if let Some(rejected) = password {
+        return Some(super::entry::rejection(&rejected.message));
+    }
+    if let Some(rejected) = refused_settings(desired, observed) {
+        return Some(super::entry::settings_rejection(&rejected.message));
+    }
+    let cannot_be = user
+        .traits
+        .read_only
+        .is_some_and(|found| found != desired.settings.read_only);
+    cannot_be.then(|| Stalled {
+        reason: "InvalidSettings",
+        message: format!(
+            "spec.scalingo.readOnly is {}, but the login was made with {}, which cannot be changed: make another \
+             PostgresUser, or write what is",
+            desired.settings.read_only, !desired.settings.read_only
+        ),
+    })
+}
+
+/// What the record should say instead, if the remote has since said more: dates of our own late requests, and what
+/// it did not say before.
+fn news_of_record(server: &Server, record: &Record, user: &RemoteUser) -> Option<Record> {
     let later = user
         .modified
         .filter(|found| record.last_set.is_none_or(|ours| *found > ours));
-    if later.is_some() || (record.created.is_none() && user.created.is_some()) {
-        let created = record.created.or(user.created);
-        plan.report.record = Some(Record {
-            last_set: later.or(record.last_set),
-            created,
-            ..record.clone()
-        });
-    }
-    plan
+    let new = Record {
+        server: Some(server.reference.clone()),
+        last_set: later.or(record.last_set),
+        created: record.created.or(user.created),
+        password_stamp: record
+            .password_stamp
+            .clone()
+            .or_else(|| user.traits.password_stamp.clone()),
+        ..record.clone()
+    };
+    (new != *record).then_some(new)
 }

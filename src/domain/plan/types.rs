@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::attempts::Attempts;
+use crate::api::ServerRef;
+use crate::domain::attempts::{Attempts, Login};
 use crate::domain::identity::{Claim, RemoteIdentity};
 use crate::domain::journal::{Cause, Entry, EntryId, Kind, Seen};
 use crate::domain::remote::{Capabilities, ClusterState, RemoteUser};
@@ -39,6 +40,8 @@ pub struct Desired {
     /// Names this wish for a password: while it is the one that was refused, it is not sent again. The MAC of
     /// the user's own password, or the generation and rotation that ask for a generated one.
     pub wish: String,
+    /// Names this wish for settings, likewise.
+    pub settings_wish: String,
 }
 
 /// A spec that this server cannot fulfil.
@@ -67,6 +70,8 @@ pub enum WantedPassword {
 /// Everything that was observed for one resource.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Observed {
+    /// The resource's UID.
+    pub uid: String,
     /// The finalizer is there.
     pub finalizer: bool,
     /// The claim that the resource carries.
@@ -81,6 +86,8 @@ pub struct Observed {
     pub handled_rotation: Option<String>,
     /// The wish for a password that the remote refused, from status.
     pub rejected: Option<Rejected>,
+    /// The wish for settings that the remote refused, from status.
+    pub rejected_settings: Option<Rejected>,
     /// How often the password was set back within the last hour, from status.
     pub set_backs: usize,
     /// The output Secret as it is.
@@ -96,14 +103,27 @@ pub struct Observed {
     /// Another PostgresUser to whom the remote user belongs. For an entry without a resource: one whose *record*
     /// has it, since a mere claim waits for that entry.
     pub rival: Option<Rival>,
+    /// What became of the last login with the published password, and when the next is due.
+    pub tried: Tried,
     /// The journal has an entry of another resource for the same remote user: until it is settled, a different
     /// request to that user waits (R0).
     pub unsettled: bool,
 }
 
+/// What is known of the published password by logging in with it, where the remote does not show its changes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Tried {
+    /// What became of the last login on this server since the login was last changed.
+    pub login: Login,
+    /// When it is to be tried again.
+    pub due: Mono,
+}
+
 /// The record of ownership.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Record {
+    /// The server object by which it came to be ours; none in records of before this was kept.
+    pub server: Option<ServerRef>,
     /// The cluster that it was made on.
     pub identity: RemoteIdentity,
     /// Taken over, not made.
@@ -112,6 +132,8 @@ pub struct Record {
     pub created: Option<Timestamp>,
     /// The date of last change that our own last change left, by the remote's clock.
     pub last_set: Option<Timestamp>,
+    /// What told the password's changes after our own last change, where the remote shows such a thing.
+    pub password_stamp: Option<String>,
 }
 
 /// The Secret as published.
@@ -182,6 +204,8 @@ pub struct Unusable {
 /// A server that is there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Server {
+    /// The server object, as the resource refers to it.
+    pub reference: ServerRef,
     /// The remote cluster.
     pub identity: RemoteIdentity,
     /// What its provider can do.
@@ -307,6 +331,8 @@ pub enum Step {
     Send(EntryId),
     /// Log in with an entry's password.
     Verify(EntryId),
+    /// Log in with the published password.
+    TryPublished,
     /// Write the output Secret.
     Publish(Publication),
     /// Take an entry out of the journal.
@@ -405,6 +431,8 @@ pub struct Report {
     pub handled_rotation: Option<String>,
     /// A password that was refused.
     pub rejected: Option<Rejected>,
+    /// Settings that were refused.
+    pub rejected_settings: Option<Rejected>,
     /// The password was set back once more.
     pub set_back: bool,
 }

@@ -1,0 +1,51 @@
+//! A server at work, as the planner sees it.
+
+use super::server::state::State;
+use super::server::{Link, Server as ServerAtWork};
+use super::server_spec::ServerObject;
+use crate::domain::plan::{Server, Trouble};
+
+/// What the planner has to know of a server. `object` is the server object, while there is one; `verifiable` says
+/// whether logins can be tried from here.
+pub fn usable(
+    server: &ServerAtWork,
+    object: Option<&ServerObject>,
+    trouble: Option<Trouble>,
+    verifiable: bool,
+) -> Server {
+    let state = server.state();
+    Server {
+        reference: server.key.reference(),
+        identity: server.identity.clone(),
+        capabilities: server.capabilities.clone(),
+        allow_adoption: object.is_some_and(ServerObject::allow_adoption),
+        take_over_from: object.and_then(ServerObject::take_over_from),
+        credentials_worked: state.worked,
+        gone: state.gone,
+        trouble,
+        state: state.cluster,
+        available: state.available.iter().copied().collect(),
+        last_not_available: state.last_not_available,
+        verifiable,
+        creator_id: state.creator_id.clone(),
+    }
+}
+
+/// What is wrong with a server now, if anything. Credentials that are left for deletions alone are in order for these.
+pub fn trouble(link: &Link, state: &State, deleting: bool) -> Option<Trouble> {
+    if let Some((reason, message)) = &link.unusable {
+        return Some(Trouble {
+            reason,
+            message: message.clone(),
+            stalled: matches!(*reason, "EndpointNotAllowed" | "InvalidEndpoint"),
+        });
+    }
+    if link.deletions_only && !deleting {
+        return Some(Trouble {
+            reason: "CredentialsNotFound",
+            message: "the credentials Secret was deleted; a copy is used for deletions alone".to_string(),
+            stalled: false,
+        });
+    }
+    state.trouble.clone()
+}

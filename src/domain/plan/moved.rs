@@ -1,0 +1,90 @@
+//! A user that is the resource's already, reached by another server object, or left by an earlier installation: taken
+//! over with the password that is published, so that no application notices.
+
+use super::password::{Held, published_password};
+use super::present::{another_installations, cannot_stage, claim_then_stage, draft, exists};
+use super::types::*;
+use crate::domain::attempts::Login;
+use crate::domain::journal::{Cause, Kind};
+
+/// The next step for a resource whose record names another cluster than the server object that it was pointed to.
+///
+/// The two may be one database (a vendor's API and SQL). What shows it is that the published password logs in.
+pub fn plan(desired: &Desired, observed: &Observed, server: &Server, record: &Record, sight: &Sight) -> Plan {
+    let Some(user) = &sight.user else {
+        return match sight.conclusive {
+            false => Plan::look(observed, server, Step::Read),
+            true => stays(
+                observed,
+                record,
+                server,
+                "there is no login of this name on the new one",
+            ),
+        };
+    };
+    if user.protected {
+        return stays(
+            observed,
+            record,
+            server,
+            "the login is a system user of the new one",
+        );
+    }
+    if let Some(stalled) = another_installations(observed, server, user) {
+        return Plan::stalled(observed, stalled);
+    }
+    if user.mark().is_some_and(|mark| mark.uid == observed.uid) {
+        return take_over(desired, observed, server, sight);
+    }
+    match (&observed.tried.login, server.verifiable) {
+        (Login::Accepted, _) => take_over(desired, observed, server, sight),
+        (Login::Refused(_), _) => stays(
+            observed,
+            record,
+            server,
+            "the Secret's password does not log in on the new one",
+        ),
+        (Login::NotTried, true) if published_password(observed).is_intact() => {
+            Plan::look(observed, server, Step::TryPublished)
+        }
+        _ if desired.adopt && server.allow_adoption => exists(desired, observed, server, user, sight),
+        _ => stays(
+            observed,
+            record,
+            server,
+            "a login of this name exists on the new one, but nothing shows that it is the same, since it cannot be \
+             tried from here (spec.adoptionPolicy: Adopt takes it over all the same, where the server object allows it)",
+        ),
+    }
+}
+
+/// Takes the user over with the password that is published.
+pub fn take_over(desired: &Desired, observed: &Observed, server: &Server, sight: &Sight) -> Plan {
+    if let Some(held) = cannot_stage(desired, observed, server) {
+        return held;
+    }
+    let password = match published_password(observed) {
+        Held::Intact => DraftPassword::Published,
+        Held::Lost => DraftPassword::New,
+        Held::Unread => return Plan::doing(observed, Step::ReadSecret, "Moving"),
+    };
+    claim_then_stage(
+        observed,
+        draft(Kind::Adopt, Cause::Moved, password, sight.as_seen(), true),
+        "Moving",
+    )
+}
+
+fn stays(observed: &Observed, record: &Record, server: &Server, why: &str) -> Plan {
+    Plan::stalled(
+        observed,
+        Stalled {
+            reason: "RemoteChanged",
+            message: format!(
+                "this login lives on {}, and spec.serverRef now names {}: {why}, so nothing is changed on either. Point \
+                 spec.serverRef back, or delete this object (deletionPolicy: Retain keeps the login) and make it again",
+                record.identity, server.identity
+            ),
+        },
+    )
+}
