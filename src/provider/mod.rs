@@ -6,6 +6,7 @@ pub mod http;
 pub mod ionos;
 mod lenient;
 pub mod login;
+pub mod scalingo;
 pub mod tls;
 
 use std::future::Future;
@@ -107,6 +108,8 @@ pub struct Order<'a> {
 pub enum AnyProvider {
     /// IONOS DBaaS PostgreSQL.
     Ionos(ionos::Ionos),
+    /// A PostgreSQL addon at Scalingo.
+    Scalingo(scalingo::Scalingo),
 }
 
 /// The same call on whichever it is.
@@ -114,6 +117,7 @@ macro_rules! each {
     ($self:expr, $provider:ident => $call:expr) => {
         match $self {
             AnyProvider::Ionos($provider) => $call,
+            AnyProvider::Scalingo($provider) => $call,
         }
     };
 }
