@@ -271,7 +271,7 @@ impl ProviderSpec<'_> {
         match self {
             ProviderSpec::Ionos(it) => RemoteIdentity::of_api(name, &canonical(&it.endpoint), &it.cluster_id),
             ProviderSpec::Scalingo(it) => {
-                RemoteIdentity::of_api(name, &canonical(&scalingo_endpoints(it).database), &it.addon_id)
+                RemoteIdentity::of_api(name, &canonical(&database_endpoint(it)), &it.addon_id)
             }
             // Roles are the whole server's, whichever database they are managed from.
             ProviderSpec::Postgresql(it) => RemoteIdentity {
@@ -303,15 +303,10 @@ impl ProviderSpec<'_> {
     }
 }
 
-/// Where Scalingo's APIs are: those of the region, unless the spec names others.
-pub fn scalingo_endpoints(spec: &Scalingo) -> scalingo::Endpoints {
-    let usual = scalingo::Endpoints::of_region(&spec.region);
-    let given = spec.endpoints.clone().unwrap_or_default();
-    scalingo::Endpoints {
-        auth: given.auth.unwrap_or(usual.auth),
-        api: given.api.unwrap_or(usual.api),
-        database: given.database.unwrap_or(usual.database),
-    }
+/// Where Scalingo's Database API is: in the region, unless the spec names another place.
+fn database_endpoint(spec: &Scalingo) -> String {
+    let given = spec.endpoints.as_ref().and_then(|it| it.database.clone());
+    given.unwrap_or_else(|| scalingo::database_endpoint(&spec.region))
 }
 
 /// A duration of hours, minutes and seconds, as `kubectl` writes them.

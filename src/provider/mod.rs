@@ -4,6 +4,7 @@ pub mod error;
 pub mod gate;
 pub mod http;
 pub mod ionos;
+mod lenient;
 pub mod login;
 pub mod postgresql;
 pub mod scalingo;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::server_spec::{ProviderSpec, scalingo_endpoints};
 use crate::api;
 use crate::controller::context::Context;
+use crate::controller::server_spec::ProviderSpec;
 use crate::domain::password::Password;
 use crate::provider::gate::Gate;
 use crate::provider::{AnyProvider, ErrorClass, RemoteError, ionos, postgresql, scalingo};
@@ -121,11 +121,14 @@ fn scalingo(
         Some(token) => scalingo::Credentials::ApiToken(token.clone()),
         None => scalingo::Credentials::Bearer(key(keys, "bearerToken")),
     };
+    let given = spec.endpoints.clone().unwrap_or_default();
+    let usual =
+        scalingo::ScalingoConfig::in_region(&spec.region, spec.app.clone(), &spec.addon_id, credentials);
     let config = scalingo::ScalingoConfig {
-        app: spec.app.clone(),
-        addon_id: spec.addon_id.clone(),
-        endpoints: scalingo_endpoints(spec),
-        credentials,
+        auth_endpoint: given.auth.unwrap_or(usual.auth_endpoint),
+        api_endpoint: given.api.unwrap_or(usual.api_endpoint),
+        database_endpoint: given.database.unwrap_or(usual.database_endpoint),
+        ..usual
     };
     scalingo::Scalingo::new(config, &context.http, gate).map(AnyProvider::Scalingo)
 }

@@ -9,8 +9,16 @@ use thiserror::Error;
 use super::Host;
 use super::address::{Special, canonical_ip, special, special_net};
 
-/// The hosts of vendors' APIs, always allowed.
-const VENDORS: &[&str] = &["api.ionos.com:443"];
+/// The hosts of vendors' APIs, always allowed. Each region is written out, since a pattern would let in all else that
+/// the vendor has below the same name; one that is opened tomorrow needs a rule of the administrator's until then.
+const VENDORS: &[&str] = &[
+    "api.ionos.com:443",
+    "auth.scalingo.com:443",
+    "api.osc-fr1.scalingo.com:443",
+    "db-api.osc-fr1.scalingo.com:443",
+    "api.osc-secnum-fr1.scalingo.com:443",
+    "db-api.osc-secnum-fr1.scalingo.com:443",
+];
 
 /// Why a text is not a rule of an allow-list.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

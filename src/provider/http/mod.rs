@@ -10,6 +10,7 @@
 
 mod gated;
 mod reply;
+mod request;
 mod resolver;
 
 use std::error::Error as StdError;
@@ -28,7 +29,8 @@ use super::{ErrorClass, RemoteError};
 use crate::domain::endpoint::{AllowList, Endpoint, Grant, NotAllowed};
 use gated::{GateBody, GateLayer, GateShut};
 
-pub(in crate::provider) use reply::{Purpose, Reply, presentable};
+pub(in crate::provider) use reply::{Purpose, Reply};
+pub(in crate::provider) use request::{basic, bearer, exact_url, segment};
 pub(in crate::provider) use resolver::{ResolveError, resolve};
 
 /// The largest list that is read.
@@ -147,9 +149,11 @@ impl Http {
         })
     }
 
-    /// A call that changes nothing. Any status is an answer.
-    pub(in crate::provider) async fn read(&self, call: Call) -> Result<Reply, RemoteError> {
-        let request = request(&call, None);
+    /// A call that changes no user: one that reads, or that asks for a token. Needs no gate. Any status is an
+    /// answer.
+    pub(in crate::provider) async fn read(&self, mut call: Call) -> Result<Reply, RemoteError> {
+        let body = call.body.take();
+        let request = request(&call, body.map(|body| Bytes::from_owner(body).into()));
         self.send(&self.reads, &call, request, Purpose::Read).await
     }
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use zeroize::Zeroizing;
 
+use crate::domain::password::Password;
 use crate::provider::ErrorClass;
 
 /// The longest wait that is told apart from longer ones; a century is enough for anybody.
@@ -61,6 +62,37 @@ impl Reply {
         self.body
             .as_deref()
             .is_some_and(|body| body.trim_ascii().is_empty())
+    }
+
+    /// What may be shown of a refusal: its status, the API's own codes, the request's id. Of these, what holds a
+    /// secret that the API was sent is left out. Starts with a space.
+    pub(in crate::provider) fn detail(
+        &self,
+        codes: impl IntoIterator<Item = String>,
+        secrets: &[Option<&Password>],
+    ) -> String {
+        let leaks = |text: &str| {
+            secrets.iter().flatten().any(|secret| {
+                let secret = secret.reveal().trim();
+                !secret.is_empty() && (text.contains(secret) || text.contains(&presentable(secret)))
+            })
+        };
+        let codes = codes.into_iter();
+        let codes = codes.filter(|code| !code.is_empty() && !leaks(code)).take(3);
+        let mut text = format!(" (HTTP {}", self.status.as_u16());
+        for code in codes {
+            text.push_str(", ");
+            text.push_str(&presentable(&code));
+        }
+        if let Some(id) = self.request_id.as_deref().filter(|id| !leaks(id)) {
+            text.push_str(", request ");
+            text.push_str(id);
+        }
+        if self.status.is_redirection() {
+            text.push_str(", a redirect, which is not followed");
+        }
+        text.push(')');
+        text
     }
 }
 
@@ -134,7 +166,7 @@ fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
 
 /// A code or id that the remote sent, fit to be shown: what such things are made of, and not much of it.
 /// Anything else, control characters above all, becomes `_`.
-pub(in crate::provider) fn presentable(text: &str) -> String {
+fn presentable(text: &str) -> String {
     text.chars()
         .take(64)
         .map(|c| {

@@ -4,22 +4,20 @@
 //! name, or a change while the cluster is busy), every plausible answer falls into the class that says what is
 //! certain, and the planner reads before it goes on.
 
-mod lenient;
 mod pages;
 mod request;
 mod wire;
 
 use http::Method;
-use reqwest::Url;
 use zeroize::Zeroizing;
 
 use super::gate::Gate;
-use super::http::{ANSWER_CAP, Call, Http, HttpSettings, LIST_CAP, Purpose, Reply};
+use super::http::{ANSWER_CAP, Call, Http, HttpSettings, LIST_CAP, Purpose, Reply, exact_url, segment};
 use super::{Answer, Capabilities, Cluster, ErrorClass, Listing, Order, Provider, RemoteError, RemoteUser};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::password::Password;
 use pages::{Next, Pages};
-use request::{authorization, detail, segment};
+use request::{authorization, codes};
 use wire::{ClusterResource, RequestProperties, User, UserList, UserRequest};
 
 /// The vendor's own API.
@@ -128,11 +126,9 @@ impl Ionos {
         }
     }
 
-    /// A call to a URL of this cluster, which must arrive as it is written: URL libraries resolve dot segments
-    /// and more, and the call would reach something else.
+    /// A call to a URL of this cluster.
     fn call(&self, operation: &'static str, method: Method, url: &str) -> Result<Call, RemoteError> {
-        let written = Url::parse(url).ok().filter(|parsed| parsed.as_str() == url);
-        match (written, authorization(&self.credentials)) {
+        match (exact_url(url), authorization(&self.credentials)) {
             (Some(url), Some(authorization)) => Ok(Call {
                 operation,
                 method,
@@ -205,7 +201,7 @@ impl Ionos {
         let error = RemoteError {
             operation,
             class: purpose.class(reply),
-            detail: detail(reply, &[Some(credential), password]),
+            detail: reply.detail(codes(reply), &[Some(credential), password]),
         };
         tracing::debug!(operation, class = %error.class, "the remote refused");
         error

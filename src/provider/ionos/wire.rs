@@ -6,10 +6,10 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::lenient::{Flag, Lenient};
 use crate::domain::endpoint::Host;
 use crate::domain::password::Password;
 use crate::domain::role::Traits;
+use crate::provider::lenient::{Flag, Lenient};
 use crate::provider::{Cluster, ClusterState, Creator, RemoteUser};
 
 /// A page of users.

@@ -7,7 +7,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A value, or nothing where it is absent, null or of another type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Lenient<T>(pub(super) Option<T>);
+pub(in crate::provider) struct Lenient<T>(pub(in crate::provider) Option<T>);
 
 impl<T> Default for Lenient<T> {
     fn default() -> Self {
@@ -32,7 +32,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lenient<T> {
 
 /// Whether a user is the vendor's own. What cannot be understood counts as yes: a user too many is spared.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Flag(pub(super) bool);
+pub(in crate::provider) struct Flag(pub(in crate::provider) bool);
 
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
