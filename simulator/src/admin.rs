@@ -11,10 +11,12 @@ use crate::{
     auth::Credentials,
     clock,
     faults::FaultSpec,
-    ionos::{self, Action, OutsideError, State},
+    ionos::State,
+    outside::{self, Action, OutsideError},
     roles::{Origin, RoleError, User},
     sim::Sim,
     switches::ALL,
+    users::look,
 };
 
 /// What went wrong with an admin request.
@@ -84,7 +86,7 @@ async fn dispatch(sim: &Arc<Sim>, call: &Call) -> Outcome {
         }
         ("GET", "/counts") => Ok(json!(sim.arrivals().journal.counts())),
         ("POST", "/outside") => {
-            ionos::act_outside(sim, read::<Action>(call)?).await?;
+            outside::act(sim, read::<Action>(call)?).await?;
             Ok(json!({}))
         }
         ("GET", "/users") => users(sim).await,
@@ -240,7 +242,7 @@ fn journal(sim: &Sim, call: &Call) -> Outcome {
 }
 
 async fn users(sim: &Arc<Sim>) -> Outcome {
-    let users = sim.roles.users(None, ionos::look(&sim.switches())).await?;
+    let users = sim.roles.users(None, look(&sim.switches())).await?;
     let system = sim.system_names(&sim.switches());
     Ok(json!({"users": users.iter().map(describe).collect::<Vec<_>>(), "system": system}))
 }
@@ -300,7 +302,7 @@ async fn reset(sim: &Arc<Sim>, call: &Call) -> Outcome {
     };
     sim.reset();
     let dropped = if reset.users {
-        ionos::reset_users(sim).await?
+        outside::reset_users(sim).await?
     } else {
         0
     };

@@ -1,10 +1,10 @@
-//! The journal: what was asked and what was committed, and never a password.
+//! The journal: what was asked and what was committed, and never a secret.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
-use crate::route::RouteName;
+use crate::{api::Api, route::RouteName};
 
 /// How many requests the journal remembers; the oldest go first.
 const CAPACITY: usize = 200_000;
@@ -17,10 +17,14 @@ pub struct Entry {
     pub seq: u64,
     /// When it arrived, by this machine's clock.
     pub time: String,
+    /// The API.
+    pub api: Api,
     /// The route.
     pub route: RouteName,
     /// The HTTP method.
     pub method: String,
+    /// The Host header.
+    pub host: Option<String>,
     /// The path, escaped as it was received.
     pub path: String,
     /// The query as it was received, if there was one.
@@ -35,6 +39,8 @@ pub struct Entry {
     pub username: Option<String>,
     /// The kind of credentials: `basic`, `bearer` or `none`.
     pub authorization: &'static str,
+    /// A keyed fingerprint of the token or password among them.
+    pub credential_hash: Option<String>,
     /// A keyed fingerprint of the password in the body: equal passwords have equal fingerprints.
     pub password_hash: Option<String>,
     /// The User-Agent header.

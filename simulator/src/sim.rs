@@ -13,9 +13,10 @@ use crate::{
     cli::Cli,
     clock,
     faults::Faults,
-    ionos::{ClusterState, History},
+    history::History,
+    ionos::ClusterState,
     journal::Journal,
-    ratelimit::RateLimit,
+    ratelimit::RateLimits,
     roles::{RoleError, Roles, create_role_sql},
     switches::{SwitchError, Switches},
 };
@@ -27,8 +28,8 @@ pub struct Arrivals {
     pub journal: Journal,
     /// The faults.
     pub faults: Faults,
-    /// The rate limit.
-    pub rate: RateLimit,
+    /// The rate limits.
+    pub rate: RateLimits,
 }
 
 /// Everything that the simulator knows.
@@ -49,6 +50,7 @@ pub struct Sim {
     arrivals: Mutex<Arrivals>,
     cluster: Mutex<ClusterState>,
     history: Mutex<History>,
+    next_due_ms: Mutex<Option<i64>>,
     lists: AtomicU64,
 }
 
@@ -78,7 +80,7 @@ impl Sim {
             .setting("born-ms", "(extract(epoch FROM now()) * 1000)::bigint")
             .await?;
         for name in &cli.seed_sql_user {
-            match roles.outside(&create_role_sql(name, None)).await {
+            match roles.outside(&create_role_sql(name, None, false)).await {
                 Ok(()) | Err(RoleError::Exists) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -93,6 +95,8 @@ impl Sim {
             arrivals: Mutex::default(),
             cluster: Mutex::new(ClusterState::new(cli.dns_name.clone())),
             history: Mutex::default(),
+            // What an earlier run put off is due at once.
+            next_due_ms: Mutex::new(Some(0)),
             lists: AtomicU64::new(0),
             roles,
             cli,
@@ -125,7 +129,7 @@ impl Sim {
         *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = credentials;
     }
 
-    /// Journal, faults and rate limit.
+    /// Journal, faults and rate limits.
     pub fn arrivals(&self) -> MutexGuard<'_, Arrivals> {
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -138,6 +142,29 @@ impl Sim {
     /// The recent changes, for reads that lag.
     pub fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the next change that was put off is due.
+    pub fn next_due_ms(&self) -> Option<i64> {
+        *self.next_due()
+    }
+
+    /// Says when the next change that was put off is due.
+    pub fn set_next_due_ms(&self, due_ms: Option<i64>) {
+        *self.next_due() = due_ms;
+    }
+
+    /// A change was put off until then, if to any time.
+    pub fn put_off(&self, due_ms: Option<i64>) {
+        let mut next = self.next_due();
+        *next = match (*next, due_ms) {
+            (Some(next), Some(due)) => Some(next.min(due)),
+            (next, due) => next.or(due),
+        };
+    }
+
+    fn next_due(&self) -> MutexGuard<'_, Option<i64>> {
+        self.next_due_ms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of this list request, for lists in an unstable order.
@@ -165,6 +192,7 @@ impl Sim {
         drop(arrivals);
         *self.cluster() = ClusterState::new(self.cli.dns_name.clone());
         *self.history() = History::default();
+        self.set_next_due_ms(Some(0));
     }
 }
 

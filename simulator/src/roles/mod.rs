@@ -78,6 +78,30 @@ pub struct User {
     pub password_print: Option<String>,
     /// Whether the role exists.
     pub role_exists: bool,
+    /// Whether it was made to read only.
+    pub read_only: bool,
+    /// How PostgreSQL keeps its password, if it has one.
+    pub encryption: Option<Encryption>,
+}
+
+/// How PostgreSQL keeps a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encryption {
+    /// As this API sets it.
+    Scram,
+    /// As somebody may have set it by SQL.
+    Md5,
+}
+
+/// A user that is to be made.
+#[derive(Clone, Copy)]
+pub struct NewUser<'a> {
+    /// The role's name.
+    pub name: &'a str,
+    /// Its password; without one nobody can log in as it.
+    pub password: Option<&'a NewPassword>,
+    /// Whether it reads only.
+    pub read_only: bool,
 }
 
 /// A password on its way into PostgreSQL.
