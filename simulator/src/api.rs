@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     answer::{Answer, Call},
     arrival::Arrival,
-    ionos,
+    ionos, scalingo,
     sim::Sim,
     switches::Switches,
 };
@@ -18,18 +18,25 @@ use crate::{
 pub enum Api {
     /// IONOS DBaaS PostgreSQL.
     Ionos,
+    /// Scalingo.
+    Scalingo,
 }
 
 impl Api {
     /// The API that a path belongs to.
-    pub fn of(_path: &str) -> Api {
-        Api::Ionos
+    pub fn of(path: &str) -> Api {
+        if scalingo::has(path) {
+            Api::Scalingo
+        } else {
+            Api::Ionos
+        }
     }
 
     /// The API's error of this status; a status that is no error has no body.
     pub fn error(self, switches: &Switches, status: u16) -> Answer {
         match self {
             Api::Ionos => ionos::error(switches, status),
+            Api::Scalingo => scalingo::error(switches, status),
         }
     }
 }
@@ -38,6 +45,8 @@ impl Api {
 pub enum Request {
     /// Of IONOS.
     Ionos(ionos::Request),
+    /// Of Scalingo.
+    Scalingo(scalingo::Request),
 }
 
 impl Request {
@@ -45,6 +54,7 @@ impl Request {
     pub fn arrive(sim: &Sim, call: Call) -> Request {
         match Api::of(&call.path) {
             Api::Ionos => Request::Ionos(ionos::Request::arrive(sim, call)),
+            Api::Scalingo => Request::Scalingo(scalingo::Request::arrive(sim, call)),
         }
     }
 
@@ -52,6 +62,7 @@ impl Request {
     pub fn arrival(&self) -> &Arrival {
         match self {
             Request::Ionos(request) => &request.arrival,
+            Request::Scalingo(request) => &request.arrival,
         }
     }
 
@@ -59,6 +70,7 @@ impl Request {
     pub async fn handle(&self, sim: &Arc<Sim>) -> Answer {
         match self {
             Request::Ionos(request) => ionos::handle(sim, request).await,
+            Request::Scalingo(request) => scalingo::handle(sim, request).await,
         }
     }
 }

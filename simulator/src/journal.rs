@@ -41,7 +41,7 @@ pub struct Entry {
     pub authorization: &'static str,
     /// A keyed fingerprint of the token or password among them.
     pub credential_hash: Option<String>,
-    /// A keyed fingerprint of the password in the body: equal passwords have equal fingerprints.
+    /// A keyed fingerprint of the password in the body, or of one that was generated: equal passwords have equal fingerprints.
     pub password_hash: Option<String>,
     /// The User-Agent header.
     pub user_agent: Option<String>,
@@ -84,10 +84,13 @@ impl Journal {
         self.last_seq
     }
 
-    /// Records that a request changed a user.
-    pub fn commit(&mut self, seq: u64) {
+    /// Records that a request changed a user, and which password it was given if the request did not say.
+    pub fn commit(&mut self, seq: u64, password_hash: Option<String>) {
         let Some(entry) = self.entry(seq) else { return };
         entry.committed = true;
+        if password_hash.is_some() {
+            entry.password_hash = password_hash;
+        }
         let route = entry.route;
         self.counts.entry(route).or_default().committed += 1;
     }

@@ -15,6 +15,7 @@ mod outside;
 mod ratelimit;
 mod roles;
 mod route;
+mod scalingo;
 mod server;
 mod settle;
 mod sim;

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::{clock, switches::Switches};
+
 /// What a request draws on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Budget {
@@ -9,6 +11,18 @@ pub struct Budget {
     pub of: String,
     /// How many requests it has for each window.
     pub requests: usize,
+}
+
+/// The header with which a 429 says when to come back: in `seconds`, as a `date`, or not at all.
+pub fn retry_after(switches: &Switches, way: &str, wait_ms: i64) -> Option<(&'static str, String)> {
+    let seconds = wait_ms.max(0).unsigned_abs().div_ceil(1000).max(1);
+    let wait = i64::try_from(seconds * 1000).unwrap_or_default();
+    let value = match way {
+        "seconds" => seconds.to_string(),
+        "date" => clock::http_date(clock::api_ms(switches) + wait),
+        _ => return None,
+    };
+    Some(("retry-after", value))
 }
 
 /// The budgets that were drawn on.

@@ -220,7 +220,8 @@ fn retry_after_value(request: &ApiRequest, value: &str) -> String {
 async fn execute(sim: &Arc<Sim>, request: &ApiRequest) -> Answer {
     let answer = request.handle(sim).await;
     if answer.committed {
-        sim.arrivals().journal.commit(request.arrival().seq);
+        let print = answer.password_print.clone();
+        sim.arrivals().journal.commit(request.arrival().seq, print);
     }
     answer
 }

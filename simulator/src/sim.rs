@@ -18,7 +18,9 @@ use crate::{
     journal::Journal,
     ratelimit::RateLimits,
     roles::{RoleError, Roles, create_role_sql},
+    scalingo::{self, AcceptedTokens, DatabaseState, Issued},
     switches::{SwitchError, Switches},
+    users::HashError,
 };
 
 /// What is decided when a request arrives, all under one lock.
@@ -40,6 +42,8 @@ pub struct Sim {
     pub roles: Roles,
     /// Fingerprints of secrets, for the journal.
     pub prints: Fingerprints,
+    /// What JWTs are signed with.
+    pub jwt_key: Vec<u8>,
     /// When this PostgreSQL was first used, in milliseconds since 1970: the cluster's creation.
     pub born_ms: i64,
     /// Held by a mutation while it runs: mutations within a cluster come one after another.
@@ -47,6 +51,9 @@ pub struct Sim {
     start_switches: Switches,
     switches: RwLock<Switches>,
     credentials: RwLock<Credentials>,
+    scalingo_tokens: RwLock<AcceptedTokens>,
+    issued: Mutex<Issued>,
+    database: Mutex<DatabaseState>,
     arrivals: Mutex<Arrivals>,
     cluster: Mutex<ClusterState>,
     history: Mutex<History>,
@@ -60,6 +67,12 @@ pub enum StartError {
     /// A switch of the command line is wrong.
     #[error(transparent)]
     Switch(#[from] SwitchError),
+    /// There is no randomness.
+    #[error("no random bytes: {0}")]
+    Random(#[from] getrandom::Error),
+    /// The default user's password could not be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
     /// PostgreSQL cannot be used.
     #[error("cannot use the PostgreSQL of --postgres: {0}")]
     Postgres(#[from] RoleError),
@@ -85,13 +98,19 @@ impl Sim {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(Sim {
+        let mut jwt_key = vec![0; 32];
+        getrandom::fill(&mut jwt_key)?;
+        let sim = Sim {
+            jwt_key,
             prints: Fingerprints::new(key),
             born_ms: born.parse().unwrap_or_else(|_| clock::real_ms()),
             gate: tokio::sync::Mutex::new(()),
             switches: RwLock::new(start_switches.clone()),
             start_switches,
             credentials: RwLock::new(start_credentials(&cli)),
+            scalingo_tokens: RwLock::new(cli.scalingo.tokens()),
+            issued: Mutex::default(),
+            database: Mutex::new(DatabaseState::new(cli.hostname())),
             arrivals: Mutex::default(),
             cluster: Mutex::new(ClusterState::new(cli.dns_name.clone())),
             history: Mutex::default(),
@@ -100,7 +119,11 @@ impl Sim {
             lists: AtomicU64::new(0),
             roles,
             cli,
-        })
+        };
+        if sim.cli.scalingo.seed_default_user {
+            scalingo::seed_default_user(&sim).await?;
+        }
+        Ok(sim)
     }
 
     /// The switches as they are now.
@@ -129,12 +152,38 @@ impl Sim {
         *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = credentials;
     }
 
+    /// The tokens of Scalingo that are accepted without having been issued.
+    pub fn scalingo_tokens(&self) -> AcceptedTokens {
+        self.scalingo_tokens
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Replaces them.
+    pub fn set_scalingo_tokens(&self, tokens: AcceptedTokens) {
+        *self
+            .scalingo_tokens
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = tokens;
+    }
+
+    /// The tokens that were issued.
+    pub fn issued(&self) -> MutexGuard<'_, Issued> {
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state of Scalingo's database.
+    pub fn database(&self) -> MutexGuard<'_, DatabaseState> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Journal, faults and rate limits.
     pub fn arrivals(&self) -> MutexGuard<'_, Arrivals> {
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The cluster's state.
+    /// The state of the cluster of IONOS.
     pub fn cluster(&self) -> MutexGuard<'_, ClusterState> {
         self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -185,6 +234,9 @@ impl Sim {
     pub fn reset(&self) {
         self.set_switches(self.start_switches.clone());
         self.set_credentials(start_credentials(&self.cli));
+        self.set_scalingo_tokens(self.cli.scalingo.tokens());
+        self.issued().revoke(|_| true);
+        *self.database() = DatabaseState::new(self.cli.hostname());
         let mut arrivals = self.arrivals();
         arrivals.journal.clear();
         arrivals.faults.clear();
