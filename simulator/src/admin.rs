@@ -11,10 +11,13 @@ use crate::{
     auth::Credentials,
     clock,
     faults::FaultSpec,
-    ionos::{self, Action, OutsideError, State},
+    ionos::State,
+    outside::{self, Action, OutsideError},
     roles::{Origin, RoleError, User},
+    scalingo::{AcceptedTokens, Gone, Kind, Status},
     sim::Sim,
     switches::ALL,
+    users::look,
 };
 
 /// What went wrong with an admin request.
@@ -77,6 +80,8 @@ async fn dispatch(sim: &Arc<Sim>, call: &Call) -> Outcome {
         }
         ("GET", "/cluster") => Ok(cluster_now(sim)),
         ("POST", "/cluster") => set_cluster(sim, call),
+        ("GET", "/database") => Ok(database_now(sim)),
+        ("POST", "/database") => set_database(sim, call),
         ("GET", "/journal") => journal(sim, call),
         ("DELETE", "/journal") => {
             sim.arrivals().journal.clear();
@@ -84,11 +89,12 @@ async fn dispatch(sim: &Arc<Sim>, call: &Call) -> Outcome {
         }
         ("GET", "/counts") => Ok(json!(sim.arrivals().journal.counts())),
         ("POST", "/outside") => {
-            ionos::act_outside(sim, read::<Action>(call)?).await?;
+            outside::act(sim, read::<Action>(call)?).await?;
             Ok(json!({}))
         }
         ("GET", "/users") => users(sim).await,
         ("POST", "/tokens") => set_tokens(sim, call),
+        ("POST", "/revoke") => revoke(sim, call),
         ("POST", "/fingerprint") => {
             let Secret { password } = read(call)?;
             Ok(json!({"passwordHash": sim.prints.of(&password)}))
@@ -110,12 +116,15 @@ const ROUTES: &[&str] = &[
     "DELETE /_sim/faults/{id}",
     "GET /_sim/cluster",
     "POST /_sim/cluster",
+    "GET /_sim/database",
+    "POST /_sim/database",
     "GET /_sim/journal?since=SEQ",
     "DELETE /_sim/journal",
     "GET /_sim/counts",
     "POST /_sim/outside",
     "GET /_sim/users",
     "POST /_sim/tokens",
+    "POST /_sim/revoke",
     "POST /_sim/fingerprint",
     "POST /_sim/reset",
 ];
@@ -226,6 +235,54 @@ fn cluster_now(sim: &Sim) -> Value {
     })
 }
 
+/// What a test asks of Scalingo's database; every part is optional.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DatabaseChange {
+    status: Option<Status>,
+    gone: Option<HowGone>,
+    hostname: Option<String>,
+}
+
+/// Shorter than the word: `true` is the addon, and with it the database.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum HowGone {
+    Word(Gone),
+    Flag(bool),
+}
+
+fn set_database(sim: &Sim, call: &Call) -> Outcome {
+    let change: DatabaseChange = read(call)?;
+    let mut database = sim.database();
+    if let Some(status) = change.status {
+        database.status = status;
+    }
+    if let Some(gone) = change.gone {
+        database.gone = match gone {
+            HowGone::Word(gone) => gone,
+            HowGone::Flag(true) => Gone::Addon,
+            HowGone::Flag(false) => Gone::Nothing,
+        };
+    }
+    if let Some(hostname) = change.hostname {
+        database.hostname = hostname;
+    }
+    drop(database);
+    Ok(database_now(sim))
+}
+
+fn database_now(sim: &Sim) -> Value {
+    let database = sim.database();
+    json!({
+        "app": sim.cli.scalingo.app,
+        "addonId": sim.cli.scalingo.addon_id,
+        "status": database.status,
+        "gone": database.gone,
+        "hostname": database.hostname,
+    })
+}
+
 fn journal(sim: &Sim, call: &Call) -> Outcome {
     let since = call
         .query
@@ -240,7 +297,7 @@ fn journal(sim: &Sim, call: &Call) -> Outcome {
 }
 
 async fn users(sim: &Arc<Sim>) -> Outcome {
-    let users = sim.roles.users(None, ionos::look(&sim.switches())).await?;
+    let users = sim.roles.users(None, look(&sim.switches())).await?;
     let system = sim.system_names(&sim.switches());
     Ok(json!({"users": users.iter().map(describe).collect::<Vec<_>>(), "system": system}))
 }
@@ -253,6 +310,7 @@ fn describe(user: &User) -> Value {
         "visible": user.visible,
         "pending": user.pending.map(|pending| format!("{pending:?}").to_lowercase()),
         "passwordHash": user.password_print,
+        "readOnly": user.read_only,
         "metadata": {
             "createdDate": clock::timestamp(user.created_ms, true),
             "createdByUserId": user.created_by,
@@ -262,20 +320,50 @@ fn describe(user: &User) -> Value {
     })
 }
 
-/// Both lists are replaced; an absent one becomes empty.
+/// All lists are replaced; an absent one becomes empty.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Tokens {
     #[serde(default)]
     tokens: Vec<String>,
     #[serde(default)]
     basic: Vec<String>,
+    #[serde(default)]
+    api_tokens: Vec<String>,
+    #[serde(default)]
+    database_tokens: Vec<String>,
 }
 
 fn set_tokens(sim: &Sim, call: &Call) -> Outcome {
-    let Tokens { tokens, basic } = read(call)?;
-    sim.set_credentials(Credentials { tokens, basic });
+    let tokens: Tokens = read(call)?;
+    sim.set_credentials(Credentials {
+        tokens: tokens.tokens,
+        basic: tokens.basic,
+    });
+    sim.set_scalingo_tokens(AcceptedTokens {
+        api: tokens.api_tokens,
+        database: tokens.database_tokens,
+    });
     Ok(json!({}))
+}
+
+/// Which of the tokens that were issued are revoked.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Revocation {
+    #[serde(default)]
+    jwts: bool,
+    #[serde(default)]
+    addon_tokens: bool,
+}
+
+fn revoke(sim: &Sim, call: &Call) -> Outcome {
+    let Revocation { jwts, addon_tokens } = read(call)?;
+    let revoked = sim.issued().revoke(|kind| match kind {
+        Kind::Jwt => jwts,
+        Kind::Addon(_) => addon_tokens,
+    });
+    Ok(json!({"revoked": revoked}))
 }
 
 #[derive(Deserialize)]
@@ -300,7 +388,7 @@ async fn reset(sim: &Arc<Sim>, call: &Call) -> Outcome {
     };
     sim.reset();
     let dropped = if reset.users {
-        ionos::reset_users(sim).await?
+        outside::reset_users(sim).await?
     } else {
         0
     };

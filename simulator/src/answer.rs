@@ -3,6 +3,8 @@
 use hyper::StatusCode;
 use serde::Serialize;
 
+use crate::roles::NewPassword;
+
 /// Status, headers and body.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
@@ -16,6 +18,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Whether the request changed a user.
     pub committed: bool,
+    /// The fingerprint of the password that the user was given, where the request did not bring it along.
+    pub password_print: Option<String>,
 }
 
 impl Answer {
@@ -44,6 +48,12 @@ impl Answer {
         self.committed = true;
         self
     }
+
+    /// Marked with the password that the user was given.
+    pub fn with_password(mut self, password: &NewPassword) -> Answer {
+        self.password_print = Some(password.print.clone());
+        self
+    }
 }
 
 /// A request, read to its end.
@@ -61,6 +71,15 @@ pub struct Call {
 }
 
 impl Call {
+    /// Scheme and host as the caller used them: links have to work from where the caller is.
+    pub fn origin(&self) -> String {
+        let scheme = self
+            .header("x-forwarded-proto")
+            .filter(|proto| *proto == "https")
+            .unwrap_or("http");
+        format!("{scheme}://{}", self.header("host").unwrap_or("localhost"))
+    }
+
     /// A header as text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())

@@ -53,6 +53,15 @@ impl Presented {
         }
     }
 
+    /// The secret in it: the token, or the password.
+    pub fn secret(&self) -> Option<&str> {
+        match self {
+            Presented::Basic(Some(pair)) => pair.split_once(':').map(|(_, password)| password),
+            Presented::Bearer(token) => Some(token),
+            Presented::Basic(None) | Presented::None => None,
+        }
+    }
+
     /// The caller's id if the credentials are accepted. Tokens of one account would have one id at the vendor; here
     /// every credential is an account, so that tests can tell who did what.
     pub fn caller(&self, accepted: &Credentials, prints: &Fingerprints) -> Option<String> {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 
-use crate::route::RouteName;
+use crate::{api::Api, route::RouteName};
 
 /// On which side of the commit a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -119,6 +119,9 @@ fn html() -> String {
 pub struct FaultSpec {
     /// A route's name, `users.*` and the like, or `*`.
     pub route: String,
+    /// Only requests of this API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Api>,
     /// Only requests about this user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
@@ -149,8 +152,10 @@ impl FaultSpec {
         (!(200..=599).contains(&status)).then(|| format!("{status} is no status between 200 and 599"))
     }
 
-    fn matches(&self, route: RouteName, username: Option<&str>) -> bool {
-        route.matches(&self.route) && self.username.as_deref().is_none_or(|name| Some(name) == username)
+    fn matches(&self, api: Api, route: RouteName, username: Option<&str>) -> bool {
+        route.matches(&self.route)
+            && self.api.is_none_or(|only| only == api)
+            && self.username.as_deref().is_none_or(|name| Some(name) == username)
     }
 }
 
@@ -226,10 +231,10 @@ impl Faults {
     ///
     /// Every matching fault counts the request, also while another one strikes it, so that `skip` counts requests and
     /// not what other faults left over.
-    pub fn strike(&mut self, route: RouteName, username: Option<&str>) -> Struck {
+    pub fn strike(&mut self, api: Api, route: RouteName, username: Option<&str>) -> Struck {
         let mut struck = Struck::default();
         for (id, fault) in &mut self.on {
-            if fault.spent() || !fault.spec.matches(route, username) {
+            if fault.spent() || !fault.spec.matches(api, route, username) {
                 continue;
             }
             fault.matched += 1;
@@ -266,10 +271,18 @@ mod tests {
             {"route": "users.create", "skip": 1, "count": 2, "fault": {"type": "drop", "when": "after-commit"}}
         )));
         let hits: Vec<bool> = (0..5)
-            .map(|_| faults.strike(RouteName::UsersCreate, None).effect.is_some())
+            .map(|_| {
+                faults
+                    .strike(Api::Ionos, RouteName::UsersCreate, None)
+                    .effect
+                    .is_some()
+            })
             .collect();
         assert_eq!(hits, [false, true, true, false, false]);
-        assert_eq!(faults.strike(RouteName::UsersGet, None), Struck::default());
+        assert_eq!(
+            faults.strike(Api::Ionos, RouteName::UsersGet, None),
+            Struck::default()
+        );
     }
 
     #[test]
@@ -284,14 +297,14 @@ mod tests {
         faults.add(spec(
             serde_json::json!({"route": "*", "fault": {"type": "latency", "beforeMs": 5}}),
         ));
-        let first = faults.strike(RouteName::UsersGet, None);
+        let first = faults.strike(Api::Ionos, RouteName::UsersGet, None);
         assert!(matches!(first.effect, Some(Effect::Status { status: 503, .. })));
         assert_eq!(first.before_ms, 5);
         assert_eq!(
-            faults.strike(RouteName::UsersGet, None).effect,
+            faults.strike(Api::Ionos, RouteName::UsersGet, None).effect,
             Some(Effect::Truncate)
         );
-        assert_eq!(faults.strike(RouteName::UsersGet, None).effect, None);
+        assert_eq!(faults.strike(Api::Ionos, RouteName::UsersGet, None).effect, None);
     }
 
     #[test]
@@ -300,9 +313,16 @@ mod tests {
         faults.add(spec(
             serde_json::json!({"route": "*", "username": "benjamin", "fault": {"type": "truncate"}}),
         ));
-        assert_eq!(faults.strike(RouteName::UsersGet, Some("anna")).effect, None);
         assert_eq!(
-            faults.strike(RouteName::UsersGet, Some("benjamin")).effect,
+            faults
+                .strike(Api::Ionos, RouteName::UsersGet, Some("anna"))
+                .effect,
+            None
+        );
+        assert_eq!(
+            faults
+                .strike(Api::Ionos, RouteName::UsersGet, Some("benjamin"))
+                .effect,
             Some(Effect::Truncate)
         );
     }

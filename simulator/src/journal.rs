@@ -1,10 +1,10 @@
-//! The journal: what was asked and what was committed, and never a password.
+//! The journal: what was asked and what was committed, and never a secret.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
-use crate::route::RouteName;
+use crate::{api::Api, route::RouteName};
 
 /// How many requests the journal remembers; the oldest go first.
 const CAPACITY: usize = 200_000;
@@ -17,10 +17,14 @@ pub struct Entry {
     pub seq: u64,
     /// When it arrived, by this machine's clock.
     pub time: String,
+    /// The API.
+    pub api: Api,
     /// The route.
     pub route: RouteName,
     /// The HTTP method.
     pub method: String,
+    /// The Host header.
+    pub host: Option<String>,
     /// The path, escaped as it was received.
     pub path: String,
     /// The query as it was received, if there was one.
@@ -35,7 +39,9 @@ pub struct Entry {
     pub username: Option<String>,
     /// The kind of credentials: `basic`, `bearer` or `none`.
     pub authorization: &'static str,
-    /// A keyed fingerprint of the password in the body: equal passwords have equal fingerprints.
+    /// A keyed fingerprint of the token or password among them.
+    pub credential_hash: Option<String>,
+    /// A keyed fingerprint of the password in the body, or of one that was generated: equal passwords have equal fingerprints.
     pub password_hash: Option<String>,
     /// The User-Agent header.
     pub user_agent: Option<String>,
@@ -78,10 +84,13 @@ impl Journal {
         self.last_seq
     }
 
-    /// Records that a request changed a user.
-    pub fn commit(&mut self, seq: u64) {
+    /// Records that a request changed a user, and which password it was given if the request did not say.
+    pub fn commit(&mut self, seq: u64, password_hash: Option<String>) {
         let Some(entry) = self.entry(seq) else { return };
         entry.committed = true;
+        if password_hash.is_some() {
+            entry.password_hash = password_hash;
+        }
         let route = entry.route;
         self.counts.entry(route).or_default().committed += 1;
     }

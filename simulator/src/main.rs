@@ -2,19 +2,25 @@
 
 mod admin;
 mod answer;
+mod api;
 mod arrival;
 mod auth;
 mod cli;
 mod clock;
 mod faults;
+mod history;
 mod ionos;
 mod journal;
+mod outside;
 mod ratelimit;
 mod roles;
 mod route;
+mod scalingo;
 mod server;
+mod settle;
 mod sim;
 mod switches;
+mod users;
 
 use std::{io::Write as _, process::ExitCode, sync::Arc};
 
@@ -53,7 +59,7 @@ async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
         tracing::warn!(%address, "not a loopback address: anyone who reaches it can use /_sim/");
     }
     let sim = Arc::new(Sim::start(cli).await?);
-    tokio::spawn(ionos::settle_for_ever(sim.clone()));
+    tokio::spawn(settle::settle_for_ever(sim.clone()));
     let mut stdout = std::io::stdout();
     writeln!(stdout, "listening on http://{address}")?;
     stdout.flush()?;

@@ -21,9 +21,10 @@ use tokio::{
 use crate::{
     admin,
     answer::{Answer, Call},
+    api::{Api, Request as ApiRequest},
+    arrival::Arrival,
     clock,
     faults::{DropWhen, Effect, Struck, When},
-    ionos::{self, Request as ApiRequest},
     sim::Sim,
 };
 
@@ -65,7 +66,8 @@ async fn answer(sim: Arc<Sim>, request: Request<Incoming>) -> io::Result<Respons
     let body = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
-            return response(Sending::Whole(ionos::fault_answer(&sim.switches(), 400)));
+            let api = Api::of(parts.uri.path());
+            return response(Sending::Whole(api.error(&sim.switches(), 400)));
         }
         Err(error) => return Err(io::Error::other(error)),
     };
@@ -103,8 +105,8 @@ enum Sending {
 /// Runs one request of a simulated API through its faults. `None` drops the connection.
 async fn serve_api(sim: &Arc<Sim>, call: Call) -> Option<Sending> {
     let request = ApiRequest::arrive(sim, call);
-    let seq = request.arrival.seq;
-    let struck = request.arrival.struck.clone();
+    let Arrival { seq, struck, .. } = request.arrival();
+    let (seq, struck) = (*seq, struck.clone());
     sleep(Duration::from_millis(struck.before_ms)).await;
     if let Some(Effect::LateCommit { after_ms }) = struck.effect {
         sim.arrivals().journal.answered(seq, None);
@@ -121,9 +123,10 @@ async fn serve_api(sim: &Arc<Sim>, call: Call) -> Option<Sending> {
     let mut status = None;
     if let Some(Sending::Whole(answer) | Sending::Half(answer)) = &mut sending {
         status = Some(answer.status.as_u16());
-        answer
-            .headers
-            .push(("date", clock::http_date(clock::api_ms(&request.arrival.switches))));
+        answer.headers.push((
+            "date",
+            clock::http_date(clock::api_ms(&request.arrival().switches)),
+        ));
     }
     let mut arrivals = sim.arrivals();
     arrivals.journal.answered(seq, status);
@@ -185,7 +188,8 @@ fn status_answer(request: &ApiRequest, effect: &Effect) -> Answer {
     else {
         return Answer::default();
     };
-    let mut answer = ionos::fault_answer(&request.arrival.switches, *status);
+    let arrival = request.arrival();
+    let mut answer = arrival.api.error(&arrival.switches, *status);
     if let Some(body) = body {
         answer.body = body.clone().into_bytes();
     }
@@ -207,16 +211,17 @@ fn retry_after_value(request: &ApiRequest, value: &str) -> String {
         .and_then(|seconds| seconds.parse::<u32>().ok())
     {
         Some(seconds) => {
-            clock::http_date(clock::api_ms(&request.arrival.switches) + i64::from(seconds) * 1000)
+            clock::http_date(clock::api_ms(&request.arrival().switches) + i64::from(seconds) * 1000)
         }
         None => value.to_owned(),
     }
 }
 
 async fn execute(sim: &Arc<Sim>, request: &ApiRequest) -> Answer {
-    let answer = ionos::handle(sim, request).await;
+    let answer = request.handle(sim).await;
     if answer.committed {
-        sim.arrivals().journal.commit(request.arrival.seq);
+        let print = answer.password_print.clone();
+        sim.arrivals().journal.commit(request.arrival().seq, print);
     }
     answer
 }

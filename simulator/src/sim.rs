@@ -13,11 +13,14 @@ use crate::{
     cli::Cli,
     clock,
     faults::Faults,
-    ionos::{ClusterState, History},
+    history::History,
+    ionos::ClusterState,
     journal::Journal,
-    ratelimit::RateLimit,
+    ratelimit::RateLimits,
     roles::{RoleError, Roles, create_role_sql},
+    scalingo::{self, AcceptedTokens, DatabaseState, Issued},
     switches::{SwitchError, Switches},
+    users::HashError,
 };
 
 /// What is decided when a request arrives, all under one lock.
@@ -27,8 +30,8 @@ pub struct Arrivals {
     pub journal: Journal,
     /// The faults.
     pub faults: Faults,
-    /// The rate limit.
-    pub rate: RateLimit,
+    /// The rate limits.
+    pub rate: RateLimits,
 }
 
 /// Everything that the simulator knows.
@@ -39,6 +42,8 @@ pub struct Sim {
     pub roles: Roles,
     /// Fingerprints of secrets, for the journal.
     pub prints: Fingerprints,
+    /// What JWTs are signed with.
+    pub jwt_key: Vec<u8>,
     /// When this PostgreSQL was first used, in milliseconds since 1970: the cluster's creation.
     pub born_ms: i64,
     /// Held by a mutation while it runs: mutations within a cluster come one after another.
@@ -46,9 +51,13 @@ pub struct Sim {
     start_switches: Switches,
     switches: RwLock<Switches>,
     credentials: RwLock<Credentials>,
+    scalingo_tokens: RwLock<AcceptedTokens>,
+    issued: Mutex<Issued>,
+    database: Mutex<DatabaseState>,
     arrivals: Mutex<Arrivals>,
     cluster: Mutex<ClusterState>,
     history: Mutex<History>,
+    next_due_ms: Mutex<Option<i64>>,
     lists: AtomicU64,
 }
 
@@ -58,6 +67,12 @@ pub enum StartError {
     /// A switch of the command line is wrong.
     #[error(transparent)]
     Switch(#[from] SwitchError),
+    /// There is no randomness.
+    #[error("no random bytes: {0}")]
+    Random(#[from] getrandom::Error),
+    /// The default user's password could not be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
     /// PostgreSQL cannot be used.
     #[error("cannot use the PostgreSQL of --postgres: {0}")]
     Postgres(#[from] RoleError),
@@ -78,25 +93,37 @@ impl Sim {
             .setting("born-ms", "(extract(epoch FROM now()) * 1000)::bigint")
             .await?;
         for name in &cli.seed_sql_user {
-            match roles.outside(&create_role_sql(name, None)).await {
+            match roles.outside(&create_role_sql(name, None, false)).await {
                 Ok(()) | Err(RoleError::Exists) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(Sim {
+        let mut jwt_key = vec![0; 32];
+        getrandom::fill(&mut jwt_key)?;
+        let sim = Sim {
+            jwt_key,
             prints: Fingerprints::new(key),
             born_ms: born.parse().unwrap_or_else(|_| clock::real_ms()),
             gate: tokio::sync::Mutex::new(()),
             switches: RwLock::new(start_switches.clone()),
             start_switches,
             credentials: RwLock::new(start_credentials(&cli)),
+            scalingo_tokens: RwLock::new(cli.scalingo.tokens()),
+            issued: Mutex::default(),
+            database: Mutex::new(DatabaseState::new(cli.hostname())),
             arrivals: Mutex::default(),
             cluster: Mutex::new(ClusterState::new(cli.dns_name.clone())),
             history: Mutex::default(),
+            // What an earlier run put off is due at once.
+            next_due_ms: Mutex::new(Some(0)),
             lists: AtomicU64::new(0),
             roles,
             cli,
-        })
+        };
+        if sim.cli.scalingo.seed_default_user {
+            scalingo::seed_default_user(&sim).await?;
+        }
+        Ok(sim)
     }
 
     /// The switches as they are now.
@@ -125,12 +152,38 @@ impl Sim {
         *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = credentials;
     }
 
-    /// Journal, faults and rate limit.
+    /// The tokens of Scalingo that are accepted without having been issued.
+    pub fn scalingo_tokens(&self) -> AcceptedTokens {
+        self.scalingo_tokens
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Replaces them.
+    pub fn set_scalingo_tokens(&self, tokens: AcceptedTokens) {
+        *self
+            .scalingo_tokens
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = tokens;
+    }
+
+    /// The tokens that were issued.
+    pub fn issued(&self) -> MutexGuard<'_, Issued> {
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state of Scalingo's database.
+    pub fn database(&self) -> MutexGuard<'_, DatabaseState> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Journal, faults and rate limits.
     pub fn arrivals(&self) -> MutexGuard<'_, Arrivals> {
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The cluster's state.
+    /// The state of the cluster of IONOS.
     pub fn cluster(&self) -> MutexGuard<'_, ClusterState> {
         self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -138,6 +191,29 @@ impl Sim {
     /// The recent changes, for reads that lag.
     pub fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the next change that was put off is due.
+    pub fn next_due_ms(&self) -> Option<i64> {
+        *self.next_due()
+    }
+
+    /// Says when the next change that was put off is due.
+    pub fn set_next_due_ms(&self, due_ms: Option<i64>) {
+        *self.next_due() = due_ms;
+    }
+
+    /// A change was put off until then, if to any time.
+    pub fn put_off(&self, due_ms: Option<i64>) {
+        let mut next = self.next_due();
+        *next = match (*next, due_ms) {
+            (Some(next), Some(due)) => Some(next.min(due)),
+            (next, due) => next.or(due),
+        };
+    }
+
+    fn next_due(&self) -> MutexGuard<'_, Option<i64>> {
+        self.next_due_ms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of this list request, for lists in an unstable order.
@@ -158,6 +234,9 @@ impl Sim {
     pub fn reset(&self) {
         self.set_switches(self.start_switches.clone());
         self.set_credentials(start_credentials(&self.cli));
+        self.set_scalingo_tokens(self.cli.scalingo.tokens());
+        self.issued().revoke(|_| true);
+        *self.database() = DatabaseState::new(self.cli.hostname());
         let mut arrivals = self.arrivals();
         arrivals.journal.clear();
         arrivals.faults.clear();
@@ -165,6 +244,7 @@ impl Sim {
         drop(arrivals);
         *self.cluster() = ClusterState::new(self.cli.dns_name.clone());
         *self.history() = History::default();
+        self.set_next_due_ms(Some(0));
     }
 }
 

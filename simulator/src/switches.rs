@@ -1,4 +1,4 @@
-//! The switches: one for each behaviour that the vendor's documents leave open.
+//! The switches: one for each behaviour that the vendors' documents leave open.
 //!
 //! A test that depends on a guess should have to name the guess. So every such choice sits here, with the values it
 //! may take, the value it has unless told otherwise, and what it stands for; `--help` prints this table.
@@ -128,6 +128,49 @@ switches! {
         "how a 429 of the rate limit says when to come back";
     ERROR_CONTENT_TYPE: "error-content-type", OneOf(&["problem+json", "json", "html"]), "problem+json",
         "content type of errors; html: a gateway's page instead of the error body";
+    SCALINGO_JWT_SECONDS: "scalingo-jwt-seconds", Number, "3600",
+        "how long an exchanged token (a JWT) is valid";
+    SCALINGO_ADDON_TOKEN_SECONDS: "scalingo-addon-token-seconds", Number, "3600",
+        "how long an addon's token is valid";
+    SCALINGO_OTHER_DATABASE: "scalingo-other-database", OneOf(&["403", "401", "404"]), "403",
+        "status of a request to a database with the token of another one";
+    SCALINGO_SHAPE: "scalingo-shape", OneOf(&["rooted", "unrooted"]), "rooted",
+        "whether the user that create and reset answer with is under the key database_user";
+    SCALINGO_PATCH_ANSWER: "scalingo-patch-answer", OneOf(&["rooted", "unrooted", "empty"]), "rooted",
+        "the body of a PATCH's answer";
+    SCALINGO_CREATE_PASSWORD: "scalingo-create-password", OneOf(&["always", "generated"]), "always",
+        "whether create tells a password that it was given, or only one that it generated";
+    SCALINGO_DBMS_ATTRIBUTES: "scalingo-dbms-attributes", OneOf(&["present", "absent"]), "present",
+        "whether users have dbms_attributes";
+    SCALINGO_NAMES: "scalingo-names", OneOf(&["both", "seed", "docs"]), "both",
+        "names: the API reference's rule (seed: hyphens), the guides' (docs: underscores), or what either accepts";
+    SCALINGO_MISSING_CONFIRMATION: "scalingo-missing-confirmation", OneOf(&["422", "accept"]), "422",
+        "a password without its confirmation";
+    SCALINGO_MISSING_ROOT: "scalingo-missing-root", OneOf(&["400", "422"]), "400",
+        "status of a body without database_user";
+    SCALINGO_DUPLICATE: "scalingo-duplicate", OneOf(&["422", "409"]), "422",
+        "status of a create whose name exists";
+    SCALINGO_PROTECTED_MUTATION: "scalingo-protected-mutation", OneOf(&["403", "422"]), "403",
+        "status of a change of a protected user";
+    SCALINGO_NOT_RUNNING: "scalingo-not-running", OneOf(&["409", "422", "400", "500", "503", "accept"]), "409",
+        "what an operation meets while the database is not running";
+    SCALINGO_NEEDS_RUNNING: "scalingo-needs-running", AnyOf(&["list", "create", "patch", "reset", "delete"]),
+        "create,patch,reset,delete",
+        "which operations on users that concerns";
+    SCALINGO_WRONG_METHOD: "scalingo-wrong-method", OneOf(&["404", "405"]), "404",
+        "status of a method that the path does not have, such as a GET of one user";
+    SCALINGO_FORCE_SSL: "scalingo-force-ssl", OneOf(&["off", "on", "pending", "failed"]), "off",
+        "the database's feature force-ssl";
+    SCALINGO_PUBLICLY_AVAILABLE: "scalingo-publicly-available", OneOf(&["off", "on", "pending", "failed"]), "off",
+        "the database's feature publicly-available";
+    SCALINGO_RATE_LIMIT: "scalingo-rate-limit", OffOrNumber, "off",
+        "requests allowed in rate-window-ms for each account (documented for the main API: 60); more get a 429";
+    SCALINGO_RATE_HOSTS: "scalingo-rate-hosts", AnyOf(&["auth", "api", "database"]), "auth,api,database",
+        "the hosts whose requests are limited";
+    SCALINGO_RATE_BUDGET: "scalingo-rate-budget", OneOf(&["shared", "per-host"]), "shared",
+        "whether an account's limit is one for all of these hosts or one for each";
+    SCALINGO_RETRY_AFTER: "scalingo-retry-after", OneOf(&["none", "seconds", "date"]), "none",
+        "whether and how a 429 of the rate limit says when to come back";
 }
 
 /// Why a switch could not be set.

@@ -49,12 +49,10 @@ pub struct ClusterState {
     pub dns_name: String,
     /// When a user was last deleted.
     pub last_delete_ms: Option<i64>,
-    /// When the next change that was put off is due.
-    pub next_due_ms: Option<i64>,
 }
 
 impl ClusterState {
-    /// A cluster that is ready. What an earlier run put off is due at once.
+    /// A cluster that is ready.
     pub fn new(dns_name: String) -> Self {
         ClusterState {
             forced: None,
@@ -62,7 +60,6 @@ impl ClusterState {
             gone: false,
             dns_name,
             last_delete_ms: None,
-            next_due_ms: Some(0),
         }
     }
 
@@ -80,13 +77,10 @@ impl ClusterState {
         opens.then(|| self.busy_until_ms.max(clock::real_ms() + length))
     }
 
-    /// A mutation has happened, and part of it may be due later.
-    pub fn mutated(&mut self, mutation: &str, switches: &Switches, due_ms: Option<i64>) {
+    /// A mutation has happened.
+    pub fn mutated(&mut self, mutation: &str, switches: &Switches) {
         if let Some(end) = self.busy_end_after(mutation, switches) {
             self.busy_until_ms = end;
-        }
-        if let Some(due) = due_ms {
-            self.next_due_ms = Some(self.next_due_ms.map_or(due, |next| next.min(due)));
         }
     }
 }

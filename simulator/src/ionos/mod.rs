@@ -1,29 +1,24 @@
 //! The IONOS DBaaS PostgreSQL v1 API: users, and as much of clusters and databases as users need.
 
 mod cluster;
-mod history;
 mod input;
-mod outside;
 mod problem;
 mod target;
 mod users;
 mod wire;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use hyper::StatusCode;
 
 pub use cluster::{ClusterState, State};
-pub use history::History;
-pub use outside::{Action, OutsideError, act as act_outside, reset_users};
-pub use users::look;
 
 use crate::{
     answer::{Answer, Call},
+    api::Api,
     arrival::{About, Arrival},
     auth::Presented,
-    clock,
-    roles::Pending,
+    ratelimit::Budget,
     sim::Sim,
     switches::{self, Switches},
 };
@@ -41,23 +36,36 @@ pub struct Request {
 impl Request {
     /// Takes a request in.
     pub fn arrive(sim: &Sim, call: Call) -> Request {
+        let switches = sim.switches();
         let target = Target::of(&call, &sim.cli.base_path);
         let presented = Presented::read(&call.headers);
         let caller = presented.caller(&sim.credentials(), &sim.prints);
         let (body_username, password) = input::glance(&call.body);
         let about = About {
+            api: Api::Ionos,
             route: target.route,
             username: target.username().map(str::to_owned).or(body_username),
             authorization: presented.kind(),
+            credential: presented.secret().map(str::to_owned),
             password,
+            budget: budget(&switches),
         };
-        let arrival = Arrival::record(sim, call, sim.switches(), about);
+        let arrival = Arrival::record(sim, call, switches, about);
         Request {
             arrival,
             target,
             caller,
         }
     }
+}
+
+/// One budget for all callers.
+fn budget(switches: &Switches) -> Option<Budget> {
+    let requests = switches.get(&switches::RATE_LIMIT).parse().ok()?;
+    Some(Budget {
+        of: "ionos".to_owned(),
+        requests,
+    })
 }
 
 /// Answers a request.
@@ -121,41 +129,11 @@ fn check_account(switches: &Switches) -> Result<(), Problem> {
     }
 }
 
-/// The answer of a fault that asks for a status and leaves the body to the API.
-pub fn fault_answer(switches: &Switches, status: u16) -> Answer {
+/// This API's error of a status that somebody else chose; a status that is no error has no body.
+pub fn error(switches: &Switches, status: u16) -> Answer {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if status.is_success() {
         return Answer::empty(status);
     }
     Problem::plain(status).answer(switches)
-}
-
-/// Carries out pending changes when they are due, for as long as the simulator runs.
-pub async fn settle_for_ever(sim: Arc<Sim>) {
-    loop {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        let due = sim.cluster().next_due_ms;
-        if due.is_some_and(|due| due <= clock::real_ms())
-            && let Err(error) = settle(&sim).await
-        {
-            tracing::warn!(error = error.to_string(), "cannot carry out pending changes");
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    }
-}
-
-async fn settle(sim: &Arc<Sim>) -> Result<(), crate::roles::RoleError> {
-    let _gate = sim.gate.lock().await;
-    let before = sim.roles.users(None, look(&sim.switches())).await?;
-    for settled in sim.roles.settle_due(clock::real_ms()).await? {
-        let user = before
-            .iter()
-            .find(|user| user.name == settled.name && user.visible);
-        if let (Pending::Drop, Some(user)) = (settled.pending, user) {
-            sim.history().record(&settled.name, Some(user.clone()), false);
-        }
-    }
-    let due = sim.roles.next_due_ms().await?;
-    sim.cluster().next_due_ms = due;
-    Ok(())
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     answer::Answer,
-    clock,
+    ratelimit,
     roles::RoleError,
     switches::{self, Switches},
 };
@@ -108,13 +108,8 @@ impl Problem {
     /// 429
     pub fn throttled(switches: &Switches, wait_ms: i64) -> Problem {
         let mut problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "request rate limit exceeded");
-        let seconds = wait_ms.max(0).unsigned_abs().div_ceil(1000).max(1);
-        let wait = i64::try_from(seconds * 1000).unwrap_or_default();
-        problem.header = match switches.get(&switches::RETRY_AFTER) {
-            "seconds" => Some(("retry-after", seconds.to_string())),
-            "date" => Some(("retry-after", clock::http_date(clock::api_ms(switches) + wait))),
-            _ => None,
-        };
+        let way = switches.get(&switches::RETRY_AFTER);
+        problem.header = ratelimit::retry_after(switches, way, wait_ms);
         problem
     }
 

@@ -120,7 +120,7 @@ pub struct Target {
     pub route: RouteName,
     /// What the path names.
     pub resource: Result<Resource, BadEscape>,
-    /// Scheme, host and base path as the caller used them: links have to work from where the caller is.
+    /// Scheme, host and base path as the caller used them.
     pub base_url: String,
 }
 
@@ -141,14 +141,9 @@ impl Target {
             .as_ref()
             .ok()
             .and_then(|resource| resource.operation(&call.method));
-        let scheme = call
-            .header("x-forwarded-proto")
-            .filter(|proto| *proto == "https")
-            .unwrap_or("http");
-        let host = call.header("host").unwrap_or("localhost");
         Target {
             route: operation.map_or(RouteName::Other, route_name),
-            base_url: format!("{scheme}://{host}{prefix}"),
+            base_url: format!("{}{prefix}", call.origin()),
             resource,
         }
     }

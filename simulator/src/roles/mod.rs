@@ -78,6 +78,30 @@ pub struct User {
     pub password_print: Option<String>,
     /// Whether the role exists.
     pub role_exists: bool,
+    /// Whether it was made to read only.
+    pub read_only: bool,
+    /// How PostgreSQL keeps its password, if it has one.
+    pub encryption: Option<Encryption>,
+}
+
+/// How PostgreSQL keeps a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encryption {
+    /// As this API sets it.
+    Scram,
+    /// As somebody may have set it by SQL.
+    Md5,
+}
+
+/// A user that is to be made.
+#[derive(Clone, Copy)]
+pub struct NewUser<'a> {
+    /// The role's name.
+    pub name: &'a str,
+    /// Its password; without one nobody can log in as it.
+    pub password: Option<&'a NewPassword>,
+    /// Whether it reads only.
+    pub read_only: bool,
 }
 
 /// A password on its way into PostgreSQL.
@@ -130,7 +154,9 @@ fn describe(error: &tokio_postgres::Error) -> String {
 impl From<tokio_postgres::Error> for RoleError {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.code() {
-            Some(code) if *code == SqlState::DUPLICATE_OBJECT => RoleError::Exists,
+            Some(code) if *code == SqlState::DUPLICATE_OBJECT || *code == SqlState::DUPLICATE_DATABASE => {
+                RoleError::Exists
+            }
             Some(code) if *code == SqlState::UNDEFINED_OBJECT => RoleError::Missing,
             Some(code) if *code == SqlState::RESERVED_NAME => RoleError::ReservedName,
             Some(code) if *code == SqlState::DEPENDENT_OBJECTS_STILL_EXIST => RoleError::OwnsObjects,
@@ -204,6 +230,13 @@ impl Roles {
             )
             .await?;
         Ok(row.get(0))
+    }
+
+    /// The superusers that can log in.
+    pub async fn superusers(&self) -> Result<Vec<String>, RoleError> {
+        let sql = "SELECT rolname::text FROM pg_roles WHERE rolsuper AND rolcanlogin";
+        let rows = self.reader().await?.query(sql, &[]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     /// The databases of the server and their owners, without templates and the simulator's own.

@@ -5,7 +5,7 @@
 
 use tokio_postgres::{Client, Transaction};
 
-use super::{NewPassword, Pending, RoleError, Roles, Stamp, connect, quote};
+use super::{NewPassword, NewUser, Pending, RoleError, Roles, Stamp, connect, quote};
 
 /// What has become of a pending change.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,36 +33,49 @@ impl Roles {
     /// Makes a user; at `due_ms` if there is one.
     pub async fn create(
         &self,
-        name: &str,
-        password: Option<&NewPassword>,
+        user: NewUser<'_>,
         stamp: &Stamp,
         due_ms: Option<i64>,
     ) -> Result<(), RoleError> {
+        let NewUser {
+            name,
+            password,
+            read_only,
+        } = user;
         let mut client = self.writer().await?;
         let tx = client.transaction().await?;
         let verifier = password.map(|password| password.verifier.as_str());
         match due_ms {
-            None => tx.batch_execute(&create_sql(name, verifier)).await?,
+            None => tx.batch_execute(&create_sql(name, verifier, read_only)).await?,
             Some(_) if role_exists(&tx, name).await? => return Err(RoleError::Exists),
             // Try it, so that PostgreSQL has its say about the name before the answer.
             Some(_) => {
                 let attempt = format!(
                     "SAVEPOINT s; {}; ROLLBACK TO SAVEPOINT s",
-                    create_sql(name, verifier)
+                    create_sql(name, verifier, read_only)
                 );
                 tx.batch_execute(&attempt).await?;
             }
         }
         let insert = "INSERT INTO users (name, origin, created_ms, created_by, modified_ms, modified_by, \
-                      password_print, pending, pending_due_ms, pending_verifier) \
-                      VALUES ($1, 'api', $2, $3, $2, $3, $4, $5, $6, $7)";
+                      password_print, pending, pending_due_ms, pending_verifier, read_only) \
+                      VALUES ($1, 'api', $2, $3, $2, $3, $4, $5, $6, $7, $8)";
         let print = password.map(|password| password.print.as_str());
         let pending = due_ms.map(|_| Pending::Create.as_str());
         let kept = due_ms.and(verifier);
         tx.execute("DELETE FROM users WHERE name = $1", &[&name]).await?;
         tx.execute(
             insert,
-            &[&name, &stamp.at_ms, &stamp.by, &print, &pending, &due_ms, &kept],
+            &[
+                &name,
+                &stamp.at_ms,
+                &stamp.by,
+                &print,
+                &pending,
+                &due_ms,
+                &kept,
+                &read_only,
+            ],
         )
         .await?;
         if due_ms.is_none() {
@@ -176,12 +189,17 @@ impl Roles {
     }
 }
 
-/// The statement that makes a login role.
-pub fn create_sql(name: &str, verifier: Option<&str>) -> String {
+/// The statement that makes a login role. One that only reads is a member of PostgreSQL's own role for that.
+pub fn create_sql(name: &str, verifier: Option<&str>, read_only: bool) -> String {
     let password = verifier
         .map(|verifier| format!(" PASSWORD '{verifier}'"))
         .unwrap_or_default();
-    format!("CREATE ROLE {} LOGIN{password}", quote(name))
+    let member = if read_only {
+        " IN ROLE pg_read_all_data"
+    } else {
+        ""
+    };
+    format!("CREATE ROLE {} LOGIN{password}{member}", quote(name))
 }
 
 /// The statement that sets a password. A verifier has no character that would need escaping.
@@ -226,8 +244,8 @@ async fn settle_or_give_up(client: &mut Client, name: &str) -> Result<Option<Set
 }
 
 async fn settle_one(tx: &Transaction<'_>, name: &str) -> Result<Option<Pending>, RoleError> {
-    let sql =
-        "SELECT pending, pending_verifier FROM users WHERE name = $1 AND pending IS NOT NULL FOR UPDATE";
+    let sql = "SELECT pending, pending_verifier, read_only FROM users \
+               WHERE name = $1 AND pending IS NOT NULL FOR UPDATE";
     let Some(row) = tx.query_opt(sql, &[&name]).await? else {
         return Ok(None);
     };
@@ -236,7 +254,7 @@ async fn settle_one(tx: &Transaction<'_>, name: &str) -> Result<Option<Pending>,
     };
     let verifier: Option<&str> = row.get(1);
     let statement = match pending {
-        Pending::Create => create_sql(name, verifier),
+        Pending::Create => create_sql(name, verifier, row.get(2)),
         Pending::Password => password_sql(name, verifier.unwrap_or_default()),
         Pending::Drop => format!("DROP ROLE IF EXISTS {}", quote(name)),
     };

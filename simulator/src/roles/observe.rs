@@ -2,15 +2,18 @@
 
 use tokio_postgres::Row;
 
-use super::{Origin, Pending, RoleError, Roles, User};
+use super::{Encryption, Origin, Pending, RoleError, Roles, User};
 
 /// Rows and roles side by side. Superusers and PostgreSQL's own `pg_` roles are nobody's users.
 const LOOK: &str = r#"
 SELECT u.name, u.origin, u.created_ms, u.created_by, u.modified_ms, u.modified_by, u.role_oid, u.seen_hash,
-       u.password_print, u.visible, u.pending, r.name AS role_name, r.oid AS oid, r.hash AS hash
+       u.password_print, u.visible, u.pending, u.read_only, r.name AS role_name, r.oid AS oid, r.hash AS hash,
+       coalesce(r.kind, left(u.pending_verifier, 3)) AS kind
 FROM users u
 FULL JOIN (
-    SELECT rolname::text COLLATE "C" AS name, oid::bigint AS oid, md5(rolpassword) AS hash FROM pg_authid
+    SELECT rolname::text COLLATE "C" AS name, oid::bigint AS oid, md5(rolpassword) AS hash,
+           left(rolpassword, 3) AS kind
+    FROM pg_authid
     WHERE rolcanlogin AND NOT rolsuper AND rolname !~ '^pg_'
 ) r ON r.name = u.name
 WHERE $1::text IS NULL OR coalesce(u.name, r.name) = $1::text
@@ -45,7 +48,7 @@ impl Roles {
         let known_oid: Option<i64> = row.get("role_oid");
         let Some(mut user) = user(row) else {
             return Ok(match role_name {
-                Some(name) => Some(self.adopt(name, oid, row.get("hash"), look).await?),
+                Some(name) => Some(self.adopt(name, oid, row, look).await?),
                 None => None,
             });
         };
@@ -55,7 +58,7 @@ impl Roles {
         if oid.is_none() || oid != known_oid {
             self.forget(&user.name, known_oid).await?;
             return Ok(match role_name {
-                Some(name) => Some(self.adopt(name, oid, row.get("hash"), look).await?),
+                Some(name) => Some(self.adopt(name, oid, row, look).await?),
                 None => None,
             });
         }
@@ -68,13 +71,8 @@ impl Roles {
         Ok(Some(user))
     }
 
-    async fn adopt(
-        &self,
-        name: String,
-        oid: Option<i64>,
-        hash: Option<String>,
-        look: Look,
-    ) -> Result<User, RoleError> {
+    async fn adopt(&self, name: String, oid: Option<i64>, row: &Row, look: Look) -> Result<User, RoleError> {
+        let hash: Option<String> = row.get("hash");
         let sql = "INSERT INTO users (name, origin, created_ms, modified_ms, role_oid, seen_hash) \
                    VALUES ($1, 'unmanaged', $2, $2, $3, $4) ON CONFLICT DO NOTHING";
         self.reader()
@@ -92,6 +90,8 @@ impl Roles {
             pending: None,
             password_print: None,
             role_exists: true,
+            read_only: false,
+            encryption: encryption(row),
         })
     }
 
@@ -140,5 +140,16 @@ pub(super) fn user(row: &Row) -> Option<User> {
         pending: pending.as_deref().and_then(Pending::parse),
         password_print: row.get("password_print"),
         role_exists: oid.is_some(),
+        read_only: row.get("read_only"),
+        encryption: encryption(row),
     })
+}
+
+/// How the role's password is kept, from the beginning of what PostgreSQL keeps; anything else is a hash of the past.
+fn encryption(row: &Row) -> Option<Encryption> {
+    match row.get::<_, Option<String>>("kind").as_deref() {
+        Some("SCR") => Some(Encryption::Scram),
+        Some("md5") => Some(Encryption::Md5),
+        _ => None,
+    }
 }

@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS users (
     pending_due_ms bigint,
     pending_verifier text
 );
+ALTER TABLE users ADD COLUMN IF NOT EXISTS read_only boolean NOT NULL DEFAULT false;
 "#;
 
 /// Makes the database where it is missing. Role names may be any text, whatever the server's locale, hence UTF8 and C.

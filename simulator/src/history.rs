@@ -99,6 +99,8 @@ mod tests {
             pending: None,
             password_print: None,
             role_exists: true,
+            read_only: false,
+            encryption: None,
         }
     }
 

@@ -1,17 +1,18 @@
-//! What others do to the users meanwhile: another client of the API, or somebody with SQL.
+//! What others do to the users meanwhile: another client of an API, or somebody with SQL.
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::users::{look, new_password};
 use crate::{
     auth::caller_id,
     clock,
     roles::{
-        DropPlan, NewPassword, Origin, Pending, RoleError, Stamp, User, create_role_sql, password_sql, quote,
+        DropPlan, NewPassword, NewUser, Origin, Pending, RoleError, Stamp, User, create_role_sql,
+        password_sql, quote,
     },
     sim::Sim,
+    users::{look, new_password},
 };
 
 /// Which way somebody goes.
@@ -58,6 +59,9 @@ pub struct Action {
     /// Whether a deleted user's objects go with it.
     #[serde(default)]
     pub cascade: bool,
+    /// Whether a user that is made reads only.
+    #[serde(default)]
+    pub read_only: bool,
 }
 
 /// Why it could not be done.
@@ -90,20 +94,25 @@ pub async fn act(sim: &Arc<Sim>, action: Action) -> Result<(), OutsideError> {
         _ => action.via,
     };
     let name = action.username.as_str();
+    let user = NewUser {
+        name,
+        password: password.as_ref(),
+        read_only: action.read_only,
+    };
     let _gate = sim.gate.lock().await;
     match (action.action, via) {
         (What::Delete, Via::Sql) => delete_by_sql(sim, name, action.cascade).await,
         (What::Delete, Via::Api) => delete_by_api(sim, name, action.cascade).await,
         (What::Recreate, Via::Sql) => {
             delete_by_sql(sim, name, action.cascade).await?;
-            create_by_sql(sim, name, password.as_ref()).await
+            create_by_sql(sim, user).await
         }
         (What::Recreate, Via::Api) => {
             delete_by_api(sim, name, action.cascade).await?;
-            create_by_api(sim, name, password.as_ref()).await
+            create_by_api(sim, user).await
         }
-        (What::CreateSql | What::CreateApi, Via::Sql) => create_by_sql(sim, name, password.as_ref()).await,
-        (What::CreateSql | What::CreateApi, Via::Api) => create_by_api(sim, name, password.as_ref()).await,
+        (What::CreateSql | What::CreateApi, Via::Sql) => create_by_sql(sim, user).await,
+        (What::CreateSql | What::CreateApi, Via::Api) => create_by_api(sim, user).await,
         (What::SetPassword, via) => {
             let password = password.ok_or(OutsideError::NoPassword)?;
             match via {
@@ -121,11 +130,12 @@ async fn delete_by_sql(sim: &Sim, name: &str, cascade: bool) -> Result<(), Outsi
     Ok(sim.roles.outside(&format!("DROP ROLE {}", quote(name))).await?)
 }
 
-async fn create_by_sql(sim: &Sim, name: &str, password: Option<&NewPassword>) -> Result<(), OutsideError> {
-    let verifier = password.map(|password| password.verifier.as_str());
-    sim.roles.outside(&create_role_sql(name, verifier)).await?;
+async fn create_by_sql(sim: &Sim, user: NewUser<'_>) -> Result<(), OutsideError> {
+    let verifier = user.password.map(|password| password.verifier.as_str());
+    let create = create_role_sql(user.name, verifier, user.read_only);
+    sim.roles.outside(&create).await?;
     // Looked at right away, so that its date is that of the creation and not of the first list.
-    sim.roles.users(Some(name), look(&sim.switches())).await?;
+    sim.roles.users(Some(user.name), look(&sim.switches())).await?;
     Ok(())
 }
 
@@ -154,14 +164,14 @@ async fn delete_by_api(sim: &Sim, name: &str, cascade: bool) -> Result<(), Outsi
         )
         .await?;
     sim.history().record(name, Some(user), false);
-    sim.cluster().mutated("delete", &sim.switches(), None);
+    sim.cluster().mutated("delete", &sim.switches());
     Ok(())
 }
 
-async fn create_by_api(sim: &Sim, name: &str, password: Option<&NewPassword>) -> Result<(), OutsideError> {
-    sim.roles.create(name, password, &stamp(sim), None).await?;
-    sim.history().record(name, None, true);
-    sim.cluster().mutated("create", &sim.switches(), None);
+async fn create_by_api(sim: &Sim, user: NewUser<'_>) -> Result<(), OutsideError> {
+    sim.roles.create(user, &stamp(sim), None).await?;
+    sim.history().record(user.name, None, true);
+    sim.cluster().mutated("create", &sim.switches());
     Ok(())
 }
 
@@ -171,7 +181,7 @@ async fn set_by_api(sim: &Sim, name: &str, password: &NewPassword) -> Result<(),
         .set_password(name, password, Some(&stamp(sim)), None)
         .await?;
     sim.history().record(name, Some(user), false);
-    sim.cluster().mutated("patch", &sim.switches(), None);
+    sim.cluster().mutated("patch", &sim.switches());
     Ok(())
 }
 
