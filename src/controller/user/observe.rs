@@ -299,11 +299,12 @@ fn tried(server: Option<&ServerAtWork>, user: &PostgresUser, status: &UserStatus
         };
     };
     let interval = server.link().verify_interval;
-    let (login, base, share) = match server.state().tried(user.username(), mac) {
+    let state = server.state();
+    let (login, base, share) = match state.tried(user.username(), mac) {
         Some((login, at)) => (login, at, 1.0),
         None => (
             Login::NotTried,
-            server.state().last_write(user.username()),
+            state.last_write(user.username()),
             share_of(&user.uid().unwrap_or_default()),
         ),
     };
