@@ -14,11 +14,8 @@ use std::{
 };
 
 use reqwest::{Client, Method};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_postgres::NoTls;
-
-pub const CLUSTER: &str = "498ae72f-411f-11eb-9d07-046c59cc737e";
-pub const PASSWORD: &str = "TopSecret!";
 
 /// The directory with PostgreSQL's programs: `PG_BIN`, the `PATH`, or where distributions put them.
 fn pg_bin() -> PathBuf {
@@ -141,7 +138,7 @@ impl Postgres {
         self.connect("postgres", None).await
     }
 
-    async fn connect(
+    pub async fn connect(
         &self,
         user: &str,
         password: Option<&str>,
@@ -283,10 +280,6 @@ impl Sim {
         start.elapsed()
     }
 
-    pub fn path(&self, rest: &str) -> String {
-        format!("/databases/postgresql/clusters/{CLUSTER}{rest}")
-    }
-
     /// A request with a token; an error is a connection that was dropped.
     pub async fn try_send(&self, method: &str, path: &str, body: Option<Value>) -> reqwest::Result<Reply> {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
@@ -304,47 +297,6 @@ impl Sim {
 
     pub async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Reply {
         self.try_send(method, path, body).await.expect("an answer")
-    }
-
-    /// A request about users.
-    pub async fn users(&self, method: &str, rest: &str, body: Option<Value>) -> Reply {
-        self.send(method, &self.path(&format!("/users{rest}")), body)
-            .await
-    }
-
-    pub async fn create(&self, name: &str) -> Reply {
-        self.users("POST", "", Some(user(name, PASSWORD))).await
-    }
-
-    pub async fn set(&self, name: &str, password: &str) -> Reply {
-        self.users(
-            "PATCH",
-            &format!("/{name}"),
-            Some(json!({"properties": {"password": password}})),
-        )
-        .await
-    }
-
-    pub async fn get(&self, name: &str) -> Reply {
-        self.users("GET", &format!("/{name}"), None).await
-    }
-
-    pub async fn delete(&self, name: &str) -> Reply {
-        self.users("DELETE", &format!("/{name}"), None).await
-    }
-
-    pub async fn names(&self, query: &str) -> Vec<String> {
-        let list = self.users("GET", query, None).await.json();
-        let items = list["items"].as_array().expect("items");
-        items
-            .iter()
-            .map(|item| {
-                item["properties"]["username"]
-                    .as_str()
-                    .expect("a name")
-                    .to_owned()
-            })
-            .collect()
     }
 
     /// An admin request, which has to succeed.
@@ -415,10 +367,6 @@ pub async fn read(request: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
         headers,
         text: response.text().await?,
     })
-}
-
-pub fn user(name: &str, password: &str) -> Value {
-    json!({"properties": {"username": name, "password": password}})
 }
 
 /// Waits until something holds.
