@@ -485,6 +485,8 @@ async fn tokens_end_and_are_revoked() {
 
     let tokens = json!({"apiTokens": ["tk-us-new"], "databaseTokens": ["ready"]});
     sim.admin("POST", "/tokens", tokens).await;
+    sim.admin("POST", "/tokens", json!({"tokens": ["of the other API"]}))
+        .await;
     assert_eq!(sim.exchange("", API_TOKEN).await.status, 401);
     assert_eq!(sim.exchange("", "tk-us-new").await.status, 200);
     assert_eq!((users("token").await, users("ready").await), (401, 200));
@@ -808,11 +810,11 @@ async fn faults_strike_this_api_in_its_own_words() {
     sim.fault(once("users.list", json!({"type": "truncate"}))).await;
     let reply = sim.users("GET", "", None).await;
     assert!(reply.status == 200 && serde_json::from_str::<Value>(&reply.text).is_err());
-    sim.fault(once("addons.token", status(401))).await;
-    assert_eq!(
-        sim.ask("POST", &token_path("my-app", ADDON), &jwt).await.status,
-        401
-    );
+    for (code, missing) in [(401, Value::Null), (404, json!("addon"))] {
+        sim.fault(once("addons.token", status(code))).await;
+        let reply = sim.ask("POST", &token_path("my-app", ADDON), &jwt).await;
+        assert_eq!((reply.status, &reply.json()["resource"]), (code, &missing));
+    }
     let no_jwt = json!({"type": "body", "body": r#"{"token":"opaque"}"#, "contentType": "application/json"});
     sim.fault(once("tokens.exchange", no_jwt)).await;
     assert_eq!(sim.jwt().await, "opaque");
@@ -825,7 +827,7 @@ async fn faults_strike_this_api_in_its_own_words() {
     assert_eq!(sim.users("GET", "", None).await.status, 500);
     let counts = sim.admin("GET", "/counts", Value::Null).await;
     assert_eq!(counts["users.create"]["committed"], 1);
-    assert_eq!(counts["addons.token"]["byStatus"], json!({"401": 1}));
+    assert_eq!(counts["addons.token"]["byStatus"], json!({"401": 1, "404": 1}));
 }
 
 #[tokio::test]
