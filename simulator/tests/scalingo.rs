@@ -560,7 +560,37 @@ async fn app_addon_and_database_say_where_things_are() {
     );
     sim.admin("POST", "/database", json!({"hostname": "elsewhere:1"}))
         .await;
-    assert_eq!(database().await["instances"][0]["hostname"], "elsewhere");
+    let instance = database().await["instances"][0].clone();
+    assert_eq!(
+        (&instance["hostname"], &instance["port"]),
+        (&json!("elsewhere"), &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn the_three_hosts_can_have_addresses_of_their_own() {
+    let sim = start(&["--also-listen", "127.0.0.1:0,127.0.0.1:0"]).await;
+    let [api, database] = sim.also.as_slice() else {
+        panic!("two more addresses, not {:?}", sim.also);
+    };
+    let jwt = sim.jwt().await;
+    let send = async |method: Method, base: &str, path: &str, token: &str| {
+        let request = sim.http.request(method, format!("{base}{path}"));
+        read(request.bearer_auth(token)).await.expect("an answer").json()
+    };
+    let addon = send(Method::POST, api, &token_path("my-app", ADDON), &jwt).await;
+    let token = addon["addon"]["token"].as_str().expect("a token");
+    let users = send(Method::GET, database, &users_path(), token).await;
+    assert!(users["database-users"].is_array());
+    let regions = send(Method::GET, api, "/v1/regions", "").await;
+    assert_eq!(regions["regions"][0]["api"], *api);
+    let hosts: Vec<String> = sim
+        .journal()
+        .await
+        .iter()
+        .map(|entry| format!("http://{}", entry["host"].as_str().expect("a host")))
+        .collect();
+    assert_eq!(hosts, [&sim.url, api, database, api].map(String::clone));
 }
 
 #[tokio::test]
@@ -751,7 +781,7 @@ async fn the_rate_limit_is_an_accounts_and_says_little() {
         200,
         "nothing was asked of this host yet"
     );
-    sim.switch(json!({"scalingo-rate-budget": "shared", "scalingo-rate-hosts": "auth,api"}))
+    sim.switch(json!({"scalingo-rate-budget": "per-account", "scalingo-rate-hosts": "auth,api"}))
         .await;
     for _ in 0..5 {
         assert_eq!(users(&token).await.status, 200, "this host has no limit");

@@ -241,6 +241,8 @@ impl Reply {
 pub struct Sim {
     process: Child,
     pub url: String,
+    /// The URLs of the addresses that it listens on besides.
+    pub also: Vec<String>,
     pub http: Client,
     pub postgres: Postgres,
 }
@@ -248,7 +250,7 @@ pub struct Sim {
 impl Sim {
     pub async fn start(args: &[&str]) -> Sim {
         let postgres = Postgres::start().await;
-        let (process, url) = spawn(&postgres, args);
+        let (process, url, also) = spawn(&postgres, args);
         // Built with the operator, the HTTP client can do TLS, and then wants to know how even where there is none.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder()
@@ -258,6 +260,7 @@ impl Sim {
         Sim {
             process,
             url,
+            also,
             http,
             postgres,
         }
@@ -266,7 +269,7 @@ impl Sim {
     /// Ends the simulator as an operator would, and starts it again on the same PostgreSQL.
     pub fn restart(&mut self, args: &[&str]) {
         self.terminate();
-        (self.process, self.url) = spawn(&self.postgres, args);
+        (self.process, self.url, self.also) = spawn(&self.postgres, args);
     }
 
     /// Sends SIGTERM and waits; how long it took.
@@ -340,7 +343,7 @@ impl Drop for Sim {
     }
 }
 
-fn spawn(postgres: &Postgres, args: &[&str]) -> (Child, String) {
+fn spawn(postgres: &Postgres, args: &[&str]) -> (Child, String, Vec<String>) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_pguser-simulator"))
         .args(["--postgres", &postgres.conninfo()])
         .args(args)
@@ -348,15 +351,22 @@ fn spawn(postgres: &Postgres, args: &[&str]) -> (Child, String) {
         .stderr(Stdio::inherit())
         .spawn()
         .expect("the simulator starts");
-    let mut line = String::new();
-    let stdout = process.stdout.take().expect("a pipe");
-    BufReader::new(stdout).read_line(&mut line).expect("a line");
-    let url = line
-        .trim_end()
-        .strip_prefix("listening on ")
-        .expect("the line that says where")
-        .to_owned();
-    (process, url)
+    let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
+    let mut url = || {
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("a line");
+        line.trim_end()
+            .strip_prefix("listening on ")
+            .expect("the line that says where")
+            .to_owned()
+    };
+    let first = url();
+    let more = args
+        .iter()
+        .position(|arg| *arg == "--also-listen")
+        .map_or(0, |at| args[at + 1].split(',').count());
+    let also = (0..more).map(|_| url()).collect();
+    (process, first, also)
 }
 
 pub async fn read(request: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
