@@ -320,30 +320,30 @@ fn describe(user: &User) -> Value {
     })
 }
 
-/// All lists are replaced; an absent one becomes empty.
+/// The lists of an API are replaced if one of them is given; the absent one becomes empty.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Tokens {
-    #[serde(default)]
-    tokens: Vec<String>,
-    #[serde(default)]
-    basic: Vec<String>,
-    #[serde(default)]
-    api_tokens: Vec<String>,
-    #[serde(default)]
-    database_tokens: Vec<String>,
+    tokens: Option<Vec<String>>,
+    basic: Option<Vec<String>>,
+    api_tokens: Option<Vec<String>>,
+    database_tokens: Option<Vec<String>>,
 }
 
 fn set_tokens(sim: &Sim, call: &Call) -> Outcome {
-    let tokens: Tokens = read(call)?;
-    sim.set_credentials(Credentials {
-        tokens: tokens.tokens,
-        basic: tokens.basic,
-    });
-    sim.set_scalingo_tokens(AcceptedTokens {
-        api: tokens.api_tokens,
-        database: tokens.database_tokens,
-    });
+    let given: Tokens = read(call)?;
+    if given.tokens.is_some() || given.basic.is_some() {
+        sim.set_credentials(Credentials {
+            tokens: given.tokens.unwrap_or_default(),
+            basic: given.basic.unwrap_or_default(),
+        });
+    }
+    if given.api_tokens.is_some() || given.database_tokens.is_some() {
+        sim.set_scalingo_tokens(AcceptedTokens {
+            api: given.api_tokens.unwrap_or_default(),
+            database: given.database_tokens.unwrap_or_default(),
+        });
+    }
     Ok(json!({}))
 }
 

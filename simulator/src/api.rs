@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -32,11 +33,11 @@ impl Api {
         }
     }
 
-    /// The API's error of this status; a status that is no error has no body.
-    pub fn error(self, switches: &Switches, status: u16) -> Answer {
+    /// The answer to a request that was too large to be taken in.
+    pub fn too_large(self, switches: &Switches) -> Answer {
         match self {
-            Api::Ionos => ionos::error(switches, status),
-            Api::Scalingo => scalingo::error(switches, status),
+            Api::Ionos => ionos::too_large(switches),
+            Api::Scalingo => scalingo::too_large(switches),
         }
     }
 }
@@ -66,11 +67,51 @@ impl Request {
         }
     }
 
+    /// The error of this status that its API could have answered; a status that is no error has no body.
+    pub fn error(&self, status: u16) -> Answer {
+        match StatusCode::from_u16(status) {
+            Ok(status) if status.is_success() => Answer::empty(status),
+            status => {
+                let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                match self {
+                    Request::Ionos(request) => ionos::error(request, status),
+                    Request::Scalingo(request) => scalingo::error(request, status),
+                }
+            }
+        }
+    }
+
     /// Answers it.
     pub async fn handle(&self, sim: &Arc<Sim>) -> Answer {
         match self {
             Request::Ionos(request) => ionos::handle(sim, request).await,
             Request::Scalingo(request) => scalingo::handle(sim, request).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_says_which_api_it_is() {
+        for path in [
+            "/v1/tokens/exchange",
+            "/v1",
+            "/api/databases/ad-1/users",
+            "/api/databases",
+        ] {
+            assert_eq!(Api::of(path), Api::Scalingo, "{path}");
+        }
+        for path in [
+            "/databases/postgresql/clusters",
+            "/clusters",
+            "/v10",
+            "/api/databasesx",
+            "/",
+        ] {
+            assert_eq!(Api::of(path), Api::Ionos, "{path}");
         }
     }
 }

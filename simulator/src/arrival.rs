@@ -34,8 +34,6 @@ pub struct About {
 pub struct Arrival {
     /// The request.
     pub call: Call,
-    /// The API that it is for.
-    pub api: Api,
     /// Its place in the journal.
     pub seq: u64,
     /// The faults that strike it.
@@ -86,7 +84,6 @@ impl Arrival {
         drop(arrivals);
         Arrival {
             call,
-            api: about.api,
             seq,
             struck,
             switches,

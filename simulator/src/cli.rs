@@ -23,6 +23,10 @@ pub struct Cli {
     #[arg(long, env = "PGUSER_SIM_LISTEN", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
 
+    /// Another address to listen on, for the same; each prints a line of its own. Can be repeated.
+    #[arg(long, env = "PGUSER_SIM_ALSO_LISTEN", value_delimiter = ',')]
+    pub also_listen: Vec<SocketAddr>,
+
     /// A superuser's connection to the PostgreSQL, as libpq keywords and values.
     #[arg(
         long,

@@ -53,18 +53,27 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
-    let listener = TcpListener::bind(cli.listen).await?;
-    let address = listener.local_addr()?;
-    if !address.ip().is_loopback() {
-        tracing::warn!(%address, "not a loopback address: anyone who reaches it can use /_sim/");
+    let (mut listeners, mut lines) = (Vec::new(), String::new());
+    for address in [&[cli.listen], cli.also_listen.as_slice()].concat() {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        if !address.ip().is_loopback() {
+            tracing::warn!(%address, "not a loopback address: anyone who reaches it can use /_sim/");
+        }
+        listeners.push(listener);
+        lines.push_str(&format!("listening on http://{address}\n"));
     }
     let sim = Arc::new(Sim::start(cli).await?);
     tokio::spawn(settle::settle_for_ever(sim.clone()));
+    // In one go: whoever started it may read no further than the first line.
     let mut stdout = std::io::stdout();
-    writeln!(stdout, "listening on http://{address}")?;
+    stdout.write_all(lines.as_bytes())?;
     stdout.flush()?;
+    let serving = listeners
+        .into_iter()
+        .map(|listener| server::serve(listener, sim.clone()));
     tokio::select! {
-        () = server::serve(listener, sim) => {}
+        _ = futures::future::join_all(serving) => {}
         _ = terminate.recv() => tracing::info!("terminated"),
         _ = tokio::signal::ctrl_c() => tracing::info!("interrupted"),
     }

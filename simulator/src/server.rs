@@ -67,7 +67,7 @@ async fn answer(sim: Arc<Sim>, request: Request<Incoming>) -> io::Result<Respons
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
             let api = Api::of(parts.uri.path());
-            return response(Sending::Whole(api.error(&sim.switches(), 400)));
+            return response(Sending::Whole(api.too_large(&sim.switches())));
         }
         Err(error) => return Err(io::Error::other(error)),
     };
@@ -188,8 +188,7 @@ fn status_answer(request: &ApiRequest, effect: &Effect) -> Answer {
     else {
         return Answer::default();
     };
-    let arrival = request.arrival();
-    let mut answer = arrival.api.error(&arrival.switches, *status);
+    let mut answer = request.error(*status);
     if let Some(body) = body {
         answer.body = body.clone().into_bytes();
     }

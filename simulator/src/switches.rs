@@ -167,7 +167,7 @@ switches! {
         "requests allowed in rate-window-ms for each account (documented for the main API: 60); more get a 429";
     SCALINGO_RATE_HOSTS: "scalingo-rate-hosts", AnyOf(&["auth", "api", "database"]), "auth,api,database",
         "the hosts whose requests are limited";
-    SCALINGO_RATE_BUDGET: "scalingo-rate-budget", OneOf(&["shared", "per-host"]), "shared",
+    SCALINGO_RATE_BUDGET: "scalingo-rate-budget", OneOf(&["per-account", "per-host"]), "per-account",
         "whether an account's limit is one for all of these hosts or one for each";
     SCALINGO_RETRY_AFTER: "scalingo-retry-after", OneOf(&["none", "seconds", "date"]), "none",
         "whether and how a 429 of the rate limit says when to come back";

@@ -5,7 +5,61 @@ mod support;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{CLUSTER, PASSWORD, Sim, eventually, read, user};
+use support::{Reply, Sim, eventually, read};
+
+const CLUSTER: &str = "498ae72f-411f-11eb-9d07-046c59cc737e";
+const PASSWORD: &str = "TopSecret!";
+
+fn user(name: &str, password: &str) -> Value {
+    json!({"properties": {"username": name, "password": password}})
+}
+
+impl Sim {
+    fn path(&self, rest: &str) -> String {
+        format!("/databases/postgresql/clusters/{CLUSTER}{rest}")
+    }
+
+    /// A request about users.
+    async fn users(&self, method: &str, rest: &str, body: Option<Value>) -> Reply {
+        self.send(method, &self.path(&format!("/users{rest}")), body)
+            .await
+    }
+
+    async fn create(&self, name: &str) -> Reply {
+        self.users("POST", "", Some(user(name, PASSWORD))).await
+    }
+
+    async fn set(&self, name: &str, password: &str) -> Reply {
+        self.users(
+            "PATCH",
+            &format!("/{name}"),
+            Some(json!({"properties": {"password": password}})),
+        )
+        .await
+    }
+
+    async fn get(&self, name: &str) -> Reply {
+        self.users("GET", &format!("/{name}"), None).await
+    }
+
+    async fn delete(&self, name: &str) -> Reply {
+        self.users("DELETE", &format!("/{name}"), None).await
+    }
+
+    async fn names(&self, query: &str) -> Vec<String> {
+        let list = self.users("GET", query, None).await.json();
+        let items = list["items"].as_array().expect("items");
+        items
+            .iter()
+            .map(|item| {
+                item["properties"]["username"]
+                    .as_str()
+                    .expect("a name")
+                    .to_owned()
+            })
+            .collect()
+    }
+}
 
 #[tokio::test]
 async fn a_user_lives_and_its_password_works_in_earnest() {

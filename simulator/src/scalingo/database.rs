@@ -112,6 +112,8 @@ pub async fn get(sim: &Arc<Sim>, switches: &Switches) -> Result<Answer, Problem>
         (database.status, database.hostname.clone())
     };
     let (host, port) = hostname.rsplit_once(':').unwrap_or((&hostname, ""));
+    // The vendor's Go client takes a number only.
+    let port: u16 = port.parse().unwrap_or(5432);
     let body = json!({"database": {
         "id": cli.addon_id,
         "resource_id": cli.resource_id,

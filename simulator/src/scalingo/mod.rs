@@ -136,13 +136,19 @@ async fn dispatch(sim: &Arc<Sim>, request: &Request) -> Result<Answer, Problem> 
     }
 }
 
-/// This API's error of a status that somebody else chose; a status that is no error has no body.
-pub fn error(switches: &Switches, status: u16) -> Answer {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if status.is_success() {
-        return Answer::empty(status);
-    }
-    Problem::plain(status).answer(switches)
+/// The error of a status that somebody else chose.
+pub fn error(request: &Request, status: StatusCode) -> Answer {
+    let named = request.target.resource.as_ref();
+    let problem = match named.ok().and_then(Resource::missing) {
+        Some(resource) if status == StatusCode::NOT_FOUND => Problem::not_found(resource),
+        _ => Problem::plain(status),
+    };
+    problem.answer(&request.arrival.switches)
+}
+
+/// The answer to a request that was too large to be taken in.
+pub fn too_large(switches: &Switches) -> Answer {
+    Problem::plain(StatusCode::BAD_REQUEST).answer(switches)
 }
 
 /// Random bytes.

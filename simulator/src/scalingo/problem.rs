@@ -48,7 +48,7 @@ impl Problem {
     pub fn plain(status: StatusCode) -> Problem {
         let reason = status.canonical_reason().unwrap_or("Error");
         match status {
-            StatusCode::NOT_FOUND => Problem::not_found("database_user"),
+            StatusCode::NOT_FOUND => Problem::no_route(),
             StatusCode::TOO_MANY_REQUESTS => Problem::retry_later(),
             StatusCode::PAYMENT_REQUIRED => Problem::payment_required(),
             StatusCode::UNPROCESSABLE_ENTITY => Problem::invalid("base", reason),
@@ -188,10 +188,7 @@ mod tests {
         assert!(body(&of(500))["error"].is_string());
         assert!(body(&of(401))["error"].is_string());
         assert!(body(&of(402))["url"].is_string());
-        assert_eq!(
-            body(&of(404)),
-            json!({"resource": "database_user", "error": "not found"})
-        );
+        assert_eq!(body(&of(404)), json!({"error": "not found"}));
         assert!(body(&of(422))["errors"]["base"][0].is_string());
         let throttled = of(429).answer(&Switches::default());
         assert_eq!(throttled.content_type.as_deref(), Some("text/plain"));

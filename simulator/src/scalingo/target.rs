@@ -140,6 +140,17 @@ impl Resource {
         }
     }
 
+    /// What would be missing if the answer were a 404.
+    pub fn missing(&self) -> Option<&'static str> {
+        match self {
+            Resource::App(_) | Resource::Variables(_) | Resource::Addons(_) => Some("app"),
+            Resource::Addon(..) | Resource::AddonToken(..) => Some("addon"),
+            Resource::Database(_) | Resource::Users(_) => Some("database"),
+            Resource::User(..) | Resource::ResetPassword(..) => Some("database_user"),
+            Resource::Exchange | Resource::Regions | Resource::Account | Resource::Unknown => None,
+        }
+    }
+
     /// What a method does here, if it does anything.
     pub fn operation(&self, method: &Method) -> Option<Operation<'_>> {
         Some(match (self, method.as_str()) {

@@ -14,11 +14,8 @@ use std::{
 };
 
 use reqwest::{Client, Method};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_postgres::NoTls;
-
-pub const CLUSTER: &str = "498ae72f-411f-11eb-9d07-046c59cc737e";
-pub const PASSWORD: &str = "TopSecret!";
 
 /// The directory with PostgreSQL's programs: `PG_BIN`, the `PATH`, or where distributions put them.
 fn pg_bin() -> PathBuf {
@@ -141,7 +138,7 @@ impl Postgres {
         self.connect("postgres", None).await
     }
 
-    async fn connect(
+    pub async fn connect(
         &self,
         user: &str,
         password: Option<&str>,
@@ -244,6 +241,8 @@ impl Reply {
 pub struct Sim {
     process: Child,
     pub url: String,
+    /// The URLs of the addresses that it listens on besides.
+    pub also: Vec<String>,
     pub http: Client,
     pub postgres: Postgres,
 }
@@ -251,7 +250,7 @@ pub struct Sim {
 impl Sim {
     pub async fn start(args: &[&str]) -> Sim {
         let postgres = Postgres::start().await;
-        let (process, url) = spawn(&postgres, args);
+        let (process, url, also) = spawn(&postgres, args);
         // Built with the operator, the HTTP client can do TLS, and then wants to know how even where there is none.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder()
@@ -261,6 +260,7 @@ impl Sim {
         Sim {
             process,
             url,
+            also,
             http,
             postgres,
         }
@@ -269,7 +269,7 @@ impl Sim {
     /// Ends the simulator as an operator would, and starts it again on the same PostgreSQL.
     pub fn restart(&mut self, args: &[&str]) {
         self.terminate();
-        (self.process, self.url) = spawn(&self.postgres, args);
+        (self.process, self.url, self.also) = spawn(&self.postgres, args);
     }
 
     /// Sends SIGTERM and waits; how long it took.
@@ -281,10 +281,6 @@ impl Sim {
         let status = self.process.wait().expect("the simulator ends");
         assert!(status.success(), "{status}");
         start.elapsed()
-    }
-
-    pub fn path(&self, rest: &str) -> String {
-        format!("/databases/postgresql/clusters/{CLUSTER}{rest}")
     }
 
     /// A request with a token; an error is a connection that was dropped.
@@ -304,47 +300,6 @@ impl Sim {
 
     pub async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Reply {
         self.try_send(method, path, body).await.expect("an answer")
-    }
-
-    /// A request about users.
-    pub async fn users(&self, method: &str, rest: &str, body: Option<Value>) -> Reply {
-        self.send(method, &self.path(&format!("/users{rest}")), body)
-            .await
-    }
-
-    pub async fn create(&self, name: &str) -> Reply {
-        self.users("POST", "", Some(user(name, PASSWORD))).await
-    }
-
-    pub async fn set(&self, name: &str, password: &str) -> Reply {
-        self.users(
-            "PATCH",
-            &format!("/{name}"),
-            Some(json!({"properties": {"password": password}})),
-        )
-        .await
-    }
-
-    pub async fn get(&self, name: &str) -> Reply {
-        self.users("GET", &format!("/{name}"), None).await
-    }
-
-    pub async fn delete(&self, name: &str) -> Reply {
-        self.users("DELETE", &format!("/{name}"), None).await
-    }
-
-    pub async fn names(&self, query: &str) -> Vec<String> {
-        let list = self.users("GET", query, None).await.json();
-        let items = list["items"].as_array().expect("items");
-        items
-            .iter()
-            .map(|item| {
-                item["properties"]["username"]
-                    .as_str()
-                    .expect("a name")
-                    .to_owned()
-            })
-            .collect()
     }
 
     /// An admin request, which has to succeed.
@@ -388,7 +343,7 @@ impl Drop for Sim {
     }
 }
 
-fn spawn(postgres: &Postgres, args: &[&str]) -> (Child, String) {
+fn spawn(postgres: &Postgres, args: &[&str]) -> (Child, String, Vec<String>) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_pguser-simulator"))
         .args(["--postgres", &postgres.conninfo()])
         .args(args)
@@ -396,15 +351,22 @@ fn spawn(postgres: &Postgres, args: &[&str]) -> (Child, String) {
         .stderr(Stdio::inherit())
         .spawn()
         .expect("the simulator starts");
-    let mut line = String::new();
-    let stdout = process.stdout.take().expect("a pipe");
-    BufReader::new(stdout).read_line(&mut line).expect("a line");
-    let url = line
-        .trim_end()
-        .strip_prefix("listening on ")
-        .expect("the line that says where")
-        .to_owned();
-    (process, url)
+    let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
+    let mut url = || {
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("a line");
+        line.trim_end()
+            .strip_prefix("listening on ")
+            .expect("the line that says where")
+            .to_owned()
+    };
+    let first = url();
+    let more = args
+        .iter()
+        .position(|arg| *arg == "--also-listen")
+        .map_or(0, |at| args[at + 1].split(',').count());
+    let also = (0..more).map(|_| url()).collect();
+    (process, first, also)
 }
 
 pub async fn read(request: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
@@ -415,10 +377,6 @@ pub async fn read(request: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
         headers,
         text: response.text().await?,
     })
-}
-
-pub fn user(name: &str, password: &str) -> Value {
-    json!({"properties": {"username": name, "password": password}})
 }
 
 /// Waits until something holds.
