@@ -107,13 +107,22 @@ pub fn check(rules: &Generate, capabilities: &Capabilities) -> Option<Invalid> {
         password_max,
         ..
     } = capabilities;
-    if (*password_min..=*password_max).contains(&length) {
-        return None;
+    if !(*password_min..=*password_max).contains(&length) {
+        return Some(invalid(format!(
+            "spec.password.generate.length is {length}, but {name} takes passwords of {password_min} to {password_max} \
+             characters: set a length between them"
+        )));
     }
+    // Where no symbols are asked for, none of them gets into a password.
+    let wrong = excluded(&rules.symbol_characters, capabilities).filter(|_| rules.symbols > 0)?;
     Some(invalid(format!(
-        "spec.password.generate.length is {length}, but {name} takes passwords of {password_min} to {password_max} \
-         characters: set a length between them"
+        "spec.password.generate.symbolCharacters holds {wrong:?}, which {name} does not take in a password: leave it out"
     )))
+}
+
+/// The first character of a text that the provider does not take in a password.
+fn excluded(text: &str, capabilities: &Capabilities) -> Option<char> {
+    text.chars().find(|c| capabilities.password_excludes.contains(*c))
 }
 
 /// Why a password of the user's own would not be taken. Says nothing about the password that an onlooker could
@@ -131,6 +140,11 @@ pub fn check_own(password: &Password, capabilities: &Capabilities) -> Option<Inv
     if text.chars().any(char::is_control) {
         return Some(invalid(format!(
             "{WHERE} holds a control character, such as a tab or a NUL: write it without"
+        )));
+    }
+    if let Some(wrong) = excluded(text, capabilities) {
+        return Some(invalid(format!(
+            "{WHERE} holds {wrong:?}, which {name} does not take: choose one without it"
         )));
     }
     let length = text.chars().count();
@@ -289,6 +303,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const SCALINGO: Capabilities = Capabilities {
+        name: "scalingo",
+        password_min: 24,
+        password_max: 64,
+        password_excludes: "\"'",
+        ..Capabilities::PLAIN
+    };
     const IONOS: Capabilities = Capabilities {
         name: "ionos",
         password_min: 10,
@@ -381,6 +402,34 @@ mod tests {
             message.contains("10 to 63") && message.contains("ionos"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn symbols_that_the_provider_does_not_take_are_refused_where_any_are_asked_for() {
+        let with = |symbols: i32, characters: &str| {
+            let rules = Generate {
+                symbol_characters: characters.to_string(),
+                ..rules(32, 2, symbols)
+            };
+            check(&rules, &SCALINGO).map(|invalid| invalid.message)
+        };
+        assert_eq!(with(3, "-_.~"), None);
+        assert_eq!(with(0, "-'"), None);
+        let message = with(3, "-'_\"").unwrap();
+        for part in ["symbolCharacters", "'\\''", "scalingo", "leave it out"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+
+    #[test]
+    fn an_own_password_with_a_character_that_is_not_taken_is_refused_by_naming_that_alone() {
+        let secret = "tr0ub4dor-and-3-more-words";
+        assert_eq!(check_own(&Password::new(secret), &SCALINGO), None);
+        for (wrong, shown) in [('"', "'\"'"), ('\'', "'\\''")] {
+            let found = check_own(&Password::new(format!("{secret}{wrong}")), &SCALINGO).unwrap();
+            assert!(found.message.contains(shown), "{found:?}");
+            assert!(!found.message.contains("tr0ub"), "{found:?}");
+        }
     }
 
     #[test]

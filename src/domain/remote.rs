@@ -108,7 +108,8 @@ pub struct Cluster {
 pub enum UsernameCharacters {
     /// Whatever PostgreSQL takes.
     Any,
-    /// Lower-case letters, digits, hyphens and underscores, with no hyphen or underscore at either end.
+    /// Lower-case letters, digits, hyphens and underscores, with no hyphen or underscore at either end and no two
+    /// hyphens in a row.
     LowercaseWords,
 }
 

@@ -1,7 +1,7 @@
 //! Which usernames may be asked for: PostgreSQL's rules, the provider's, and those of the server object.
 
 use super::plan::Invalid;
-use super::remote::Capabilities;
+use super::remote::{Capabilities, UsernameCharacters};
 use crate::api::Usernames;
 
 /// PostgreSQL keeps this many bytes of a name and drops the rest without an error.
@@ -29,6 +29,7 @@ pub struct Policy<'a> {
 pub fn check(username: &str, policy: &Policy<'_>, capabilities: &Capabilities) -> Option<Invalid> {
     let message = malformed(username)
         .or_else(|| reserved(username, capabilities))
+        .or_else(|| unfit(username, capabilities))
         .or_else(|| policy.refuses(username))?;
     Some(Invalid {
         reason: "InvalidUsername",
@@ -91,6 +92,51 @@ fn reserved(username: &str, capabilities: &Capabilities) -> Option<String> {
     username.to_lowercase().starts_with("pg_").then(|| {
         "PostgreSQL keeps names that start with pg_ for its own roles: choose another start".to_string()
     })
+}
+
+/// What the provider asks for beyond PostgreSQL's own rules.
+fn unfit(username: &str, capabilities: &Capabilities) -> Option<String> {
+    let Capabilities {
+        name,
+        username_min,
+        username_max,
+        ..
+    } = capabilities;
+    let characters = username.chars().count();
+    let wrong = match characters {
+        few if few < *username_min => Some(("short", "longer")),
+        many if many > *username_max => Some(("long", "shorter")),
+        _ => None,
+    };
+    if let Some((too, choose)) = wrong {
+        return Some(format!(
+            "it is too {too}, for {name} takes usernames of {username_min} to {username_max} characters: choose a {choose} \
+             one"
+        ));
+    }
+    match capabilities.username_characters {
+        UsernameCharacters::Any => None,
+        UsernameCharacters::LowercaseWords => not_words(username, name),
+    }
+}
+
+fn not_words(username: &str, provider: &str) -> Option<String> {
+    let fits = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(*c);
+    if let Some(other) = username.chars().find(|c| !fits(c)) {
+        return Some(format!(
+            "it holds {other:?}, and {provider} takes lower-case letters (a to z), digits, hyphens and underscores only: \
+             leave it out"
+        ));
+    }
+    if username.starts_with(['-', '_']) || username.ends_with(['-', '_']) {
+        return Some(format!(
+            "it begins or ends with a hyphen or an underscore, which {provider} takes only between other characters: \
+             leave it out"
+        ));
+    }
+    username
+        .contains("--")
+        .then(|| format!("it has two hyphens in a row, and {provider} takes one: leave the other out"))
 }
 
 impl Policy<'_> {
@@ -173,6 +219,13 @@ mod tests {
         turns_busy: true,
         ..Capabilities::PLAIN
     };
+    const SCALINGO: Capabilities = Capabilities {
+        name: "scalingo",
+        username_min: 6,
+        username_max: 32,
+        username_characters: UsernameCharacters::LowercaseWords,
+        ..Capabilities::PLAIN
+    };
     const ANY: Policy<'static> = Policy {
         usernames: None,
         namespace: "shop",
@@ -247,6 +300,44 @@ mod tests {
         }
         assert_eq!(refused("pgbouncer"), None);
         assert_eq!(refused("postgres2"), None);
+    }
+
+    #[test]
+    fn a_name_is_as_long_as_the_provider_wants() {
+        let refused = |name: &str| check(name, &ANY, &SCALINGO).map(|invalid| invalid.message);
+        for name in ["abcdef", &"x".repeat(32)] {
+            assert_eq!(refused(name), None, "{name}");
+        }
+        let short = refused("abcde").unwrap();
+        for part in ["spec.username", "too short", "scalingo", "6 to 32", "longer"] {
+            assert!(short.contains(part), "{part}: {short}");
+        }
+        let long = refused(&"x".repeat(33)).unwrap();
+        assert!(long.contains("too long") && long.contains("shorter"), "{long}");
+    }
+
+    #[test]
+    fn a_name_has_the_characters_that_the_provider_takes() {
+        let refused = |name: &str| check(name, &ANY, &SCALINGO).map(|invalid| invalid.message);
+        for name in ["my-user", "my_user", "my_app_4553_rw", "a__b-c", "4553-app"] {
+            assert_eq!(refused(name), None, "{name}");
+        }
+        for (name, part) in [
+            ("Checkout", "'C'"),
+            ("check.out", "'.'"),
+            ("o'neil-x", "'\\''"),
+            ("bücher-shop", "'ü'"),
+            ("check out", "' '"),
+            ("-checkout", "begins or ends"),
+            ("checkout_", "begins or ends"),
+            ("check--out", "two hyphens"),
+        ] {
+            let message = refused(name).unwrap();
+            assert!(
+                message.contains(part) && message.contains("scalingo"),
+                "{message}"
+            );
+        }
     }
 
     #[test]

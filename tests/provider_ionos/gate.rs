@@ -8,19 +8,23 @@ async fn a_closed_gate_sends_nothing() {
     let client = Ionos::new(config(&script.url()), &settings(&["127.0.0.1:*"]), Gate::closed()).unwrap();
     let password = Password::new(SECRET);
     assert_eq!(
-        client.create("checkout", &password).await.unwrap_err().class,
-        ErrorClass::GateClosed
-    );
-    assert_eq!(
         client
-            .set_password("checkout", &password)
+            .create(&order("checkout"), &password)
             .await
             .unwrap_err()
             .class,
         ErrorClass::GateClosed
     );
     assert_eq!(
-        client.delete("checkout").await.unwrap_err().class,
+        client
+            .set_password(&order("checkout"), &password)
+            .await
+            .unwrap_err()
+            .class,
+        ErrorClass::GateClosed
+    );
+    assert_eq!(
+        client.delete(&order("checkout")).await.unwrap_err().class,
         ErrorClass::GateClosed
     );
     assert_eq!(script.connections(), 0);
@@ -43,7 +47,7 @@ async fn a_gate_that_closes_while_connecting_sends_nothing() {
     let mut settings = settings(&["127.0.0.1:*"]);
     (settings.connect_timeout, settings.request_timeout) = (Duration::from_secs(5), Duration::from_secs(10));
     let client = Ionos::new(config(&format!("http://{address}")), &settings, gate.clone()).unwrap();
-    let attempt = tokio::spawn(async move { client.delete("checkout").await });
+    let attempt = tokio::spawn(async move { client.delete(&order("checkout")).await });
     tokio::time::sleep(Duration::from_millis(200)).await;
     gate.close();
     let mut heard = Vec::new();

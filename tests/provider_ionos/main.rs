@@ -7,19 +7,21 @@ mod gate;
 mod lists;
 mod outcomes;
 mod requests;
+#[path = "../support_http/script.rs"]
 mod script;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use pguser_operator::clock;
 use pguser_operator::domain::endpoint::AllowList;
 use pguser_operator::domain::password::Password;
+use pguser_operator::domain::role::RoleSettings;
 use pguser_operator::provider::gate::Gate;
 use pguser_operator::provider::http::HttpSettings;
 use pguser_operator::provider::ionos::{Credentials, Ionos, IonosConfig};
 use pguser_operator::provider::tls::Trust;
-use pguser_operator::provider::{ClusterState, Creator, ErrorClass, Provider, RemoteError};
+use pguser_operator::provider::{ClusterState, Creator, ErrorClass, Order, Provider, RemoteError};
 use script::{Act, Script, answer, json};
 
 const SECRET: &str = "s3cret-Passw0rd";
@@ -63,6 +65,18 @@ async fn script(acts: Vec<Act>) -> (Script, Ionos) {
     (script, client)
 }
 
+/// A mutation of this user, with no settings.
+fn order(username: &str) -> Order<'_> {
+    static NONE: LazyLock<RoleSettings> = LazyLock::new(RoleSettings::default);
+    Order {
+        username,
+        owner: "uid-1",
+        settings: &NONE,
+        adopt: false,
+        former: None,
+    }
+}
+
 fn html(status: u16) -> Act {
     let page = "<html><body>It works!</body></html>";
     Act::Say(answer(
@@ -87,9 +101,12 @@ async fn mutations(act: Act) -> [ErrorClass; 3] {
     let (script, client) = script(vec![act; 3]).await;
     let password = Password::new(SECRET);
     let classes = [
-        client.create("checkout", &password).await.unwrap_err(),
-        client.set_password("checkout", &password).await.unwrap_err(),
-        client.delete("checkout").await.unwrap_err(),
+        client.create(&order("checkout"), &password).await.unwrap_err(),
+        client
+            .set_password(&order("checkout"), &password)
+            .await
+            .unwrap_err(),
+        client.delete(&order("checkout")).await.unwrap_err(),
     ];
     assert_eq!(script.connections(), 3, "each is sent once");
     classes.map(|error| {

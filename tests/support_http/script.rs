@@ -1,5 +1,8 @@
 //! A server that answers by script, byte for byte, and remembers what it was sent.
 
+// Every test program uses its part of this.
+#![allow(dead_code)]
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
