@@ -1,10 +1,13 @@
 //! Remote systems: one trait, one folder for each, with the wire types private to it.
 
+mod dial;
 pub mod error;
 pub mod gate;
 pub mod http;
 pub mod ionos;
 pub mod login;
+pub mod postgresql;
+mod sqlstate;
 pub mod tls;
 
 use std::future::Future;
@@ -106,6 +109,8 @@ pub struct Order<'a> {
 pub enum AnyProvider {
     /// IONOS DBaaS PostgreSQL.
     Ionos(ionos::Ionos),
+    /// Any PostgreSQL server, by SQL.
+    Postgresql(postgresql::Postgresql),
 }
 
 /// The same call on whichever it is.
@@ -113,6 +118,7 @@ macro_rules! each {
     ($self:expr, $provider:ident => $call:expr) => {
         match $self {
             AnyProvider::Ionos($provider) => $call,
+            AnyProvider::Postgresql($provider) => $call,
         }
     };
 }

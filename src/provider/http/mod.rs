@@ -22,6 +22,7 @@ use http::{HeaderValue, Method};
 use reqwest::{Client, ClientBuilder, Request, Url};
 use zeroize::Zeroizing;
 
+use super::dial::ResolveError;
 use super::gate::Gate;
 use super::tls::{self, Trust};
 use super::{ErrorClass, RemoteError};
@@ -29,7 +30,6 @@ use crate::domain::endpoint::{AllowList, Endpoint, Grant, NotAllowed};
 use gated::{GateBody, GateLayer, GateShut};
 
 pub(in crate::provider) use reply::{Purpose, Reply, presentable};
-pub(in crate::provider) use resolver::{ResolveError, resolve};
 
 /// The largest list that is read.
 pub(in crate::provider) const LIST_CAP: usize = 32 << 20;
