@@ -15,7 +15,7 @@ use crate::domain::mac::hex;
 use crate::domain::settings::{Rules, Settings};
 use crate::provider::http::HttpSettings;
 use crate::provider::login::LoginSettings;
-use crate::provider::postgresql::PostgresqlSettings;
+use crate::provider::postgresql::SqlSettings;
 use crate::provider::tls::Trust;
 use crate::runtime::operator::{self, Setup};
 use crate::runtime::telemetry::{self, LogFormat};
@@ -211,7 +211,12 @@ impl Run {
             ..Settings::default()
         };
         Ok(Setup {
-            postgresql: PostgresqlSettings {},
+            sql: SqlSettings {
+                connect_timeout: http.connect_timeout,
+                request_timeout: http.request_timeout,
+                allow_insecure: self.allow_insecure_postgresql,
+                ..SqlSettings::new(allow.clone(), trust.clone())
+            },
             login: LoginSettings {
                 allow,
                 trust,

@@ -25,7 +25,7 @@ use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::provider::http::HttpSettings;
 use crate::provider::login::LoginSettings;
-use crate::provider::postgresql::PostgresqlSettings;
+use crate::provider::postgresql::SqlSettings;
 
 /// How long one request to the Kubernetes API may take.
 pub const API_TIMEOUT: Duration = Duration::from_secs(30);
@@ -94,7 +94,7 @@ pub struct Context {
     /// How HTTP is spoken.
     pub http: HttpSettings,
     /// How SQL is spoken.
-    pub postgresql: PostgresqlSettings,
+    pub sql: SqlSettings,
     /// How logins are tried.
     pub login: LoginSettings,
     /// Which installation this is.

@@ -10,16 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::http::{ResolveError, resolve};
+use super::dial::dial;
+use super::sqlstate;
 use super::tls::{self, Trust};
-use crate::domain::endpoint::{AllowList, Host, NotAllowed};
+use crate::domain::endpoint::{AllowList, Host};
 use crate::domain::password::Password;
 
 /// The most that a server may say before the login is through; it takes a few KiB.
@@ -88,20 +86,16 @@ pub async fn verify(target: &LoginTarget, settings: &LoginSettings) -> LoginResu
 async fn attempt(target: &LoginTarget, settings: &LoginSettings) -> Result<(), LoginResult> {
     let host = Host::parse(&target.host)
         .ok_or_else(|| LoginResult::unverifiable("the host is neither an address nor a DNS name"))?;
-    let mut tls = MakeRustlsConnect::new(
-        settings
-            .trust
-            .client_config()
-            .map_err(|error| LoginResult::unverifiable(error.to_string()))?,
-    );
-    // A certificate names an IPv6 address without brackets.
-    let name = match &host {
-        Host::Name(name) => name.clone(),
-        Host::Ip(ip) => ip.to_string(),
-    };
-    let (read, write) = dial(&host, target.port, settings).await?.into_split();
+    let tls = settings
+        .trust
+        .client_config()
+        .map_err(|error| LoginResult::unverifiable(error.to_string()))?;
+    let stream = dial(&settings.allow, &host, target.port, settings.timeout)
+        .await
+        .map_err(|error| LoginResult::unverifiable(error.to_string()))?;
+    let (read, write) = stream.into_split();
     let stream = tokio::io::join(read.take(MOST_READ), write);
-    let tls = make_connect(&mut tls, &name, &stream);
+    let tls = tls::postgres(tls, &host, &stream);
     let (client, connection) = config(target)
         .connect_raw(stream, tls)
         .await
@@ -110,42 +104,6 @@ async fn attempt(target: &LoginTarget, settings: &LoginSettings) -> Result<(), L
     drop(client);
     let _ = tokio::time::timeout(Duration::from_secs(1), connection).await;
     Ok(())
-}
-
-/// The TLS side of a connection; `stream` only says of what type.
-fn make_connect<S>(
-    tls: &mut MakeRustlsConnect,
-    name: &str,
-    _stream: &S,
-) -> <MakeRustlsConnect as MakeTlsConnect<S>>::TlsConnect
-where
-    MakeRustlsConnect: MakeTlsConnect<S, Error = std::convert::Infallible>,
-{
-    match tls.make_tls_connect(name) {
-        Ok(connect) => connect,
-    }
-}
-
-/// A connection to the first allowed address that takes one: the address that was checked is the one dialled.
-async fn dial(host: &Host, port: u16, settings: &LoginSettings) -> Result<TcpStream, LoginResult> {
-    let addresses = resolve(&settings.allow, host, port)
-        .await
-        .map_err(|error| match error {
-            ResolveError::Unresolved(_) => LoginResult::unverifiable("the host's name is not resolved"),
-            ResolveError::NotAllowed(reason) => not_allowed(&reason),
-        })?;
-    // One address that swallows packets must not use up the time of all.
-    let share = settings.timeout / (addresses.len() as u32).saturating_add(1);
-    for address in addresses {
-        if let Ok(Ok(stream)) = tokio::time::timeout(share, TcpStream::connect(address)).await {
-            return Ok(stream);
-        }
-    }
-    Err(LoginResult::unverifiable("the database cannot be reached"))
-}
-
-fn not_allowed(reason: &NotAllowed) -> LoginResult {
-    LoginResult::unverifiable(reason.to_string())
 }
 
 fn config(target: &LoginTarget) -> Config {
@@ -181,11 +139,9 @@ fn said(code: &SqlState) -> String {
         SqlState::CANNOT_CONNECT_NOW => "the server is starting or stopping",
         _ => "the server refuses the connection",
     };
-    // Five letters and digits by definition; whoever sends something else is not quoted.
-    let code = code.code();
-    match code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        true => format!("{what} (SQLSTATE {code})"),
-        false => what.to_string(),
+    match sqlstate::presentable(code) {
+        Some(code) => format!("{what} (SQLSTATE {code})"),
+        None => what.to_string(),
     }
 }
 

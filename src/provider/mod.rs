@@ -1,5 +1,6 @@
 //! Remote systems: one trait, one folder for each, with the wire types private to it.
 
+mod dial;
 pub mod error;
 pub mod gate;
 pub mod http;
@@ -8,6 +9,7 @@ mod lenient;
 pub mod login;
 pub mod postgresql;
 pub mod scalingo;
+mod sqlstate;
 pub mod tls;
 
 use std::future::Future;

@@ -7,6 +7,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use thiserror::Error;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::domain::endpoint::Host;
 
 /// Why no trust could be set up.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -47,6 +51,18 @@ impl Trust {
         Ok(Self(Arc::new(roots)))
     }
 
+    /// The authorities in this PEM bundle and no others.
+    pub fn only(bundle: &[u8]) -> Result<Self, TrustError> {
+        let mut roots = RootCertStore::empty();
+        add_bundle(&mut roots, bundle)?;
+        Ok(Self(Arc::new(roots)))
+    }
+
+    /// The authorities themselves, for who verifies in another way.
+    pub(super) fn roots(&self) -> Arc<RootCertStore> {
+        Arc::clone(&self.0)
+    }
+
     /// A client configuration: TLS 1.2 and 1.3, the certificate and the name in it verified, no client
     /// certificate, no early data. Each has session tickets of its own, so that two tenants share none.
     pub fn client_config(&self) -> Result<ClientConfig, TrustError> {
@@ -56,6 +72,25 @@ impl Trust {
             .map_err(|error| TrustError::Setup(error.to_string()))?
             .with_root_certificates(Arc::clone(&self.0))
             .with_no_client_auth())
+    }
+}
+
+/// The TLS side of a connection to a PostgreSQL server; `stream` only says of what type it is.
+pub(super) fn postgres<S>(
+    config: ClientConfig,
+    host: &Host,
+    _stream: &S,
+) -> <MakeRustlsConnect as MakeTlsConnect<S>>::TlsConnect
+where
+    MakeRustlsConnect: MakeTlsConnect<S, Error = std::convert::Infallible>,
+{
+    // A certificate names an IPv6 address without brackets.
+    let name = match host {
+        Host::Name(name) => name.clone(),
+        Host::Ip(ip) => ip.to_string(),
+    };
+    match MakeRustlsConnect::new(config).make_tls_connect(&name) {
+        Ok(connect) => connect,
     }
 }
 

@@ -26,7 +26,7 @@ use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::provider::http::HttpSettings;
 use crate::provider::login::LoginSettings;
-use crate::provider::postgresql::PostgresqlSettings;
+use crate::provider::postgresql::SqlSettings;
 
 /// How long what is under way may take to finish when the process is asked to end.
 const GRACE: Duration = Duration::from_secs(45);
@@ -45,7 +45,7 @@ pub struct Setup {
     /// How logins are tried.
     pub login: LoginSettings,
     /// How SQL is spoken.
-    pub postgresql: PostgresqlSettings,
+    pub sql: SqlSettings,
     /// Where the probes are served.
     pub admin: SocketAddr,
     /// Whether to stand for election, and how long a Lease lasts.
@@ -231,7 +231,7 @@ async fn context(
         pace: setup.pace,
         http: setup.http,
         login: setup.login,
-        postgresql: setup.postgresql,
+        sql: setup.sql,
         installation,
         mac_key,
         stores: wiring.stores.clone(),

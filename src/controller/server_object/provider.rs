@@ -149,5 +149,5 @@ fn postgresql(
         password: key(&material.keys, "password"),
         installation: context.installation.clone(),
     };
-    postgresql::Postgresql::new(config, &context.postgresql, gate).map(AnyProvider::Postgresql)
+    postgresql::Postgresql::new(config, &context.sql, gate).map(AnyProvider::Postgresql)
 }

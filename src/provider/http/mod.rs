@@ -23,6 +23,7 @@ use http::{HeaderValue, Method};
 use reqwest::{Client, ClientBuilder, Request, Url};
 use zeroize::Zeroizing;
 
+use super::dial::ResolveError;
 use super::gate::Gate;
 use super::tls::{self, Trust};
 use super::{ErrorClass, RemoteError};
@@ -31,7 +32,6 @@ use gated::{GateBody, GateLayer, GateShut};
 
 pub(in crate::provider) use reply::{Purpose, Reply};
 pub(in crate::provider) use request::{basic, bearer, exact_url, segment};
-pub(in crate::provider) use resolver::{ResolveError, resolve};
 
 /// The largest list that is read.
 pub(in crate::provider) const LIST_CAP: usize = 32 << 20;

@@ -1,59 +1,361 @@
-#![allow(missing_docs)]
+//! Any PostgreSQL server from version 14 on: users are its roles, and all is said in SQL.
+//!
+//! What the operator's own login needs: LOGIN and CREATEROLE; to give CREATEDB it has to have that, too. That is
+//! enough for all that is done to roles which it has made. More is needed for these:
+//!
+//! - to adopt a role that somebody else has made, since PostgreSQL 16: ADMIN OPTION on it;
+//! - to make users members of a role, since PostgreSQL 16: ADMIN OPTION on that role;
+//! - to notice that somebody else has changed a password: to be a superuser, or SELECT on `pg_authid`;
+//! - to hand over what a user owned when it is deleted: see [`delete`].
+//!
+//! A mutation is one transaction (a deletion several, each of which may be repeated). The gate of R3 is asked before
+//! its first statement and again before COMMIT, so that a process which was stopped in between changes nothing; and
+//! since nothing is done before COMMIT, only an answer to that leaves an outcome unknown when it is lost. Whom a
+//! mutation means is looked at inside the transaction, behind the lock that the change itself takes: unlike an API
+//! that only takes names, this never changes a user that somebody has put in the place of ours.
+
+mod call;
+mod connection;
+mod delete;
+mod errors;
+mod mark;
+mod owned;
+mod roles;
+mod text;
+mod tls;
+mod verifier;
+mod wary;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
 use super::gate::Gate;
-use super::*;
+use super::tls::Trust;
+use super::{
+    Answer, Capabilities, Cluster, ClusterState, ErrorClass, Listing, Order, Provider, RemoteError,
+    RemoteUser,
+};
+use crate::domain::endpoint::{AllowList, Host};
+use crate::domain::identity::Mark;
+use crate::domain::password::Password;
+use crate::domain::remote::SslMode;
+use call::Call;
+use connection::{Security, Session, Target};
+use delete::Deletion;
+use errors::{Doing, error, late};
+use write::Task;
+
+/// What the provider can do and asks for.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    name: "postgresql",
+    reads_trail: false,
+    marks: true,
+    ..Capabilities::PLAIN
+};
+
+/// A deletion visits databases one after another: it may take so many times as long as any other call.
+const DELETION: u32 = 3;
+
+/// What all PostgreSQL clients of this process share.
+#[derive(Debug, Clone)]
+pub struct SqlSettings {
+    /// Which hosts and addresses may be dialled.
+    pub allow: Arc<AllowList>,
+    /// Whose certificates are trusted, where a server object does not say.
+    pub trust: Trust,
+    /// Whether `Disable` and `Prefer` may be used.
+    pub allow_insecure: bool,
+    /// How long connecting may take, from name resolution to the first query's answer.
+    pub connect_timeout: Duration,
+    /// How long a whole call may take, connecting included; a deletion, three times as long.
+    pub request_timeout: Duration,
+}
+
+impl SqlSettings {
+    /// Settings with the usual bounds.
+    pub fn new(allow: Arc<AllowList>, trust: Trust) -> Self {
+        Self {
+            allow,
+            trust,
+            allow_insecure: false,
+            connect_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// One PostgreSQL server.
+#[derive(Debug, Clone)]
+pub struct PostgresqlConfig {
+    /// A DNS name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The database to connect to.
+    pub database: String,
+    /// How the connection is secured.
+    ///
+    /// `VerifyFull` verifies certificate and name, and lets the server have the password in whichever way it asks.
+    /// `VerifyCa` verifies the certificate only, `Require` not even that; both ask for SCRAM with channel binding,
+    /// by which somebody in between is found out. `Prefer` is `Require` where the server speaks TLS. Without TLS
+    /// the password is given by SCRAM only, and whoever is in between can read and change the rest. `Allow` is
+    /// refused.
+    pub sslmode: SslMode,
+    /// A bundle of PEM certificates: if given, only these authorities are trusted, and `Require` is `VerifyCa`, as
+    /// with libpq's `sslrootcert`.
+    pub ca: Option<Vec<u8>>,
+    /// The operator's own login.
+    pub username: String,
+    /// Its password.
+    pub password: Password,
+    /// The installation, for marks.
+    pub installation: String,
+}
+
+/// The client of one server.
 #[derive(Debug)]
-pub struct Postgresql;
+pub struct Postgresql {
+    target: Target,
+    database: String,
+    installation: String,
+    request_timeout: Duration,
+    gate: Gate,
+    /// The connection, while no call uses it.
+    kept: Mutex<Option<Session>>,
+}
+
+impl Postgresql {
+    /// A client. Nothing is sent; a host that may not be dialled and settings that can never work are refused here.
+    pub fn new(config: PostgresqlConfig, settings: &SqlSettings, gate: Gate) -> Result<Self, RemoteError> {
+        let refused = |class, what: &str| error("set up the client", class, what);
+        let invalid = |what: &str| refused(ErrorClass::Invalid, what);
+        let security = security(&config, settings)?;
+        let host = Host::parse(&config.host)
+            .ok_or_else(|| invalid("the host is neither an address nor a DNS name"))?;
+        settings
+            .allow
+            .host(&host, config.port)
+            .map_err(|reason| refused(ErrorClass::EndpointNotAllowed, &reason.to_string()))?;
+        if !text::is_name(&config.username) || !text::is_name(&config.database) {
+            return Err(invalid("the login or the database has no possible name"));
+        }
+        if config.password.reveal().contains('\0') {
+            return Err(invalid("the login's password holds a NUL"));
+        }
+        if !mark::is_id(&config.installation) {
+            return Err(invalid("the installation's id cannot be part of a mark"));
+        }
+        Ok(Self {
+            target: Target {
+                allow: Arc::clone(&settings.allow),
+                host,
+                port: config.port,
+                username: config.username,
+                password: config.password,
+                security,
+                connect_timeout: settings.connect_timeout,
+                request_timeout: settings.request_timeout,
+            },
+            database: config.database,
+            installation: config.installation,
+            request_timeout: settings.request_timeout,
+            gate,
+            kept: Mutex::new(None),
+        })
+    }
+
+    /// Has the connection for one call.
+    async fn call(&self, operation: &'static str, time: Duration) -> Result<Call<'_>, RemoteError> {
+        let deadline = Instant::now() + time;
+        let place = tokio::time::timeout_at(deadline, self.kept.lock()).await;
+        let mut place = place.map_err(|_| late(operation, Doing::Connecting))?;
+        let kept = match place.take() {
+            Some(session) => session.again(deadline).await,
+            None => None,
+        };
+        let session = match kept {
+            Some(session) => session,
+            None => self.target.connect(operation, &self.database, deadline).await?,
+        };
+        Ok(Call::new(operation, deadline, session, Some(place)))
+    }
+
+    /// The mark that this order's user carries.
+    fn mark(&self, operation: &'static str, order: &Order<'_>) -> Result<Mark, RemoteError> {
+        let invalid = |what| Err(error(operation, ErrorClass::Invalid, what));
+        if !text::is_name(order.username) {
+            return invalid("a username has 1 to 63 bytes and no NUL");
+        }
+        if !mark::is_id(order.owner) {
+            return invalid("the owner's UID cannot be part of a mark");
+        }
+        Ok(Mark {
+            installation: self.installation.clone(),
+            uid: order.owner.to_string(),
+        })
+    }
+}
+
+/// How to secure connections, or why not so.
+fn security(config: &PostgresqlConfig, settings: &SqlSettings) -> Result<Security, RemoteError> {
+    let invalid = |what: &str| error("set up the client", ErrorClass::Invalid, what);
+    let setup = |reason: super::tls::TrustError| invalid(&reason.to_string());
+    if matches!(config.sslmode, SslMode::Disable | SslMode::Prefer) && !settings.allow_insecure {
+        return Err(invalid(
+            "sslmode disable and prefer are not allowed; an administrator can allow them with \
+             --allow-insecure-postgresql",
+        ));
+    }
+    let own = config.ca.as_deref().map(Trust::only).transpose();
+    let own = own.map_err(|_| invalid("the authorities' bundle holds no readable PEM certificate"))?;
+    let trust = own.as_ref().unwrap_or(&settings.trust);
+    Ok(match config.sslmode {
+        SslMode::Disable => Security::Clear,
+        SslMode::Allow => {
+            return Err(invalid(
+                "sslmode allow tries an unencrypted connection first, which is never better",
+            ));
+        }
+        SslMode::Prefer => Security::Either(tls::unverified().map_err(setup)?),
+        SslMode::Require if own.is_none() => Security::Bound(tls::unverified().map_err(setup)?),
+        SslMode::Require | SslMode::VerifyCa => Security::Bound(tls::without_name(trust).map_err(setup)?),
+        SslMode::VerifyFull => Security::Verified(trust.client_config().map_err(setup)?),
+    })
+}
+
+fn answer<T>(seen: roles::Seen<T>) -> Answer<T> {
+    Answer {
+        value: seen.value,
+        date: seen.date,
+    }
+}
+
+/// One transaction: what is done in it, on a connection that is given back afterwards.
+macro_rules! transaction {
+    ($self:expr, $operation:expr, $call:ident => $inside:expr) => {{
+        let mut $call = $self.call($operation, $self.request_timeout).await?;
+        let result = match $call.begin(&$self.gate).await {
+            Ok(()) => $inside.await,
+            Err(error) => Err(error),
+        };
+        let result = $call.end(&$self.gate, result).await;
+        $call.keep();
+        result.map(answer)
+    }};
+}
+
 impl Provider for Postgresql {
     fn capabilities(&self) -> &Capabilities {
         &CAPABILITIES
     }
+
     async fn cluster(&self) -> Result<Answer<Cluster>, RemoteError> {
-        unimplemented!()
+        let call = self.call("read the cluster", self.request_timeout).await?;
+        let rows = call.query(STATE, &[]).await?;
+        let row = rows.first().ok_or_else(|| call.odd())?;
+        let takes_changes: bool = row.try_get(0).map_err(|_| call.odd())?;
+        let now: i64 = row.try_get(1).map_err(|_| call.odd())?;
+        call.keep();
+        Ok(Answer {
+            value: Cluster {
+                state: match takes_changes {
+                    true => ClusterState::Available,
+                    false => ClusterState::Impaired,
+                },
+                host: None,
+                port: None,
+                database: None,
+                sslmode: None,
+            },
+            date: Timestamp::from_microsecond(now).ok(),
+        })
     }
+
     async fn list(&self) -> Result<Answer<Listing>, RemoteError> {
-        unimplemented!()
+        let call = self.call("list users", self.request_timeout).await?;
+        let seen = roles::all(&call).await?;
+        call.keep();
+        Ok(Answer {
+            value: Listing {
+                users: seen.value.into_iter().map(|role| role.user).collect(),
+                pages: 1,
+            },
+            date: seen.date,
+        })
     }
-    async fn get(&self, _: &str) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
-        unimplemented!()
+
+    async fn get(&self, username: &str) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+        const OPERATION: &str = "read user";
+        if !text::is_name(username) {
+            let what = "a username has 1 to 63 bytes and no NUL";
+            return Err(error(OPERATION, ErrorClass::Invalid, what));
+        }
+        let call = self.call(OPERATION, self.request_timeout).await?;
+        let seen = roles::one(&call, username).await?;
+        call.keep();
+        Ok(Answer {
+            value: seen.value.map(|role| role.user),
+            date: seen.date,
+        })
     }
-    async fn create(&self, _: &Order<'_>, _: &Password) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
-        unimplemented!()
+
+    async fn create(
+        &self,
+        order: &Order<'_>,
+        password: &Password,
+    ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+        const OPERATION: &str = "create user";
+        let mark = &self.mark(OPERATION, order)?;
+        let verifier = verifier::verifier(order.username, mark, password);
+        transaction!(self, OPERATION, call => write::create(&call, Task { order, mark }, &verifier))
     }
+
     async fn set_password(
         &self,
-        _: &Order<'_>,
-        _: &Password,
+        order: &Order<'_>,
+        password: &Password,
     ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
-        unimplemented!()
+        const OPERATION: &str = "set password";
+        let mark = &self.mark(OPERATION, order)?;
+        let verifier = verifier::verifier(order.username, mark, password);
+        transaction!(self, OPERATION, call => write::set_password(&call, Task { order, mark }, &verifier))
     }
-    async fn configure(&self, _: &Order<'_>) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
-        unimplemented!()
+
+    async fn configure(&self, order: &Order<'_>) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+        const OPERATION: &str = "configure user";
+        let mark = &self.mark(OPERATION, order)?;
+        transaction!(self, OPERATION, call => write::configure(&call, Task { order, mark }))
     }
-    async fn delete(&self, _: &Order<'_>) -> Result<Answer<()>, RemoteError> {
-        unimplemented!()
+
+    async fn delete(&self, order: &Order<'_>) -> Result<Answer<()>, RemoteError> {
+        const OPERATION: &str = "delete user";
+        let mark = &self.mark(OPERATION, order)?;
+        let mut call = self.call(OPERATION, self.request_timeout * DELETION).await?;
+        let deletion = Deletion {
+            task: Task { order, mark },
+            gate: &self.gate,
+            target: &self.target,
+        };
+        let result = deletion.run(&mut call).await;
+        let date = match result {
+            Ok(()) => now(&call).await,
+            Err(_) => None,
+        };
+        call.keep();
+        result.map(|()| Answer { value: (), date })
     }
 }
 
-pub const CAPABILITIES: Capabilities = Capabilities {
-    name: "postgresql",
-    marks: true,
-    ..Capabilities::PLAIN
-};
-#[derive(Debug)]
-pub struct PostgresqlConfig {
-    pub host: String,
-    pub port: u16,
-    pub database: String,
-    pub sslmode: crate::api::SslMode,
-    pub ca: Option<Vec<u8>>,
-    pub username: String,
-    pub password: Password,
-    pub installation: String,
-}
-#[derive(Debug, Clone)]
-pub struct PostgresqlSettings {}
-impl Postgresql {
-    pub fn new(_: PostgresqlConfig, _: &PostgresqlSettings, _: Gate) -> Result<Self, RemoteError> {
-        unimplemented!()
-    }
+const STATE: &str = "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off', \
+    (extract(epoch FROM clock_timestamp()) * 1000000)::int8";
+
+/// The server's clock, if it will say.
+async fn now(call: &Call<'_>) -> Option<Timestamp> {
+    let rows = call.query(STATE, &[]).await.ok()?;
+    Timestamp::from_microsecond(rows.first()?.try_get(1).ok()?).ok()
 }

@@ -1,0 +1,151 @@
+//! One call: it has the connection to itself, a deadline, and, if it changes anything, a transaction.
+//!
+//! The connection is taken out of its place for as long as the call lasts. A call that is abandoned, at whatever
+//! point, takes it along: no later call finds it in a state that nobody knows.
+
+use tokio::sync::MutexGuard;
+use tokio::time::Instant;
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::connection::{Facts, Session};
+use super::errors::{Doing, Step, error, failed, late};
+use crate::provider::gate::Gate;
+use crate::provider::{ErrorClass, RemoteError};
+
+/// The place where a connection is kept between calls.
+pub(super) type Place<'a> = MutexGuard<'a, Option<Session>>;
+
+/// A connection in the hands of one call.
+pub(super) struct Call<'a> {
+    pub(super) operation: &'static str,
+    deadline: Instant,
+    session: Session,
+    /// Where the connection is put back; none: it is for this call only.
+    place: Option<Place<'a>>,
+    /// Whether it is known that no transaction is open.
+    sound: bool,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(
+        operation: &'static str,
+        deadline: Instant,
+        session: Session,
+        place: Option<Place<'a>>,
+    ) -> Self {
+        Self {
+            operation,
+            deadline,
+            session,
+            place,
+            sound: true,
+        }
+    }
+
+    pub(super) fn facts(&self) -> Facts {
+        self.session.facts
+    }
+
+    /// Begins a transaction, if the gate is open: the first statement of everything that changes anything.
+    pub(super) async fn begin(&mut self, gate: &Gate) -> Result<(), RemoteError> {
+        self.ask(gate)?;
+        self.sound = false;
+        self.run(Doing::Reading, "BEGIN ISOLATION LEVEL READ COMMITTED")
+            .await
+    }
+
+    /// Until when the call may last.
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Asks the gate.
+    pub(super) fn ask(&self, gate: &Gate) -> Result<(), RemoteError> {
+        match gate.is_open() {
+            true => Ok(()),
+            false => Err(RemoteError {
+                operation: self.operation,
+                class: ErrorClass::GateClosed,
+                detail: String::new(),
+            }),
+        }
+    }
+
+    /// A statement of a transaction.
+    pub(super) async fn change(&self, step: Step, sql: &str) -> Result<(), RemoteError> {
+        self.run(Doing::Changing(step), sql).await
+    }
+
+    /// A statement that may fail without the transaction failing with it. Says whether it worked.
+    pub(super) async fn try_change(&self, step: Step, sql: &str) -> Result<bool, RemoteError> {
+        self.change(step, "SAVEPOINT before").await?;
+        match self.change(step, sql).await {
+            Ok(()) => self.change(step, "RELEASE before").await.map(|()| true),
+            // The connection is gone, or time is up: there is nothing to go on with.
+            Err(error) if matches!(error.class, ErrorClass::Unreachable { .. }) => Err(error),
+            Err(_) => self.change(step, "ROLLBACK TO before").await.map(|()| false),
+        }
+    }
+
+    async fn run(&self, doing: Doing, sql: &str) -> Result<(), RemoteError> {
+        let running = self.session.client.batch_execute(sql);
+        match tokio::time::timeout_at(self.deadline, running).await {
+            Ok(result) => result.map_err(|failure| failed(self.operation, doing, &failure)),
+            Err(_) => Err(late(self.operation, doing)),
+        }
+    }
+
+    /// A query that changes nothing, in or out of a transaction.
+    pub(super) async fn query(
+        &self,
+        sql: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<Row>, RemoteError> {
+        let asking = self.session.client.query_typed(sql, parameters);
+        match tokio::time::timeout_at(self.deadline, asking).await {
+            Ok(result) => result.map_err(|failure| failed(self.operation, Doing::Reading, &failure)),
+            Err(_) => Err(late(self.operation, Doing::Reading)),
+        }
+    }
+
+    /// Ends what began with [`Call::begin`]. If all went well it is committed, provided that the gate is open at
+    /// that very moment; else it is rolled back.
+    pub(super) async fn end<T>(
+        &mut self,
+        gate: &Gate,
+        result: Result<T, RemoteError>,
+    ) -> Result<T, RemoteError> {
+        let result = result.and_then(|value| self.ask(gate).map(|()| value));
+        self.sound = false;
+        match result {
+            Ok(value) => {
+                self.run(Doing::Committing, "COMMIT").await?;
+                self.sound = true;
+                Ok(value)
+            }
+            Err(error) => {
+                self.sound = self.run(Doing::Reading, "ROLLBACK").await.is_ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives the connection back, unless something is wrong with it.
+    pub(super) fn keep(self) {
+        if let Some(mut place) = self.place
+            && self.sound
+        {
+            *place = Some(self.session);
+        }
+    }
+
+    /// An answer that makes no sense.
+    pub(super) fn odd(&self) -> RemoteError {
+        error(
+            self.operation,
+            super::errors::UNREACHABLE,
+            "the answer cannot be read",
+        )
+    }
+}

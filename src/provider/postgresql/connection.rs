@@ -1,0 +1,285 @@
+//! One connection: how it is made, what is set on it, how it ends.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_postgres::config::{ChannelBinding, SslMode};
+use tokio_postgres::tls::NoTls;
+use tokio_postgres::{Client, Config, Connection};
+
+use super::errors::{Doing, error, failed, late, speaks_no_tls, undialled};
+use super::wary::{Budget, Wary};
+use crate::domain::endpoint::{AllowList, Host};
+use crate::domain::password::Password;
+use crate::provider::dial::dial;
+use crate::provider::{ErrorClass, RemoteError, tls};
+
+/// How long an idle connection is used again.
+const REUSED_FOR: Duration = Duration::from_secs(4 * 60);
+/// How long an idle connection is kept; so much longer that none ends that has just been taken.
+const KEPT_FOR: Duration = Duration::from_secs(5 * 60);
+/// How long an idle connection is believed to be alive without asking.
+const BELIEVED_FOR: Duration = Duration::from_secs(10);
+/// How long a connection that nobody wants has, to take its leave.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The oldest server that is spoken to, as `server_version_num`.
+const OLDEST: i32 = 140_000;
+
+/// How a connection is secured.
+#[derive(Debug, Clone)]
+pub(super) enum Security {
+    /// Not at all.
+    Clear,
+    /// By TLS, the certificate unverified; not at all if the server does not speak it.
+    Either(ClientConfig),
+    /// By TLS, the login bound to the certificate: whoever is in between has another one.
+    Bound(ClientConfig),
+    /// By TLS with a certificate that is the server's: whatever the server asks for it may have.
+    Verified(ClientConfig),
+}
+
+/// Where to connect to, and as whom.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) allow: Arc<AllowList>,
+    pub(super) host: Host,
+    pub(super) port: u16,
+    pub(super) username: String,
+    pub(super) password: Password,
+    pub(super) security: Security,
+    pub(super) connect_timeout: Duration,
+    pub(super) request_timeout: Duration,
+}
+
+/// A connection that is ready for a query.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) facts: Facts,
+    budget: Arc<Budget>,
+    used: watch::Sender<()>,
+    last: Instant,
+}
+
+/// What holds for as long as a connection does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts {
+    /// `server_version_num`.
+    pub(super) version: i32,
+    /// Whether what the server keeps of passwords may be read.
+    pub(super) sees_passwords: bool,
+}
+
+impl Facts {
+    /// Whether memberships have options of their own, and administering a role is a matter of ADMIN OPTION.
+    pub(super) fn has_grant_options(self) -> bool {
+        self.version >= 160_000
+    }
+}
+
+type Stream = tokio::io::Join<Wary<OwnedReadHalf>, OwnedWriteHalf>;
+
+/// A client, and what moves its bytes.
+type Opened = (Client, BoxFuture<'static, ()>);
+
+impl Target {
+    /// Connects to a database.
+    pub(super) async fn connect(
+        &self,
+        operation: &'static str,
+        database: &str,
+        deadline: Instant,
+    ) -> Result<Session, RemoteError> {
+        let deadline = deadline.min(Instant::now() + self.connect_timeout);
+        let connecting = async {
+            let budget = Budget::new();
+            let (client, moving) = self.open(operation, database, &budget).await?;
+            let (used, uses) = watch::channel(());
+            tokio::spawn(drive(moving, uses));
+            let facts = self.prepare(operation, &client).await?;
+            Ok(Session {
+                client,
+                facts,
+                budget,
+                used,
+                last: Instant::now(),
+            })
+        };
+        match tokio::time::timeout_at(deadline, connecting).await {
+            Ok(result) => result,
+            Err(_) => Err(late(operation, Doing::Connecting)),
+        }
+    }
+
+    async fn open(
+        &self,
+        operation: &'static str,
+        database: &str,
+        budget: &Arc<Budget>,
+    ) -> Result<Opened, RemoteError> {
+        let result = match &self.security {
+            Security::Clear => self.open_clear(operation, database, budget).await?,
+            Security::Either(tls) => {
+                let bound = ChannelBinding::Require;
+                match self.open_tls(operation, database, budget, tls, bound).await? {
+                    Err(failure) if speaks_no_tls(&failure) => {
+                        self.open_clear(operation, database, budget).await?
+                    }
+                    result => result,
+                }
+            }
+            Security::Bound(tls) => {
+                let bound = ChannelBinding::Require;
+                self.open_tls(operation, database, budget, tls, bound).await?
+            }
+            Security::Verified(tls) => {
+                let bound = ChannelBinding::Prefer;
+                self.open_tls(operation, database, budget, tls, bound).await?
+            }
+        };
+        result.map_err(|failure| failed(operation, Doing::Connecting, &failure))
+    }
+
+    async fn open_tls(
+        &self,
+        operation: &'static str,
+        database: &str,
+        budget: &Arc<Budget>,
+        tls: &ClientConfig,
+        binding: ChannelBinding,
+    ) -> Result<Result<Opened, tokio_postgres::Error>, RemoteError> {
+        let stream = self.dial(operation, |read| Wary::counting(read, Arc::clone(budget)));
+        let stream = stream.await?;
+        let tls = tls::postgres(tls.clone(), &self.host, &stream);
+        let opened = self
+            .config(database)
+            .ssl_mode(SslMode::Require)
+            .channel_binding(binding)
+            .connect_raw(stream, tls)
+            .await;
+        Ok(opened.map(|(client, connection)| (client, moving(connection))))
+    }
+
+    async fn open_clear(
+        &self,
+        operation: &'static str,
+        database: &str,
+        budget: &Arc<Budget>,
+    ) -> Result<Result<Opened, tokio_postgres::Error>, RemoteError> {
+        let stream = self.dial(operation, |read| Wary::listening(read, Arc::clone(budget)));
+        let opened = self
+            .config(database)
+            .ssl_mode(SslMode::Disable)
+            .channel_binding(ChannelBinding::Disable)
+            .connect_raw(stream.await?, NoTls)
+            .await;
+        Ok(opened.map(|(client, connection)| (client, moving(connection))))
+    }
+
+    async fn dial(
+        &self,
+        operation: &'static str,
+        wary: impl FnOnce(OwnedReadHalf) -> Wary<OwnedReadHalf>,
+    ) -> Result<Stream, RemoteError> {
+        let stream = dial(&self.allow, &self.host, self.port, self.connect_timeout)
+            .await
+            .map_err(|reason| undialled(operation, &reason))?;
+        let (read, write) = stream.into_split();
+        Ok(tokio::io::join(wary(read), write))
+    }
+
+    fn config(&self, database: &str) -> Config {
+        let mut config = Config::new();
+        config
+            .user(&self.username)
+            .password(self.password.reveal())
+            .dbname(database)
+            .application_name("pguser-operator");
+        config
+    }
+
+    /// Sets what every statement relies on, and asks what there is to know. Settings of a session, so a pooler in
+    /// between has to give each client a session of its own.
+    async fn prepare(&self, operation: &'static str, client: &Client) -> Result<Facts, RemoteError> {
+        let failed = |failure| failed(operation, Doing::Connecting, &failure);
+        client.batch_execute(&self.settings()).await.map_err(failed)?;
+        let row = client.query_typed_one(FACTS, &[]).await.map_err(failed)?;
+        let facts = Facts {
+            version: row.try_get(0).map_err(failed)?,
+            sees_passwords: row.try_get(1).map_err(failed)?,
+        };
+        match facts.version {
+            ..OLDEST => Err(error(
+                operation,
+                ErrorClass::Invalid,
+                "the server is older than PostgreSQL 14, the oldest that is supported",
+            )),
+            _ => Ok(facts),
+        }
+    }
+
+    /// No statement lives for longer than a call, on either side. What is committed is on disk, whatever the
+    /// server's own taste: an application's password must not be forgotten in a crash.
+    fn settings(&self) -> String {
+        let whole = self.request_timeout.as_millis().max(1000);
+        format!(
+            "SET search_path = pg_catalog; SET statement_timeout = {statement}; SET lock_timeout = {lock}; \
+             SET idle_in_transaction_session_timeout = {statement}; SET client_min_messages = error; \
+             SELECT set_config('synchronous_commit', 'on', false) \
+             WHERE current_setting('synchronous_commit') = 'off'",
+            statement = whole * 2 / 3,
+            lock = whole / 6,
+        )
+    }
+}
+
+const FACTS: &str = "SELECT current_setting('server_version_num')::int4, \
+    has_table_privilege('pg_catalog.pg_authid', 'SELECT')";
+
+/// Moves a connection's bytes until it ends. What the server says without being asked is dropped unread.
+fn moving<S, T>(mut connection: Connection<S, T>) -> BoxFuture<'static, ()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Box::pin(async move { while let Some(Ok(_)) = poll_fn(|cx| connection.poll_message(cx)).await {} })
+}
+
+/// Moves the bytes of a connection that is in use, and ends it when it has been idle for long or is let go.
+async fn drive(moving: BoxFuture<'static, ()>, mut uses: watch::Receiver<()>) {
+    let unused = async {
+        while let Ok(Ok(())) = tokio::time::timeout(KEPT_FOR, uses.changed()).await {}
+        // Without a client, the connection says goodbye and ends, unless an answer is still awaited.
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        () = moving => {}
+        () = unused => {}
+    }
+}
+
+impl Session {
+    /// Makes it ready for a new call; none if it has ended or is not to be relied upon.
+    pub(super) async fn again(mut self, deadline: Instant) -> Option<Self> {
+        if self.client.is_closed() || self.last.elapsed() > REUSED_FOR {
+            return None;
+        }
+        self.budget.renew();
+        let _ = self.used.send(());
+        if self.last.elapsed() > BELIEVED_FOR {
+            let soon = deadline.min(Instant::now() + Duration::from_secs(2));
+            let alive = tokio::time::timeout_at(soon, self.client.batch_execute("")).await;
+            alive.ok()?.ok()?;
+        }
+        self.last = Instant::now();
+        Some(self)
+    }
+}

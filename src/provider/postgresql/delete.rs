@@ -1,0 +1,290 @@
+//! Deleting a role, with what hangs on it.
+//!
+//! A role that owns anything is not deleted, and keeps LOGIN, unless the order says who gets what it owns. Else, each
+//! step is a transaction of its own, and all of them can be repeated: LOGIN is taken away and the role's sessions are
+//! ended; in each database where something hangs on it, what it owns is handed over and what it was given is taken
+//! back; then it is dropped. The mark is looked at in each of these behind the lock of an ALTER ROLE.
+//!
+//! A login that is no superuser can do this with roles that it made itself: it makes itself a member of the role
+//! for the purpose. Where it may not (before PostgreSQL 16: where it has NOINHERIT; since then: without ADMIN
+//! OPTION), the sessions of a role that nothing hangs on go on until they end by themselves, without a role of that
+//! name; and a role that something hangs on is not deleted.
+//!
+//! What cannot be excluded: whoever may `SET ROLE` to the role can make a table with it in the moment between the
+//! look that finds that it owns nothing and DROP OWNED, which would take that table along. PostgreSQL has no lock
+//! against that.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio_postgres::types::Type;
+
+use super::call::Call;
+use super::connection::Target;
+use super::errors::{Step, error};
+use super::owned::{Holding, describe, holdings};
+use super::roles::{self, Role};
+use super::text::{ident, shown};
+use super::write::{ALTER, Task, change_meant, meant};
+use crate::provider::gate::Gate;
+use crate::provider::{ErrorClass, RemoteError};
+
+const JOIN: Step = Step {
+    needs: "the operator's login needs ADMIN OPTION on the role",
+    other: None,
+};
+
+const HAND_OVER: Step = Step {
+    needs: "the operator's login needs the privileges of the role and of the one that gets what it owns, SET on \
+            that one, and CREATE on the database",
+    other: Some("the role that is to get what it owns does not exist"),
+};
+
+const TAKE_BACK: Step = Step {
+    needs: "the operator's login needs the privileges of the role: membership with INHERIT",
+    other: None,
+};
+
+/// What a deletion works with.
+pub(super) struct Deletion<'a> {
+    pub(super) task: Task<'a>,
+    pub(super) gate: &'a Gate,
+    pub(super) target: &'a Target,
+}
+
+impl Deletion<'_> {
+    /// All of it, on a connection to the operator's own database.
+    pub(super) async fn run(&self, call: &mut Call<'_>) -> Result<(), RemoteError> {
+        call.ask(self.gate)?;
+        let role = meant(call, self.task).await?.value;
+        let hanging = holdings(call, role.oid).await?;
+        self.refuse(call, &hanging).await?;
+        self.lock_out(call).await?;
+        self.end_sessions(call, &role).await?;
+        for database in elsewhere(&hanging) {
+            self.clear_in(call, database).await?;
+        }
+        self.drop_role(call).await
+    }
+
+    /// Refuses what can be seen to fail, before anything is done.
+    async fn refuse(&self, call: &Call<'_>, hanging: &[Holding]) -> Result<(), RemoteError> {
+        let invalid = |what: &str| Err(error(call.operation, ErrorClass::Invalid, what));
+        match (&self.task.order.settings.reassign_owned_to, describe(hanging)) {
+            (None, Some(owns)) => return invalid(&owns),
+            (Some(heir), Some(_)) if *heir == self.task.name() => {
+                return invalid("what it owns is to go to itself");
+            }
+            (Some(heir), Some(_)) if roles::one(call, heir).await?.value.is_none() => {
+                return invalid("the role that is to get what it owns does not exist");
+            }
+            _ => {}
+        }
+        match hanging.iter().find(|holding| !holding.connectable) {
+            Some(Holding {
+                database: Some(name), ..
+            }) => invalid(&format!(
+                "something hangs on it in database {}, which takes no connections",
+                shown(name)
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes LOGIN away, and makes the operator's login a member, if it may.
+    async fn lock_out(&self, call: &mut Call<'_>) -> Result<(), RemoteError> {
+        let result = match call.begin(self.gate).await {
+            Ok(()) => self.locked_out(call).await,
+            Err(error) => Err(error),
+        };
+        call.end(self.gate, result).await
+    }
+
+    async fn locked_out(&self, call: &Call<'_>) -> Result<(), RemoteError> {
+        self.guard(call).await?;
+        if !has_privileges(call, self.task.name()).await? {
+            let name = self.task.ident();
+            call.try_change(JOIN, &format!("GRANT {name} TO CURRENT_USER{}", options(call)))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Holds the role, if it is the one that is meant, until the transaction ends.
+    async fn guard(&self, call: &Call<'_>) -> Result<Role, RemoteError> {
+        let sql = format!("ALTER ROLE {} NOLOGIN", self.task.ident());
+        change_meant(call, self.task, ALTER, &sql).await
+    }
+
+    /// Ends the role's sessions, if that is allowed, and waits a little until they are gone.
+    async fn end_sessions(&self, call: &Call<'_>, role: &Role) -> Result<(), RemoteError> {
+        const END: &str = "SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
+            WHERE usesysid = $1 AND pid <> pg_backend_pid()";
+        const LEFT: &str = "SELECT count(*) > 0 FROM pg_catalog.pg_stat_activity \
+            WHERE usesysid = $1 AND pid <> pg_backend_pid()";
+        call.ask(self.gate)?;
+        let oid: (&(dyn tokio_postgres::types::ToSql + Sync), Type) = (&role.oid, Type::OID);
+        match call.query(END, std::slice::from_ref(&oid)).await {
+            Ok(_) => {}
+            Err(error) if matches!(error.class, ErrorClass::Unauthorised) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        for _ in 0..20 {
+            let rows = call.query(LEFT, std::slice::from_ref(&oid)).await?;
+            match rows.first().map(|row| row.try_get::<_, bool>(0)) {
+                Some(Ok(true)) => tokio::time::sleep(Duration::from_millis(100)).await,
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Clears another database.
+    async fn clear_in(&self, call: &Call<'_>, database: &str) -> Result<(), RemoteError> {
+        let session = self
+            .target
+            .connect(call.operation, database, call.deadline())
+            .await
+            .map_err(|error| unconnected(error, database))?;
+        let mut there = Call::new(call.operation, call.deadline(), session, None);
+        let result = match there.begin(self.gate).await {
+            Ok(()) => self.clear(&there).await,
+            Err(error) => Err(error),
+        };
+        let result = there.end(self.gate, result).await;
+        result.map_err(|error| RemoteError {
+            detail: within(&error.detail, database),
+            ..error
+        })
+    }
+
+    /// Clears the database that is connected to, and what belongs to none.
+    async fn clear(&self, call: &Call<'_>) -> Result<(), RemoteError> {
+        let role = self.guard(call).await?;
+        let mut hanging = here(holdings(call, role.oid).await?);
+        if let Some(heir) = &self.task.order.settings.reassign_owned_to
+            && hanging.iter().any(|holding| holding.owned)
+        {
+            self.hand_over(call, heir).await?;
+            hanging = here(holdings(call, role.oid).await?);
+        }
+        if let Some(owns) = describe(&hanging) {
+            return Err(error(call.operation, ErrorClass::Invalid, &owns));
+        }
+        if !hanging.is_empty() {
+            let sql = format!("DROP OWNED BY {}", self.task.ident());
+            call.change(TAKE_BACK, &sql).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands over what the role owns. Whoever does that has to have the privileges of the heir, too: if need be,
+    /// for the length of this transaction.
+    async fn hand_over(&self, call: &Call<'_>, heir: &str) -> Result<(), RemoteError> {
+        let (name, heir_name) = (self.task.ident(), ident(heir));
+        let joined = !has_privileges(call, heir).await?
+            && !has_own_membership(call, heir).await?
+            && call
+                .try_change(
+                    JOIN,
+                    &format!("GRANT {heir_name} TO CURRENT_USER{}", options(call)),
+                )
+                .await?;
+        let sql = format!("REASSIGN OWNED BY {name} TO {heir_name}");
+        call.change(HAND_OVER, &sql).await?;
+        if joined {
+            let sql = format!("REVOKE {heir_name} FROM CURRENT_USER");
+            call.change(JOIN, &sql).await?;
+        }
+        Ok(())
+    }
+
+    /// Clears the operator's own database, and drops the role.
+    async fn drop_role(&self, call: &mut Call<'_>) -> Result<(), RemoteError> {
+        let result = match call.begin(self.gate).await {
+            Ok(()) => self.dropped(call).await,
+            Err(error) => Err(error),
+        };
+        call.end(self.gate, result).await
+    }
+
+    async fn dropped(&self, call: &Call<'_>) -> Result<(), RemoteError> {
+        self.clear(call).await?;
+        let sql = format!("DROP ROLE {}", self.task.ident());
+        call.change(ALTER, &sql).await
+    }
+}
+
+/// How a membership is made that lets one act as the role.
+fn options(call: &Call<'_>) -> &'static str {
+    match call.facts().has_grant_options() {
+        true => " WITH INHERIT TRUE, SET TRUE",
+        false => "",
+    }
+}
+
+/// Whether the operator's login may do whatever this role may.
+async fn has_privileges(call: &Call<'_>, role: &str) -> Result<bool, RemoteError> {
+    // Without SET, it could not make the role the owner of anything.
+    let set = match call.facts().has_grant_options() {
+        true => " AND pg_has_role($1, 'SET')",
+        false => "",
+    };
+    ask(call, &format!("SELECT pg_has_role($1, 'USAGE'){set}"), role).await
+}
+
+/// Whether the operator's login has a membership that a GRANT and REVOKE of its own would take away.
+async fn has_own_membership(call: &Call<'_>, role: &str) -> Result<bool, RemoteError> {
+    let by_me = match call.facts().has_grant_options() {
+        true => " AND m.grantor = me.oid",
+        false => "",
+    };
+    let sql = format!(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_auth_members m \
+           JOIN pg_catalog.pg_roles me ON me.oid = m.member AND me.rolname = current_user \
+           JOIN pg_catalog.pg_roles r ON r.oid = m.roleid AND r.rolname = $1{by_me})"
+    );
+    ask(call, &sql, role).await
+}
+
+async fn ask(call: &Call<'_>, sql: &str, role: &str) -> Result<bool, RemoteError> {
+    let rows = call.query(sql, &[(&role, Type::NAME)]).await?;
+    let answer = rows.first().ok_or_else(|| call.odd())?;
+    answer.try_get(0).map_err(|_| call.odd())
+}
+
+/// The other databases where something hangs on the role.
+fn elsewhere(hanging: &[Holding]) -> impl Iterator<Item = &str> {
+    let databases: BTreeMap<u32, &str> = hanging
+        .iter()
+        .filter(|holding| !holding.here)
+        .filter_map(|holding| Some((holding.database_oid, holding.database.as_deref()?)))
+        .collect();
+    databases.into_values()
+}
+
+fn here(mut holdings: Vec<Holding>) -> Vec<Holding> {
+    holdings.retain(Holding::is_here);
+    holdings
+}
+
+/// A failure to connect to a database that is not the operator's own says nothing of its credentials.
+fn unconnected(error: RemoteError, database: &str) -> RemoteError {
+    RemoteError {
+        class: match error.class {
+            ErrorClass::Unauthorised => ErrorClass::Invalid,
+            class => class,
+        },
+        detail: within(&error.detail, database),
+        ..error
+    }
+}
+
+/// A detail with the database that it is about.
+fn within(detail: &str, database: &str) -> String {
+    let what = detail.strip_prefix(" (").and_then(|what| what.strip_suffix(')'));
+    match what {
+        Some(what) => format!(" (in database {}: {what})", shown(database)),
+        None => detail.to_string(),
+    }
+}

@@ -1,0 +1,281 @@
+//! What a failure means, by its SQLSTATE and by what was being done. The server's own words are never repeated: they
+//! quote what they are about.
+
+use std::error::Error as StdError;
+
+use tokio_postgres::error::{DbError, Severity, SqlState};
+
+use super::wary::{AsksForPassword, SaysTooMuch};
+use crate::provider::dial::DialError;
+use crate::provider::{ErrorClass, RemoteError, sqlstate, tls};
+
+/// What was being done when it failed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Doing {
+    /// Connecting, up to being ready for a query.
+    Connecting,
+    /// A statement that changes nothing.
+    Reading,
+    /// A statement of a transaction, before COMMIT was sent: whatever happens, nothing is done.
+    Changing(Step),
+    /// COMMIT.
+    Committing,
+}
+
+/// What a statement needs that not everybody has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    /// The privilege that is missing if the server says that one is.
+    pub(super) needs: &'static str,
+    /// What is missing if the server says that something does not exist; none: the user itself.
+    pub(super) other: Option<&'static str>,
+}
+
+pub(super) const UNREACHABLE: ErrorClass = ErrorClass::Unreachable { after: None };
+pub(super) const UNKNOWN: ErrorClass = ErrorClass::Unknown { after: None };
+
+/// An error in our own words.
+pub(super) fn error(operation: &'static str, class: ErrorClass, what: &str) -> RemoteError {
+    RemoteError {
+        operation,
+        class,
+        detail: format!(" ({what})"),
+    }
+}
+
+/// No connection.
+pub(super) fn undialled(operation: &'static str, reason: &DialError) -> RemoteError {
+    let class = match reason {
+        DialError::NotAllowed(_) => ErrorClass::EndpointNotAllowed,
+        DialError::Unresolved | DialError::Unreachable => UNREACHABLE,
+    };
+    error(operation, class, &reason.to_string())
+}
+
+/// No answer in time.
+pub(super) fn late(operation: &'static str, doing: Doing) -> RemoteError {
+    error(operation, silent(doing), "the server did not answer in time")
+}
+
+/// The class of a failure of which the server says nothing.
+fn silent(doing: Doing) -> ErrorClass {
+    match doing {
+        Doing::Committing => UNKNOWN,
+        _ => UNREACHABLE,
+    }
+}
+
+/// The failure of a statement or of a connection.
+pub(super) fn failed(operation: &'static str, doing: Doing, failure: &tokio_postgres::Error) -> RemoteError {
+    let result = match failure.as_db_error() {
+        Some(said) => answered(operation, doing, said),
+        None => {
+            let (class, what) = unsaid(doing, failure);
+            error(operation, class, what)
+        }
+    };
+    tracing::debug!(operation, class = %result.class, detail = %result.detail, "the server refused");
+    result
+}
+
+/// What the server said.
+fn answered(operation: &'static str, doing: Doing, said: &DbError) -> RemoteError {
+    let (class, what) = match doing {
+        Doing::Connecting => connecting(said.code()),
+        Doing::Reading => reading(said.code()),
+        Doing::Changing(step) => changing(said.code(), step),
+        // A process that is made to end may do so after it has committed and before it says so.
+        Doing::Committing if said.parsed_severity() != Some(Severity::Error) => {
+            (UNKNOWN, "the server ended the connection")
+        }
+        Doing::Committing => changing(said.code(), COMMIT),
+    };
+    match sqlstate::presentable(said.code()) {
+        Some(code) => error(operation, class, &format!("SQLSTATE {code}: {what}")),
+        None => error(operation, class, what),
+    }
+}
+
+const COMMIT: Step = Step {
+    needs: "a privilege is missing",
+    other: Some("something that it needs does not exist"),
+};
+
+fn connecting(code: &SqlState) -> (ErrorClass, &'static str) {
+    match *code {
+        SqlState::INVALID_PASSWORD => (ErrorClass::Unauthorised, "the login or its password is wrong"),
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION => (
+            ErrorClass::Unauthorised,
+            "the server does not let this login in from here (pg_hba.conf), or not at all",
+        ),
+        SqlState::INSUFFICIENT_PRIVILEGE => (
+            ErrorClass::Unauthorised,
+            "the login may not connect to the database",
+        ),
+        SqlState::INVALID_CATALOG_NAME => (ErrorClass::Invalid, "the database does not exist"),
+        _ => trouble(code).unwrap_or((UNREACHABLE, "the server refuses the connection")),
+    }
+}
+
+fn reading(code: &SqlState) -> (ErrorClass, &'static str) {
+    match *code {
+        SqlState::INSUFFICIENT_PRIVILEGE => (
+            ErrorClass::Unauthorised,
+            "the login may not read the system catalogs",
+        ),
+        _ => trouble(code).unwrap_or((UNREACHABLE, "the server cannot say")),
+    }
+}
+
+fn changing(code: &SqlState, step: Step) -> (ErrorClass, &'static str) {
+    match *code {
+        SqlState::DUPLICATE_OBJECT | SqlState::UNIQUE_VIOLATION => {
+            (ErrorClass::Conflict, "a role of that name exists")
+        }
+        SqlState::UNDEFINED_OBJECT => match step.other {
+            None => (ErrorClass::NotFound, "there is no such role"),
+            Some(what) => (ErrorClass::Invalid, what),
+        },
+        SqlState::INSUFFICIENT_PRIVILEGE => (ErrorClass::Invalid, step.needs),
+        SqlState::DEPENDENT_OBJECTS_STILL_EXIST => {
+            (ErrorClass::Invalid, "something still depends on the role")
+        }
+        SqlState::INVALID_GRANT_OPERATION => (
+            ErrorClass::Invalid,
+            "roles cannot be members of each other in a circle",
+        ),
+        SqlState::RESERVED_NAME => (ErrorClass::Invalid, "PostgreSQL keeps that name for itself"),
+        SqlState::READ_ONLY_SQL_TRANSACTION => (
+            ErrorClass::Busy,
+            "the server takes no changes: it is a standby, or set to be read only",
+        ),
+        SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            (ErrorClass::Unauthorised, "the login is no longer valid")
+        }
+        _ => trouble(code).unwrap_or((ErrorClass::Invalid, "the server refuses")),
+    }
+}
+
+/// What has nothing to do with what was asked, and passes.
+fn trouble(code: &SqlState) -> Option<(ErrorClass, &'static str)> {
+    Some(match *code {
+        SqlState::TOO_MANY_CONNECTIONS => (UNREACHABLE, "the server has no connection to spare"),
+        SqlState::CANNOT_CONNECT_NOW | SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => {
+            (UNREACHABLE, "the server is starting or stopping")
+        }
+        SqlState::QUERY_CANCELED => (ErrorClass::Busy, "the server took too long and was stopped"),
+        SqlState::LOCK_NOT_AVAILABLE => (ErrorClass::Busy, "somebody else holds a lock for too long"),
+        SqlState::T_R_DEADLOCK_DETECTED | SqlState::T_R_SERIALIZATION_FAILURE => {
+            (ErrorClass::Busy, "somebody else was changing the same")
+        }
+        _ => match code.code().get(..2) {
+            // "tuple concurrently updated", the way in which the system catalogs say so, has no better code.
+            Some("XX") => (
+                ErrorClass::Busy,
+                "somebody else was changing the same, or it broke",
+            ),
+            Some("55") if *code == SqlState::OBJECT_IN_USE => (ErrorClass::Busy, "it is in use"),
+            Some("08" | "25" | "53" | "57" | "58") => (UNREACHABLE, "the server is in trouble"),
+            _ => return None,
+        },
+    })
+}
+
+/// What went wrong where the server said nothing. The library tells these apart by fixed texts only.
+fn unsaid(doing: Doing, failure: &tokio_postgres::Error) -> (ErrorClass, &'static str) {
+    if let Some(reason) = tls::describe(failure) {
+        return (silent(doing), reason);
+    }
+    if tls::find::<AsksForPassword>(failure).is_some() {
+        return (
+            ErrorClass::Unauthorised,
+            "the server asks for the password in the clear or by MD5; without verified TLS it gets it by \
+             SCRAM-SHA-256 only",
+        );
+    }
+    if tls::find::<SaysTooMuch>(failure).is_some() {
+        return (silent(doing), "the server says more than it was asked for");
+    }
+    let cause = failure.source().map(ToString::to_string).unwrap_or_default();
+    match cause.as_str() {
+        NO_TLS => (silent(doing), "the server does not speak TLS"),
+        "server did not use channel binding" | "unsupported authentication method" => (
+            ErrorClass::Unauthorised,
+            "the server does not ask for the password by SCRAM-SHA-256 with channel binding, which every sslmode \
+             but verify-full needs",
+        ),
+        _ if failure.is_closed() => (silent(doing), "the server closed the connection"),
+        _ => (silent(doing), "the conversation with the server broke off"),
+    }
+}
+
+const NO_TLS: &str = "server does not support TLS";
+
+/// Whether a connection failed because the server does not speak TLS, and for no other reason.
+pub(super) fn speaks_no_tls(failure: &tokio_postgres::Error) -> bool {
+    failure.source().is_some_and(|cause| cause.to_string() == NO_TLS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: Step = Step {
+        needs: "x",
+        other: None,
+    };
+
+    #[test]
+    fn only_a_commit_leaves_anything_open() {
+        for doing in [Doing::Connecting, Doing::Reading, Doing::Changing(STEP)] {
+            assert_eq!(silent(doing), UNREACHABLE);
+        }
+        assert_eq!(silent(Doing::Committing), UNKNOWN);
+    }
+
+    #[test]
+    fn a_code_means_what_to_do_next() {
+        let table = [
+            ("42710", ErrorClass::Conflict),
+            ("42704", ErrorClass::NotFound),
+            ("42501", ErrorClass::Invalid),
+            ("2BP01", ErrorClass::Invalid),
+            ("0LP01", ErrorClass::Invalid),
+            ("22023", ErrorClass::Invalid),
+            ("25006", ErrorClass::Busy),
+            ("40001", ErrorClass::Busy),
+            ("40P01", ErrorClass::Busy),
+            ("55P03", ErrorClass::Busy),
+            ("57014", ErrorClass::Busy),
+            ("XX000", ErrorClass::Busy),
+            ("28P01", ErrorClass::Unauthorised),
+            ("53300", UNREACHABLE),
+            ("53100", UNREACHABLE),
+            ("57P01", UNREACHABLE),
+            ("57P03", UNREACHABLE),
+            ("25P03", UNREACHABLE),
+        ];
+        for (code, class) in table {
+            assert_eq!(changing(&SqlState::from_code(code), STEP).0, class, "{code}");
+        }
+        let other = Step {
+            other: Some("another"),
+            ..STEP
+        };
+        assert_eq!(
+            changing(&SqlState::UNDEFINED_OBJECT, other),
+            (ErrorClass::Invalid, "another")
+        );
+        for (code, class) in [
+            ("28P01", ErrorClass::Unauthorised),
+            ("28000", ErrorClass::Unauthorised),
+            ("42501", ErrorClass::Unauthorised),
+            ("3D000", ErrorClass::Invalid),
+            ("53300", UNREACHABLE),
+            ("57P03", UNREACHABLE),
+            ("0A000", UNREACHABLE),
+        ] {
+            assert_eq!(connecting(&SqlState::from_code(code)).0, class, "{code}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Reading roles.
+//!
+//! All roles are read, not only logins: a name that a group has is taken. Groups are shown as protected, as are
+//! superusers, roles for replication, PostgreSQL's own and the operator's own login, so that none of them is ever
+//! touched or taken for absent. A role without LOGIN that carries a mark is a login that somebody has locked.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::call::Call;
+use super::connection::Facts;
+use super::errors::{UNREACHABLE, error};
+use super::mark::{self, Marking};
+use crate::domain::role::{FoundRole, Traits};
+use crate::provider::{Creator, RemoteError, RemoteUser};
+
+/// A role as it was read.
+#[derive(Debug)]
+pub(super) struct Role {
+    pub(super) user: RemoteUser,
+    pub(super) oid: u32,
+    pub(super) marking: Marking,
+    pub(super) comment: Option<String>,
+    /// INHERIT.
+    pub(super) inherits: bool,
+    pub(super) found: FoundRole,
+    /// Memberships by our own grant whose INHERIT is not as the role's (PostgreSQL 16 and later).
+    pub(super) odd_grants: BTreeSet<String>,
+}
+
+/// What was read, and when by the server's clock.
+pub(super) struct Seen<T> {
+    pub(super) value: T,
+    pub(super) date: Option<Timestamp>,
+}
+
+/// The query for all roles, or for the one whose name is `$1`.
+///
+/// What PostgreSQL keeps of a password never leaves it: only a digest does. Who granted a membership: since
+/// PostgreSQL 16 a grant by any superuser counts as the bootstrap superuser's, so that a superuser takes all of
+/// those for its own.
+fn query(facts: Facts, one: bool) -> String {
+    let which = match one {
+        true => "r.rolname = $1",
+        false => "true",
+    };
+    let (stamp, passwords) = match facts.sees_passwords {
+        true => (
+            "encode(sha256(convert_to(coalesce(a.rolpassword, ''), 'UTF8')), 'hex')",
+            "LEFT JOIN pg_catalog.pg_authid a ON a.oid = r.oid",
+        ),
+        false => ("NULL::text", ""),
+    };
+    let (any_superuser, odd) = match facts.has_grant_options() {
+        true => ("n.super AND m.grantor = 10", "m.inherit_option <> r.rolinherit"),
+        false => ("false", "false"),
+    };
+    let mine = format!("(m.grantor = n.me OR ({any_superuser}))");
+    format!(
+        "SELECT n.standby, n.now, r.oid, r.rolname::text AS name, d.description AS comment, \
+           r.rolsuper OR r.rolreplication OR r.oid < 16384 OR r.rolname ^@ 'pg_' \
+             OR r.oid = n.me OR r.rolname = session_user AS special, \
+           r.rolcanlogin AS login, r.rolconnlimit AS connections, \
+           r.rolcreatedb AS createdb, r.rolcreaterole AS createrole, r.rolinherit AS inherit, \
+           CASE WHEN isfinite(r.rolvaliduntil) THEN (extract(epoch FROM r.rolvaliduntil) * 1000000)::int8 \
+             WHEN r.rolvaliduntil < now() THEN {NEVER} END AS valid_until, \
+           g.mine, g.others, g.odd, {stamp} AS stamp \
+         FROM (SELECT pg_is_in_recovery() AS standby, \
+             (extract(epoch FROM clock_timestamp()) * 1000000)::int8 AS now, oid AS me, rolsuper AS super \
+           FROM pg_catalog.pg_roles WHERE rolname = current_user) n \
+         LEFT JOIN pg_catalog.pg_roles r ON {which} \
+         LEFT JOIN pg_catalog.pg_shdescription d \
+           ON d.objoid = r.oid AND d.classoid = 'pg_catalog.pg_authid'::regclass \
+         {passwords} \
+         LEFT JOIN LATERAL (SELECT \
+             array_agg(DISTINCT t.rolname::text) FILTER (WHERE {mine}) AS mine, \
+             array_agg(DISTINCT t.rolname::text) FILTER (WHERE NOT {mine}) AS others, \
+             array_agg(DISTINCT t.rolname::text) FILTER (WHERE {mine} AND {odd}) AS odd \
+           FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles t ON t.oid = m.roleid \
+           WHERE m.member = r.oid) g ON true \
+         ORDER BY r.oid"
+    )
+}
+
+/// What `VALID UNTIL '-infinity'` is read as.
+const NEVER: i64 = i64::MIN + 1;
+
+/// All roles.
+pub(super) async fn all(call: &Call<'_>) -> Result<Seen<Vec<Role>>, RemoteError> {
+    let rows = call.query(&query(call.facts(), false), &[]).await?;
+    read(call, &rows)
+}
+
+/// The role of this name.
+pub(super) async fn one(call: &Call<'_>, name: &str) -> Result<Seen<Option<Role>>, RemoteError> {
+    let sql = query(call.facts(), true);
+    let seen = read(call, &call.query(&sql, &[(&name, Type::TEXT)]).await?)?;
+    Ok(Seen {
+        value: seen.value.into_iter().next(),
+        date: seen.date,
+    })
+}
+
+fn read(call: &Call<'_>, rows: &[Row]) -> Result<Seen<Vec<Role>>, RemoteError> {
+    // Without its own login in the catalog, a server would answer nothing at all: that is no list.
+    let first = rows.first().ok_or_else(|| call.odd())?;
+    let standby: bool = first.try_get("standby").map_err(|_| call.odd())?;
+    if standby {
+        // What it knows may be old, and old lists would be believed.
+        return Err(error(call.operation, UNREACHABLE, "the server is a standby"));
+    }
+    let now: i64 = first.try_get("now").map_err(|_| call.odd())?;
+    let roles: Result<Vec<_>, _> = rows.iter().map(role).collect();
+    Ok(Seen {
+        value: roles.map_err(|_| call.odd())?.into_iter().flatten().collect(),
+        date: Timestamp::from_microsecond(now).ok(),
+    })
+}
+
+/// A row; none if it only says that there is no role.
+fn role(row: &Row) -> Result<Option<Role>, tokio_postgres::Error> {
+    let Some(username) = row.try_get::<_, Option<String>>("name")? else {
+        return Ok(None);
+    };
+    let comment: Option<String> = row.try_get("comment")?;
+    let marking = mark::read(comment.as_deref());
+    let found = found(row)?;
+    let special: bool = row.try_get("special")?;
+    let is_group = !found.login && marking == Marking::None;
+    let protected = special || is_group;
+    let creator = match &marking {
+        Marking::Mark(mark) => Creator::Marked(mark.clone()),
+        Marking::Unreadable => Creator::Unknown,
+        Marking::None if protected => Creator::System,
+        Marking::None => Creator::Unmanaged,
+    };
+    let user = RemoteUser {
+        username,
+        protected,
+        creator,
+        created: None,
+        modified: None,
+        traits: Traits {
+            read_only: None,
+            role: Some(found.clone()),
+            password_stamp: row.try_get("stamp")?,
+        },
+    };
+    Ok(Some(Role {
+        user,
+        oid: row.try_get("oid")?,
+        marking,
+        comment,
+        inherits: found.inherit,
+        found,
+        odd_grants: names(row, "odd")?,
+    }))
+}
+
+fn found(row: &Row) -> Result<FoundRole, tokio_postgres::Error> {
+    Ok(FoundRole {
+        login: row.try_get("login")?,
+        connection_limit: row.try_get("connections")?,
+        valid_until: row.try_get::<_, Option<i64>>("valid_until")?.map(moment),
+        create_database: row.try_get("createdb")?,
+        create_role: row.try_get("createrole")?,
+        inherit: row.try_get("inherit")?,
+        granted: names(row, "mine")?,
+        granted_by_others: names(row, "others")?,
+    })
+}
+
+fn names(row: &Row, column: &str) -> Result<BTreeSet<String>, tokio_postgres::Error> {
+    let names: Option<Vec<String>> = row.try_get(column)?;
+    Ok(names.unwrap_or_default().into_iter().collect())
+}
+
+/// A moment; PostgreSQL knows some that are further away than can be said here.
+fn moment(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(match micros < 0 {
+        true => Timestamp::MIN,
+        false => Timestamp::MAX,
+    })
+}

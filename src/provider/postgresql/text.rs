@@ -1,0 +1,75 @@
+//! Names and texts as they are written in a statement.
+
+use std::fmt::Write;
+
+/// The most bytes that a name has; of a longer one PostgreSQL would silently take the beginning.
+const LONGEST: usize = 63;
+
+/// Whether a role or a database can have this name.
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=LONGEST).contains(&name.len()) && !name.contains('\0')
+}
+
+/// A name in double quotes.
+pub(super) fn ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text in single quotes, in the one spelling that means the same whatever `standard_conforming_strings` is.
+pub(super) fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    match text.contains('\\') {
+        true => format!(" E'{}'", quoted.replace('\\', "\\\\")),
+        false => format!("'{quoted}'"),
+    }
+}
+
+/// A name that is shown to a person: in double quotes, what does not print escaped, and not much of it.
+pub(super) fn shown(name: &str) -> String {
+    let mut text = String::from("\"");
+    for (place, c) in name.chars().enumerate() {
+        if place == LONGEST {
+            text.push('…');
+            break;
+        }
+        let prints = c == ' ' || (!c.is_control() && !c.is_whitespace() && !is_invisible(c));
+        // Writing to a String cannot fail.
+        let _ = match c {
+            '"' | '\\' => write!(text, "\\{c}"),
+            _ if prints => write!(text, "{c}"),
+            _ => write!(text, "{}", c.escape_unicode()),
+        };
+    }
+    text.push('"');
+    text
+}
+
+/// What would turn the text around it over, or hide in it.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_are_doubled_and_backslashes_mean_themselves() {
+        assert_eq!(ident("a\"b"), "\"a\"\"b\"");
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(literal("a\\'b"), " E'a\\\\''b'");
+    }
+
+    #[test]
+    fn a_name_is_not_too_long_and_has_no_nul() {
+        assert!(is_name("x") && is_name(&"x".repeat(63)));
+        assert!(!is_name("") && !is_name(&"ü".repeat(32)) && !is_name("a\0b"));
+    }
+
+    #[test]
+    fn a_name_is_shown_without_surprises() {
+        assert_eq!(shown("app"), "\"app\"");
+        assert_eq!(shown("a\"\n\u{202e}\u{1b}b"), "\"a\\\"\\u{a}\\u{202e}\\u{1b}b\"");
+        assert!(shown(&"x".repeat(500)).len() < 80);
+    }
+}

@@ -1,0 +1,199 @@
+//! The reading half of a connection: it bounds what a server may say, and hears how it asks for the password.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use thiserror::Error;
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// The most that a server may say in answer to one call: a list of some hundred thousand roles.
+const MOST_READ: u64 = 64 << 20;
+
+/// Over an unencrypted connection the server asks for the password in a way that would give it away.
+#[derive(Debug, Clone, Copy, Error)]
+#[error("the server asks for the password itself")]
+pub(super) struct AsksForPassword;
+
+/// The server says more than anything that was asked could take.
+#[derive(Debug, Clone, Copy, Error)]
+#[error("the server says too much")]
+pub(super) struct SaysTooMuch;
+
+/// How much may still be read.
+#[derive(Debug)]
+pub(super) struct Budget(AtomicU64);
+
+impl Budget {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicU64::new(MOST_READ)))
+    }
+
+    /// A new call has all of it.
+    pub(super) fn renew(&self) {
+        self.0.store(MOST_READ, Ordering::Relaxed);
+    }
+
+    fn spend(&self, bytes: usize) -> io::Result<()> {
+        let bytes = bytes as u64;
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(bytes)
+            })
+            .map(|_| ())
+            .map_err(|_| io::Error::other(SaysTooMuch))
+    }
+}
+
+/// How long the message is that asks for a password, up to its kind of asking.
+const HEAD: usize = 9;
+
+/// The server's first message: it either asks for the password or says why not.
+#[derive(Debug)]
+enum First {
+    /// Not all there yet.
+    Awaited { head: [u8; HEAD], filled: usize },
+    /// Good; these bytes are to be handed on.
+    Good { head: [u8; HEAD], filled: usize },
+    /// Handed on, or of no interest.
+    Past,
+}
+
+/// A reader that is on its guard.
+#[derive(Debug)]
+pub(super) struct Wary<R> {
+    inner: R,
+    budget: Arc<Budget>,
+    first: First,
+}
+
+impl<R> Wary<R> {
+    /// Only counts: under TLS nothing can be heard here.
+    pub(super) fn counting(inner: R, budget: Arc<Budget>) -> Self {
+        let first = First::Past;
+        Self { inner, budget, first }
+    }
+
+    /// Counts, and fails instead of letting the client hear that it should send the password in the clear or as
+    /// an MD5 hash, which is as good as the password to whoever listens.
+    pub(super) fn listening(inner: R, budget: Arc<Budget>) -> Self {
+        let first = First::Awaited {
+            head: [0; HEAD],
+            filled: 0,
+        };
+        Self { inner, budget, first }
+    }
+}
+
+/// Whether a client may hear this: an error, that no password is needed, or that SCRAM is. None: too early to say.
+fn may_be_heard(head: &[u8]) -> Option<bool> {
+    match head {
+        [] => None,
+        [b'E', ..] => Some(true),
+        [b'R', _, _, _, _, kind @ ..] if kind.len() < 4 => None,
+        [b'R', _, _, _, _, 0, 0, 0, 0 | 10] => Some(true),
+        [b'R', ..] if head.len() < HEAD => None,
+        _ => Some(false),
+    }
+}
+
+impl<R: AsyncRead + Unpin> Wary<R> {
+    /// Reads the head of the first message, and judges it.
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let First::Awaited { head, filled } = &mut self.first {
+            let mut rest = ReadBuf::new(&mut head[*filled..]);
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut rest))?;
+            let read = rest.filled().len();
+            self.budget.spend(read)?;
+            *filled += read;
+            match may_be_heard(&head[..*filled]) {
+                Some(false) => return Poll::Ready(Err(io::Error::other(AsksForPassword))),
+                None if read > 0 => {}
+                _ => {
+                    let (head, filled) = (*head, *filled);
+                    self.first = First::Good { head, filled };
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Wary<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_first(cx))?;
+        if let First::Good { head, filled } = self.first
+            && filled > 0
+        {
+            let some = filled.min(buf.remaining());
+            buf.put_slice(&head[..some]);
+            let mut rest = [0; HEAD];
+            rest[..filled - some].copy_from_slice(&head[some..filled]);
+            self.first = First::Good {
+                head: rest,
+                filled: filled - some,
+            };
+            return Poll::Ready(Ok(()));
+        }
+        self.first = First::Past;
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        Poll::Ready(self.budget.spend(buf.filled().len() - before))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    async fn heard(said: &[u8]) -> io::Result<Vec<u8>> {
+        let mut heard = Vec::new();
+        let mut wary = Wary::listening(said, Budget::new());
+        wary.read_to_end(&mut heard).await.map(|_| heard)
+    }
+
+    #[tokio::test]
+    async fn what_asks_for_no_more_than_scram_is_heard_as_it_was_said() {
+        for said in [
+            b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0".as_slice(),
+            b"R\0\0\0\x08\0\0\0\0S and so on",
+            b"E\0\0\0\x05\0",
+            b"E",
+            b"R\0\0",
+            b"",
+        ] {
+            assert_eq!(heard(said).await.unwrap(), said, "{said:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_asks_for_the_password_is_not_heard() {
+        for said in [
+            b"R\0\0\0\x08\0\0\0\x03".as_slice(),
+            b"R\0\0\0\x0c\0\0\0\x05salt",
+            b"R\0\0\0\x08\0\0\0\x07",
+            b"R\0\0\0\x08\x01\0\0\0",
+            b"N\0\0\0\x05\0R\0\0\0\x08\0\0\0\x03",
+        ] {
+            assert!(heard(said).await.is_err(), "{said:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_stop_is_cut_off() {
+        let budget = Budget::new();
+        let mut endless = Wary::counting(tokio::io::repeat(b'x'), Arc::clone(&budget));
+        let mut sink = tokio::io::sink();
+        assert!(tokio::io::copy(&mut endless, &mut sink).await.is_err());
+        budget.renew();
+        assert!(endless.read_u8().await.is_ok());
+    }
+}

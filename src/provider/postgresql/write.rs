@@ -1,0 +1,305 @@
+//! Making and changing roles. Each function is the inside of one transaction.
+
+use jiff::Timestamp;
+
+use super::call::Call;
+use super::errors::{Step, error};
+use super::mark::{self, Marking};
+use super::roles::{self, Role, Seen};
+use super::text::{ident, is_name, literal};
+use crate::domain::identity::Mark;
+use crate::domain::role::{FoundRole, RoleOptions};
+use crate::provider::{ErrorClass, Order, RemoteError, RemoteUser};
+
+/// Whom a mutation is for, and the mark that says so.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub(super) order: &'a Order<'a>,
+    pub(super) mark: &'a Mark,
+}
+
+impl Task<'_> {
+    pub(super) fn name(&self) -> &str {
+        self.order.username
+    }
+
+    pub(super) fn ident(&self) -> String {
+        ident(self.order.username)
+    }
+
+    /// Whether this role is the one that the order means (I3).
+    pub(super) fn means(&self, role: &Role) -> bool {
+        !role.user.protected
+            && match &role.marking {
+                Marking::Mark(mark) => {
+                    mark == self.mark || (self.order.adopt && self.order.former == Some(mark))
+                }
+                Marking::None => self.order.adopt,
+                Marking::Unreadable => false,
+            }
+    }
+}
+
+pub(super) const CREATE: Step = Step {
+    needs: "the operator's login needs CREATEROLE, and each attribute that it is to give: CREATEDB, CREATEROLE",
+    other: None,
+};
+
+pub(super) const ALTER: Step = Step {
+    needs: "the operator's login needs CREATEROLE; since PostgreSQL 16 also ADMIN OPTION on the role, and each \
+            attribute that it is to give or take: CREATEDB, CREATEROLE",
+    other: None,
+};
+
+const GRANT: Step = Step {
+    needs: "the operator's login needs ADMIN OPTION on every role that it is to make others members of, or, \
+            before PostgreSQL 16, CREATEROLE",
+    other: Some("a role that it should be a member of does not exist"),
+};
+
+/// Reads the role that an order means; not found if there is none, or if it is somebody else's.
+pub(super) async fn meant(call: &Call<'_>, task: Task<'_>) -> Result<Seen<Role>, RemoteError> {
+    let seen = roles::one(call, task.name()).await?;
+    let refused = |what: &str| error(call.operation, ErrorClass::NotFound, what);
+    match seen.value {
+        None => Err(refused("there is no such role")),
+        Some(role) if role.user.protected => Err(refused("the role is protected")),
+        Some(role) if !task.means(&role) => Err(refused("the role is somebody else's")),
+        Some(role) => Ok(Seen {
+            value: role,
+            date: seen.date,
+        }),
+    }
+}
+
+/// Changes the role that an order means: looked at before, so that nothing else is even tried, and again behind
+/// the lock that the change takes, so that nothing can come in between.
+pub(super) async fn change_meant(
+    call: &Call<'_>,
+    task: Task<'_>,
+    step: Step,
+    sql: &str,
+) -> Result<Role, RemoteError> {
+    let before = meant(call, task).await?.value;
+    call.change(step, sql).await?;
+    let after = meant(call, task).await?.value;
+    match before.oid == after.oid {
+        true => Ok(after),
+        false => Err(error(
+            call.operation,
+            ErrorClass::Busy,
+            "somebody else was changing the same",
+        )),
+    }
+}
+
+/// What the role is at the end of a transaction.
+pub(super) async fn written(
+    call: &Call<'_>,
+    task: Task<'_>,
+) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
+    let seen = roles::one(call, task.name()).await?;
+    Ok(Seen {
+        value: seen.value.map(|role| role.user),
+        date: seen.date,
+    })
+}
+
+/// Makes a role.
+pub(super) async fn create(
+    call: &Call<'_>,
+    task: Task<'_>,
+    verifier: &str,
+) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
+    let options = task.order.settings.options.clone().unwrap_or_default();
+    let name = task.ident();
+    let mut sql = format!("CREATE ROLE {name} LOGIN PASSWORD '{verifier}'");
+    for word in attributes(&options, &as_created()) {
+        sql.push(' ');
+        sql.push_str(&word);
+    }
+    call.change(CREATE, &sql).await?;
+    set_mark(call, task, None).await?;
+    for group in &options.member_of {
+        grant(call, task, group, None).await?;
+    }
+    written(call, task).await
+}
+
+/// Gives a role a password.
+pub(super) async fn set_password(
+    call: &Call<'_>,
+    task: Task<'_>,
+    verifier: &str,
+) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
+    let login = if task.order.adopt { " LOGIN" } else { "" };
+    let sql = format!("ALTER ROLE {}{login} PASSWORD '{verifier}'", task.ident());
+    let role = change_meant(call, task, ALTER, &sql).await?;
+    if role.marking != Marking::Mark(task.mark.clone()) {
+        set_mark(call, task, role.comment.as_deref()).await?;
+    }
+    written(call, task).await
+}
+
+/// Gives a role its attributes and memberships.
+pub(super) async fn configure(
+    call: &Call<'_>,
+    task: Task<'_>,
+) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
+    let before = meant(call, task).await?.value;
+    let mut words = vec!["LOGIN".to_string()];
+    if let Some(options) = &task.order.settings.options {
+        words.extend(attributes(options, &before.found));
+    }
+    let sql = format!("ALTER ROLE {} {}", task.ident(), words.join(" "));
+    let role = change_meant(call, task, ALTER, &sql).await?;
+    if role.marking != Marking::Mark(task.mark.clone()) {
+        set_mark(call, task, role.comment.as_deref()).await?;
+    }
+    if let Some(options) = &task.order.settings.options {
+        regrant(call, task, options, &role).await?;
+    }
+    written(call, task).await
+}
+
+/// Makes the memberships that are ours to make what they should be.
+async fn regrant(
+    call: &Call<'_>,
+    task: Task<'_>,
+    options: &RoleOptions,
+    role: &Role,
+) -> Result<(), RemoteError> {
+    let FoundRole {
+        granted,
+        granted_by_others,
+        ..
+    } = &role.found;
+    for group in granted.difference(&options.member_of) {
+        let sql = format!("REVOKE {} FROM {}", ident(group), task.ident());
+        call.change(GRANT, &sql).await?;
+    }
+    for group in &options.member_of {
+        if role.odd_grants.contains(group) {
+            grant(call, task, group, Some(role.inherits)).await?;
+        } else if !granted.contains(group) && !granted_by_others.contains(group) {
+            grant(call, task, group, None).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the role a member of another. A membership inherits or not as the role did when it was granted; since
+/// PostgreSQL 16 that has to be said anew when it changes.
+async fn grant(
+    call: &Call<'_>,
+    task: Task<'_>,
+    group: &str,
+    inherits: Option<bool>,
+) -> Result<(), RemoteError> {
+    if !is_name(group) {
+        return Err(error(
+            call.operation,
+            ErrorClass::Invalid,
+            "the name of a role that it should be a member of is no name",
+        ));
+    }
+    let inherit = match inherits {
+        None => "",
+        Some(true) => " WITH INHERIT TRUE",
+        Some(false) => " WITH INHERIT FALSE",
+    };
+    let sql = format!("GRANT {} TO {}{inherit}", ident(group), task.ident());
+    call.change(GRANT, &sql).await
+}
+
+/// Writes our mark into the role's comment, and leaves the rest of it.
+async fn set_mark(call: &Call<'_>, task: Task<'_>, comment: Option<&str>) -> Result<(), RemoteError> {
+    let comment = mark::write(comment, task.mark);
+    let sql = format!("COMMENT ON ROLE {} IS {}", task.ident(), literal(&comment));
+    call.change(ALTER, &sql).await
+}
+
+/// A role as CREATE ROLE makes it.
+fn as_created() -> FoundRole {
+    let plain = RoleOptions::default();
+    FoundRole {
+        login: true,
+        connection_limit: plain.connection_limit,
+        valid_until: plain.valid_until,
+        create_database: plain.create_database,
+        create_role: plain.create_role,
+        inherit: plain.inherit,
+        granted: plain.member_of.clone(),
+        granted_by_others: plain.member_of,
+    }
+}
+
+/// The attributes that differ, as CREATE and ALTER ROLE are told them. Those that do not are not named: since
+/// PostgreSQL 16 only who has CREATEDB may as much as say NOCREATEDB.
+fn attributes(wanted: &RoleOptions, found: &FoundRole) -> Vec<String> {
+    let mut words = Vec::new();
+    if wanted.connection_limit != found.connection_limit {
+        words.push(format!("CONNECTION LIMIT {}", wanted.connection_limit));
+    }
+    if wanted.valid_until != found.valid_until {
+        words.push(format!("VALID UNTIL '{}'", until(wanted.valid_until)));
+    }
+    for (wanted, found, yes, no) in [
+        (
+            wanted.create_database,
+            found.create_database,
+            "CREATEDB",
+            "NOCREATEDB",
+        ),
+        (
+            wanted.create_role,
+            found.create_role,
+            "CREATEROLE",
+            "NOCREATEROLE",
+        ),
+        (wanted.inherit, found.inherit, "INHERIT", "NOINHERIT"),
+    ] {
+        if wanted != found {
+            words.push(if wanted { yes } else { no }.to_string());
+        }
+    }
+    words
+}
+
+fn until(moment: Option<Timestamp>) -> String {
+    moment.map_or_else(|| "infinity".to_string(), |moment| moment.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_said() {
+        assert!(attributes(&RoleOptions::default(), &as_created()).is_empty());
+        let wanted = RoleOptions {
+            connection_limit: 5,
+            valid_until: Some("2030-01-02T03:04:05Z".parse().unwrap()),
+            create_database: true,
+            create_role: true,
+            inherit: false,
+            ..RoleOptions::default()
+        };
+        assert_eq!(
+            attributes(&wanted, &as_created()).join(" "),
+            "CONNECTION LIMIT 5 VALID UNTIL '2030-01-02T03:04:05Z' CREATEDB CREATEROLE NOINHERIT"
+        );
+        let found = FoundRole {
+            connection_limit: 5,
+            valid_until: wanted.valid_until,
+            create_database: true,
+            create_role: true,
+            inherit: false,
+            ..as_created()
+        };
+        assert_eq!(
+            attributes(&RoleOptions::default(), &found).join(" "),
+            "CONNECTION LIMIT -1 VALID UNTIL 'infinity' NOCREATEDB NOCREATEROLE INHERIT"
+        );
+    }
+}
