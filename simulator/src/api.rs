@@ -1,4 +1,4 @@
-//! The simulated APIs, behind one listener. Which one a request is for, its path says.
+//! The simulated APIs, on the same addresses. Which one a request is for, its path says.
 
 use std::sync::Arc;
 

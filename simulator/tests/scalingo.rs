@@ -450,9 +450,9 @@ async fn credentials_are_good_for_one_host_each() {
 async fn tokens_end_and_are_revoked() {
     let lifetimes = [
         "--switch",
-        "scalingo-jwt-seconds=2",
+        "scalingo-jwt-seconds=4",
         "--switch",
-        "scalingo-addon-token-seconds=2",
+        "scalingo-addon-token-seconds=4",
     ];
     let sim = start(&lifetimes).await;
     let app = async |jwt: &str| sim.ask("GET", "/v1/apps/my-app", jwt).await.status;
@@ -461,7 +461,7 @@ async fn tokens_end_and_are_revoked() {
     let token = sim.addon_token(&jwt).await;
     assert_eq!((app(&jwt).await, users(&token).await), (200, 200));
     eventually("the end of the JWT", async || app(&jwt).await == 401).await;
-    assert!(start.elapsed() >= Duration::from_millis(1900));
+    assert!(start.elapsed() >= Duration::from_millis(3900));
     eventually("the end of the addon's token", async || {
         users(&token).await == 401
     })
@@ -862,7 +862,7 @@ async fn faults_strike_this_api_in_its_own_words() {
 
 #[tokio::test]
 async fn lists_lag_and_lose_their_order_as_switched() {
-    let sim = start(&["--switch", "list-lag-ms=1200"]).await;
+    let sim = start(&["--switch", "list-lag-ms=2500"]).await;
     assert_eq!(sim.create("a-user").await.status, 201);
     assert!(sim.names().await.is_empty());
     assert_eq!(sim.create("a-user").await.status, 422, "writes see what is there");
@@ -872,7 +872,7 @@ async fn lists_lag_and_lose_their_order_as_switched() {
     assert_eq!(sim.names().await, ["a-user"]);
     eventually("the list", async || sim.names().await.is_empty()).await;
 
-    sim.switch(json!({"list-lag-ms": 0, "delete": "async", "delete-lag-ms": 1200}))
+    sim.switch(json!({"list-lag-ms": 0, "delete": "async", "delete-lag-ms": 2500}))
         .await;
     assert_eq!(sim.create("a-user").await.status, 201);
     assert_eq!(sim.delete("a-user").await.status, 204);
