@@ -164,7 +164,7 @@ mod tests {
             owned: false,
             ..holding(Some("app"), "pg_class", 7)
         };
-        assert_eq!(owns(&[privileges.clone()]), None);
+        assert_eq!(owns(std::slice::from_ref(&privileges)), None);
         let databases = Holding {
             names: vec!["x\"\n".to_string()],
             ..holding(None, "pg_database", 1)
