@@ -74,7 +74,7 @@ async fn the_same_password_again_changes_nothing_and_another_one_shows(world: &W
         "ALTER ROLE stamped PASSWORD NULL",
     ] {
         // Not through the log, which another test reads.
-        world.server.sql(&format!("{sql}"));
+        world.server.sql(sql);
         let changed = client.get("stamped").await.unwrap();
         assert_ne!(changed.traits.password_stamp, made.traits.password_stamp);
         assert!(changed.traits.password_stamp.is_some());
