@@ -4,7 +4,7 @@ SHELL := /usr/bin/env bash -euo pipefail
 .PHONY: help test test-postgres-versions demo controlplane fmt lint generate clean
 
 help: ## Lists the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 32
 
 test: ## Runs every test, on a real control plane and a real PostgreSQL
 	@hack/test
