@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::support::{Handle, Options, Outcome, SERVER, Scene, World, eventually, pause, trial_named};
+use crate::support::{Handle, Options, Outcome, Provider, SERVER, Scene, World, eventually, pause, trial};
 
 /// What the operator is at when it is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,20 +128,24 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
     cases
         .map(|case| {
             let name = case.name();
-            trial_named(environment, module_path!(), name, async move |world| {
-                run(world, &case).await
-            })
+            trial(
+                environment,
+                Provider::Ionos,
+                module_path!(),
+                &name,
+                async move |world| run(world, &case).await,
+            )
         })
         .collect()
 }
 
 async fn run(world: &World, case: &Case) -> Outcome {
-    let simulator = world.start_simulator(&[]).await?;
+    let vendor = world.start_vendor(&[]).await?;
     let operator = world.start_operator(Options::quick()).await?;
-    world.apply_server(SERVER, &simulator).await?;
+    world.apply_server(SERVER, &vendor).await?;
     let mut scene = Scene {
         world,
-        simulator,
+        vendor,
         operator,
     };
     world.wait_for("PostgresServer", SERVER, "Ready", "True").await?;
@@ -152,7 +156,7 @@ async fn run(world: &World, case: &Case) -> Outcome {
     world.journal_empty().await?;
     pause(300).await;
     if case.request != Request::Answered {
-        scene.simulator.fault(case.fault()).await?;
+        scene.vendor.fault(case.fault()).await?;
     }
     let mark = crash_at(&mut scene, case).await?;
     begin(world, case.flow).await?;
@@ -206,10 +210,10 @@ async fn crash_at(scene: &mut Scene<'_>, case: &Case) -> Outcome<PathBuf> {
     });
     scene.operator.restart().await?;
     // A first look at the server, so that what is counted is what the flow does.
-    let lists = scene.simulator.requests("users.list").await?;
+    let lists = scene.vendor.requests("users.list").await?;
     scene
         .world
-        .requested(&scene.simulator, "users.list", lists + 1)
+        .requested(&scene.vendor, "users.list", lists + 1)
         .await?;
     Ok(mark)
 }
@@ -266,7 +270,7 @@ async fn in_order(scene: &Scene<'_>, case: &Case) -> Outcome {
         "the requests to have ended",
         crate::support::PATIENCE,
         async || {
-            let entries = scene.simulator.journal().await?;
+            let entries = scene.vendor.journal().await?;
             match entries.iter().all(|entry| entry["done"] == json!(true)) {
                 true => Ok(entries),
                 false => Err("some are under way".into()),

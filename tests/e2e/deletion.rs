@@ -49,7 +49,7 @@ async fn a_deleted_user_is_gone_with_its_secret_and_its_login(world: &World) -> 
     let (scene, password) = Scene::with_user(world, "shop").await?;
     world.delete("PostgresUser", "shop").await?;
     world.user_gone("shop", &password).await?;
-    assert_eq!(scene.simulator.requests("users.delete").await?, 1);
+    assert_eq!(scene.vendor.requests("users.delete").await?, 1);
     world.journal_empty().await?;
     world.gone("v1/Secret", "shop-postgres", COLLECTION).await
 }
@@ -125,7 +125,7 @@ async fn credentials_deleted_first_are_kept_for_deletion_alone_and_removed_after
     // For deletions alone: nobody is made with it.
     world.apply_user("late", SERVER).await?;
     world.user_not_ready("late", "CredentialsNotFound").await?;
-    assert_eq!(scene.simulator.requests("users.create").await?, 1);
+    assert_eq!(scene.vendor.requests("users.create").await?, 1);
     world.delete("PostgresUser", "shop").await?;
     world.user_gone("shop", &password).await?;
     world.delete("PostgresUser", "late").await?;
@@ -145,7 +145,7 @@ async fn credentials_that_come_back_end_the_copy(world: &World) -> Outcome {
     let (scene, password) = Scene::with_user(world, "shop").await?;
     world.delete("v1/Secret", "orders-credentials").await?;
     world.gone("v1/Secret", "orders-credentials", PATIENCE).await?;
-    world.apply_server(SERVER, &scene.simulator).await?;
+    world.apply_server(SERVER, &scene.vendor).await?;
     eventually("the end of the copy", PATIENCE, async || {
         match world.operator_secrets("credentials-for-deletion").await?.len() {
             0 => Ok(()),
@@ -198,7 +198,7 @@ async fn a_retained_user_keeps_login_and_secret_and_is_on_record(world: &World) 
     pause(3000).await;
     assert_eq!(world.login_with_secret("shop-postgres").await?, "shop");
     assert_eq!(world.password("shop").await?.as_deref(), Some(&*password));
-    assert_eq!(scene.simulator.requests("users.delete").await?, 0);
+    assert_eq!(scene.vendor.requests("users.delete").await?, 0);
     let kept = world.kept_users().await?;
     assert_eq!(kept.len(), 1, "{kept:?}");
     assert_eq!(
@@ -215,7 +215,7 @@ async fn a_retained_user_keeps_login_and_secret_and_is_on_record(world: &World) 
 
 async fn retaining_ends_a_deletion_that_is_blocked(world: &World) -> Outcome {
     let (scene, password) = Scene::with_user(world, "shop").await?;
-    scene.simulator.tokens(&["another"]).await?;
+    scene.vendor.tokens(&["another"]).await?;
     world.delete("PostgresUser", "shop").await?;
     world.deletion_blocked("shop", "Unauthorised").await?;
     retain(world, "shop").await?;
@@ -231,11 +231,11 @@ async fn a_deletion_with_credentials_that_are_refused_says_the_ways_out_and_goes
     world: &World,
 ) -> Outcome {
     let (scene, password) = Scene::with_user(world, "shop").await?;
-    scene.simulator.tokens(&["another"]).await?;
+    scene.vendor.tokens(&["another"]).await?;
     world.delete("PostgresUser", "shop").await?;
     world.deletion_blocked("shop", "Unauthorised").await?;
     assert!(world.postgres().accepts("shop", &password).await?);
-    scene.simulator.tokens(&[TOKEN]).await?;
+    scene.vendor.tokens(&[TOKEN]).await?;
     world.user_gone("shop", &password).await
 }
 
@@ -243,10 +243,10 @@ async fn a_deletion_from_a_server_that_cannot_be_reached_says_the_ways_out_and_g
     world: &World,
 ) -> Outcome {
     let (scene, password) = Scene::with_user(world, "shop").await?;
-    scene.simulator.stop();
+    scene.vendor.stop();
     world.delete("PostgresUser", "shop").await?;
     world.deletion_blocked("shop", "Unreachable").await?;
-    scene.simulator.start_again().await?;
+    scene.vendor.start_again().await?;
     world.user_gone("shop", &password).await
 }
 
@@ -257,7 +257,7 @@ async fn force(world: &World, name: &str, value: &str) -> Outcome {
 
 async fn an_annotation_lets_go_of_a_user_that_cannot_be_deleted(world: &World) -> Outcome {
     let (scene, password) = Scene::with_user(world, "shop").await?;
-    scene.simulator.stop();
+    scene.vendor.stop();
     world.delete("PostgresUser", "shop").await?;
     world.deletion_blocked("shop", "Unreachable").await?;
     force(world, "shop", "shop").await?;
@@ -270,7 +270,7 @@ async fn an_annotation_lets_go_of_a_user_that_cannot_be_deleted(world: &World) -
 
 async fn an_annotation_that_names_another_user_does_nothing(world: &World) -> Outcome {
     let (scene, _) = Scene::with_user(world, "shop").await?;
-    scene.simulator.stop();
+    scene.vendor.stop();
     world.delete("PostgresUser", "shop").await?;
     force(world, "shop", "true").await?;
     world.deletion_blocked("shop", "Unreachable").await?;
@@ -282,7 +282,7 @@ async fn an_annotation_that_names_another_user_does_nothing(world: &World) -> Ou
 async fn a_cluster_that_is_gone_for_long_enough_releases_its_users(world: &World) -> Outcome {
     let (scene, _) = Scene::with_user(world, "shop").await?;
     let gone = std::time::Instant::now();
-    scene.simulator.cluster(json!({"gone": true})).await?;
+    scene.vendor.cluster(json!({"gone": true})).await?;
     world.delete("PostgresUser", "shop").await?;
     world.gone("PostgresUser", "shop", PATIENCE).await?;
     assert!(
@@ -297,13 +297,13 @@ async fn a_cluster_that_is_gone_for_long_enough_releases_its_users(world: &World
 
 async fn a_cluster_that_is_being_destroyed_releases_its_users(world: &World) -> Outcome {
     let (scene, _) = Scene::with_user(world, "shop").await?;
-    scene.simulator.cluster(json!({"state": "DESTROYING"})).await?;
+    scene.vendor.cluster(json!({"state": "DESTROYING"})).await?;
     world.delete("PostgresUser", "shop").await?;
     world.gone("PostgresUser", "shop", PATIENCE).await
 }
 
 async fn a_cluster_that_was_never_seen_makes_no_user_and_lets_it_go(world: &World) -> Outcome {
-    let simulator = world.start_simulator(&[]).await?;
+    let simulator = world.start_vendor(&[]).await?;
     simulator.cluster(json!({"gone": true})).await?;
     let _operator = world.start_operator(Options::quick()).await?;
     world.apply_server(SERVER, &simulator).await?;
@@ -319,8 +319,8 @@ async fn a_cluster_that_was_never_seen_makes_no_user_and_lets_it_go(world: &Worl
 /// A token of somebody else's account: to it, the cluster does not exist.
 async fn a_cluster_never_seen_with_these_credentials_does_not_count_as_gone(world: &World) -> Outcome {
     let (scene, password) = Scene::with_user(world, "shop").await?;
-    scene.simulator.cluster(json!({"gone": true})).await?;
-    scene.simulator.tokens(&[TOKEN, "somebody-elses"]).await?;
+    scene.vendor.cluster(json!({"gone": true})).await?;
+    scene.vendor.tokens(&[TOKEN, "somebody-elses"]).await?;
     let other = json!({"stringData": {"token": "somebody-elses"}});
     world.merge("v1/Secret", "orders-credentials", other).await?;
     world.wait_for("PostgresServer", SERVER, "Ready", "False").await?;
@@ -331,7 +331,7 @@ async fn a_cluster_never_seen_with_these_credentials_does_not_count_as_gone(worl
         world.get("PostgresUser", "shop").await?.is_some(),
         "let go on a bare 404"
     );
-    scene.simulator.cluster(json!({"gone": false})).await?;
+    scene.vendor.cluster(json!({"gone": false})).await?;
     world.user_gone("shop", &password).await
 }
 
@@ -341,7 +341,7 @@ async fn a_login_that_was_deleted_already_is_no_obstacle(world: &World) -> Outco
         .merge("PostgresUser", "shop", json!({"spec": {"suspend": true}}))
         .await?;
     scene
-        .simulator
+        .vendor
         .outside(json!({"action": "delete", "username": "shop"}))
         .await?;
     world.delete("PostgresUser", "shop").await?;
@@ -363,7 +363,7 @@ async fn a_login_that_somebody_made_again_is_left_alone(world: &World) -> Outcom
         .await?;
     pause(2500).await;
     let again = json!({"action": "recreate", "username": "shop", "password": "somebody-elses-password"});
-    scene.simulator.outside(again).await?;
+    scene.vendor.outside(again).await?;
     pause(1500).await;
     world.delete("PostgresUser", "shop").await?;
     world.gone("PostgresUser", "shop", PATIENCE).await?;
@@ -443,9 +443,9 @@ fn slow_create() -> Value {
 
 async fn a_user_deleted_while_its_creation_is_under_way_leaves_nothing(world: &World) -> Outcome {
     let scene = Scene::new(world).await?;
-    scene.simulator.fault(slow_create()).await?;
+    scene.vendor.fault(slow_create()).await?;
     world.apply_user("shop", SERVER).await?;
-    world.requested(&scene.simulator, "users.create", 1).await?;
+    world.requested(&scene.vendor, "users.create", 1).await?;
     world.delete("PostgresUser", "shop").await?;
     world.gone("PostgresUser", "shop", PATIENCE).await?;
     world.journal_empty().await?;
@@ -465,16 +465,16 @@ async fn a_suspended_user_is_deleted(world: &World) -> Outcome {
 /// R5: somebody takes the finalizer away by force while the creation is under way.
 async fn a_login_made_for_a_user_that_was_torn_away_is_removed(world: &World) -> Outcome {
     let scene = Scene::new(world).await?;
-    scene.simulator.fault(slow_create()).await?;
+    scene.vendor.fault(slow_create()).await?;
     world.apply_user("shop", SERVER).await?;
-    world.requested(&scene.simulator, "users.create", 1).await?;
+    world.requested(&scene.vendor, "users.create", 1).await?;
     world.delete("PostgresUser", "shop").await?;
     world
         .merge("PostgresUser", "shop", json!({"metadata": {"finalizers": null}}))
         .await?;
     world.gone("PostgresUser", "shop", PATIENCE).await?;
     eventually("the login to have been made and removed", PATIENCE, async || {
-        let made = scene.simulator.counts().await?["users.create"]["committed"].as_u64();
+        let made = scene.vendor.counts().await?["users.create"]["committed"].as_u64();
         let roles = world.roles().await?;
         match (made, roles.is_empty()) {
             (Some(1..), true) => Ok(()),

@@ -6,7 +6,7 @@ use std::{
     process::ExitStatus,
 };
 
-use super::{Failure, Outcome, PATIENCE, Process, wait::eventually};
+use super::{Failure, Outcome, PATIENCE, Process, World, wait::eventually};
 
 /// How it is started: by default as a test wants it, with short times.
 #[derive(Clone, Debug)]
@@ -72,6 +72,14 @@ impl Options {
         self.env.retain(|(other, _)| other != name);
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Looks after a test's two namespaces and its cluster server.
+    pub fn with_cluster_servers(self, world: &World, other: &str) -> Self {
+        let namespace = world.namespace();
+        self.flag("--watch-namespaces", &format!("{namespace},{other}"))
+            .flag("--cluster-servers", "true")
+            .flag("--selector", &format!("pguser-test={namespace}"))
     }
 
     /// Elects a leader among the operators of this test.
