@@ -11,7 +11,8 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_username_is_neither_long_nor_unprintable,
         a_password_has_one_source,
         rules_for_passwords_can_be_met,
-        a_server_reference_cannot_change,
+        a_user_can_be_pointed_to_another_server,
+        who_only_reads_cannot_change,
         a_secrets_name_cannot_change,
         a_server_names_a_provider,
         a_cluster_and_its_endpoint_cannot_change,
@@ -110,13 +111,27 @@ async fn rules_for_passwords_can_be_met(world: &World) -> Outcome {
     user_refused(world, "u", &wish("symbolCharacters: 'a'"), "symbolCharacters").await
 }
 
-async fn a_server_reference_cannot_change(world: &World) -> Outcome {
+async fn a_user_can_be_pointed_to_another_server(world: &World) -> Outcome {
     world.apply_user("u", "one").await?;
-    let words = "spec.serverRef is immutable: make another PostgresUser for the other server";
-    refused(world, &user_manifest("u", "two", ""), words).await?;
-    let kind =
+    world.apply_user("u", "two").await?;
+    let cluster =
         user_manifest("u", "one", "").replace("{name: one}", "{name: one, kind: ClusterPostgresServer}");
-    refused(world, &kind, words).await
+    world.apply(&cluster).await
+}
+
+async fn who_only_reads_cannot_change(world: &World) -> Outcome {
+    const WORDS: &str =
+        "spec.scalingo.readOnly is immutable, since Scalingo decides it when the login is made";
+    world
+        .apply_user_with("reader", "scalingo: {readOnly: true}")
+        .await?;
+    user_refused(world, "reader", "", WORDS).await?;
+    world.apply_user_with("writer", "").await?;
+    user_refused(world, "writer", "scalingo: {readOnly: true}", WORDS).await?;
+    // To write down what is the case changes nothing.
+    world
+        .apply_user_with("writer", "scalingo: {readOnly: false}")
+        .await
 }
 
 async fn a_secrets_name_cannot_change(world: &World) -> Outcome {

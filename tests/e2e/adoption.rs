@@ -174,7 +174,13 @@ async fn a_refused_user_is_left_when_its_object_goes(world: &World) -> Outcome {
     world.delete("PostgresUser", "legacy").await?;
     world.gone("PostgresUser", "legacy", PATIENCE).await?;
     is_untouched(world, "legacy").await?;
-    vendor.had("users.delete", 0).await
+    vendor.had("users.delete", 0).await?;
+    // Nothing is left of its wish either.
+    world
+        .apply_user_with("heir", "username: legacy\n  adoptionPolicy: Adopt")
+        .await?;
+    world.user_ready("heir").await?;
+    world.login_of("heir").await
 }
 
 async fn a_user_that_was_made_again_by_somebody_else_is_left_to_them(world: &World) -> Outcome {

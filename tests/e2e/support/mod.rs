@@ -1,6 +1,7 @@
 //! What tests are made with.
 
 mod audit;
+mod commits;
 mod control_plane;
 mod environment;
 mod manifests;
@@ -30,7 +31,7 @@ pub use self::{
     setting::{SERVER, user_manifest},
     simulator::{CLUSTER_ID, Simulator, TOKEN},
     trial::trial,
-    vendor::{ADMIN, Provider, Vendor},
+    vendor::{ADMIN, Fate, Provider, Struck, Vendor},
     wait::eventually,
     world::World,
 };

@@ -60,6 +60,12 @@ impl Options {
         self
     }
 
+    /// Adds a switch.
+    pub fn switch(mut self, name: &str) -> Self {
+        self.switches.push(name.to_owned());
+        self
+    }
+
     /// Leaves out a flag or switch.
     pub fn without(mut self, name: &str) -> Self {
         self.flags.retain(|(other, _)| other != name);
@@ -215,6 +221,19 @@ impl Operator {
         } else {
             Err(format!("/{page}: {status} {text}").into())
         }
+    }
+
+    /// Waits until it has listed the users of a server, since it was started.
+    pub async fn has_listed(&self) -> Outcome {
+        eventually("the operator to have listed users", PATIENCE, async || {
+            let metrics = self.get("metrics").await?;
+            let is_list = |line: &str| line.contains("operation=\"list\"") && line.contains("class=\"ok\"");
+            match metrics.lines().any(is_list) {
+                true => Ok(()),
+                false => Err("it has not".into()),
+            }
+        })
+        .await
     }
 
     /// All that it has written, in all its runs.

@@ -143,6 +143,19 @@ impl World {
         self.postgres().sql(query).await
     }
 
+    /// Waits until an attribute of a role is this, as PostgreSQL writes it.
+    pub async fn role_is(&self, name: &str, attribute: &str, value: &str) -> Outcome {
+        let query = format!("select ({attribute})::text from pg_roles where rolname = '{name}'");
+        eventually(&format!("{attribute} {value} of {name}"), PATIENCE, async || {
+            let rows = self.postgres().sql(&query).await?;
+            match rows == [[value]] {
+                true => Ok(()),
+                false => Err(format!("{rows:?}").into()),
+            }
+        })
+        .await
+    }
+
     /// Asks for a new password.
     pub async fn rotate(&self, name: &str, value: &str) -> Outcome {
         let change = json!({"metadata": {"annotations": {"pguser.dev/rotate": value}}});

@@ -1,12 +1,14 @@
 //! The remote side of a test, whichever provider it is run on, and what others do there meanwhile.
 
-use std::{ops::Deref, path::Path, sync::Arc};
+use std::{ops::Deref, path::Path, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::{
-    Outcome, Postgres, Simulator,
+    Outcome, PATIENCE, Postgres, Simulator, commits,
     simulator::{ADDON_ID, APP, CLUSTER_ID, TOKEN},
+    wait::eventually,
     wire::Wire,
 };
 
@@ -42,6 +44,45 @@ impl Provider {
     }
 }
 
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is executed, and nobody hears of it.
+    AnswerLost,
+    /// The connection is lost at once, and so many milliseconds later it is executed.
+    CommittedLate(u64),
+    /// It takes its time.
+    Slow,
+}
+
+/// A request that something becomes of.
+pub enum Struck<'a> {
+    Api {
+        simulator: &'a Simulator,
+        route: &'static str,
+        before: u64,
+    },
+    Sql(watch::Receiver<bool>),
+}
+
+impl Struck<'_> {
+    /// Waits until it is under way.
+    pub async fn is_under_way(&self) -> Outcome {
+        eventually("the request", PATIENCE, async || {
+            let is_there = match self {
+                Struck::Api {
+                    simulator,
+                    route,
+                    before,
+                } => simulator.requests(route).await? > *before,
+                Struck::Sql(waiting) => *waiting.borrow(),
+            };
+            is_there.then_some(()).ok_or_else(|| "there is none".into())
+        })
+        .await
+    }
+}
+
 /// A vendor's API or a PostgreSQL that is spoken to in SQL. Where it is an API, it can be used as the [`Simulator`].
 pub struct Vendor {
     provider: Provider,
@@ -51,7 +92,7 @@ pub struct Vendor {
 
 enum Behind {
     Api(Simulator),
-    Sql(Wire),
+    Sql(Arc<Wire>),
 }
 
 impl Deref for Vendor {
@@ -77,7 +118,7 @@ impl Vendor {
             Provider::Postgresql => {
                 let make = format!("create role {ADMIN} login createrole password '{TOKEN}'");
                 postgres.sql(&make).await?;
-                Behind::Sql(Wire::start(postgres.port()).await?)
+                Behind::Sql(Arc::new(Wire::start(postgres.port()).await?))
             }
             _ => Behind::Api(Simulator::start(dir, postgres, switches).await?),
         };
@@ -200,19 +241,80 @@ impl Vendor {
 
     /// From now on no other token or password than this lets the operator in.
     pub async fn accept_only(&self, secret: &str) -> Outcome {
-        let tokens = match &self.behind {
-            Behind::Sql(wire) => {
-                let sql = format!("alter role {ADMIN} password '{secret}'");
-                self.postgres.sql(&sql).await?;
-                wire.cut();
-                return Ok(());
-            }
-            Behind::Api(_) if self.provider == Provider::Scalingo => json!({"apiTokens": [secret]}),
-            Behind::Api(_) => json!({"tokens": [secret]}),
-        };
-        self.admin("POST", "tokens", Some(tokens)).await?;
+        if let Behind::Sql(wire) = &self.behind {
+            let sql = format!("alter role {ADMIN} password '{secret}'");
+            self.postgres.sql(&sql).await?;
+            wire.cut();
+            return Ok(());
+        }
+        self.accept(&[secret]).await?;
         let all = json!({"jwts": true, "addonTokens": true});
         self.admin("POST", "revoke", Some(all)).await.map(drop)
+    }
+
+    /// From now on these tokens let the operator in, and no others.
+    pub async fn accept(&self, tokens: &[&str]) -> Outcome {
+        let tokens = match self.provider {
+            Provider::Scalingo => json!({"apiTokens": tokens}),
+            _ => json!({"tokens": tokens}),
+        };
+        self.admin("POST", "tokens", Some(tokens)).await.map(drop)
+    }
+
+    /// The whole cluster is gone.
+    pub async fn vanish(&self) -> Outcome {
+        self.be_gone(true).await
+    }
+
+    /// It was a mistake.
+    pub async fn reappear(&self) -> Outcome {
+        self.be_gone(false).await
+    }
+
+    async fn be_gone(&self, gone: bool) -> Outcome {
+        let (path, change) = match (self.provider, gone) {
+            (Provider::Scalingo, true) => ("database", json!({"gone": "addon"})),
+            (Provider::Scalingo, false) => ("database", json!({"gone": "nothing"})),
+            _ => ("cluster", json!({"gone": gone})),
+        };
+        self.admin("POST", path, Some(change)).await.map(drop)
+    }
+
+    /// Something becomes of the next request of a route, or of the next change by SQL.
+    pub async fn strike(&self, route: &'static str, fate: Fate) -> Outcome<Struck<'_>> {
+        let simulator = match &self.behind {
+            Behind::Api(simulator) => simulator,
+            Behind::Sql(wire) => {
+                let (cut, pause) = match fate {
+                    Fate::AnswerLost => (true, 0),
+                    Fate::CommittedLate(pause) => (true, pause),
+                    Fate::Slow => (false, 1500),
+                };
+                let pause = Duration::from_millis(pause);
+                let waiting = commits::delay_next(&self.postgres, wire, cut, pause).await?;
+                return Ok(Struck::Sql(waiting));
+            }
+        };
+        let fault = match fate {
+            Fate::AnswerLost => json!({"type": "drop", "when": "after-commit"}),
+            Fate::CommittedLate(pause) => json!({"type": "late-commit", "afterMs": pause}),
+            Fate::Slow => json!({"type": "latency", "beforeMs": 1500, "afterMs": 500}),
+        };
+        let before = simulator.requests(route).await?;
+        let fault = json!({"route": route, "count": 1, "fault": fault});
+        simulator.fault(fault).await?;
+        Ok(Struck::Api {
+            simulator,
+            route,
+            before,
+        })
+    }
+
+    /// All open connections end, where it keeps any.
+    pub fn cut(&self) {
+        if let Behind::Sql(wire) = &self.behind {
+            wire.cut();
+        }
     }
 
     /// It cannot be reached any more. The database can, for those who ask it directly.
@@ -238,6 +340,26 @@ impl Vendor {
         if let Behind::Api(simulator) = &self.behind {
             assert_eq!(simulator.requests(route).await?, requests, "requests of {route}");
         }
+        Ok(())
+    }
+
+    /// Checks, once all requests have ended, how many of a route were executed. SQL is not counted.
+    pub async fn executed(&self, route: &str, requests: usize) -> Outcome {
+        let Behind::Api(simulator) = &self.behind else {
+            return Ok(());
+        };
+        let entries = eventually("the requests to have ended", PATIENCE, async || {
+            let entries = simulator.journal().await?;
+            match entries.iter().all(|entry| entry["done"] == true) {
+                true => Ok(entries),
+                false => Err("some are under way".into()),
+            }
+        })
+        .await?;
+        let executed = entries
+            .iter()
+            .filter(|entry| entry["route"] == route && entry["committed"] == true);
+        assert_eq!(executed.count(), requests, "executions of {route}");
         Ok(())
     }
 
