@@ -214,7 +214,6 @@ impl Run {
             sql: SqlSettings {
                 connect_timeout: http.connect_timeout,
                 request_timeout: http.request_timeout,
-                allow_insecure: self.allow_insecure_postgresql,
                 ..SqlSettings::new(allow.clone(), trust.clone())
             },
             login: LoginSettings {
@@ -241,6 +240,7 @@ impl Run {
                 journal_namespace: self.journal_namespace,
                 min_refresh_interval: self.min_refresh_interval,
                 verify_logins: self.verify_logins,
+                allow_insecure_postgresql: self.allow_insecure_postgresql,
                 holder: holder(),
             },
         })

@@ -158,9 +158,10 @@ fn default_ionos_endpoint() -> String {
 /// A PostgreSQL addon at Scalingo.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(has(self.app) ? self.app : '') == (has(oldSelf.app) ? oldSelf.app : '')").message("spec.scalingo.app is immutable: make another server object"))]
 #[x_kube(validation = Rule::new("(has(self.endpoints) && has(self.endpoints.database) ? self.endpoints.database : '') == (has(oldSelf.endpoints) && has(oldSelf.endpoints.database) ? oldSelf.endpoints.database : '')").message("spec.scalingo.endpoints.database is immutable: make another server object"))]
 pub struct Scalingo {
-    /// The app that the addon belongs to. Not needed with a `bearerToken`.
+    /// The app that the addon belongs to. Not needed with a `bearerToken`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9-]*$"))]
     pub app: Option<String>,

@@ -47,6 +47,8 @@ pub struct Options {
     pub min_refresh_interval: Duration,
     /// Whether published credentials are tried by a login.
     pub verify_logins: bool,
+    /// Servers of the provider postgresql may be spoken to without TLS.
+    pub allow_insecure_postgresql: bool,
     /// This process.
     pub holder: String,
 }

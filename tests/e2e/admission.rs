@@ -3,7 +3,9 @@
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::support::{CLUSTER_ID, Handle, Outcome, SERVER, World, trials, user_manifest};
+use crate::support::{
+    CLUSTER_ID, Handle, Outcome, PATIENCE, SERVER, World, eventually, trials, user_manifest,
+};
 
 pub fn trials(environment: &Handle) -> Vec<Trial> {
     trials!(environment;
@@ -11,8 +13,10 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_username_is_neither_long_nor_unprintable,
         a_password_has_one_source,
         rules_for_passwords_can_be_met,
-        a_user_can_be_pointed_to_another_server,
-        who_only_reads_cannot_change,
+        a_server_reference_may_change,
+        settings_of_a_provider_are_within_bounds,
+        a_server_has_one_provider,
+        an_address_of_any_provider_cannot_change,
         a_secrets_name_cannot_change,
         a_server_names_a_provider,
         a_cluster_and_its_endpoint_cannot_change,
@@ -111,27 +115,38 @@ async fn rules_for_passwords_can_be_met(world: &World) -> Outcome {
     user_refused(world, "u", &wish("symbolCharacters: 'a'"), "symbolCharacters").await
 }
 
-async fn a_user_can_be_pointed_to_another_server(world: &World) -> Outcome {
-    world.apply_user("u", "one").await?;
-    world.apply_user("u", "two").await?;
-    let cluster =
-        user_manifest("u", "one", "").replace("{name: one}", "{name: one, kind: ClusterPostgresServer}");
-    world.apply(&cluster).await
+async fn a_server_reference_may_change(world: &World) -> Outcome {
+    world.apply_user("moving", "one").await?;
+    world.apply_user("moving", "two").await
 }
 
-async fn who_only_reads_cannot_change(world: &World) -> Outcome {
-    const WORDS: &str =
-        "spec.scalingo.readOnly is immutable, since Scalingo decides it when the login is made";
+async fn settings_of_a_provider_are_within_bounds(world: &World) -> Outcome {
+    user_refused(
+        world,
+        "u",
+        "postgresql: {connectionLimit: -2}",
+        "greater than or equal to -1",
+    )
+    .await?;
+    user_refused(
+        world,
+        "u",
+        "postgresql: {memberOf: [readers, readers]}",
+        "duplicate entries",
+    )
+    .await?;
+    user_refused(world, "u", "postgresql: {validUntil: tomorrow}", "validUntil").await?;
     world
         .apply_user_with("reader", "scalingo: {readOnly: true}")
         .await?;
-    user_refused(world, "reader", "", WORDS).await?;
-    world.apply_user_with("writer", "").await?;
-    user_refused(world, "writer", "scalingo: {readOnly: true}", WORDS).await?;
-    // To write down what is the case changes nothing.
-    world
-        .apply_user_with("writer", "scalingo: {readOnly: false}")
-        .await
+    user_refused(
+        world,
+        "reader",
+        "scalingo: {readOnly: false}",
+        "spec.scalingo.readOnly is immutable",
+    )
+    .await?;
+    user_refused(world, "reader", "", "spec.scalingo.readOnly is immutable").await
 }
 
 async fn a_secrets_name_cannot_change(world: &World) -> Outcome {
@@ -178,6 +193,86 @@ async fn a_server_names_a_provider(world: &World) -> Outcome {
         refused(world, &manifest, words).await?;
     }
     Ok(())
+}
+
+async fn a_server_has_one_provider(world: &World) -> Outcome {
+    let sql = "postgresql: {host: db.example, credentialsSecretRef: {name: c}}";
+    let manifest = |provider: &str| {
+        format!(
+            "{{apiVersion: pguser.dev/v1alpha1, kind: PostgresServer, metadata: {{name: one}}, spec: {{{provider}}}}}"
+        )
+    };
+    let ionos = "ionos: {clusterId: a, credentialsSecretRef: {name: c}}";
+    let both = manifest(&format!("{sql}, {ionos}"));
+    refused(world, &both, "exactly one provider must be set").await?;
+    world.apply(&manifest(ionos)).await?;
+    let other = r#"{"spec": {"ionos": null, "postgresql": {"host": "db.example", "credentialsSecretRef": {"name": "c"}}}}"#;
+    let error = world
+        .merge("PostgresServer", "one", serde_json::from_str(other)?)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("the provider is immutable"), "{error}");
+    Ok(())
+}
+
+async fn an_address_of_any_provider_cannot_change(world: &World) -> Outcome {
+    let manifest = |provider: &str| {
+        format!(
+            "{{apiVersion: pguser.dev/v1alpha1, kind: PostgresServer, metadata: {{name: s}}, spec: {{{provider}}}}}"
+        )
+    };
+    let sql = |rest: &str| {
+        manifest(&format!(
+            "postgresql: {{credentialsSecretRef: {{name: c}}, {rest}}}"
+        ))
+    };
+    world.apply(&sql("host: one.example")).await?;
+    refused(
+        world,
+        &sql("host: two.example"),
+        "spec.postgresql.host is immutable",
+    )
+    .await?;
+    refused(
+        world,
+        &sql("host: one.example, port: 5433"),
+        "spec.postgresql.port is immutable",
+    )
+    .await?;
+    refused(
+        world,
+        &sql("host: one.example, sslmode: allow"),
+        "use prefer, or better verify-full",
+    )
+    .await?;
+    refused(
+        world,
+        &sql("host: one.example, ca: {}"),
+        "set either secretKeyRef or configMapKeyRef",
+    )
+    .await?;
+    world.delete("PostgresServer", "s").await?;
+    world.gone("PostgresServer", "s", PATIENCE).await?;
+    let scalingo = |rest: &str| {
+        manifest(&format!(
+            "scalingo: {{addonId: ad-1, credentialsSecretRef: {{name: c}}, {rest}}}"
+        ))
+    };
+    world.apply(&scalingo("app: one")).await?;
+    refused(world, &scalingo("app: two"), "spec.scalingo.app is immutable").await?;
+    refused(
+        world,
+        &scalingo("app: one, region: osc-secnum-fr1"),
+        "spec.scalingo.region is immutable",
+    )
+    .await?;
+    let elsewhere = "app: one, endpoints: {database: 'https://elsewhere.example'}";
+    refused(
+        world,
+        &scalingo(elsewhere),
+        "spec.scalingo.endpoints.database is immutable",
+    )
+    .await
 }
 
 async fn a_cluster_and_its_endpoint_cannot_change(world: &World) -> Outcome {
@@ -294,7 +389,11 @@ async fn every_field_is_explained(world: &World) -> Outcome {
         ("pgserver.spec.ionos.credentialsSecretRef", "Bearer"),
         ("cpgserver.spec.namespaceSelector", "namespaces"),
     ] {
-        let text = world.kubectl(&["explain", path]).await?;
+        // What the API server has just been taught takes it a moment to tell.
+        let text = eventually("an explanation", PATIENCE, async || {
+            world.kubectl(&["explain", path]).await
+        })
+        .await?;
         assert!(text.contains(words), "{path}: {text}");
     }
     Ok(())

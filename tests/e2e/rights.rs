@@ -159,6 +159,9 @@ async fn the_operator_may_do_nothing_that_it_does_not_need(world: &World) -> Out
         check(world, &user, resource, &READ, false).await?;
         check(world, &user, resource, &WRITE, false).await?;
     }
+    check(world, &user, "configmaps", &["get"], true).await?;
+    check(world, &user, "configmaps", &["list", "watch"], false).await?;
+    check(world, &user, "configmaps", &WRITE, false).await?;
     check(world, &user, "namespaces", &WRITE, false).await?;
     check(world, &user, "secrets", &["deletecollection"], false).await
 }

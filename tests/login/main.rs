@@ -86,9 +86,7 @@ fn roles() -> String {
         CREATE ROLE nologin PASSWORD '{SECRET}';
         CREATE ROLE full LOGIN PASSWORD '{SECRET}' CONNECTION LIMIT 0;
         SET password_encryption = 'md5';
-        CREATE ROLE md5 LOGIN PASSWORD '{SECRET}';
-        CREATE DATABASE locked;
-        REVOKE CONNECT ON DATABASE locked FROM PUBLIC;"
+        CREATE ROLE md5 LOGIN PASSWORD '{SECRET}';"
     )
 }
 
@@ -106,6 +104,8 @@ async fn a_real_server_says_whether_a_password_logs_in() {
     assert_eq!(ODD.len(), 63);
     let pki = pki("Test CA");
     let server = Postgres::start(&pki.certificate, &pki.key, HBA, &roles());
+    server.sql("CREATE DATABASE locked");
+    server.sql("REVOKE CONNECT ON DATABASE locked FROM PUBLIC");
     let settings = settings(&pki);
     let login =
         async |user: &str, password: &str| verify(&target(server.port, user, password), &settings).await;

@@ -1,6 +1,8 @@
 //! A real PostgreSQL server with TLS, for as long as the value lives.
 
-use std::io::Write;
+#![allow(dead_code)]
+
+use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -8,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 /// The numeric user that the server runs as when the test runs as root, which PostgreSQL refuses: nobody.
 const UNPRIVILEGED: u32 = 65534;
@@ -20,15 +23,16 @@ pub struct Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // Its word for a fast shutdown; killed outright, it would leave shared memory behind.
-        let _ = rustix::process::kill_process(rustix::process::Pid::from_child(&self.server), Signal::INT);
-        let _ = self.server.wait();
+        self.stop();
         let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 
-/// Where the server's programs are: the newest below /usr/lib/postgresql, else in the PATH.
+/// Where the server's programs are: in the folder PGBIN, else the newest below /usr/lib/postgresql, else in the PATH.
 fn program(name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os("PGBIN") {
+        return PathBuf::from(folder).join(name);
+    }
     let mut versions: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|entries| {
             entries
@@ -101,62 +105,122 @@ impl Postgres {
             .local_addr()
             .unwrap()
             .port();
-        let server = unprivileged(&program("postgres"), &directory)
-            .arg("-D")
-            .arg(&data)
-            .arg("-k")
-            .arg(&directory)
-            .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"])
-            .args(["-c", "fsync=off", "-c", "logging_collector=off"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let server = launch(&directory, port);
         let postgres = Self {
             port,
             directory,
             server,
         };
-        let started = Instant::now();
-        while !postgres.try_sql("SELECT 1") {
-            assert!(
-                started.elapsed() < Duration::from_secs(30),
-                "PostgreSQL does not start"
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        postgres.wait();
         postgres.sql(sql);
         postgres
     }
 
-    /// Runs SQL as the superuser, over the socket.
-    pub fn sql(&self, sql: &str) {
-        assert!(self.try_sql(sql), "{sql}");
+    /// Ends the server, all its connections with it.
+    pub fn stop(&mut self) {
+        // Its word for a fast shutdown; killed outright, it would leave shared memory behind.
+        let _ = rustix::process::kill_process(rustix::process::Pid::from_child(&self.server), Signal::INT);
+        let _ = self.server.wait();
     }
 
-    fn try_sql(&self, sql: &str) -> bool {
-        let mut psql = Command::new(program("psql"))
-            .args([
-                "-X",
-                "-q",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-U",
-                "postgres",
-                "-p",
-                &self.port.to_string(),
-                "-h",
-            ])
-            .arg(&self.directory)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // While the server is starting psql gives up without reading what it is told.
-        let told = psql.stdin.take().unwrap().write_all(sql.as_bytes());
-        psql.wait().unwrap().success() && told.is_ok()
+    /// Starts the server again, on the same port.
+    pub fn start_again(&mut self) {
+        self.server = launch(&self.directory, self.port);
+        self.wait();
     }
+
+    fn wait(&self) {
+        let started = Instant::now();
+        while self.try_rows("SELECT 1").is_none() {
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "PostgreSQL does not start: {}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// All that the server has logged.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.directory.join("log")).unwrap()).into_owned()
+    }
+
+    /// The folder of its data, for what only files can say.
+    pub fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    /// Runs SQL as the superuser, over the socket.
+    pub fn sql(&self, sql: &str) {
+        self.rows(sql);
+    }
+
+    /// Runs SQL as the superuser, and returns what it answers.
+    pub fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+        self.rows_in("postgres", sql)
+    }
+
+    /// The same in another database.
+    pub fn rows_in(&self, database: &str, sql: &str) -> Vec<Vec<Option<String>>> {
+        self.ask(database, sql)
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+    }
+
+    fn try_rows(&self, sql: &str) -> Option<Vec<Vec<Option<String>>>> {
+        self.ask("postgres", sql).ok()
+    }
+
+    /// In a thread of its own, as whoever calls may be inside an async runtime.
+    fn ask(&self, database: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, tokio_postgres::Error> {
+        std::thread::scope(|scope| scope.spawn(|| self.ask_here(database, sql)).join().unwrap())
+    }
+
+    fn ask_here(&self, database: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, tokio_postgres::Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(async {
+            let (client, connection) = tokio_postgres::Config::new()
+                .host_path(&self.directory)
+                .port(self.port)
+                .user("postgres")
+                .dbname(database)
+                .connect(NoTls)
+                .await?;
+            tokio::spawn(connection);
+            let messages = client.simple_query(sql).await?;
+            let rows = messages.into_iter().filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => Some(
+                    (0..row.len())
+                        .map(|column| row.get(column).map(str::to_string))
+                        .collect(),
+                ),
+                _ => None,
+            });
+            Ok(rows.collect())
+        })
+    }
+}
+
+/// Starts the server's process, which ends with the thread that calls this at the latest.
+fn launch(directory: &Path, port: u16) -> Child {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(directory.join("log"))
+        .unwrap();
+    unprivileged(Path::new("setpriv"), directory)
+        .args(["--pdeathsig", "QUIT"])
+        .arg(program("postgres"))
+        .arg("-D")
+        .arg(directory.join("data"))
+        .arg("-k")
+        .arg(directory)
+        .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"])
+        .args(["-c", "fsync=off", "-c", "logging_collector=off"])
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
 }
 
 /// Makes a file that of the user whom the server runs as.

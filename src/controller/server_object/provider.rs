@@ -148,6 +148,7 @@ fn postgresql(
         username: key(&material.keys, "username").reveal().to_string(),
         password: key(&material.keys, "password"),
         installation: context.installation.clone(),
+        allow_insecure: context.options.allow_insecure_postgresql,
     };
     postgresql::Postgresql::new(config, &context.sql, gate).map(AnyProvider::Postgresql)
 }

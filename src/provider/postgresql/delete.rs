@@ -10,6 +10,9 @@
 //! OPTION), the sessions of a role that nothing hangs on go on until they end by themselves, without a role of that
 //! name; and a role that something hangs on is not deleted.
 //!
+//! What others have given to the role on things of theirs, only they and superusers can take back: then the deletion
+//! fails, and says on what.
+//!
 //! What cannot be excluded: whoever may `SET ROLE` to the role can make a table with it in the moment between the
 //! look that finds that it owns nothing and DROP OWNED, which would take that table along. PostgreSQL has no lock
 //! against that.
@@ -22,7 +25,7 @@ use tokio_postgres::types::Type;
 use super::call::Call;
 use super::connection::Target;
 use super::errors::{Step, error};
-use super::owned::{Holding, describe, holdings};
+use super::owned::{Holding, holdings, keeps, owns};
 use super::roles::{self, Role};
 use super::text::{ident, shown};
 use super::write::{ALTER, Task, change_meant, meant};
@@ -41,7 +44,8 @@ const HAND_OVER: Step = Step {
 };
 
 const TAKE_BACK: Step = Step {
-    needs: "the operator's login needs the privileges of the role: membership with INHERIT",
+    needs: "it has privileges that only who gave them or a superuser can take back; or the operator's login does \
+            not have the privileges of the role, by membership with INHERIT",
     other: None,
 };
 
@@ -70,8 +74,8 @@ impl Deletion<'_> {
     /// Refuses what can be seen to fail, before anything is done.
     async fn refuse(&self, call: &Call<'_>, hanging: &[Holding]) -> Result<(), RemoteError> {
         let invalid = |what: &str| Err(error(call.operation, ErrorClass::Invalid, what));
-        match (&self.task.order.settings.reassign_owned_to, describe(hanging)) {
-            (None, Some(owns)) => return invalid(&owns),
+        match (&self.task.order.settings.reassign_owned_to, owns(hanging)) {
+            (None, Some(what)) => return invalid(&what),
             (Some(heir), Some(_)) if *heir == self.task.name() => {
                 return invalid("what it owns is to go to itself");
             }
@@ -168,14 +172,20 @@ impl Deletion<'_> {
             self.hand_over(call, heir).await?;
             hanging = here(holdings(call, role.oid).await?);
         }
-        if let Some(owns) = describe(&hanging) {
-            return Err(error(call.operation, ErrorClass::Invalid, &owns));
+        let invalid = |what: &str| Err(error(call.operation, ErrorClass::Invalid, what));
+        if let Some(what) = owns(&hanging) {
+            return invalid(&what);
         }
-        if !hanging.is_empty() {
-            let sql = format!("DROP OWNED BY {}", self.task.ident());
-            call.change(TAKE_BACK, &sql).await?;
+        if hanging.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let sql = format!("DROP OWNED BY {}", self.task.ident());
+        call.change(TAKE_BACK, &sql).await?;
+        // What others gave it passes over in silence.
+        match keeps(&here(holdings(call, role.oid).await?)) {
+            Some(what) => invalid(&what),
+            None => Ok(()),
+        }
     }
 
     /// Hands over what the role owns. Whoever does that has to have the privileges of the heir, too: if need be,

@@ -68,8 +68,6 @@ pub struct SqlSettings {
     pub allow: Arc<AllowList>,
     /// Whose certificates are trusted, where a server object does not say.
     pub trust: Trust,
-    /// Whether `Disable` and `Prefer` may be used.
-    pub allow_insecure: bool,
     /// How long connecting may take, from name resolution to the first query's answer.
     pub connect_timeout: Duration,
     /// How long a whole call may take, connecting included; a deletion, three times as long.
@@ -82,7 +80,6 @@ impl SqlSettings {
         Self {
             allow,
             trust,
-            allow_insecure: false,
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
         }
@@ -115,6 +112,8 @@ pub struct PostgresqlConfig {
     pub password: Password,
     /// The installation, for marks.
     pub installation: String,
+    /// Whether `Disable` and `Prefer` may be used.
+    pub allow_insecure: bool,
 }
 
 /// The client of one server.
@@ -205,7 +204,7 @@ impl Postgresql {
 fn security(config: &PostgresqlConfig, settings: &SqlSettings) -> Result<Security, RemoteError> {
     let invalid = |what: &str| error("set up the client", ErrorClass::Invalid, what);
     let setup = |reason: super::tls::TrustError| invalid(&reason.to_string());
-    if matches!(config.sslmode, SslMode::Disable | SslMode::Prefer) && !settings.allow_insecure {
+    if matches!(config.sslmode, SslMode::Disable | SslMode::Prefer) && !config.allow_insecure {
         return Err(invalid(
             "sslmode disable and prefer are not allowed; an administrator can allow them with \
              --allow-insecure-postgresql",

@@ -71,9 +71,22 @@ fn holding(row: &Row) -> Result<Holding, tokio_postgres::Error> {
 const MOST_NAMED: usize = 5;
 
 /// What a role owns, in words: `it owns 2 tables, views or sequences and 1 schema in database "app"`. None: nothing.
-pub(super) fn describe(holdings: &[Holding]) -> Option<String> {
+pub(super) fn owns(holdings: &[Holding]) -> Option<String> {
+    let things = in_words(holdings.iter().filter(|holding| holding.owned))?;
+    Some(format!("it owns {things}"))
+}
+
+/// What a role was given and has not lost, in words. None: nothing.
+pub(super) fn keeps(holdings: &[Holding]) -> Option<String> {
+    let things = in_words(holdings.iter())?;
+    Some(format!(
+        "it has privileges on {things}, which only who gave them or a superuser can take back"
+    ))
+}
+
+fn in_words<'a>(holdings: impl Iterator<Item = &'a Holding>) -> Option<String> {
     let mut places: Vec<(Option<&str>, Vec<String>)> = Vec::new();
-    for holding in holdings.iter().filter(|holding| holding.owned) {
+    for holding in holdings {
         let place = holding.database.as_deref();
         if places.last().is_none_or(|(last, _)| *last != place) {
             places.push((place, Vec::new()));
@@ -97,7 +110,7 @@ pub(super) fn describe(holdings: &[Holding]) -> Option<String> {
             None => things,
         });
     }
-    (!parts.is_empty()).then(|| format!("it owns {}", parts.join(", ")))
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 fn things_of(holding: &Holding) -> Vec<String> {
@@ -112,6 +125,8 @@ fn things_of(holding: &Holding) -> Vec<String> {
         "pg_namespace" => ("schema", "schemas"),
         "pg_proc" => ("function", "functions"),
         "pg_type" => ("type", "types"),
+        "pg_auth_members" => ("membership", "memberships"),
+        "pg_parameter_acl" => ("setting", "settings"),
         "pg_tablespace" => ("tablespace", "tablespaces"),
         "pg_largeobject" => ("large object", "large objects"),
         "pg_extension" => ("extension", "extensions"),
@@ -149,12 +164,12 @@ mod tests {
             owned: false,
             ..holding(Some("app"), "pg_class", 7)
         };
-        assert_eq!(describe(&[privileges.clone()]), None);
+        assert_eq!(owns(std::slice::from_ref(&privileges)), None);
         let databases = Holding {
             names: vec!["x\"\n".to_string()],
             ..holding(None, "pg_database", 1)
         };
-        let text = describe(&[
+        let text = owns(&[
             databases,
             holding(Some("app"), "pg_class", 3),
             privileges,
@@ -173,7 +188,7 @@ mod tests {
         let many: Vec<_> = (0..50)
             .map(|n| holding(Some(&format!("{n}{}", "x".repeat(60))), "pg_class", 1))
             .collect();
-        let text = describe(&many).unwrap();
+        let text = owns(&many).unwrap();
         assert!(text.ends_with(", more") && text.len() < 700, "{text}");
     }
 }

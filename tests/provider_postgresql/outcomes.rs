@@ -1,0 +1,258 @@
+//! What is known of a mutation when something goes wrong on the way.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pguser_operator::clock;
+use pguser_operator::domain::password::Password;
+use pguser_operator::domain::remote::SslMode;
+use pguser_operator::provider::{ErrorClass, Provider};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::support::{Client, World, assert_class, job, tests};
+
+tests! {
+    behind_a_closed_gate_nothing_is_done,
+    a_gate_that_closes_before_the_commit_undoes_everything,
+    a_lost_answer_to_a_commit_leaves_the_outcome_open,
+    what_is_lost_before_the_commit_is_not_done,
+    a_server_that_falls_silent_is_not_waited_for,
+    an_abandoned_call_leaves_nothing_behind,
+}
+
+const UNKNOWN: ErrorClass = ErrorClass::Unknown { after: None };
+const UNREACHABLE: ErrorClass = ErrorClass::Unreachable { after: None };
+
+async fn behind_a_closed_gate_nothing_is_done(world: &World) {
+    let client = world.client("boss");
+    client.create(&job("gated"), "pLaInTeXt-1").await.unwrap();
+    client.gate.close();
+    assert_class(
+        client.create(&job("gated_2"), "pLaInTeXt").await,
+        ErrorClass::GateClosed,
+    );
+    assert_class(
+        client.set(&job("gated"), "pLaInTeXt-2").await,
+        ErrorClass::GateClosed,
+    );
+    assert_class(client.configure(&job("gated")).await, ErrorClass::GateClosed);
+    assert_class(client.delete(&job("gated")).await, ErrorClass::GateClosed);
+    assert!(client.provider.list().await.is_ok());
+    assert!(world.logs_in("gated", "pLaInTeXt-1").await);
+    assert!(!world.exists("gated_2"));
+}
+
+async fn a_gate_that_closes_before_the_commit_undoes_everything(world: &World) {
+    let client = world.client("boss");
+    client.create(&job("gated_midway"), "pLaInTeXt-1").await.unwrap();
+    for deleting in [false, true] {
+        let other = world.superuser().await;
+        other
+            .batch_execute("BEGIN; ALTER ROLE gated_midway CONNECTION LIMIT 7")
+            .await
+            .unwrap();
+        let provider = Arc::clone(&client.provider);
+        let calling = tokio::spawn(async move {
+            let job = job("gated_midway");
+            match deleting {
+                true => provider.delete(&job.order()).await.map(|_| ()),
+                false => {
+                    let password = Password::new("pLaInTeXt-2");
+                    let set = provider.set_password(&job.order(), &password).await;
+                    set.map(|_| ())
+                }
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(!calling.is_finished());
+        client.gate.close();
+        other.batch_execute("ROLLBACK").await.unwrap();
+        assert_class(calling.await.unwrap(), ErrorClass::GateClosed);
+        assert!(world.logs_in("gated_midway", "pLaInTeXt-1").await);
+        client.gate.open_until(clock::now() + Duration::from_secs(3600));
+    }
+}
+
+/// What a proxy does when it first sees some text go by to the server.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Then {
+    /// Hands it on and cuts the connection, so that no answer comes.
+    HandOnAndCut,
+    /// Cuts the connection.
+    Cut,
+    /// Hands it on, and nothing after that in either direction.
+    HandOnAndStall,
+    /// Hands on nothing any more.
+    Stall,
+}
+
+/// A proxy, and how to tell it to hand on everything from now on.
+struct Proxy {
+    port: u16,
+    harmless: watch::Sender<bool>,
+}
+
+impl Proxy {
+    async fn start(world: &World, text: &'static str, then: Then) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = world.server.port;
+        let (harmless, is_harmless) = watch::channel(false);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let is_harmless = is_harmless.clone();
+                tokio::spawn(async move { relay(client, server, text, then, &is_harmless).await });
+            }
+        });
+        Self { port, harmless }
+    }
+
+    fn client(&self, world: &World, timeout: Duration) -> Client {
+        let mut config = world.config("boss");
+        config.port = self.port;
+        config.sslmode = SslMode::Disable;
+        config.allow_insecure = true;
+        Client::new(config, timeout)
+    }
+}
+
+async fn relay(client: TcpStream, server: u16, text: &str, then: Then, is_harmless: &watch::Receiver<bool>) {
+    let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let back = tokio::spawn(async move {
+        let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
+        (from_server, to_client)
+    });
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(read) = from_client.read(&mut buffer).await {
+        let said = &buffer[..read];
+        let seen = said.windows(text.len()).any(|part| part == text.as_bytes());
+        if seen && !*is_harmless.borrow() {
+            if matches!(then, Then::HandOnAndCut | Then::HandOnAndStall) {
+                // The answer must not get through.
+                back.abort();
+                let _ = back.await;
+                to_server.write_all(said).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            if matches!(then, Then::HandOnAndStall | Then::Stall) {
+                std::future::pending::<()>().await;
+            }
+            return;
+        }
+        if read == 0 || to_server.write_all(said).await.is_err() {
+            back.abort();
+            return;
+        }
+    }
+}
+
+async fn a_lost_answer_to_a_commit_leaves_the_outcome_open(world: &World) {
+    for (name, then, done) in [("lost_1", Then::HandOnAndCut, true), ("lost_2", Then::Cut, false)] {
+        let proxy = Proxy::start(world, "COMMIT\0", then).await;
+        let client = proxy.client(world, Duration::from_secs(20));
+        assert_class(client.create(&job(name), "pLaInTeXt-1").await, UNKNOWN);
+        assert_eq!(client.get(name).await.is_some(), done, "{name}");
+        // What the planner does: the same again.
+        proxy.harmless.send(true).unwrap();
+        match done {
+            true => {
+                let again = client.create(&job(name), "pLaInTeXt-1").await;
+                assert_class(again, ErrorClass::Conflict);
+            }
+            false => {
+                client.create(&job(name), "pLaInTeXt-1").await.unwrap();
+            }
+        }
+        proxy.harmless.send(false).unwrap();
+        assert_class(client.set(&job(name), "pLaInTeXt-2").await, UNKNOWN);
+        assert_eq!(world.logs_in(name, "pLaInTeXt-2").await, done);
+        proxy.harmless.send(true).unwrap();
+        client.set(&job(name), "pLaInTeXt-2").await.unwrap();
+        assert!(world.logs_in(name, "pLaInTeXt-2").await);
+        proxy.harmless.send(false).unwrap();
+        // The first step's commit is lost; whether it is done shows, and in either case it is done again.
+        assert_class(client.delete(&job(name)).await, UNKNOWN);
+        assert_eq!(world.logs_in(name, "pLaInTeXt-2").await, !done);
+        proxy.harmless.send(true).unwrap();
+        client.delete(&job(name)).await.unwrap();
+        assert!(!world.exists(name));
+    }
+    let proxy = Proxy::start(world, "DROP ROLE", Then::HandOnAndCut).await;
+    let client = proxy.client(world, Duration::from_secs(20));
+    client.create(&job("lost_3"), "pLaInTeXt-1").await.unwrap();
+    assert_class(client.delete(&job("lost_3")).await, UNREACHABLE);
+    assert!(world.exists("lost_3"));
+    proxy.harmless.send(true).unwrap();
+    client.delete(&job("lost_3")).await.unwrap();
+}
+
+async fn what_is_lost_before_the_commit_is_not_done(world: &World) {
+    for (text, then) in [
+        ("BEGIN", Then::Cut),
+        ("CREATE ROLE", Then::HandOnAndCut),
+        ("COMMENT ON", Then::HandOnAndCut),
+        ("COMMENT ON", Then::Cut),
+    ] {
+        let proxy = Proxy::start(world, text, then).await;
+        let client = proxy.client(world, Duration::from_secs(20));
+        let made = client.create(&job("never_made"), "pLaInTeXt").await;
+        assert_class(made, UNREACHABLE);
+        assert!(!world.exists("never_made"));
+        proxy.harmless.send(true).unwrap();
+        client.create(&job("never_made"), "pLaInTeXt").await.unwrap();
+        client.delete(&job("never_made")).await.unwrap();
+    }
+}
+
+async fn a_server_that_falls_silent_is_not_waited_for(world: &World) {
+    for (text, then, class) in [
+        ("BEGIN", Then::Stall, UNREACHABLE),
+        ("COMMENT ON", Then::HandOnAndStall, UNREACHABLE),
+        ("COMMIT\0", Then::Stall, UNKNOWN),
+        ("COMMIT\0", Then::HandOnAndStall, UNKNOWN),
+    ] {
+        let proxy = Proxy::start(world, text, then).await;
+        let client = proxy.client(world, Duration::from_secs(2));
+        let started = Instant::now();
+        let made = client.create(&job("silenced"), "pLaInTeXt").await;
+        assert_class(made, class);
+        assert!(started.elapsed() < Duration::from_secs(4), "{text} {then:?}");
+        proxy.harmless.send(true).unwrap();
+        // Its own timeouts end what the server still has open.
+        for _ in 0..100 {
+            match client.create(&job("silenced"), "pLaInTeXt").await {
+                Ok(_) => break,
+                Err(error) if error.class == ErrorClass::Conflict => break,
+                Err(error) => assert!(!error.class.is_unknown(), "{error}"),
+            }
+        }
+        client.delete(&job("silenced")).await.unwrap();
+    }
+}
+
+async fn an_abandoned_call_leaves_nothing_behind(world: &World) {
+    let client = world.client("boss");
+    client.create(&job("abandoned"), "pLaInTeXt-1").await.unwrap();
+    let other = world.superuser().await;
+    other
+        .batch_execute("BEGIN; ALTER ROLE abandoned CONNECTION LIMIT 7")
+        .await
+        .unwrap();
+    let job_of_it = job("abandoned");
+    let abandoned = client.set(&job_of_it, "pLaInTeXt-2");
+    let waited = tokio::time::timeout(Duration::from_millis(500), abandoned).await;
+    assert!(waited.is_err());
+    // Another connection is made, and what was begun on the first is never committed.
+    assert!(client.get("abandoned").await.is_some());
+    other.batch_execute("ROLLBACK").await.unwrap();
+    let mut result = client.set(&job("abandoned"), "pLaInTeXt-3").await;
+    if matches!(&result, Err(error) if error.class == ErrorClass::Busy) {
+        result = client.set(&job("abandoned"), "pLaInTeXt-3").await;
+    }
+    result.unwrap();
+    assert!(world.logs_in("abandoned", "pLaInTeXt-3").await);
+}
