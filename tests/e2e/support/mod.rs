@@ -1,6 +1,7 @@
 //! What tests are made with.
 
 mod audit;
+mod commits;
 mod control_plane;
 mod environment;
 mod manifests;
@@ -12,7 +13,9 @@ mod scene;
 mod setting;
 mod simulator;
 mod trial;
+mod vendor;
 mod wait;
+mod wire;
 mod world;
 
 use std::time::Duration;
@@ -27,11 +30,12 @@ pub use self::{
     scene::{Scene, pause},
     setting::{SERVER, user_manifest},
     simulator::{CLUSTER_ID, Simulator, TOKEN},
-    trial::{trial, trial_named},
+    trial::trial,
+    vendor::{ADMIN, Fate, Provider, Struck, Vendor},
     wait::eventually,
     world::World,
 };
-pub(crate) use trial::trials;
+pub(crate) use trial::{trials, trials_everywhere};
 
 /// Why a test cannot go on.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -1,4 +1,4 @@
-//! The vendor's API, simulated on the test's PostgreSQL. Its admin API is described in simulator/README.md.
+//! The vendors' APIs, simulated on the test's PostgreSQL. Its admin API is described in simulator/README.md.
 
 use std::{
     net::SocketAddr,
@@ -15,6 +15,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The token that every simulator accepts at first.
 pub const TOKEN: &str = "canary-token-6f1d2c";
+
+/// The app and the addon that it simulates.
+pub const APP: &str = "my-app";
+pub const ADDON_ID: &str = "ad-9be0fc04-bee6-4981-a403-a9ddbee7bd1f";
 
 /// The id of the cluster that it simulates.
 pub const CLUSTER_ID: &str = "498ae72f-411f-11eb-9d07-046c59cc737e";
@@ -38,6 +42,12 @@ impl Simulator {
             CLUSTER_ID,
             "--dns-name",
             "localhost",
+            "--scalingo-api-token",
+            TOKEN,
+            "--scalingo-app",
+            APP,
+            "--scalingo-addon-id",
+            ADDON_ID,
         ]
         .map(str::to_owned)
         .to_vec();
@@ -56,9 +66,14 @@ impl Simulator {
         })
     }
 
-    /// The address of its API, as a server's `endpoint`.
+    /// The address of the API of IONOS, as a server's `endpoint`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}/databases/postgresql", self.address)
+        format!("{}/databases/postgresql", self.base())
+    }
+
+    /// The address of Scalingo's APIs, as each of a server's `endpoints`.
+    pub fn base(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// Ends it, as a vendor's outage does.
