@@ -9,8 +9,8 @@ help: ## Lists the targets
 test: ## Runs every test, on a real control plane and a real PostgreSQL
 	@hack/test
 
-demo: ## Shows the operator at work, step by step; KEEP=1 leaves everything up
-	@hack/demo
+demo: ## Shows the operator at work, step by step; PROVIDER=ionos, scalingo, postgresql; KEEP=1 to stay
+	@PROVIDER=$(PROVIDER) hack/demo
 
 controlplane: ## Builds the Kubernetes control plane that tests and demo use
 	@hack/controlplane
