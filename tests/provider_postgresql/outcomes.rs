@@ -122,9 +122,15 @@ async fn relay(client: TcpStream, server: u16, text: &str, then: Then, is_harmle
     let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
+    // Once muted it stays open: a client that saw the end would be ahead of the server.
+    let (mute, muted) = watch::channel(false);
     let back = tokio::spawn(async move {
-        let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
-        (from_server, to_client)
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
+            if !*muted.borrow() && to_client.write_all(&buffer[..read]).await.is_err() {
+                break;
+            }
+        }
     });
     let mut buffer = vec![0; 1 << 16];
     while let Ok(read) = from_client.read(&mut buffer).await {
@@ -132,22 +138,20 @@ async fn relay(client: TcpStream, server: u16, text: &str, then: Then, is_harmle
         let seen = said.windows(text.len()).any(|part| part == text.as_bytes());
         if seen && !*is_harmless.borrow() {
             if matches!(then, Then::HandOnAndCut | Then::HandOnAndStall) {
-                // The answer must not get through.
-                back.abort();
-                let _ = back.await;
+                mute.send(true).unwrap();
                 to_server.write_all(said).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
             if matches!(then, Then::HandOnAndStall | Then::Stall) {
                 std::future::pending::<()>().await;
             }
-            return;
+            break;
         }
         if read == 0 || to_server.write_all(said).await.is_err() {
-            back.abort();
-            return;
+            break;
         }
     }
+    back.abort();
 }
 
 async fn a_lost_answer_to_a_commit_leaves_the_outcome_open(world: &World) {
