@@ -12,8 +12,8 @@ test: ## Runs every test, on a real control plane and a real PostgreSQL
 test-postgres-versions: ## Runs the SQL provider's tests on PostgreSQL 14, 16, 17 and 18, from npm
 	@hack/test-postgres-versions
 
-demo: ## Shows the operator at work, step by step; KEEP=1 leaves everything up
-	@hack/demo
+demo: ## Shows the operator at work, step by step; PROVIDER=ionos, scalingo, postgresql; KEEP=1 to stay
+	@PROVIDER=$(PROVIDER) hack/demo
 
 controlplane: ## Builds the Kubernetes control plane that tests and demo use
 	@hack/controlplane
