@@ -1,13 +1,16 @@
 # What one does with this repository. Everything takes a while the first time and little later; each says so.
 SHELL := /usr/bin/env bash -euo pipefail
 
-.PHONY: help test test-postgres-versions demo controlplane fmt lint generate clean
+.PHONY: help test test-chart test-postgres-versions demo controlplane fmt lint generate clean
 
 help: ## Lists the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 32
 
 test: ## Runs every test, on a real control plane and a real PostgreSQL
 	@hack/test
+
+test-chart: ## Runs the tests of Helm chart and kustomize overlays alone
+	@hack/chart-test
 
 test-postgres-versions: ## Runs the SQL provider's tests on PostgreSQL 14, 16, 17 and 18, from npm
 	@hack/test-postgres-versions
@@ -20,16 +23,18 @@ controlplane: ## Builds the Kubernetes control plane that tests and demo use
 
 fmt: ## Formats Rust and Go
 	cargo fmt --all
-	gofmt -l -w tests/controlplane
+	gofmt -l -w tests/controlplane tests/chart
 
 lint: ## Looks for what the compiler lets pass
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cd tests/controlplane && test -z "$$(gofmt -l .)" && go vet ./launch/... ./launcher/...
+	cd tests/chart && test -z "$$(gofmt -l .)" && go vet .
 
-generate: ## Writes the CRDs anew
+generate: ## Writes the CRDs anew, and the chart's copy of them
 	cargo run --quiet -- crd --out crds
+	cp crds/*.yaml charts/pguser-operator/files/crds/
 
-clean: ## Removes what cargo built (the control plane's cache stays; it says where)
+clean: ## Removes what cargo built (the cache of control plane and Helm stays; it says where)
 	cargo clean
-	@echo "the control plane is in $${XDG_CACHE_HOME:-$$HOME/.cache}/pguser-operator"
+	@echo "the control plane and Helm are in $${XDG_CACHE_HOME:-$$HOME/.cache}/pguser-operator"
