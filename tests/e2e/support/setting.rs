@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{
-    Operator, Options, Outcome, PATIENCE, Simulator, World,
-    simulator::{CLUSTER_ID, TOKEN},
-    wait::eventually,
-};
+use super::{CLUSTER_ID, Operator, Options, Outcome, PATIENCE, Simulator, TOKEN, World, eventually};
 
 /// The server object of tests that need no more than one.
 pub const SERVER: &str = "orders";
