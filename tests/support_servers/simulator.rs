@@ -75,6 +75,11 @@ impl Simulator {
         format!("http://{}/databases/postgresql", self.address)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The address of Scalingo's APIs, all three of them.
     pub fn scalingo_endpoint(&self) -> String {
         format!("http://{}", self.address)
