@@ -186,14 +186,15 @@ async fn a_read_that_breaks_off_is_unreachable_and_the_next_one_works(case: &Cas
     desk.create(&job("checkout"), 1).await.unwrap();
     for (fault, bytes) in [
         (json!({"type": "drop", "when": "before-commit"}), 0),
-        (json!({"type": "drop", "when": "mid-body"}), 400),
-        (json!({"type": "truncate"}), 700),
+        (json!({"type": "drop", "when": "mid-body"}), 100),
+        (json!({"type": "truncate"}), 400),
     ] {
         for op in [Op::List, Op::Get] {
             match case.subject.is_api() {
                 true => case.fault(op, fault.clone()).await,
                 false => {
-                    let then = Then::HandOnAndCutAnswer(bytes);
+                    // Of a list, some rows get through, and no word that they were all.
+                    let then = Then::HandOnAndCutAnswer(if op == Op::List { bytes * 3 } else { bytes });
                     case.proxy().await.when("pg_shdescription", then);
                 }
             }

@@ -15,7 +15,7 @@ use crate::case::Case;
 pub struct Relay {
     pub port: u16,
     held: watch::Sender<bool>,
-    waiting: watch::Receiver<u32>,
+    waiting: Arc<watch::Sender<bool>>,
     accepting: tokio::task::JoinHandle<()>,
 }
 
@@ -32,14 +32,14 @@ impl Relay {
         let port = listener.local_addr().unwrap().port();
         let address = case.stage.simulator.address();
         let (held, holding) = watch::channel(false);
-        let (wait, waiting) = watch::channel(0);
-        let wait = Arc::new(wait);
+        let waiting = Arc::new(watch::channel(false).0);
+        let wait = Arc::clone(&waiting);
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, mut holding, wait) = (acceptor.clone(), holding.clone(), Arc::clone(&wait));
                 tokio::spawn(async move {
                     if *holding.borrow() {
-                        wait.send_modify(|count| *count += 1);
+                        wait.send_replace(true);
                     }
                     let _ = holding.wait_for(|held| !held).await;
                     let mut stream = acceptor.accept(stream).await.ok()?;
@@ -60,6 +60,7 @@ impl Relay {
 
     /// Holds back the handshakes of new connections.
     pub fn hold(&self) {
+        self.waiting.send_replace(false);
         self.held.send_replace(true);
     }
 
@@ -70,8 +71,8 @@ impl Relay {
 
     /// Waits for a connection that is held back.
     pub async fn somebody_waits(&self) {
-        let mut waiting = self.waiting.clone();
-        waiting.wait_for(|count| *count > 0).await.unwrap();
+        let mut waiting = self.waiting.subscribe();
+        waiting.wait_for(|waits| *waits).await.unwrap();
     }
 }
 

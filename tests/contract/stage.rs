@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::servers::{Outcome, Postgres, Simulator, end_on_signals, new_folder, wait_if_ending};
+use crate::servers::{
+    Outcome, PATIENCE, Postgres, Simulator, end_on_signals, eventually, new_folder, wait_if_ending,
+};
 
 /// For one test at a time.
 pub struct Stage {
@@ -19,12 +21,25 @@ impl Stage {
     /// Makes it as if nobody had been here.
     pub async fn clean(&self) -> Outcome {
         self.simulator.no_faults().await?;
+        eventually("the last requests to end", PATIENCE, async || {
+            self.is_idle().await
+        })
+        .await?;
         self.postgres.sql(GOODBYE).await?;
         let everything = json!({"users": true});
         self.simulator.admin("POST", "reset", Some(everything)).await?;
         self.simulator.admin("DELETE", "journal", None).await?;
         self.postgres.sql(NOBODY).await?;
         Ok(())
+    }
+
+    /// A request that nobody waits for any more may still be on its way, and would meet the next test's users.
+    async fn is_idle(&self) -> Outcome {
+        let journal = self.simulator.journal().await?;
+        match journal.iter().all(|entry| entry["done"] == true) {
+            true => Ok(()),
+            false => Err("requests are under way".into()),
+        }
     }
 }
 
