@@ -1,6 +1,6 @@
 //! Who wants or has which remote user, across all servers and namespaces of this operator.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::server::UserRef;
@@ -40,6 +40,18 @@ impl Claims {
     /// A PostgresUser is gone. Gives those who wanted the same remote user.
     pub fn leave(&self, uid: &str) -> Vec<UserRef> {
         self.lock().remove(uid)
+    }
+
+    /// All PostgresUsers but these are gone. Gives those who wanted what they have wanted.
+    pub fn leave_all_but(&self, living: &HashSet<String>) -> Vec<UserRef> {
+        let mut inner = self.lock();
+        let gone: Vec<String> = inner
+            .key_of
+            .keys()
+            .filter(|uid| !living.contains(*uid))
+            .cloned()
+            .collect();
+        gone.iter().flat_map(|uid| inner.remove(uid)).collect()
     }
 
     /// Everybody who wants or has a remote user.

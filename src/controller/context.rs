@@ -1,6 +1,6 @@
 //! What all controllers share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -185,6 +185,12 @@ impl Context {
     pub fn user_of_uid(&self, uid: &str) -> Option<Arc<PostgresUser>> {
         let mut all = self.stores.users.iter().flat_map(Store::state);
         all.find(|user| user.metadata.uid.as_deref() == Some(uid))
+    }
+
+    /// The UIDs of all living PostgresUsers.
+    pub fn uids_of_users(&self) -> HashSet<String> {
+        let all = self.stores.users.iter().flat_map(Store::state);
+        all.filter_map(|user| user.metadata.uid.clone()).collect()
     }
 
     /// The labels of a namespace, if it is known and not being deleted.

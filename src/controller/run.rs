@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config, Controller};
@@ -153,6 +153,7 @@ impl Wiring {
             tasks.push(Box::pin(controller(
                 scope,
                 reconcile,
+                user::seen,
                 context.clone(),
                 stop.clone(),
             )));
@@ -164,6 +165,7 @@ impl Wiring {
             tasks.push(Box::pin(controller(
                 scope,
                 reconcile,
+                |_, _| {},
                 context.clone(),
                 stop.clone(),
             )));
@@ -175,6 +177,7 @@ impl Wiring {
             tasks.push(Box::pin(controller(
                 scope,
                 reconcile,
+                |_, _| {},
                 context.clone(),
                 stop.clone(),
             )));
@@ -324,6 +327,7 @@ where
 async fn controller<K, Reconcile>(
     scope: Scope<K>,
     reconcile: Reconcile,
+    seen: fn(&watcher::Event<K>, &Context),
     context: Arc<Context>,
     stop: CancellationToken,
 ) where
@@ -331,8 +335,10 @@ async fn controller<K, Reconcile>(
     Reconcile: FnMut(Arc<K>, Arc<Context>) -> Reconciliation + Send,
 {
     let changes = predicates::generation::<K>;
+    let in_context = context.clone();
     let stream = watch(scope.api, scope.selector)
         .reflect(scope.writer)
+        .inspect_ok(move |event| seen(event, &in_context))
         .touched_objects()
         .predicate_filter(
             kube::runtime::Predicate::combine(

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::proxy::{Proxy, Then};
-use crate::servers::{ADDON_ID, APP, CLUSTER_ID, Outcome, SCALINGO_TOKEN, TOKEN};
+use crate::servers::{ADDON_ID, APP, CLUSTER_ID, Outcome, TOKEN};
 use crate::stage::Stage;
 use crate::subject::{Admin, Op, Shape, Subject, When};
 
@@ -217,7 +217,7 @@ impl Case {
             ..HttpSettings::new(Arc::clone(&allow), self.trust())
         };
         let base = match how.instead {
-            None => self.stage.simulator.scalingo_endpoint(),
+            None => self.stage.simulator.base(),
             Some(Instead::Port(port)) => format!("http://127.0.0.1:{port}"),
             Some(Instead::Tls(port)) => format!("https://localhost:{port}"),
         };
@@ -232,7 +232,7 @@ impl Case {
                 ionos::Ionos::new(config, &http, gate).map(AnyProvider::Ionos)
             }
             Subject::Scalingo(_) => {
-                let token = Password::new(how.secret.as_deref().unwrap_or(SCALINGO_TOKEN));
+                let token = Password::new(how.secret.as_deref().unwrap_or(TOKEN));
                 let config = scalingo::ScalingoConfig {
                     app: Some(APP.to_string()),
                     addon_id: ADDON_ID.to_string(),
@@ -487,7 +487,7 @@ impl Desk {
                 format!("{error} {error:?} {:?}", self.provider)
             }
         };
-        for secret in [SECRET, TOKEN, SCALINGO_TOKEN] {
+        for secret in [SECRET, TOKEN] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
         answer

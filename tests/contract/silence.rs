@@ -3,7 +3,7 @@
 use pguser_operator::domain::password::Password;
 
 use crate::case::{ADMIN_PASSWORD, Case, How, SECRET, job, password};
-use crate::servers::{SCALINGO_TOKEN, TOKEN};
+use crate::servers::TOKEN;
 use crate::tests;
 
 tests! {
@@ -12,7 +12,7 @@ tests! {
 }
 
 fn assert_silent(text: &str) {
-    for secret in [SECRET, ADMIN_PASSWORD, TOKEN, SCALINGO_TOKEN] {
+    for secret in [SECRET, ADMIN_PASSWORD, TOKEN] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
 }

@@ -121,7 +121,7 @@ async fn the_audit_log_tells_who_wrote_what(world: &World) -> Outcome {
 }
 
 async fn a_user_made_over_http_logs_in(world: &World) -> Outcome {
-    let simulator = world.start_simulator(&[]).await?;
+    let simulator = world.start_vendor(&[]).await?;
     let user = json!({"properties": {"username": "benjamin", "password": "a-long-password"}});
     simulator.api("POST", "users", Some(user)).await?;
     assert!(world.postgres().accepts("benjamin", "a-long-password").await?);
@@ -135,7 +135,7 @@ async fn a_user_made_over_http_logs_in(world: &World) -> Outcome {
 }
 
 async fn the_simulator_comes_back_on_its_port(world: &World) -> Outcome {
-    let simulator = world.start_simulator(&["duplicate=409"]).await?;
+    let simulator = world.start_vendor(&["duplicate=409"]).await?;
     simulator.stop();
     assert!(simulator.api("GET", "users", None).await.is_err());
     simulator.start_again().await?;

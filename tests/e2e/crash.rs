@@ -7,24 +7,18 @@
 use std::path::PathBuf;
 
 use libtest_mimic::Trial;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{Handle, Options, Outcome, SERVER, Scene, World, eventually, pause, trial_named};
+use crate::support::{Fate, Handle, Options, Outcome, Provider, SERVER, Scene, World, pause, trial};
 
 /// What the operator is at when it is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
     Creation,
     Rotation,
+    /// Another setting of the role.
+    Configuration,
     Deletion,
-}
-
-/// What becomes of the request that is under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Request {
-    Answered,
-    AnswerLost,
-    CommittedLate,
 }
 
 #[derive(Debug, Clone)]
@@ -33,13 +27,28 @@ struct Case {
     point: &'static str,
     side: &'static str,
     occurrence: usize,
-    request: Request,
+    /// What becomes of the request that is under way, if it is not just answered.
+    fate: Option<Fate>,
 }
 
 impl Flow {
+    /// What there is of it on a provider.
+    fn all(provider: Provider) -> Vec<Flow> {
+        match provider {
+            Provider::Postgresql => vec![
+                Flow::Creation,
+                Flow::Rotation,
+                Flow::Configuration,
+                Flow::Deletion,
+            ],
+            _ => vec![Flow::Creation, Flow::Rotation, Flow::Deletion],
+        }
+    }
+
     /// Which crash points it reaches, and how often.
     fn points(self) -> &'static [(&'static str, usize)] {
         match self {
+            Flow::Configuration => &[("journal-write", 2), ("remote-configure", 1)],
             Flow::Creation => &[
                 ("claim", 1),
                 ("journal-write", 2),
@@ -67,16 +76,18 @@ impl Flow {
         match self {
             Flow::Creation => ("users.create", "remote-create"),
             Flow::Rotation => ("users.patch", "remote-patch"),
+            Flow::Configuration => ("users.configure", "remote-configure"),
             Flow::Deletion => ("users.delete", "remote-delete"),
         }
     }
 }
 
-const FLOWS: [Flow; 3] = [Flow::Creation, Flow::Rotation, Flow::Deletion];
+/// Later than the first look at what there is while the operator is dead.
+const LATE: Fate = Fate::CommittedLate(1200);
 
 impl Case {
-    fn all() -> Vec<Case> {
-        let at_points = FLOWS.into_iter().flat_map(|flow| {
+    fn all(provider: Provider) -> Vec<Case> {
+        let at_points = Flow::all(provider).into_iter().flat_map(|flow| {
             let points = flow.points().iter();
             points.flat_map(move |(point, times)| {
                 (1..=*times).flat_map(move |occurrence| {
@@ -85,18 +96,18 @@ impl Case {
                         point,
                         side,
                         occurrence,
-                        request: Request::Answered,
+                        fate: None,
                     })
                 })
             })
         });
-        let with_lost_answers = FLOWS.into_iter().flat_map(|flow| {
-            [Request::AnswerLost, Request::CommittedLate].map(|request| Case {
+        let with_lost_answers = Flow::all(provider).into_iter().flat_map(|flow| {
+            [Fate::AnswerLost, LATE].map(|fate| Case {
                 flow,
                 point: flow.request().1,
                 side: "after",
                 occurrence: 1,
-                request,
+                fate: Some(fate),
             })
         });
         at_points.chain(with_lost_answers).collect()
@@ -108,15 +119,15 @@ impl Case {
             point,
             side,
             occurrence,
-            request,
+            fate,
         } = self;
-        let request = match request {
-            Request::Answered => "",
-            Request::AnswerLost => "_whose_answer_is_lost",
-            Request::CommittedLate => "_that_is_committed_late",
+        let fate = match fate {
+            None | Some(Fate::Slow) => "",
+            Some(Fate::AnswerLost) => "_whose_answer_is_lost",
+            Some(Fate::CommittedLate(_)) => "_that_is_committed_late",
         };
         let flow = format!("{flow:?}").to_lowercase();
-        format!("a_{flow}_survives_a_crash_{side}_{point}_{occurrence}{request}").replace('-', "_")
+        format!("a_{flow}_survives_a_crash_{side}_{point}_{occurrence}{fate}").replace('-', "_")
     }
 }
 
@@ -124,37 +135,39 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
     if !cfg!(feature = "failpoints") {
         return Vec::new();
     }
-    let cases = Case::all().into_iter();
-    cases
-        .map(|case| {
+    let trials = Provider::ALL.into_iter().flat_map(|provider| {
+        let cases = Case::all(provider).into_iter();
+        cases.map(move |case| {
             let name = case.name();
-            trial_named(environment, module_path!(), name, async move |world| {
+            trial(environment, provider, module_path!(), &name, async move |world| {
                 run(world, &case).await
             })
         })
-        .collect()
+    });
+    trials.collect()
 }
 
 async fn run(world: &World, case: &Case) -> Outcome {
-    let simulator = world.start_simulator(&[]).await?;
+    let vendor = world.start_vendor(&[]).await?;
     let operator = world.start_operator(Options::quick()).await?;
-    world.apply_server(SERVER, &simulator).await?;
+    world.apply_server(SERVER, &vendor).await?;
     let mut scene = Scene {
         world,
-        simulator,
+        vendor,
         operator,
     };
     world.wait_for("PostgresServer", SERVER, "Ready", "True").await?;
     let before = match case.flow {
         Flow::Creation => None,
-        Flow::Rotation | Flow::Deletion => Some(scene.make_user("shop").await?),
+        _ => Some(scene.make_user("webshop").await?),
     };
     world.journal_empty().await?;
     pause(300).await;
-    if case.request != Request::Answered {
-        scene.simulator.fault(case.fault()).await?;
-    }
     let mark = crash_at(&mut scene, case).await?;
+    let route = case.flow.request().0;
+    if let Some(fate) = case.fate {
+        scene.vendor.strike(route, fate).await?;
+    }
     begin(world, case.flow).await?;
     scene
         .operator
@@ -168,30 +181,14 @@ async fn run(world: &World, case: &Case) -> Outcome {
         .operator
         .reconfigure(|options| options.env("PGUSER_FAILPOINT", ""));
     scene.operator.restart().await?;
+    let before = before.as_deref().unwrap_or_default();
     match case.flow {
-        Flow::Creation => drop(world.user_works("shop").await?),
-        Flow::Rotation => drop(
-            world
-                .rotated("shop", before.as_deref().unwrap_or_default())
-                .await?,
-        ),
-        Flow::Deletion => {
-            world
-                .user_gone("shop", before.as_deref().unwrap_or_default())
-                .await?
-        }
+        Flow::Creation => drop(world.user_works("webshop").await?),
+        Flow::Rotation => drop(world.rotated("webshop", before).await?),
+        Flow::Configuration => world.role_is("webshop", "rolconnlimit", "7").await?,
+        Flow::Deletion => world.user_gone("webshop", before).await?,
     }
     in_order(&scene, case).await
-}
-
-impl Case {
-    fn fault(&self) -> Value {
-        let fault = match self.request {
-            Request::CommittedLate => json!({"type": "late-commit", "afterMs": 1200}),
-            _ => json!({"type": "drop", "when": "after-commit"}),
-        };
-        json!({"route": self.flow.request().0, "count": 1, "fault": fault})
-    }
 }
 
 /// Starts the operator anew, to be killed at the case's crash point; and gives the file that tells that it was.
@@ -206,19 +203,19 @@ async fn crash_at(scene: &mut Scene<'_>, case: &Case) -> Outcome<PathBuf> {
     });
     scene.operator.restart().await?;
     // A first look at the server, so that what is counted is what the flow does.
-    let lists = scene.simulator.requests("users.list").await?;
-    scene
-        .world
-        .requested(&scene.simulator, "users.list", lists + 1)
-        .await?;
+    scene.operator.has_listed().await?;
     Ok(mark)
 }
 
 async fn begin(world: &World, flow: Flow) -> Outcome {
     match flow {
-        Flow::Creation => world.apply_user("shop", SERVER).await,
-        Flow::Rotation => world.rotate("shop", "1").await,
-        Flow::Deletion => world.delete("PostgresUser", "shop").await,
+        Flow::Creation => world.apply_user("webshop", SERVER).await,
+        Flow::Rotation => world.rotate("webshop", "1").await,
+        Flow::Configuration => {
+            let spec = json!({"spec": {"postgresql": {"connectionLimit": 7}}});
+            world.merge("PostgresUser", "webshop", spec).await
+        }
+        Flow::Deletion => world.delete("PostgresUser", "webshop").await,
     }
 }
 
@@ -229,15 +226,15 @@ async fn while_it_is_dead(world: &World, case: &Case, before: Option<&str>) -> O
     }
     // Twice, as a late commit may come between.
     for _ in 0..2 {
-        let published = world.password("shop").await?;
+        let published = world.password("webshop").await?;
         let staged = world.journal_entries().await?;
         let staged = staged.iter().filter_map(|entry| entry["password"].as_str());
         let staged: Vec<String> = staged.map(str::to_owned).collect();
         let mut works = Vec::new();
         for password in published.iter().chain(&staged) {
-            works.push(world.postgres().accepts("shop", password).await?);
+            works.push(world.postgres().accepts("webshop", password).await?);
         }
-        if world.postgres().has_role("shop").await? {
+        if world.postgres().has_role("webshop").await? {
             assert!(works.contains(&true), "I1: no password that works can be read");
         }
         if published.is_some() {
@@ -246,7 +243,7 @@ async fn while_it_is_dead(world: &World, case: &Case, before: Option<&str>) -> O
         } else {
             assert!(before.is_none(), "the Secret is gone");
         }
-        if case.request == Request::CommittedLate {
+        if case.fate == Some(LATE) {
             pause(1300).await;
         }
     }
@@ -258,32 +255,17 @@ async fn in_order(scene: &Scene<'_>, case: &Case) -> Outcome {
     let world = scene.world;
     let expected: &[&str] = match case.flow {
         Flow::Deletion => &[],
-        _ => &["shop"],
+        _ => &["webshop"],
     };
     world.journal_empty().await?;
     assert_eq!(world.roles().await?, expected);
-    let committed = eventually(
-        "the requests to have ended",
-        crate::support::PATIENCE,
-        async || {
-            let entries = scene.simulator.journal().await?;
-            match entries.iter().all(|entry| entry["done"] == json!(true)) {
-                true => Ok(entries),
-                false => Err("some are under way".into()),
-            }
-        },
-    )
-    .await?;
-    let creations = committed
-        .iter()
-        .filter(|entry| entry["route"] == "users.create" && entry["committed"] == json!(true));
-    assert_eq!(creations.count(), 1, "created more than once");
+    scene.vendor.executed("users.create", 1).await?;
     if case.flow != Flow::Deletion {
-        assert_eq!(world.login_with_secret("shop-postgres").await?, "shop");
-        let password = world.password("shop").await?;
+        assert_eq!(world.login_with_secret("webshop-postgres").await?, "webshop");
+        let password = world.password("webshop").await?;
         pause(2500).await;
-        assert_eq!(world.password("shop").await?, password, "it goes on changing");
-        assert_eq!(world.login_with_secret("shop-postgres").await?, "shop");
+        assert_eq!(world.password("webshop").await?, password, "it goes on changing");
+        assert_eq!(world.login_with_secret("webshop-postgres").await?, "webshop");
     }
     Ok(())
 }

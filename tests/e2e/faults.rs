@@ -457,7 +457,7 @@ async fn an_endpoint_that_is_not_allowed_is_not_dialled(world: &World) -> Outcom
 }
 
 async fn a_database_that_is_not_allowed_is_not_dialled(world: &World) -> Outcome {
-    let simulator = world.start_simulator(&[]).await?;
+    let simulator = world.start_vendor(&[]).await?;
     let url: url::Url = simulator.endpoint().parse()?;
     let api = format!("127.0.0.1:{}", url.port().ok_or("no port")?);
     let _operator = world

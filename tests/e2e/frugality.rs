@@ -6,13 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kube::{Api, ResourceExt as _, api::ListParams};
+use kube::{Api, api::ListParams};
 use libtest_mimic::Trial;
-use serde_json::json;
 
 use crate::support::{
-    AuditEvent, Handle, Operator, Options, Outcome, SERVER, Simulator, Tally, World, eventually, pause,
-    trials,
+    AuditEvent, Handle, Operator, Options, Outcome, SERVER, Simulator, Tally, Vendor, World, eventually,
+    pause, trials,
 };
 
 pub fn trials(environment: &Handle) -> Vec<Trial> {
@@ -32,7 +31,7 @@ fn options() -> Options {
 }
 
 /// A server that may be asked as often as it takes.
-async fn server(world: &World, simulator: &Simulator) -> Outcome {
+async fn server(world: &World, simulator: &Vendor) -> Outcome {
     world
         .apply_server_with(SERVER, simulator, "limits: {requestsPerMinute: 6000}")
         .await
@@ -102,7 +101,7 @@ fn more(after: &Counts, before: &Counts) -> Counts {
 }
 
 async fn two_hundred_users_cost_a_request_each_and_then_nothing_but_lists(world: &World) -> Outcome {
-    let simulator = world.start_simulator(&["busy-ms=30"]).await?;
+    let simulator = world.start_vendor(&["busy-ms=30"]).await?;
     let mut operator = world.start_operator(options()).await?;
     server(world, &simulator).await?;
     world.wait_for("PostgresServer", SERVER, "Ready", "True").await?;
@@ -201,30 +200,12 @@ async fn a_restart_reads_and_writes_nothing(
 async fn one_user_is_not_starved_by_a_hundred_of_another_namespace(world: &World) -> Outcome {
     let crowd = format!("{}-crowd", world.namespace());
     world.create_namespace(&crowd).await?;
-    let simulator = world.start_simulator(&["busy-ms=100"]).await?;
-    let namespaces = format!("{},{crowd}", world.namespace());
-    let options = Options::quick()
-        .flag("--watch-namespaces", &namespaces)
-        .flag("--cluster-servers", "true")
-        .flag("--cluster-resource-namespace", world.operator_namespace());
+    let simulator = world.start_vendor(&["busy-ms=100"]).await?;
+    let options = Options::quick().with_cluster_servers(world, &crowd);
     let _operator = world.start_operator(options).await?;
-    let name = format!("{}-shared", world.namespace());
-    let manifest = world
-        .server_manifest(
-            &name,
-            &simulator.endpoint(),
-            "limits: {requestsPerMinute: 6000}\n  namespaceSelector: {}",
-        )
-        .replace("kind: PostgresServer", "kind: ClusterPostgresServer");
-    world
-        .apply(&format!(
-            "{{apiVersion: v1, kind: Secret, metadata: {{name: {name}-credentials, namespace: {}}}, stringData: \
-             {{token: {}}}}}",
-            world.operator_namespace(),
-            crate::support::TOKEN
-        ))
-        .await?;
-    world.apply(&manifest).await?;
+    let name = world.namespace();
+    let more = "limits: {requestsPerMinute: 6000}\n  namespaceSelector: {}";
+    world.apply_cluster_server(&simulator, more).await?;
     let user = |namespace: &str, user: &str| {
         format!(
             "---\napiVersion: pguser.dev/v1alpha1\nkind: PostgresUser\nmetadata: {{name: {user}, namespace: \
@@ -249,14 +230,5 @@ async fn one_user_is_not_starved_by_a_hundred_of_another_namespace(world: &World
         .collect();
     assert!(order.contains(&"single".to_owned()));
     assert!(meanwhile < 20, "it waited for {meanwhile} others");
-    let resource = world.api("ClusterPostgresServer");
-    let patch = kube::api::Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    resource
-        .delete(&name, &kube::api::DeleteParams::default())
-        .await?;
-    let _ = resource
-        .patch(&name, &kube::api::PatchParams::default(), &patch)
-        .await;
-    let _ = resource.get_opt(&name).await?.map(|object| object.name_any());
     Ok(())
 }

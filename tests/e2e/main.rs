@@ -22,6 +22,7 @@ mod neighbours;
 mod replicas;
 mod rights;
 mod silence;
+mod sql;
 mod support;
 
 use std::process::ExitCode;
@@ -66,6 +67,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         replicas::trials(environment),
         rights::trials(environment),
         silence::trials(environment),
+        sql::trials(environment),
     ]
     .into_iter()
     .flatten()

@@ -4,7 +4,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::support::{
-    Handle, Operator, Options, Outcome, PATIENCE, SERVER, Simulator, World, eventually, trials,
+    Handle, Operator, Options, Outcome, PATIENCE, SERVER, Simulator, TOKEN, Vendor, World, eventually, trials,
 };
 
 pub fn trials(environment: &Handle) -> Vec<Trial> {
@@ -19,27 +19,20 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
 // ------------------------------------------------------------------------------------------------- another operator
 
 /// Two operators that know nothing of each other, each for its own namespace, on one remote cluster.
-async fn two_operators(world: &World) -> Outcome<(Simulator, [Operator; 2], String)> {
+async fn two_operators(world: &World) -> Outcome<(Vendor, [Operator; 2], String)> {
     let other = format!("{}-other", world.namespace());
     world.create_namespace(&other).await?;
-    let simulator = world.start_simulator(&[]).await?;
+    let simulator = world.start_vendor(&[]).await?;
     let options = || Options::default().flag("--t-live", "1s");
     let first = world.start_operator(options()).await?;
     let second = world
         .start_operator(options().flag("--watch-namespaces", &other))
         .await?;
     world.apply_server(SERVER, &simulator).await?;
-    let there =
-        |manifest: &str| manifest.replacen("metadata: {", &format!("metadata: {{namespace: {other}, "), 1);
-    let credentials = format!(
-        "{{apiVersion: v1, kind: Secret, metadata: {{name: {SERVER}-credentials, namespace: {other}}}, \
-         stringData: {{token: {}}}}}",
-        crate::support::TOKEN
-    );
-    world.apply(&credentials).await?;
-    world
-        .apply(&there(&world.server_manifest(SERVER, &simulator.endpoint(), "")))
-        .await?;
+    let credentials = simulator.credentials(SERVER, TOKEN)?;
+    world.apply_in(&other, &credentials).await?;
+    let manifest = world.server_manifest(SERVER, &simulator, "");
+    world.apply_in(&other, &manifest).await?;
     Ok((simulator, [first, second], other))
 }
 

@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::support::{
-    Handle, Operator, Options, Outcome, PATIENCE, SERVER, Simulator, World, eventually, pause, trials,
+    Handle, Operator, Options, Outcome, PATIENCE, SERVER, Simulator, Vendor, World, eventually, pause, trials,
 };
 
 pub fn trials(environment: &Handle) -> Vec<Trial> {
@@ -27,8 +27,8 @@ fn electing() -> Options {
 }
 
 /// Two replicas, of which the first leads, and a server.
-async fn two(world: &World) -> Outcome<(Simulator, Operator, Operator)> {
-    let simulator = world.start_simulator(&[]).await?;
+async fn two(world: &World) -> Outcome<(Vendor, Operator, Operator)> {
+    let simulator = world.start_vendor(&[]).await?;
     let first = world.start_operator(electing()).await?;
     eventually("the first to lead", PATIENCE, async || {
         match leads(&first).await? {
@@ -150,7 +150,7 @@ async fn a_leader_that_slept_through_a_rotation_does_no_harm(world: &World) -> O
 }
 
 async fn a_leader_that_is_asked_to_end_finishes_its_step_and_gives_the_lease_back(world: &World) -> Outcome {
-    let simulator = world.start_simulator(&[]).await?;
+    let simulator = world.start_vendor(&[]).await?;
     let mut operator = world
         .start_operator(electing().flag("--lease-duration", "30s"))
         .await?;
@@ -178,7 +178,7 @@ async fn a_leader_that_is_asked_to_end_finishes_its_step_and_gives_the_lease_bac
 }
 
 async fn operators_without_election_keep_each_other_out_by_the_journal(world: &World) -> Outcome {
-    let simulator = world.start_simulator(&[]).await?;
+    let simulator = world.start_vendor(&[]).await?;
     let mut first = world.start_operator(Options::quick()).await?;
     world.apply_server(SERVER, &simulator).await?;
     world.apply_user("shop", SERVER).await?;

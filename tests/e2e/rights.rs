@@ -145,6 +145,9 @@ async fn the_operator_may_do_nothing_that_it_does_not_need(world: &World) -> Out
     )
     .await?;
     check(world, &user, "postgresservers", &["create", "delete"], false).await?;
+    // What a server object names may be read, and not what it does not name.
+    check(world, &user, "configmaps", &["list", "watch"], false).await?;
+    check(world, &user, "configmaps", &WRITE, false).await?;
     for resource in [
         "pods",
         "leases",

@@ -163,7 +163,7 @@ async fn rotations(scene: &Scene<'_>, canaries: &mut Canaries) -> Outcome {
     let world = scene.world;
     let before = world.user_works("shop").await?;
     let lost = json!({"route": "users.patch", "count": 1, "fault": {"type": "drop", "when": "after-commit"}});
-    scene.simulator.fault(lost).await?;
+    scene.vendor.fault(lost).await?;
     world.rotate("shop", "1").await?;
     gather(world, canaries, &USERS).await?;
     world.rotated("shop", &before).await?;
@@ -203,12 +203,12 @@ async fn answers_that_echo(scene: &Scene<'_>, canaries: &mut Canaries) -> Outcom
     for (status, kind, body) in bodies {
         let fault = json!({"type": "body", "status": status, "body": body, "contentType": kind});
         scene
-            .simulator
+            .vendor
             .fault(json!({"route": "users.create", "count": 1, "fault": fault}))
             .await?;
         let list = json!({"type": "body", "status": status, "body": body, "contentType": kind});
         scene
-            .simulator
+            .vendor
             .fault(json!({"route": "users.list", "count": 1, "fault": list}))
             .await?;
     }
@@ -217,7 +217,7 @@ async fn answers_that_echo(scene: &Scene<'_>, canaries: &mut Canaries) -> Outcom
         gather(world, canaries, &USERS).await?;
         pause(200).await;
     }
-    scene.simulator.no_faults().await?;
+    scene.vendor.no_faults().await?;
     // Whatever it came to: a person would ask for it again.
     world.rotate("echoed", "again").await?;
     world.user_works("echoed").await?;
@@ -226,7 +226,7 @@ async fn answers_that_echo(scene: &Scene<'_>, canaries: &mut Canaries) -> Outcom
 
 async fn refusals(scene: &Scene<'_>) -> Outcome {
     let world = scene.world;
-    scene.simulator.tokens(&["another-canary-token-0b9e"]).await?;
+    scene.vendor.tokens(&["another-canary-token-0b9e"]).await?;
     world.wait_for("PostgresServer", SERVER, "Ready", "False").await?;
     world
         .apply_token("orders-credentials", "another-canary-token-0b9e")
@@ -235,7 +235,7 @@ async fn refusals(scene: &Scene<'_>) -> Outcome {
     // A login that is refused: somebody else has set another password.
     let outside =
         json!({"action": "set-password", "username": "shop", "password": "somebody-elses-password"});
-    scene.simulator.outside(outside).await?;
+    scene.vendor.outside(outside).await?;
     pause(1500).await;
     Ok(())
 }

@@ -15,7 +15,7 @@ pub use self::{
     folder::{end_on_signals, new_folder},
     postgres::{Postgres, SUPERUSER},
     process::{Process, tail, wait_if_ending},
-    simulator::{ADDON_ID, APP, CLUSTER_ID, SCALINGO_TOKEN, Simulator, TOKEN},
+    simulator::{ADDON_ID, APP, CLUSTER_ID, Simulator, TOKEN},
     wait::eventually,
 };
 

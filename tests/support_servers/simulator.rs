@@ -1,4 +1,4 @@
-//! The vendor's API, simulated on the test's PostgreSQL. Its admin API is described in simulator/README.md.
+//! The vendors' APIs, simulated on the test's PostgreSQL. Its admin API is described in simulator/README.md.
 
 use std::{
     net::SocketAddr,
@@ -16,13 +16,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// The token that every simulator accepts at first.
 pub const TOKEN: &str = "canary-token-6f1d2c";
 
-/// The API token of Scalingo that every simulator accepts at first.
-pub const SCALINGO_TOKEN: &str = "tk-us-canary-0b7e41";
-
-/// The id of Scalingo's addon that it simulates, and the name of the app that has it.
-pub const ADDON_ID: &str = "ad-9be0fc04-bee6-4981-a403-a9ddbee7bd1f";
-/// The app.
+/// The app and the addon that it simulates.
 pub const APP: &str = "my-app";
+pub const ADDON_ID: &str = "ad-9be0fc04-bee6-4981-a403-a9ddbee7bd1f";
 
 /// The id of the cluster that it simulates.
 pub const CLUSTER_ID: &str = "498ae72f-411f-11eb-9d07-046c59cc737e";
@@ -42,16 +38,16 @@ impl Simulator {
         let mut arguments: Vec<String> = [
             "--token",
             TOKEN,
-            "--scalingo-api-token",
-            SCALINGO_TOKEN,
-            "--scalingo-addon-id",
-            ADDON_ID,
-            "--scalingo-app",
-            APP,
             "--cluster-id",
             CLUSTER_ID,
             "--dns-name",
             "localhost",
+            "--scalingo-api-token",
+            TOKEN,
+            "--scalingo-app",
+            APP,
+            "--scalingo-addon-id",
+            ADDON_ID,
         ]
         .map(str::to_owned)
         .to_vec();
@@ -70,19 +66,19 @@ impl Simulator {
         })
     }
 
-    /// The address of its API, as a server's `endpoint`.
+    /// The address of the API of IONOS, as a server's `endpoint`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}/databases/postgresql", self.address)
+        format!("{}/databases/postgresql", self.base())
+    }
+
+    /// The address of Scalingo's APIs, as each of a server's `endpoints`.
+    pub fn base(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// The address of Scalingo's APIs, all three of them.
-    pub fn scalingo_endpoint(&self) -> String {
-        format!("http://{}", self.address)
     }
 
     /// Ends it, as a vendor's outage does.

@@ -151,7 +151,8 @@ async fn answers(
         if to_client.write_all(&buffer[..through]).await.is_err() {
             return;
         }
-        left.fetch_sub(through, Ordering::SeqCst);
+        let less = |left: usize| Some(left.saturating_sub(through));
+        let _ = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
     }
 }
 

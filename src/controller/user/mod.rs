@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
+use kube::runtime::watcher;
 
 use self::act::{Done, Then};
 use crate::api::PostgresUser;
@@ -42,6 +43,11 @@ pub async fn reconcile(user: Arc<PostgresUser>, context: Arc<Context>) -> Result
         Err(_) => Err(Error::Timeout),
     };
     context.metrics.reconciled("PostgresUser", outcome.is_ok());
+    let now = context.user(&UserRef::from_obj(&*user));
+    if now.is_none_or(|now| now.uid() != user.uid()) {
+        // It went meanwhile, and what was noted of it since then is noted of nobody.
+        gone(&context, &user);
+    }
     match outcome {
         Err(error) if error.is_conflict() => Ok(Action::requeue(CONFLICT)),
         Err(error) if error.is_gone() => {
@@ -140,6 +146,20 @@ fn remember(context: &Context, user: PostgresUser) -> PostgresUser {
         .unwrap_or_else(PoisonError::into_inner)
         .insert(uid, user.clone());
     user
+}
+
+/// What the watch tells of PostgresUsers that are no more. Nobody reconciles those: one that had no finalizer, since it
+/// never had a login, goes without a word.
+pub fn seen(event: &watcher::Event<PostgresUser>, context: &Context) {
+    match event {
+        watcher::Event::Delete(user) => gone(context, user),
+        watcher::Event::InitDone => {
+            for other in context.claims.leave_all_but(&context.uids_of_users()) {
+                context.dispatch.user(other);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// A PostgresUser is gone: others may want its remote user, and its server may wait for its end.

@@ -1,6 +1,7 @@
 //! What tests are made with.
 
 mod audit;
+mod commits;
 mod control_plane;
 mod environment;
 mod manifests;
@@ -11,6 +12,8 @@ mod scene;
 mod servers;
 mod setting;
 mod trial;
+mod vendor;
+mod wire;
 mod world;
 
 #[allow(unused_imports)]
@@ -20,10 +23,12 @@ pub use self::{
     operator::{Operator, Options},
     scene::{Scene, pause},
     servers::{
-        CLUSTER_ID, Failure, Outcome, PATIENCE, Postgres, Process, REPOSITORY, Simulator, TOKEN, eventually,
+        ADDON_ID, APP, CLUSTER_ID, Failure, Outcome, PATIENCE, Postgres, Process, REPOSITORY, Simulator,
+        TOKEN, eventually,
     },
     setting::{SERVER, user_manifest},
-    trial::{trial, trial_named},
+    trial::trial,
+    vendor::{ADMIN, Fate, Provider, Struck, Vendor},
     world::World,
 };
-pub(crate) use trial::trials;
+pub(crate) use trial::{trials, trials_everywhere};

@@ -6,7 +6,7 @@ use std::{
     process::ExitStatus,
 };
 
-use super::{Failure, Outcome, PATIENCE, Process, eventually};
+use super::{Failure, Outcome, PATIENCE, Process, World, eventually};
 
 /// How it is started: by default as a test wants it, with short times.
 #[derive(Clone, Debug)]
@@ -60,6 +60,12 @@ impl Options {
         self
     }
 
+    /// Adds a switch.
+    pub fn switch(mut self, name: &str) -> Self {
+        self.switches.push(name.to_owned());
+        self
+    }
+
     /// Leaves out a flag or switch.
     pub fn without(mut self, name: &str) -> Self {
         self.flags.retain(|(other, _)| other != name);
@@ -72,6 +78,14 @@ impl Options {
         self.env.retain(|(other, _)| other != name);
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Looks after a test's two namespaces and its cluster server.
+    pub fn with_cluster_servers(self, world: &World, other: &str) -> Self {
+        let namespace = world.namespace();
+        self.flag("--watch-namespaces", &format!("{namespace},{other}"))
+            .flag("--cluster-servers", "true")
+            .flag("--selector", &format!("pguser-test={namespace}"))
     }
 
     /// Elects a leader among the operators of this test.
@@ -207,6 +221,19 @@ impl Operator {
         } else {
             Err(format!("/{page}: {status} {text}").into())
         }
+    }
+
+    /// Waits until it has listed the users of a server, since it was started.
+    pub async fn has_listed(&self) -> Outcome {
+        eventually("the operator to have listed users", PATIENCE, async || {
+            let metrics = self.get("metrics").await?;
+            let is_list = |line: &str| line.contains("operation=\"list\"") && line.contains("class=\"ok\"");
+            match metrics.lines().any(is_list) {
+                true => Ok(()),
+                false => Err("it has not".into()),
+            }
+        })
+        .await
     }
 
     /// All that it has written, in all its runs.

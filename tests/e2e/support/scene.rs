@@ -1,17 +1,17 @@
-//! A world with everything in it: a simulator, an operator, and a server `orders`.
+//! A world with everything in it: a remote side, an operator, and a server `orders`.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Operator, Options, Outcome, PATIENCE, SERVER, Simulator, World, eventually};
+use super::{ADMIN, Operator, Options, Outcome, PATIENCE, SERVER, Simulator, Vendor, World, eventually};
 
-/// A simulator, an operator that is ready, and a server that it looks after.
+/// A remote side, an operator that is ready, and a server that it looks after.
 pub struct Scene<'a> {
     /// The world that it is in.
     pub world: &'a World,
-    /// The vendor.
-    pub simulator: Simulator,
+    /// The remote side.
+    pub vendor: Vendor,
     /// The operator.
     pub operator: Operator,
 }
@@ -24,12 +24,12 @@ impl<'a> Scene<'a> {
 
     /// One with switches of the simulator and options of the operator.
     pub async fn with(world: &'a World, switches: &[&str], options: Options) -> Outcome<Scene<'a>> {
-        let simulator = world.start_simulator(switches).await?;
+        let vendor = world.start_vendor(switches).await?;
         let operator = world.start_operator(options).await?;
-        world.apply_server(SERVER, &simulator).await?;
+        world.apply_server(SERVER, &vendor).await?;
         Ok(Scene {
             world,
-            simulator,
+            vendor,
             operator,
         })
     }
@@ -125,14 +125,35 @@ impl World {
         .await
     }
 
-    /// The roles that can log in, but for the superuser.
+    /// The roles that can log in, but for the superuser and the operator's own.
     pub async fn roles(&self) -> Outcome<Vec<String>> {
-        let query = "select rolname from pg_roles where rolcanlogin and not rolsuper order by 1";
-        let rows = self.postgres().sql(query).await?;
+        let query = format!(
+            "select rolname from pg_roles where rolcanlogin and not rolsuper and rolname <> '{ADMIN}' order by 1"
+        );
+        let rows = self.postgres().sql(&query).await?;
         Ok(rows
             .into_iter()
             .filter_map(|row| row.into_iter().next())
             .collect())
+    }
+
+    /// All roles, with what PostgreSQL knows of them: whoever changes one changes this.
+    pub async fn roles_as_they_are(&self) -> Outcome<Vec<Vec<String>>> {
+        let query = "select oid, xmin, rolname from pg_authid order by 1";
+        self.postgres().sql(query).await
+    }
+
+    /// Waits until an attribute of a role is this, as PostgreSQL writes it.
+    pub async fn role_is(&self, name: &str, attribute: &str, value: &str) -> Outcome {
+        let query = format!("select ({attribute})::text from pg_roles where rolname = '{name}'");
+        eventually(&format!("{attribute} {value} of {name}"), PATIENCE, async || {
+            let rows = self.postgres().sql(&query).await?;
+            match rows == [[value]] {
+                true => Ok(()),
+                false => Err(format!("{rows:?}").into()),
+            }
+        })
+        .await
     }
 
     /// Asks for a new password.

@@ -1,10 +1,10 @@
-//! What most tests begin with: a simulator, an operator, a server object; and users on it.
+//! What most tests begin with: a remote side, an operator, a server object; and users on it.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{CLUSTER_ID, Operator, Options, Outcome, PATIENCE, Simulator, TOKEN, World, eventually};
+use super::{Operator, Options, Outcome, PATIENCE, Provider, TOKEN, Vendor, World, eventually};
 
 /// The server object of tests that need no more than one.
 pub const SERVER: &str = "orders";
@@ -13,49 +13,69 @@ pub const SERVER: &str = "orders";
 const QUIET: Duration = Duration::from_millis(2500);
 
 impl World {
-    /// Starts a simulator with switches and an operator, and applies the server object [`SERVER`].
-    pub async fn set_up(&self, switches: &[&str]) -> Outcome<(Simulator, Operator)> {
+    /// Starts the remote side, with switches of the simulator, and an operator, and applies the server object
+    /// [`SERVER`].
+    pub async fn set_up(&self, switches: &[&str]) -> Outcome<(Vendor, Operator)> {
         self.set_up_with(switches, Options::default()).await
     }
 
     /// The same with an operator that is started in another way.
-    pub async fn set_up_with(&self, switches: &[&str], options: Options) -> Outcome<(Simulator, Operator)> {
-        let (simulator, operator) =
-            tokio::try_join!(self.start_simulator(switches), self.start_operator(options))?;
-        self.apply_server(SERVER, &simulator).await?;
-        Ok((simulator, operator))
+    pub async fn set_up_with(&self, switches: &[&str], options: Options) -> Outcome<(Vendor, Operator)> {
+        let (vendor, operator) = tokio::try_join!(self.start_vendor(switches), self.start_operator(options))?;
+        self.apply_server(SERVER, &vendor).await?;
+        Ok((vendor, operator))
     }
 
-    /// Applies a PostgresServer of this name for the simulator, with its credentials.
-    pub async fn apply_server(&self, name: &str, simulator: &Simulator) -> Outcome {
-        self.apply_server_with(name, simulator, "").await
+    /// Applies a PostgresServer of this name for the vendor, with its credentials.
+    pub async fn apply_server(&self, name: &str, vendor: &Vendor) -> Outcome {
+        self.apply_server_with(name, vendor, "").await
     }
 
     /// The same with more in its spec: one line, `allowAdoption: false`, or more lines, indented by two.
-    pub async fn apply_server_with(&self, name: &str, simulator: &Simulator, more: &str) -> Outcome {
-        self.apply_token(&format!("{name}-credentials"), TOKEN).await?;
-        self.apply(&self.server_manifest(name, &simulator.endpoint(), more))
-            .await
+    pub async fn apply_server_with(&self, name: &str, vendor: &Vendor, more: &str) -> Outcome {
+        self.apply_credentials(name, vendor, TOKEN).await?;
+        self.apply(&self.server_manifest(name, vendor, more)).await
     }
 
-    /// A PostgresServer for an endpoint, as a manifest.
-    pub fn server_manifest(&self, name: &str, endpoint: &str, more: &str) -> String {
-        let port = self.postgres().port();
+    /// Applies the Secrets that a PostgresServer of this name refers to, with this token or password.
+    pub async fn apply_credentials(&self, name: &str, vendor: &Vendor, secret: &str) -> Outcome {
+        self.apply(&vendor.credentials(name, secret)?).await
+    }
+
+    /// A PostgresServer for a vendor, as a manifest. What is looked at now and then is looked at often.
+    pub fn server_manifest(&self, name: &str, vendor: &Vendor, more: &str) -> String {
+        let (spec, port) = (vendor.spec(name), self.postgres().port());
+        let pace = match vendor.provider() {
+            Provider::Scalingo if !more.contains("limits:") => "limits: {requestsPerMinute: 6000}",
+            _ => "",
+        };
         format!(
             "
 apiVersion: pguser.dev/v1alpha1
 kind: PostgresServer
 metadata: {{name: {name}}}
 spec:
-  ionos:
-    clusterId: {CLUSTER_ID}
-    endpoint: {endpoint}
-    credentialsSecretRef: {{name: {name}-credentials}}
-  connection: {{port: {port}, sslmode: verify-full}}
+  {spec}
+  connection: {{port: {port}, database: postgres, sslmode: verify-full}}
   refreshInterval: 1s
+  verifyInterval: 1s
+  {pace}
   {more}
 "
         )
+    }
+
+    /// Applies the ClusterPostgresServer of this test, which has the name of its namespace; for an operator with the
+    /// options of [`Options::with_cluster_servers`].
+    pub async fn apply_cluster_server(&self, vendor: &Vendor, more: &str) -> Outcome {
+        let name = self.namespace();
+        let credentials = vendor.credentials(name, TOKEN)?;
+        self.apply_in(self.operator_namespace(), &credentials).await?;
+        let manifest = self
+            .server_manifest(name, vendor, more)
+            .replace("kind: PostgresServer", "kind: ClusterPostgresServer");
+        let labelled = format!("metadata: {{labels: {{pguser-test: {name}}}, ");
+        self.apply(&manifest.replace("metadata: {", &labelled)).await
     }
 
     /// Applies a Secret with an API token.

@@ -7,35 +7,41 @@ use std::{
 
 use libtest_mimic::{Failed, Trial};
 
-use super::{Handle, Outcome, World};
+use super::{Handle, Outcome, Provider, World};
 
 /// Makes trials of functions in the calling module: `trials!(environment; first, second)`.
 macro_rules! trials {
     ($environment:expr; $($name:ident),* $(,)?) => {
-        vec![$($crate::support::trial($environment, module_path!(), stringify!($name), $name)),*]
+        $crate::support::trials!($environment, $crate::support::Provider::Ionos; $($name),*)
+    };
+    ($environment:expr, $provider:expr; $($name:ident),* $(,)?) => {
+        vec![$($crate::support::trial($environment, $provider, module_path!(), stringify!($name), $name)),*]
     };
 }
 pub(crate) use trials;
 
-/// A trial that runs `test` in a world of its own. If it fails, the world's logs are kept and their place is said.
-pub fn trial<F>(environment: &Handle, module: &str, name: &'static str, test: F) -> Trial
-where
-    F: AsyncFnOnce(&World) -> Outcome + Send + 'static,
-{
-    trial_named(environment, module, name.to_owned(), test)
+/// The same for each provider: `drift::first`, `drift::first [scalingo]`, …
+macro_rules! trials_everywhere {
+    ($environment:expr; $($name:ident),* $(,)?) => {
+        $crate::support::Provider::ALL
+            .into_iter()
+            .flat_map(|provider| $crate::support::trials!($environment, provider; $($name),*))
+    };
 }
+pub(crate) use trials_everywhere;
 
-/// The same, of a name that was put together.
-pub fn trial_named<F>(environment: &Handle, module: &str, name: String, test: F) -> Trial
+/// A trial that runs `test` in a world of its own. If it fails, the world's logs are kept and their place is said.
+pub fn trial<F>(environment: &Handle, provider: Provider, module: &str, name: &str, test: F) -> Trial
 where
     F: AsyncFnOnce(&World) -> Outcome + Send + 'static,
 {
     let module = module.split_once("::").map_or("", |(_, module)| module);
-    let environment = environment.clone();
-    Trial::test(format!("{module}::{name}"), move || {
+    let (environment, name) = (environment.clone(), name.to_owned());
+    Trial::test(format!("{module}::{name}{}", provider.suffix()), move || {
         let environment = environment.get();
         environment.runtime().block_on(async {
-            let mut world = World::new(&environment, &name).await.map_err(Failed::from)?;
+            let world = World::new(&environment, &name, provider).await;
+            let mut world = world.map_err(Failed::from)?;
             // Within the runtime, so the future is polled by hand rather than by a nested block_on.
             let outcome = catch(test(&world)).await;
             match &outcome {

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::{
-    Environment, Operator, Options, Outcome, PATIENCE, Postgres, Simulator,
+    Environment, Operator, Options, Outcome, PATIENCE, Postgres, Provider, Vendor,
     audit::{AuditEvent, AuditLog, Mark},
     eventually, manifests,
     rbac::Rights,
@@ -40,7 +40,8 @@ pub struct World {
     dir: PathBuf,
     namespace: String,
     operator_namespace: String,
-    postgres: Postgres,
+    provider: Provider,
+    postgres: Arc<Postgres>,
     rights: OnceCell<Rights>,
     operators: AtomicUsize,
 }
@@ -58,14 +59,15 @@ pub struct Condition {
 
 impl World {
     /// Makes a world, with its namespaces and its PostgreSQL running.
-    pub async fn new(environment: &Arc<Environment>, test: &str) -> Outcome<World> {
+    pub async fn new(environment: &Arc<Environment>, test: &str, provider: Provider) -> Outcome<World> {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("t{number}-{}-{}", std::process::id(), short(test));
         let dir = environment.dir().join(format!("t{number}-{}", short(test)));
         std::fs::create_dir(&dir)?;
         std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
         let world = World {
-            postgres: Postgres::start(&dir.join("pg")).await?,
+            provider,
+            postgres: Arc::new(Postgres::start(&dir.join("pg")).await?),
             environment: environment.clone(),
             operator_namespace: format!("{namespace}-operator"),
             namespace,
@@ -100,6 +102,11 @@ impl World {
         &self.dir
     }
 
+    /// What the test is run on.
+    pub fn provider(&self) -> Provider {
+        self.provider
+    }
+
     /// The database.
     pub fn postgres(&self) -> &Postgres {
         &self.postgres
@@ -107,9 +114,14 @@ impl World {
 
     // ------------------------------------------------------------------------------------------ what is started
 
-    /// Starts a simulator on the world's PostgreSQL.
-    pub async fn start_simulator(&self, switches: &[&str]) -> Outcome<Simulator> {
-        Simulator::start(&self.dir, &self.postgres, switches).await
+    /// Starts the remote side of the world's provider on its PostgreSQL, with switches of the simulator.
+    pub async fn start_vendor(&self, switches: &[&str]) -> Outcome<Vendor> {
+        self.start_vendor_of(self.provider, switches).await
+    }
+
+    /// The same of any provider.
+    pub async fn start_vendor_of(&self, provider: Provider, switches: &[&str]) -> Outcome<Vendor> {
+        Vendor::start(provider, &self.dir, &self.postgres, switches).await
     }
 
     /// Starts an operator for the world's namespace and waits until it is ready.
@@ -158,8 +170,13 @@ impl World {
 
     /// Applies YAML documents, in the world's namespace where they name none.
     pub async fn apply(&self, yaml: &str) -> Outcome {
+        self.apply_in(&self.namespace, yaml).await
+    }
+
+    /// The same in another namespace.
+    pub async fn apply_in(&self, namespace: &str, yaml: &str) -> Outcome {
         for object in manifests::parse(yaml)? {
-            manifests::apply(self.client(), &self.namespace, object).await?;
+            manifests::apply(self.client(), namespace, object).await?;
         }
         Ok(())
     }

@@ -1,0 +1,513 @@
+//! What only a PostgreSQL has that is spoken to in SQL: attributes, memberships, marks, what a role owns.
+
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::support::{
+    ADMIN, Handle, Operator, Outcome, PATIENCE, Provider, SERVER, TOKEN, Vendor, World, eventually, trials,
+};
+
+pub fn trials(environment: &Handle) -> Vec<Trial> {
+    trials!(environment, Provider::Postgresql;
+        attributes_and_memberships_are_as_the_spec_asks,
+        what_the_server_object_does_not_allow_is_refused,
+        a_user_that_comes_to_ask_for_too_much_keeps_its_login,
+        attributes_changed_outside_are_put_right,
+        memberships_changed_outside_are_put_right,
+        a_membership_that_is_not_asked_for_any_more_ends,
+        an_adopted_role_stays_as_it_is_unless_the_spec_says_otherwise,
+        a_password_changed_outside_is_seen_where_the_catalog_may_be_read,
+        a_role_that_owns_objects_is_not_deleted_and_a_condition_names_them,
+        what_a_role_owns_goes_to_its_heir_when_it_is_deleted,
+        sessions_of_a_deleted_user_are_ended,
+        a_role_of_another_installation_is_neither_adopted_nor_deleted,
+        a_role_that_another_installation_took_over_is_left_to_it,
+        a_new_password_of_the_administrator_is_taken_from_the_secret,
+        the_authority_may_be_in_a_config_map,
+        an_unencrypted_connection_has_to_be_allowed,
+        no_password_is_in_the_servers_log,
+    )
+}
+
+// -------------------------------------------------------------------------------------------------------- settings
+
+/// Makes roles to be a member of, which the operator may give.
+async fn groups(world: &World, names: &[&str]) -> Outcome {
+    for name in names {
+        let sql = format!("create role {name} nologin; grant {name} to {ADMIN} with admin option");
+        world.postgres().sql(&sql).await?;
+    }
+    Ok(())
+}
+
+/// A server that allows these things.
+async fn set_up(world: &World, allowed: Value) -> Outcome<(Vendor, Operator)> {
+    let (vendor, operator) = world.set_up(&[]).await?;
+    world
+        .postgres()
+        .sql(&format!("alter role {ADMIN} createdb"))
+        .await?;
+    groups(world, &["readers", "writers"]).await?;
+    allow(world, allowed).await?;
+    Ok((vendor, operator))
+}
+
+async fn allow(world: &World, allowed: Value) -> Outcome {
+    let spec = json!({"spec": {"postgresql": {"allowed": allowed}}});
+    world.merge("PostgresServer", SERVER, spec).await
+}
+
+fn everything() -> Value {
+    json!({"roles": ["readers", "writers"], "attributes": ["CreateDatabase", "CreateRole"], "reassignOwnedTo": ["heir"]})
+}
+
+async fn ask(world: &World, settings: &str) -> Outcome {
+    let more = format!("postgresql: {{{settings}}}");
+    world.apply_user_with("checkout", &more).await
+}
+
+/// Waits until a role is a member of these and no others.
+async fn member_of(world: &World, name: &str, groups: &str) -> Outcome {
+    let query = format!(
+        "select coalesce(string_agg(distinct roleid::regrole::text, ' ' order by roleid::regrole::text), '') from \
+         pg_auth_members where member = '{name}'::regrole and roleid <> '{ADMIN}'::regrole"
+    );
+    eventually(
+        &format!("{name} to be a member of {groups:?}"),
+        PATIENCE,
+        async || {
+            let rows = world.postgres().sql(&query).await?;
+            match rows == [[groups]] {
+                true => Ok(()),
+                false => Err(format!("{rows:?}").into()),
+            }
+        },
+    )
+    .await
+}
+
+async fn attributes_and_memberships_are_as_the_spec_asks(world: &World) -> Outcome {
+    let _setting = set_up(world, everything()).await?;
+    ask(
+        world,
+        "memberOf: [readers], connectionLimit: 5, validUntil: '2100-01-01T00:00:00Z', createDatabase: true",
+    )
+    .await?;
+    world.user_ready("checkout").await?;
+    world.login_of("checkout").await?;
+    world.role_is("checkout", "rolconnlimit", "5").await?;
+    let until = "rolvaliduntil at time zone 'UTC'";
+    world.role_is("checkout", until, "2100-01-01 00:00:00").await?;
+    member_of(world, "checkout", "readers").await?;
+    let uri = world.key_of("checkout", "uri").await?;
+    world
+        .postgres()
+        .psql(&uri, "create database mine")
+        .await
+        .map(drop)
+}
+
+async fn what_the_server_object_does_not_allow_is_refused(world: &World) -> Outcome {
+    let _setting = set_up(world, json!({})).await?;
+    for (settings, field) in [
+        ("memberOf: [readers]", "allowed.roles"),
+        ("memberOf: [pg_read_server_files]", "allowed.roles"),
+        ("createDatabase: true", "allowed.attributes"),
+        ("createRole: true", "allowed.attributes"),
+        ("reassignOwnedTo: postgres", "allowed.reassignOwnedTo"),
+    ] {
+        ask(world, settings).await?;
+        eventually(&format!("{settings} to be refused"), PATIENCE, async || {
+            let found = world.user_not_ready("checkout", "InvalidSettings").await?;
+            match found.message.contains(field) {
+                true => Ok(()),
+                false => Err(found.message.into()),
+            }
+        })
+        .await?;
+    }
+    assert!(!world.postgres().has_role("checkout").await?);
+    ask(world, "memberOf: [readers], createDatabase: true").await?;
+    allow(world, everything()).await?;
+    world.user_ready("checkout").await?;
+    member_of(world, "checkout", "readers").await
+}
+
+async fn a_user_that_comes_to_ask_for_too_much_keeps_its_login(world: &World) -> Outcome {
+    let (_vendor, operator) = set_up(world, json!({"roles": ["readers"]})).await?;
+    ask(world, "memberOf: [readers]").await?;
+    world.user_ready("checkout").await?;
+    ask(world, "memberOf: [readers, writers], createRole: true").await?;
+    world
+        .user_is("checkout", "Stalled", "True", "InvalidSettings")
+        .await?;
+    world.user_ready("checkout").await?;
+    world.quiet(&operator).await?;
+    world.login_of("checkout").await?;
+    member_of(world, "checkout", "readers").await?;
+    world.role_is("checkout", "rolcreaterole", "false").await
+}
+
+async fn attributes_changed_outside_are_put_right(world: &World) -> Outcome {
+    let (_vendor, operator) = set_up(world, everything()).await?;
+    ask(world, "connectionLimit: 5").await?;
+    world.user_ready("checkout").await?;
+    let password = world.password_of("checkout").await?;
+    for (change, attribute, value) in [
+        ("connection limit 1", "rolconnlimit", "5"),
+        (
+            "valid until '2001-01-01'",
+            "rolvaliduntil is null or rolvaliduntil = 'infinity'",
+            "true",
+        ),
+        ("createdb", "rolcreatedb", "false"),
+        ("createrole", "rolcreaterole", "false"),
+        ("noinherit", "rolinherit", "true"),
+        ("nologin", "rolcanlogin", "true"),
+    ] {
+        let sql = format!("alter role checkout {change}");
+        world.postgres().sql(&sql).await?;
+        world
+            .role_is("checkout", attribute, value)
+            .await
+            .map_err(|error| format!("{change}: {error}"))?;
+    }
+    world.quiet(&operator).await?;
+    world.user_ready("checkout").await?;
+    assert_eq!(world.password_of("checkout").await?, password);
+    world.login_of("checkout").await
+}
+
+async fn memberships_changed_outside_are_put_right(world: &World) -> Outcome {
+    let (_vendor, operator) = set_up(world, everything()).await?;
+    ask(world, "memberOf: [readers]").await?;
+    world.user_ready("checkout").await?;
+    let by_admin = format!("set role {ADMIN}; grant writers to checkout; revoke readers from checkout");
+    world.postgres().sql(&by_admin).await?;
+    member_of(world, "checkout", "readers").await?;
+    // What somebody else has granted is their business.
+    groups(world, &["auditors"]).await?;
+    world.postgres().sql("grant auditors to checkout").await?;
+    world.quiet(&operator).await?;
+    member_of(world, "checkout", "auditors readers").await?;
+    world.login_of("checkout").await
+}
+
+async fn a_membership_that_is_not_asked_for_any_more_ends(world: &World) -> Outcome {
+    let _setting = set_up(world, everything()).await?;
+    ask(world, "memberOf: [readers, writers]").await?;
+    world.user_ready("checkout").await?;
+    member_of(world, "checkout", "readers writers").await?;
+    let password = world.password_of("checkout").await?;
+    ask(world, "memberOf: [writers]").await?;
+    member_of(world, "checkout", "writers").await?;
+    world.apply_user_with("checkout", "").await?;
+    member_of(world, "checkout", "").await?;
+    world.user_ready("checkout").await?;
+    assert_eq!(world.password_of("checkout").await?, password);
+    Ok(())
+}
+
+async fn an_adopted_role_stays_as_it_is_unless_the_spec_says_otherwise(world: &World) -> Outcome {
+    let (vendor, operator) = set_up(world, everything()).await?;
+    vendor.make("checkout", "somebody-elses-password").await?;
+    let sql = "alter role checkout createdb connection limit 9; grant readers to checkout; \
+        comment on role checkout is 'ask Ann'";
+    world.postgres().sql(sql).await?;
+    world.apply_user_with("checkout", "adoptionPolicy: Adopt").await?;
+    world.user_ready("checkout").await?;
+    world.login_of("checkout").await?;
+    world.quiet(&operator).await?;
+    world.role_is("checkout", "rolconnlimit", "9").await?;
+    world.role_is("checkout", "rolcreatedb", "true").await?;
+    member_of(world, "checkout", "readers").await?;
+    let comment = comment(world, "checkout").await?;
+    assert!(comment.starts_with("ask Ann\nmanaged by"), "{comment}");
+
+    let more = "adoptionPolicy: Adopt\n  postgresql: {connectionLimit: 3}";
+    world.apply_user_with("checkout", more).await?;
+    world.role_is("checkout", "rolconnlimit", "3").await?;
+    world.role_is("checkout", "rolcreatedb", "false").await
+}
+
+async fn comment(world: &World, name: &str) -> Outcome<String> {
+    let query = format!("select shobj_description('{name}'::regrole, 'pg_authid')");
+    let rows = world.postgres().sql(&query).await?;
+    Ok(rows.into_iter().flatten().next().unwrap_or_default())
+}
+
+// ----------------------------------------------------------------------------------------------------------- drift
+
+/// By what PostgreSQL keeps of the password; a login would be tried in an hour.
+async fn a_password_changed_outside_is_seen_where_the_catalog_may_be_read(world: &World) -> Outcome {
+    let (vendor, operator) = world.set_up(&[]).await?;
+    let grant = format!("grant select on pg_authid to {ADMIN}");
+    world.postgres().sql(&grant).await?;
+    // An open connection does not know yet.
+    vendor.cut();
+    let rarely = json!({"spec": {"verifyInterval": "168h"}});
+    world.merge("PostgresServer", SERVER, rarely).await?;
+    let password = world.ready_user("checkout").await?;
+    world.quiet(&operator).await?;
+    let user = world.get("PostgresUser", "checkout").await?.ok_or("no user")?;
+    assert!(user.data["status"]["remoteUsers"][0]["passwordStamp"].is_string());
+
+    vendor.set_password("checkout", "changed-outside").await?;
+    world.accepts_eventually("checkout", &password, true).await?;
+    world.quiet(&operator).await?;
+    assert_eq!(world.password_of("checkout").await?, password);
+    let rotate = json!({"metadata": {"annotations": {"pguser.dev/rotate": "1"}}});
+    world.merge("PostgresUser", "checkout", rotate).await?;
+    world.other_password("checkout", &password).await?;
+    world.quiet(&operator).await?;
+    world.login_of("checkout").await
+}
+
+// -------------------------------------------------------------------------------------------------------- deletion
+
+async fn blocked(world: &World) -> Outcome<String> {
+    eventually("the deletion to be blocked", PATIENCE, async || {
+        let found = world.condition("PostgresUser", "checkout", "Ready").await?;
+        match found.filter(|found| found.reason == "DeletionBlocked") {
+            Some(found) => Ok(found.message),
+            None => Err("it is not".into()),
+        }
+    })
+    .await
+}
+
+const OWNED: &str = "create table t (); alter table t owner to checkout; \
+    create schema s authorization checkout; create table s.u ()";
+
+async fn a_role_that_owns_objects_is_not_deleted_and_a_condition_names_them(world: &World) -> Outcome {
+    let (_vendor, mut operator) = set_up(world, everything()).await?;
+    let password = world.ready_user("checkout").await?;
+    world.postgres().sql(OWNED).await?;
+    world
+        .postgres()
+        .sql("create database theirs owner checkout")
+        .await?;
+    world.delete("PostgresUser", "checkout").await?;
+    let message = blocked(world).await?;
+    for words in [
+        "the database \"theirs\"",
+        "1 table, view or sequence and 1 schema",
+        "in database \"postgres\"",
+    ] {
+        assert!(message.contains(words), "{message}");
+    }
+    assert!(world.postgres().accepts("checkout", &password).await?);
+    world
+        .postgres()
+        .sql("reassign owned by checkout to postgres")
+        .await?;
+    // It would be tried again by itself after a minute.
+    operator.restart().await?;
+    world.user_gone("checkout", &password).await
+}
+
+async fn what_a_role_owns_goes_to_its_heir_when_it_is_deleted(world: &World) -> Outcome {
+    let _setting = set_up(world, everything()).await?;
+    groups(world, &["heir"]).await?;
+    let grant =
+        format!("grant create on database postgres to heir; grant create on database postgres to {ADMIN}");
+    world.postgres().sql(&grant).await?;
+    let password = world.ready_user("checkout").await?;
+    world.postgres().sql(OWNED).await?;
+    world.delete("PostgresUser", "checkout").await?;
+    blocked(world).await?;
+    let heir = json!({"spec": {"postgresql": {"reassignOwnedTo": "heir"}}});
+    world.merge("PostgresUser", "checkout", heir).await?;
+    world.user_gone("checkout", &password).await?;
+    let owner = "select relowner::regrole::text from pg_class where relname = 't'";
+    assert_eq!(world.postgres().sql(owner).await?, [["heir"]]);
+    let owner = "select nspowner::regrole::text from pg_namespace where nspname = 's'";
+    assert_eq!(world.postgres().sql(owner).await?, [["heir"]]);
+    Ok(())
+}
+
+async fn sessions_of_a_deleted_user_are_ended(world: &World) -> Outcome {
+    let _setting = world.set_up(&[]).await?;
+    let password = world.ready_user("checkout").await?;
+    let uri = world.key_of("checkout", "uri").await?;
+    let session = async {
+        let slept = world.postgres().psql(&uri, "select pg_sleep(60)").await;
+        assert!(slept.is_err(), "the session went on");
+        Outcome::Ok(())
+    };
+    let deletion = async {
+        let query = "select 1 from pg_stat_activity where usename = 'checkout' and wait_event = 'PgSleep'";
+        eventually("the session", PATIENCE, async || {
+            match world.postgres().sql(query).await?.is_empty() {
+                false => Ok(()),
+                true => Err("there is none".into()),
+            }
+        })
+        .await?;
+        world.delete("PostgresUser", "checkout").await?;
+        world.user_gone("checkout", &password).await
+    };
+    let both = async { tokio::try_join!(session, deletion) };
+    tokio::time::timeout(PATIENCE, both).await??;
+    Ok(())
+}
+
+// ----------------------------------------------------------------------------------------------------------- marks
+
+const STRANGER: &str = "00000000-0000-0000-0000-00000000feed";
+
+/// Says of a role that another installation has it.
+async fn mark_for_another(world: &World, name: &str) -> Outcome {
+    let mark = format!("managed by pguser-operator: installation={STRANGER} object=8b1");
+    let sql = format!("comment on role {name} is '{mark}'");
+    world.postgres().sql(&sql).await.map(drop)
+}
+
+async fn a_role_of_another_installation_is_neither_adopted_nor_deleted(world: &World) -> Outcome {
+    let (vendor, operator) = world.set_up(&[]).await?;
+    vendor.make("legacy", "somebody-elses-password").await?;
+    mark_for_another(world, "legacy").await?;
+    let before = world.roles_as_they_are().await?;
+    world.apply_user_with("legacy", "adoptionPolicy: Adopt").await?;
+    let found = world.user_not_ready("legacy", "Conflict").await?;
+    assert!(found.message.contains(STRANGER), "{}", found.message);
+    world.quiet(&operator).await?;
+    world.delete("PostgresUser", "legacy").await?;
+    world.gone("PostgresUser", "legacy", PATIENCE).await?;
+    assert_eq!(world.roles_as_they_are().await?, before);
+
+    // An administrator says that the other installation is no more.
+    let allowed = json!({"metadata": {"annotations": {"pguser.dev/take-over-from": STRANGER}}});
+    world.merge("PostgresServer", SERVER, allowed).await?;
+    world.apply_user_with("legacy", "adoptionPolicy: Adopt").await?;
+    world.user_ready("legacy").await?;
+    world.login_of("legacy").await
+}
+
+async fn a_role_that_another_installation_took_over_is_left_to_it(world: &World) -> Outcome {
+    let (_vendor, operator) = world.set_up(&[]).await?;
+    let password = world.ready_user("checkout").await?;
+    world.quiet(&operator).await?;
+    mark_for_another(world, "checkout").await?;
+    world.user_not_ready("checkout", "Conflict").await?;
+    world.delete("PostgresUser", "checkout").await?;
+    world.gone("PostgresUser", "checkout", PATIENCE).await?;
+    assert!(world.postgres().accepts("checkout", &password).await?);
+    assert_eq!(world.kept_users().await?[0]["why"], "NotOurs");
+    Ok(())
+}
+
+// -------------------------------------------------------------------------------------------------- the connection
+
+async fn a_new_password_of_the_administrator_is_taken_from_the_secret(world: &World) -> Outcome {
+    let (vendor, _operator) = world.set_up(&[]).await?;
+    let password = world.ready_user("checkout").await?;
+    vendor.accept_only("another-password").await?;
+    world.server_is(SERVER, "False", "Unauthorised").await?;
+    world.apply_user("latecomer", SERVER).await?;
+    world.user_not_ready("latecomer", "Unauthorised").await?;
+    world.user_ready("checkout").await?;
+    world
+        .apply_credentials(SERVER, &vendor, "another-password")
+        .await?;
+    world.user_ready("latecomer").await?;
+    world.login_of("latecomer").await?;
+    world.server_is(SERVER, "True", "Reachable").await?;
+    let leaks = world.leaks(&[&password, "another-password", TOKEN]).await?;
+    assert!(leaks.is_empty(), "{leaks:?}");
+    Ok(())
+}
+
+async fn the_authority_may_be_in_a_config_map(world: &World) -> Outcome {
+    let (_vendor, _operator) = world.set_up(&[]).await?;
+    world.server_is(SERVER, "True", "Reachable").await?;
+    let from = |key: &str| {
+        let reference = json!({"name": "authorities", "key": key});
+        json!({"spec": {"postgresql": {"ca": {"secretKeyRef": null, "configMapKeyRef": reference}}}})
+    };
+    let right = std::fs::read_to_string(world.postgres().ca_file())?;
+    let wrong = std::fs::read_to_string(another_authority(world)?)?;
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "authorities"},
+        "data": {"wrong.crt": wrong, "right.crt": right}});
+    world.apply(&map.to_string()).await?;
+    world.merge("PostgresServer", SERVER, from("wrong.crt")).await?;
+    world.server_is(SERVER, "False", "Unreachable").await?;
+    world.merge("PostgresServer", SERVER, from("right.crt")).await?;
+    world.server_is(SERVER, "True", "Reachable").await?;
+    world.ready_user("checkout").await.map(drop)
+}
+
+/// The certificate of an authority that has signed nothing here.
+fn another_authority(world: &World) -> Outcome<std::path::PathBuf> {
+    let file = world.dir().join("another-ca.crt");
+    let made = std::process::Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+        ])
+        .args([
+            "-days",
+            "2",
+            "-subj",
+            "/CN=another CA",
+            "-keyout",
+            "/dev/null",
+            "-out",
+        ])
+        .arg(&file)
+        .output()?;
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    Ok(file)
+}
+
+async fn an_unencrypted_connection_has_to_be_allowed(world: &World) -> Outcome {
+    let (_vendor, mut operator) = world.set_up(&[]).await?;
+    world.server_is(SERVER, "True", "Reachable").await?;
+    let clear = json!({"spec": {"postgresql": {"sslmode": "disable"}}});
+    world.merge("PostgresServer", SERVER, clear).await?;
+    let message = world.server_is(SERVER, "False", "InvalidEndpoint").await?;
+    assert!(message.contains("--allow-insecure-postgresql"), "{message}");
+    operator.reconfigure(|options| options.switch("--allow-insecure-postgresql"));
+    operator.restart().await?;
+    world.server_is(SERVER, "True", "Reachable").await?;
+    world.ready_user("checkout").await.map(drop)
+}
+
+async fn no_password_is_in_the_servers_log(world: &World) -> Outcome {
+    for setting in [
+        "log_statement = 'all'",
+        "log_min_duration_statement = 0",
+        "log_min_messages = debug2",
+    ] {
+        let sql = format!("alter system set {setting}");
+        world.postgres().sql(&sql).await?;
+    }
+    world.postgres().sql("select pg_reload_conf()").await?;
+    let _setting = world.set_up(&[]).await?;
+    let first = world.ready_user("checkout").await?;
+    let rotate = json!({"metadata": {"annotations": {"pguser.dev/rotate": "1"}}});
+    world.merge("PostgresUser", "checkout", rotate).await?;
+    let second = world.other_password("checkout", &first).await?;
+    let own = "a-password-of-ones-own";
+    world.apply_password("mine", own).await?;
+    world
+        .apply_user_with("checkout", "password: {secretRef: {name: mine}}")
+        .await?;
+    world.accepts_eventually("checkout", own, true).await?;
+    world.postgres().sql("drop role checkout").await?;
+    world.accepts_eventually("checkout", own, true).await?;
+    world.delete("PostgresUser", "checkout").await?;
+    world.gone("PostgresUser", "checkout", PATIENCE).await?;
+
+    let log = std::fs::read_to_string(world.postgres().socket_dir().join("log"))?;
+    assert!(log.contains("CREATE ROLE \"checkout\"") && log.contains("SCRAM-SHA-256$"));
+    for password in [first.as_str(), &second, own] {
+        assert!(!log.contains(password), "a password is in PostgreSQL's log");
+    }
+    Ok(())
+}
