@@ -29,7 +29,7 @@ pub use self::{
     process::Process,
     scene::{Scene, pause},
     setting::{SERVER, user_manifest},
-    simulator::{CLUSTER_ID, Simulator, TOKEN},
+    simulator::{APP, CLUSTER_ID, Simulator, TOKEN},
     trial::trial,
     vendor::{ADMIN, Fate, Provider, Struck, Vendor},
     wait::eventually,
