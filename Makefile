@@ -1,16 +1,22 @@
 # What one does with this repository. Everything takes a while the first time and little later; each says so.
 SHELL := /usr/bin/env bash -euo pipefail
 
-.PHONY: help test demo controlplane fmt lint generate clean
+.PHONY: help test test-postgres-versions demo controlplane fmt lint generate clean
 
 help: ## Lists the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 32
 
 test: ## Runs every test, on a real control plane and a real PostgreSQL
 	@hack/test
 
-demo: ## Shows the operator at work, step by step; KEEP=1 leaves everything up
-	@hack/demo
+test-postgres-versions: ## Runs the SQL provider's tests on PostgreSQL 14, 16, 17 and 18, from npm
+	@hack/test-postgres-versions
+
+bench: ## Prints what 200 users cost: calls to the remote, writes to Kubernetes
+	@hack/bench
+
+demo: ## Shows the operator at work, step by step; PROVIDER=ionos, scalingo, postgresql; KEEP=1 to stay
+	@PROVIDER=$(PROVIDER) hack/demo
 
 controlplane: ## Builds the Kubernetes control plane that tests and demo use
 	@hack/controlplane

@@ -347,8 +347,8 @@ pub struct RemoteUserRecord {
     /// The remote's date of last change after the operator's own last change, by the remote's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_set: Option<Time>,
-    /// A digest of what the server keeps of the password, made by the server: another one means that somebody else has
-    /// changed the password.
+    /// A keyed MAC (key id, colon, hex) of what the server keeps of the password: another one means that somebody else
+    /// has changed the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_stamp: Option<String>,
 }

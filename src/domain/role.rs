@@ -62,8 +62,8 @@ pub struct Traits {
     pub read_only: Option<bool>,
     /// The role as it is; none where the provider does not show it.
     pub role: Option<FoundRole>,
-    /// Changes whenever the password does, and tells nothing of it: a digest of what the server keeps of it. None
-    /// where that cannot be read.
+    /// Changes whenever the password does: by SQL a digest of what the server keeps of it, from which a weak password
+    /// could be guessed; beyond the provider only a MAC of that under our key. None where it cannot be read.
     pub password_stamp: Option<String>,
 }
 

@@ -100,6 +100,12 @@ promises_are_kept_in! {
     adoption
     retention
     recreation
+    marked_creation_beside_an_outsider
+    marked_creation_by_two_leaders
+    marked_rotations
+    marked_deletion_beside_an_outsider
+    marked_adoption
+    marked_recreation
 }
 
 #[test]

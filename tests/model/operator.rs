@@ -235,6 +235,7 @@ fn send(world: &mut World, who: usize, entry: &JournalEntry, scenario: &Scenario
     let knowingly = world.remote.user.as_ref().is_some_and(known);
     world.wire.push(Request {
         entry: entry.id,
+        uid: entry.uid,
         kind: entry.kind,
         password: entry.password,
         sent: now,

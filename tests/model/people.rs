@@ -35,6 +35,7 @@ pub fn act_of_person(world: &mut World, action: Action) {
             let user = User {
                 ours: false,
                 adopted: false,
+                mark: None,
                 password: None,
                 created: date,
                 modified: date,

@@ -8,11 +8,13 @@ use crate::world::*;
 pub fn commit(world: &mut World, at: usize, scenario: &Scenario) {
     let request = world.wire[at].clone();
     let there = world.remote.user;
+    let marks = scenario.provider.marks;
     let (effect, answer) = match (&request.kind, there) {
         (Kind::Create, None) => {
             let user = User {
                 ours: true,
                 adopted: false,
+                mark: marks.then_some(request.uid),
                 password: request.password,
                 created: world.date,
                 modified: world.date,
@@ -22,6 +24,7 @@ pub fn commit(world: &mut World, at: usize, scenario: &Scenario) {
         }
         (Kind::Create, Some(_)) => (None, Answer::Exists),
         (_, None) => (None, Answer::NotFound),
+        (_, Some(user)) if marks && !is_meant(&request, &user) => (None, Answer::NotFound),
         (Kind::Delete, Some(user)) => {
             no_theft(world, &request, &user, false);
             (Some(None), Answer::Accepted(None))
@@ -31,6 +34,7 @@ pub fn commit(world: &mut World, at: usize, scenario: &Scenario) {
             no_theft(world, &request, &user, adopting);
             let user = User {
                 adopted: user.adopted || adopting,
+                mark: marks.then_some(request.uid),
                 password: request.password,
                 modified: world.date,
                 ..user
@@ -45,6 +49,11 @@ pub fn commit(world: &mut World, at: usize, scenario: &Scenario) {
         }
     }
     world.wire[at].answer = Some(answer);
+}
+
+/// Whether a request was meant for this user, by its mark.
+fn is_meant(request: &Request, user: &User) -> bool {
+    user.mark == Some(request.uid) || (user.mark.is_none() && request.kind == Kind::Adopt)
 }
 
 /// I3, as far as it can be kept: nobody can know of what an outsider did after the last look, and a look is

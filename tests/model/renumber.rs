@@ -41,6 +41,7 @@ numbered!(Remote {
 numbered!(Before { user, until });
 numbered!(Change { user });
 numbered!(User {
+    mark,
     password,
     created,
     modified,
@@ -48,11 +49,16 @@ numbered!(User {
 });
 numbered!(Request {
     entry,
+    uid,
     password,
     sent,
     answer
 });
-numbered!(View { created, modified });
+numbered!(View {
+    mark,
+    created,
+    modified
+});
 numbered!(Operator {
     tenure,
     last_write,

@@ -18,6 +18,8 @@ pub struct Provider {
     pub creators: bool,
     /// Users show when they were made and changed.
     pub dates: bool,
+    /// Users carry the mark of the resource that they were made for, and a change for another one is refused.
+    pub marks: bool,
 }
 
 /// One search.
@@ -122,16 +124,17 @@ impl Scenario {
         match self.start {
             Start::Created => {}
             Start::Ready => ready(&mut world, self),
-            Start::Taken => world.remote.user = Some(user(false, None)),
+            Start::Taken => world.remote.user = Some(user(false, None, None)),
         }
         world
     }
 }
 
-fn user(ours: bool, password: Option<Pw>) -> User {
+fn user(ours: bool, password: Option<Pw>, mark: Option<Uid>) -> User {
     User {
         ours,
         adopted: false,
+        mark,
         password,
         created: Date(1),
         modified: Date(1),
@@ -142,7 +145,11 @@ fn user(ours: bool, password: Option<Pw>) -> User {
 fn ready(world: &mut World, scenario: &Scenario) {
     let (version, password) = (SecretVersion(1), Pw(1));
     let date = scenario.provider.dates.then_some(Date(1));
-    world.remote.user = Some(user(true, Some(password)));
+    world.remote.user = Some(user(
+        true,
+        Some(password),
+        scenario.provider.marks.then_some(Uid(1)),
+    ));
     world.remote.accepted = vec![password];
     world.secret = Some(OutputSecret {
         version,

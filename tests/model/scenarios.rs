@@ -12,6 +12,7 @@ const IONOS: Provider = Provider {
     verifiable: false,
     creators: true,
     dates: false,
+    marks: false,
 };
 
 /// The same, where the operator can log in, and nothing shows who made a user.
@@ -28,25 +29,37 @@ const SCALINGO: Provider = Provider {
     verifiable: false,
     creators: false,
     dates: true,
+    marks: false,
 };
 
-/// The operator can log in; users are marked, and have no dates.
-const SQL: Provider = Provider {
+/// The operator can log in; users show who made them, and have no dates.
+const SIGNED: Provider = Provider {
     turns_busy: false,
     direct_read: true,
     verifiable: true,
     creators: true,
     dates: false,
+    marks: false,
+};
+
+/// The operator can log in; users are marked, and a change of a user with another mark is refused.
+const SQL: Provider = Provider {
+    creators: false,
+    marks: true,
+    ..SIGNED
 };
 
 /// As little as can be, for the searches with two leaders: no logins, and no reads but those that are asked for.
 const PLAIN: Provider = Provider {
     verifiable: false,
-    ..SQL
+    ..SIGNED
 };
 
 /// All the evidence that there can be.
-const TELLING: Provider = Provider { dates: true, ..SQL };
+const TELLING: Provider = Provider {
+    dates: true,
+    ..SIGNED
+};
 
 const NONE: Budget = Budget {
     lost_answers: 0,
@@ -125,13 +138,13 @@ pub fn creation_beside_an_outsider() -> Scenario {
         outsider_deletes: 1,
         ..FAULTS
     };
-    scenario("creation, an outsider", SQL, Start::Created, budget)
+    scenario("creation, an outsider", SIGNED, Start::Created, budget)
 }
 
 pub fn creation_beside_an_outsider_that_a_login_tells() -> Scenario {
     let unmarked = Provider {
         creators: false,
-        ..SQL
+        ..SIGNED
     };
     let budget = Budget {
         outsider_creates: 1,
@@ -171,7 +184,7 @@ pub fn two_rotations() -> Scenario {
         rotations: 2,
         ..FAULTS
     };
-    scenario("two rotations", SQL, Start::Ready, budget)
+    scenario("two rotations", SIGNED, Start::Ready, budget)
 }
 
 pub fn rotation_by_two_leaders() -> Scenario {
@@ -236,7 +249,7 @@ pub fn jumping_clock() -> Scenario {
         forced: 1,
         ..NONE
     };
-    scenario("jumping clock", SQL, Start::Created, budget)
+    scenario("jumping clock", SIGNED, Start::Created, budget)
 }
 
 pub fn adoption() -> Scenario {
@@ -259,7 +272,7 @@ pub fn retention() -> Scenario {
     };
     Scenario {
         retain: true,
-        ..scenario("retention", SQL, Start::Ready, budget)
+        ..scenario("retention", SIGNED, Start::Ready, budget)
     }
 }
 
@@ -271,5 +284,66 @@ pub fn recreation() -> Scenario {
         recreations: 1,
         ..NONE
     };
-    scenario("recreation", SQL, Start::Created, budget)
+    scenario("recreation", SIGNED, Start::Created, budget)
+}
+
+pub fn marked_creation_beside_an_outsider() -> Scenario {
+    let budget = Budget {
+        outsider_creates: 1,
+        outsider_deletes: 1,
+        ..FAULTS
+    };
+    scenario("creation, marks, an outsider", SQL, Start::Created, budget)
+}
+
+pub fn marked_rotations() -> Scenario {
+    let budget = Budget {
+        rotations: 2,
+        outsider_deletes: 1,
+        ..FAULTS
+    };
+    scenario("rotations, marks", SQL, Start::Ready, budget)
+}
+
+pub fn marked_deletion_beside_an_outsider() -> Scenario {
+    let budget = Budget {
+        deletions: 1,
+        outsider_deletes: 1,
+        outsider_creates: 1,
+        ..FAULTS
+    };
+    scenario("deletion, marks, an outsider", SQL, Start::Ready, budget)
+}
+
+pub fn marked_adoption() -> Scenario {
+    let budget = Budget {
+        deletions: 1,
+        ..FAULTS
+    };
+    Scenario {
+        adopt: true,
+        ..scenario("adoption, marks", SQL, Start::Taken, budget)
+    }
+}
+
+pub fn marked_recreation() -> Scenario {
+    let budget = Budget {
+        lost_answers: 1,
+        deletions: 1,
+        forced: 1,
+        recreations: 1,
+        ..NONE
+    };
+    scenario("recreation, marks", SQL, Start::Created, budget)
+}
+
+pub fn marked_creation_by_two_leaders() -> Scenario {
+    let marked = Provider {
+        verifiable: false,
+        ..SQL
+    };
+    Scenario {
+        refresh: false,
+        ..scenario("creation, marks, two leaders", marked, Start::Created, RIVALS)
+    }
 }

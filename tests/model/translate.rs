@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use pguser_operator::api::{ServerKind, ServerRef};
 use pguser_operator::domain::attempts::{Attempts, Login as RealLogin, Outcome as RealOutcome};
-use pguser_operator::domain::identity::{Claim, RemoteIdentity};
+use pguser_operator::domain::identity::{Claim, Mark, RemoteIdentity};
 use pguser_operator::domain::journal::{Entry, EntryId, Header, Journal, Owner, Seen as RealSeen};
 use pguser_operator::domain::password::Password;
 use pguser_operator::domain::plan::{self, Desired, Observed, SecretView, ServerView, Step, WantedPassword};
@@ -88,6 +88,7 @@ fn server(operator: &Operator, scenario: &Scenario) -> plan::Server {
             name: "model",
             direct_read: provider.direct_read,
             turns_busy: provider.turns_busy,
+            marks: provider.marks,
             ..Capabilities::PLAIN
         },
         allow_adoption: scenario.adopt,
@@ -119,10 +120,16 @@ fn state(available: bool) -> ClusterState {
 }
 
 fn remote_user(view: &View, scenario: &Scenario) -> RemoteUser {
-    let creator = match (scenario.provider.creators, view.ours) {
-        (false, _) => Creator::Unknown,
-        (true, true) => Creator::Account("us".to_string()),
-        (true, false) => Creator::Unmanaged,
+    let provider = scenario.provider;
+    let creator = match view.mark {
+        Some(uid) => Creator::Marked(Mark {
+            installation: "i".to_string(),
+            uid: uid.0.to_string(),
+        }),
+        None if provider.marks => Creator::Unmanaged,
+        None if !provider.creators => Creator::Unknown,
+        None if view.ours => Creator::Account("us".to_string()),
+        None => Creator::Unmanaged,
     };
     RemoteUser {
         username: USERNAME.to_string(),

@@ -152,6 +152,8 @@ pub struct User {
     pub ours: bool,
     /// An outsider's that we were told to take over.
     pub adopted: bool,
+    /// The resource whose mark it carries, where users are marked.
+    pub mark: Option<Uid>,
     /// None: a password that an outsider has set.
     pub password: Option<Pw>,
     pub created: Date,
@@ -164,6 +166,7 @@ pub struct User {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Request {
     pub entry: EntryNo,
+    pub uid: Uid,
     pub kind: Kind,
     pub password: Option<Pw>,
     pub sent: Tick,
@@ -186,6 +189,7 @@ pub enum Answer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct View {
     pub ours: bool,
+    pub mark: Option<Uid>,
     pub created: Date,
     pub modified: Date,
 }
@@ -367,6 +371,7 @@ impl User {
     pub fn view(&self) -> View {
         View {
             ours: self.ours,
+            mark: self.mark,
             created: self.created,
             modified: self.modified,
         }

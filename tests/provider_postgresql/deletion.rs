@@ -9,6 +9,7 @@ use crate::support::{
 tests! {
     a_user_is_deleted_once,
     the_sessions_of_a_deleted_user_are_ended,
+    sessions_that_may_not_be_ended_are_let_be,
     who_owns_something_is_not_deleted_and_stays_as_it_is,
     what_a_user_owns_goes_to_its_heir,
     an_heir_is_joined_for_the_moment_only,
@@ -57,6 +58,22 @@ fn make_database(world: &World, database: &str, owner: &str) {
     world
         .server
         .rows_in(database, &format!("ALTER SCHEMA public OWNER TO {owner}"));
+}
+
+/// Sessions that the operator's login may not end go on, and what they were given, they keep.
+async fn sessions_that_may_not_be_ended_are_let_be(world: &World) {
+    world.server.sql("CREATE ROLE weak CREATEROLE NOINHERIT LOGIN");
+    world.server.sql(&format!(
+        "SET password_encryption = 'scram-sha-256'; ALTER ROLE weak PASSWORD '{ADMIN_PASSWORD}'"
+    ));
+    let client = world.client("weak");
+    client.create(&job("goes_on"), "pLaInTeXt").await.unwrap();
+    let session = world.session("goes_on", "pLaInTeXt", "postgres").await;
+    client.delete(&job("goes_on")).await.unwrap();
+    assert!(!world.exists("goes_on"));
+    // Since PostgreSQL 16 a membership inherits as its grant says.
+    let ended = session.batch_execute("SELECT 1").await.is_err();
+    assert_eq!(ended, world.has_admin_option());
 }
 
 /// Makes a user with something of its own in two databases.
@@ -108,8 +125,16 @@ async fn what_a_user_owns_goes_to_its_heir(world: &World) {
         let to = format!("heir_of_{admin}");
         client.create(&job(&to), "pLaInTeXt").await.unwrap();
         let databases = make_owner(world, &client, &name).await;
+        // A whole database, too, which belongs to no database.
+        make_database(world, &format!("{name}_own"), &name);
+        let error = assert_class(client.delete(&job(&name)).await, ErrorClass::Invalid);
+        assert_says(&error, &format!("it owns the database \"{name}_own\""));
         client.delete(&heir(&name, &to)).await.unwrap();
         assert!(!world.exists(&name));
+        let owner = world.value(&format!(
+            "SELECT datdba::regrole FROM pg_database WHERE datname = '{name}_own'"
+        ));
+        assert_eq!(owner, Some(to.clone()));
         for database in databases {
             let owners = world.server.rows_in(
                 &database,
@@ -153,7 +178,7 @@ async fn an_heir_is_joined_for_the_moment_only(world: &World) {
 async fn an_heir_that_cannot_be_is_refused_before_anything_is_done(world: &World) {
     let client = world.client("clerk");
     make_owner(world, &client, "no_heir").await;
-    for other in ["nobody_of_this_name", "no_heir"] {
+    for other in ["nobody_of_this_name", "no_heir", "boss"] {
         assert_class(client.delete(&heir("no_heir", other)).await, ErrorClass::Invalid);
         assert!(role(&client.get("no_heir").await.unwrap()).login);
     }
@@ -262,7 +287,7 @@ async fn a_deletion_that_was_broken_off_goes_on(world: &World) {
             .await
             .unwrap();
         let hasty = Client::new(world.config(admin), std::time::Duration::from_secs(3));
-        let to = if admin == "boss" { "boss" } else { "clerk" };
+        let to = "clerk";
         let error = assert_class(hasty.delete(&heir(&name, to)).await, ErrorClass::Busy);
         assert_says(
             &error,

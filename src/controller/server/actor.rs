@@ -133,7 +133,8 @@ async fn list(server: &Server, provider: &AnyProvider) {
     let result = provider.list().await;
     count(server, "list", &result);
     match result {
-        Ok(answer) => {
+        Ok(mut answer) => {
+            answer.value.users.iter_mut().for_each(|user| server.seal(user));
             let (news, waiting) = {
                 let mut state = server.state();
                 let news = state.listed(answer, started);
@@ -176,7 +177,8 @@ async fn read(server: &Server, provider: &AnyProvider, username: &str) {
     let result = provider.get(username).await;
     count(server, "get", &result);
     match result {
-        Ok(answer) => {
+        Ok(mut answer) => {
+            answer.value.iter_mut().for_each(|user| server.seal(user));
             // "Not found" may speak of the whole cluster: it is believed only of a cluster that is there.
             if answer.value.is_none() && !poll(server, provider).await {
                 server.state().reads_wanted.push_front(username.to_string());

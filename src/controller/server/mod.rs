@@ -29,7 +29,9 @@ use crate::api::{PostgresUser, ServerKind, ServerRef};
 use crate::controller::journal_store::{Change, JournalError, JournalStore};
 use crate::domain::identity::RemoteIdentity;
 use crate::domain::journal::EntryId;
-use crate::domain::remote::Capabilities;
+use crate::domain::mac::MacKey;
+use crate::domain::password::Password;
+use crate::domain::remote::{Capabilities, RemoteUser};
 use crate::domain::schedule::{CircuitSettings, Class};
 use crate::domain::settings::Settings;
 use crate::metrics::Metrics;
@@ -156,6 +158,7 @@ pub struct Server {
     ended: CancellationToken,
     triggers: Arc<dyn Triggers>,
     metrics: Arc<Metrics>,
+    mac_key: MacKey,
 }
 
 /// What is needed to start working on a server.
@@ -184,6 +187,8 @@ pub struct Setup {
     pub triggers: Arc<dyn Triggers>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// The key under which password stamps are kept.
+    pub mac_key: MacKey,
 }
 
 impl Server {
@@ -207,6 +212,7 @@ impl Server {
             ended: CancellationToken::new(),
             triggers: setup.triggers,
             metrics: setup.metrics,
+            mac_key: setup.mac_key,
         });
         let (running, ended) = (server.clone(), server.ended.clone().drop_guard());
         let task = tokio::spawn(async move {
@@ -332,6 +338,14 @@ impl Server {
     /// Waits until the task has ended.
     pub async fn ended(&self) {
         self.ended.cancelled().await;
+    }
+
+    /// A password's stamp is a digest of what the server keeps of it, by which weak passwords could be guessed: from
+    /// here on it is known by its MAC alone.
+    fn seal(&self, user: &mut RemoteUser) {
+        if let Some(stamp) = &mut user.traits.password_stamp {
+            *stamp = self.mac_key.mac(&Password::new(stamp.as_str()));
+        }
     }
 
     fn trigger(&self, users: HashSet<UserRef>) {

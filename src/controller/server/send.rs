@@ -54,7 +54,10 @@ async fn attempt(server: &Server, provider: &AnyProvider, entry: &Entry) {
     let ended = clock::now();
     count(server, operation(entry.kind), &result);
     match result {
-        Ok(answer) => accepted(server, entry, answer, started, ended),
+        Ok(mut answer) => {
+            answer.value.iter_mut().for_each(|user| server.seal(user));
+            accepted(server, entry, answer, started, ended);
+        }
         Err(error) => match &error.class {
             ErrorClass::GateClosed | ErrorClass::EndpointNotAllowed | ErrorClass::Unreachable { .. } => {
                 not_sent(server, entry, &error)

@@ -175,6 +175,7 @@ async fn at_work(
             claims: Arc::downgrade(context),
         }),
         metrics: context.metrics.clone(),
+        mac_key: context.mac_key.clone(),
     });
     if let Some(asked) = object.annotation(names::REFRESH) {
         server.refresh_if_new(asked);

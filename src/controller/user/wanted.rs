@@ -1,5 +1,6 @@
 //! Where a PostgresUser's password comes from, and whether its wishes can be met.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
@@ -160,7 +161,11 @@ fn options(sql: &PostgresqlUser) -> RoleOptions {
     RoleOptions {
         member_of: sql.member_of.iter().cloned().collect(),
         connection_limit: sql.connection_limit,
-        valid_until: sql.valid_until.as_ref().map(|time| time.0),
+        // PostgreSQL keeps microseconds.
+        valid_until: sql
+            .valid_until
+            .as_ref()
+            .and_then(|time| Timestamp::from_microsecond(time.0.as_microsecond()).ok()),
         create_database: sql.create_database,
         create_role: sql.create_role,
         inherit: sql.inherit,

@@ -33,7 +33,8 @@ impl Case<'_> {
         };
         let verifying = matches!(plan.step, Some(Step::Verify(_)));
         if plan.report.record.is_none() && !recorded && !verifying {
-            plan.report.record = Some(self.record(user));
+            let new = self.record(user);
+            plan.report.record = (self.observed.record.as_ref() != Some(&new)).then_some(new);
         }
         plan
     }

@@ -97,9 +97,15 @@ fn changed_from_outside(
     settings: &Settings,
 ) -> bool {
     match (&record.password_stamp, &user.traits.password_stamp) {
-        (Some(ours), Some(found)) => ours != found,
+        (Some(ours), Some(found)) if comparable(ours, found) => ours != found,
         _ => changed_by_date(record, user, settings) || matches!(observed.tried.login, Login::Refused(_)),
     }
+}
+
+/// Whether two stamps were made under the same key; if not, nothing can be said of the password.
+pub fn comparable(one: &str, other: &str) -> bool {
+    let key = |stamp: &str| stamp.split_once(':').map(|(key, _)| key.to_string());
+    key(one) == key(other)
 }
 
 /// Drift by date: the remote's date of last change is later than what our own last change left, by more than a

@@ -529,10 +529,10 @@ fn news_of_record(server: &Server, record: &Record, user: &RemoteUser) -> Option
         server: Some(server.reference.clone()),
         last_set: later.or(record.last_set),
         created: record.created.or(user.created),
-        password_stamp: record
-            .password_stamp
-            .clone()
-            .or_else(|| user.traits.password_stamp.clone()),
+        password_stamp: match (&record.password_stamp, &user.traits.password_stamp) {
+            (Some(ours), Some(found)) if password::comparable(ours, found) => Some(ours.clone()),
+            (ours, found) => found.clone().or_else(|| ours.clone()),
+        },
         ..record.clone()
     };
     (new != *record).then_some(new)

@@ -14,13 +14,13 @@ use crate::provider::gate::Gate;
 use crate::provider::{ErrorClass, RemoteError};
 
 /// The place where a connection is kept between calls.
-pub(super) type Place<'a> = MutexGuard<'a, Option<Session>>;
+pub(super) type Place<'a> = MutexGuard<'a, Option<Box<Session>>>;
 
 /// A connection in the hands of one call.
 pub(super) struct Call<'a> {
     pub(super) operation: &'static str,
     deadline: Instant,
-    session: Session,
+    session: Box<Session>,
     /// Where the connection is put back; none: it is for this call only.
     place: Option<Place<'a>>,
     /// Whether it is known that no transaction is open.
@@ -31,7 +31,7 @@ impl<'a> Call<'a> {
     pub(super) fn new(
         operation: &'static str,
         deadline: Instant,
-        session: Session,
+        session: Box<Session>,
         place: Option<Place<'a>>,
     ) -> Self {
         Self {

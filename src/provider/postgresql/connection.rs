@@ -39,11 +39,11 @@ pub(super) enum Security {
     /// Not at all.
     Clear,
     /// By TLS, the certificate unverified; not at all if the server does not speak it.
-    Either(ClientConfig),
+    Either(Box<ClientConfig>),
     /// By TLS, the login bound to the certificate: whoever is in between has another one.
-    Bound(ClientConfig),
+    Bound(Box<ClientConfig>),
     /// By TLS with a certificate that is the server's: whatever the server asks for it may have.
-    Verified(ClientConfig),
+    Verified(Box<ClientConfig>),
 }
 
 /// Where to connect to, and as whom.
@@ -97,7 +97,7 @@ impl Target {
         operation: &'static str,
         database: &str,
         deadline: Instant,
-    ) -> Result<Session, RemoteError> {
+    ) -> Result<Box<Session>, RemoteError> {
         let deadline = deadline.min(Instant::now() + self.connect_timeout);
         let connecting = async {
             let budget = Budget::new();
@@ -105,13 +105,13 @@ impl Target {
             let (used, uses) = watch::channel(());
             tokio::spawn(drive(moving, uses));
             let facts = self.prepare(operation, &client).await?;
-            Ok(Session {
+            Ok(Box::new(Session {
                 client,
                 facts,
                 budget,
                 used,
                 last: Instant::now(),
-            })
+            }))
         };
         match tokio::time::timeout_at(deadline, connecting).await {
             Ok(result) => result,
@@ -268,7 +268,7 @@ async fn drive(moving: BoxFuture<'static, ()>, mut uses: watch::Receiver<()>) {
 
 impl Session {
     /// Makes it ready for a new call; none if it has ended or is not to be relied upon.
-    pub(super) async fn again(mut self, deadline: Instant) -> Option<Self> {
+    pub(super) async fn again(mut self: Box<Self>, deadline: Instant) -> Option<Box<Self>> {
         if self.client.is_closed() || self.last.elapsed() > REUSED_FOR {
             return None;
         }

@@ -74,15 +74,11 @@ impl Deletion<'_> {
     /// Refuses what can be seen to fail, before anything is done.
     async fn refuse(&self, call: &Call<'_>, hanging: &[Holding]) -> Result<(), RemoteError> {
         let invalid = |what: &str| Err(error(call.operation, ErrorClass::Invalid, what));
-        match (&self.task.order.settings.reassign_owned_to, owns(hanging)) {
-            (None, Some(what)) => return invalid(&what),
-            (Some(heir), Some(_)) if *heir == self.task.name() => {
-                return invalid("what it owns is to go to itself");
+        if let Some(what) = owns(hanging) {
+            match &self.task.order.settings.reassign_owned_to {
+                None => return invalid(&what),
+                Some(heir) => self.refuse_heir(call, heir).await?,
             }
-            (Some(heir), Some(_)) if roles::one(call, heir).await?.value.is_none() => {
-                return invalid("the role that is to get what it owns does not exist");
-            }
-            _ => {}
         }
         match hanging.iter().find(|holding| !holding.connectable) {
             Some(Holding {
@@ -92,6 +88,22 @@ impl Deletion<'_> {
                 shown(name)
             )),
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses an heir that is none.
+    async fn refuse_heir(&self, call: &Call<'_>, heir: &str) -> Result<(), RemoteError> {
+        let invalid = |what| Err(error(call.operation, ErrorClass::Invalid, what));
+        if heir == self.task.name() {
+            return invalid("what it owns is to go to itself");
+        }
+        match roles::one(call, heir).await?.value {
+            None => invalid("the role that is to get what it owns does not exist"),
+            // Functions may run with their owner's rights, and triggers do what their maker thought of.
+            Some(role) if role.is_superuser => invalid(
+                "the role that is to get what it owns is a superuser, whose rights its functions would have",
+            ),
+            Some(_) => Ok(()),
         }
     }
 

@@ -136,8 +136,8 @@ mod tests {
             let (first, second) = (mark(&installation, &uid), mark(&installation, &later));
             let once = write(Some(&before), &first);
             prop_assert_eq!(read(Some(&once)), Marking::Mark(first));
-            let kept = format!("{before}\n");
-            prop_assert!(before.is_empty() || once.starts_with(&kept));
+            let begins = format!("{before}\n");
+            prop_assert!(before.is_empty() || once.starts_with(&begins));
             let twice = write(Some(&once), &second);
             prop_assert_eq!(&twice, &write(Some(&before), &second));
         }

@@ -103,8 +103,8 @@ pub struct PostgresqlConfig {
     /// the password is given by SCRAM only, and whoever is in between can read and change the rest. `Allow` is
     /// refused.
     pub sslmode: SslMode,
-    /// A bundle of PEM certificates: if given, only these authorities are trusted, and `Require` is `VerifyCa`, as
-    /// with libpq's `sslrootcert`.
+    /// A bundle of PEM certificates: if given, only these authorities are trusted, and TLS is never less than
+    /// `VerifyCa`, as with libpq's `sslrootcert`.
     pub ca: Option<Vec<u8>>,
     /// The operator's own login.
     pub username: String,
@@ -119,13 +119,13 @@ pub struct PostgresqlConfig {
 /// The client of one server.
 #[derive(Debug)]
 pub struct Postgresql {
-    target: Target,
+    target: Box<Target>,
     database: String,
     installation: String,
     request_timeout: Duration,
     gate: Gate,
     /// The connection, while no call uses it.
-    kept: Mutex<Option<Session>>,
+    kept: Mutex<Option<Box<Session>>>,
 }
 
 impl Postgresql {
@@ -150,7 +150,7 @@ impl Postgresql {
             return Err(invalid("the installation's id cannot be part of a mark"));
         }
         Ok(Self {
-            target: Target {
+            target: Box::new(Target {
                 allow: Arc::clone(&settings.allow),
                 host,
                 port: config.port,
@@ -159,7 +159,7 @@ impl Postgresql {
                 security,
                 connect_timeout: settings.connect_timeout,
                 request_timeout: settings.request_timeout,
-            },
+            }),
             database: config.database,
             installation: config.installation,
             request_timeout: settings.request_timeout,
@@ -203,7 +203,6 @@ impl Postgresql {
 /// How to secure connections, or why not so.
 fn security(config: &PostgresqlConfig, settings: &SqlSettings) -> Result<Security, RemoteError> {
     let invalid = |what: &str| error("set up the client", ErrorClass::Invalid, what);
-    let setup = |reason: super::tls::TrustError| invalid(&reason.to_string());
     if matches!(config.sslmode, SslMode::Disable | SslMode::Prefer) && !config.allow_insecure {
         return Err(invalid(
             "sslmode disable and prefer are not allowed; an administrator can allow them with \
@@ -213,17 +212,22 @@ fn security(config: &PostgresqlConfig, settings: &SqlSettings) -> Result<Securit
     let own = config.ca.as_deref().map(Trust::only).transpose();
     let own = own.map_err(|_| invalid("the authorities' bundle holds no readable PEM certificate"))?;
     let trust = own.as_ref().unwrap_or(&settings.trust);
-    Ok(match config.sslmode {
-        SslMode::Disable => Security::Clear,
+    let configuration = match config.sslmode {
+        SslMode::Disable => return Ok(Security::Clear),
         SslMode::Allow => {
             return Err(invalid(
                 "sslmode allow tries an unencrypted connection first, which is never better",
             ));
         }
-        SslMode::Prefer => Security::Either(tls::unverified().map_err(setup)?),
-        SslMode::Require if own.is_none() => Security::Bound(tls::unverified().map_err(setup)?),
-        SslMode::Require | SslMode::VerifyCa => Security::Bound(tls::without_name(trust).map_err(setup)?),
-        SslMode::VerifyFull => Security::Verified(trust.client_config().map_err(setup)?),
+        SslMode::Prefer | SslMode::Require if own.is_none() => tls::unverified(),
+        SslMode::Prefer | SslMode::Require | SslMode::VerifyCa => tls::without_name(trust),
+        SslMode::VerifyFull => trust.client_config(),
+    };
+    let configuration = Box::new(configuration.map_err(|reason| invalid(&reason.to_string()))?);
+    Ok(match config.sslmode {
+        SslMode::Prefer => Security::Either(configuration),
+        SslMode::VerifyFull => Security::Verified(configuration),
+        _ => Security::Bound(configuration),
     })
 }
 

@@ -22,6 +22,7 @@ use crate::provider::{Creator, RemoteError, RemoteUser};
 pub(super) struct Role {
     pub(super) user: RemoteUser,
     pub(super) oid: u32,
+    pub(super) is_superuser: bool,
     pub(super) marking: Marking,
     pub(super) comment: Option<String>,
     /// INHERIT.
@@ -61,6 +62,7 @@ fn query(facts: Facts, one: bool) -> String {
     let mine = format!("(m.grantor = n.me OR ({any_superuser}))");
     format!(
         "SELECT n.standby, n.now, r.oid, r.rolname::text AS name, d.description AS comment, \
+           r.rolsuper AS superuser, \
            r.rolsuper OR r.rolreplication OR r.oid < 16384 OR r.rolname ^@ 'pg_' \
              OR r.oid = n.me OR r.rolname = session_user AS special, \
            r.rolcanlogin AS login, r.rolconnlimit AS connections, \
@@ -152,6 +154,7 @@ fn role(row: &Row) -> Result<Option<Role>, tokio_postgres::Error> {
     Ok(Some(Role {
         user,
         oid: row.try_get("oid")?,
+        is_superuser: row.try_get("superuser")?,
         marking,
         comment,
         inherits: found.inherit,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Operator, Options, Outcome, PATIENCE, Vendor, World, simulator::TOKEN, wait::eventually};
+use super::{Operator, Options, Outcome, PATIENCE, TOKEN, Vendor, World, eventually};
 
 /// The server object of tests that need no more than one.
 pub const SERVER: &str = "orders";

@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{
-    Outcome, PATIENCE, Postgres, Simulator, commits,
-    simulator::{ADDON_ID, APP, CLUSTER_ID, TOKEN},
-    wait::eventually,
-    wire::Wire,
+    ADDON_ID, APP, CLUSTER_ID, Outcome, PATIENCE, Postgres, Simulator, TOKEN, commits, eventually, wire::Wire,
 };
 
 /// The operator's own role, where it speaks SQL: not a superuser.
