@@ -6,7 +6,8 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::support::{
-    APP, Handle, Outcome, PATIENCE, Provider, SERVER, TOKEN, Vendor, World, eventually, trials, user_manifest,
+    APP, Handle, Options, Outcome, PATIENCE, Provider, SERVER, TOKEN, Vendor, World, eventually, trials,
+    user_manifest,
 };
 
 pub fn trials(environment: &Handle) -> Vec<Trial> {
@@ -16,6 +17,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         tokens_that_expire_are_renewed,
         tokens_that_are_revoked_are_renewed_without_anybody_noticing,
         a_bearer_token_needs_no_app,
+        a_restart_right_after_a_creation_leaves_no_doubt,
         the_apps_own_user_is_never_adopted,
         a_name_that_is_too_short_or_has_other_characters_is_named,
         a_password_that_scalingo_does_not_take_is_named_and_never_sent,
@@ -186,6 +188,26 @@ async fn a_bearer_token_needs_no_app(world: &World) -> Outcome {
     world.ready_user("checkout").await?;
     assert_eq!(fetched(&vendor).await?, (0, 0));
     Ok(())
+}
+
+/// Neither dates nor makers are shown, and no login can be tried: but it is on record.
+async fn a_restart_right_after_a_creation_leaves_no_doubt(world: &World) -> Outcome {
+    // So long that nothing is settled in between.
+    let options = Options::default()
+        .flag("--verify-logins", "false")
+        .flag("--read-lag", "4s");
+    let (vendor, mut operator) = world.set_up_with(&[], options).await?;
+    let password = world.ready_user("checkout").await?;
+    operator.kill();
+    assert_eq!(world.journal_entries().await?.len(), 1, "it was settled before");
+    operator.restart().await?;
+    world.journal_empty().await?;
+    world.quiet(&operator).await?;
+    world.user_ready("checkout").await?;
+    world.user_is_not("checkout", "Stalled").await?;
+    assert_eq!(world.password_of("checkout").await?, password);
+    world.login_of("checkout").await?;
+    vendor.gave("checkout", 1).await
 }
 
 // ------------------------------------------------------------------------------------------------------ connection
