@@ -12,6 +12,9 @@ test: ## Runs every test, on a real control plane and a real PostgreSQL
 test-postgres-versions: ## Runs the SQL provider's tests on PostgreSQL 14, 16, 17 and 18, from npm
 	@hack/test-postgres-versions
 
+bench: ## Prints what 200 users cost: calls to the remote, writes to Kubernetes
+	@hack/bench
+
 demo: ## Shows the operator at work, step by step; PROVIDER=ionos, scalingo, postgresql; KEEP=1 to stay
 	@PROVIDER=$(PROVIDER) hack/demo
 
