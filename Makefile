@@ -15,6 +15,9 @@ test-chart: ## Runs the tests of Helm chart and kustomize overlays alone
 test-postgres-versions: ## Runs the SQL provider's tests on PostgreSQL 14, 16, 17 and 18, from npm
 	@hack/test-postgres-versions
 
+bench: ## Prints what 200 users cost: calls to the remote, writes to Kubernetes
+	@hack/bench
+
 demo: ## Shows the operator at work, step by step; PROVIDER=ionos, scalingo, postgresql; KEEP=1 to stay
 	@PROVIDER=$(PROVIDER) hack/demo
 

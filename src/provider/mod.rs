@@ -108,10 +108,6 @@ pub struct Order<'a> {
 
 /// One of the remote systems that are known.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for each server object, behind an Arc"
-)]
 pub enum AnyProvider {
     /// IONOS DBaaS PostgreSQL.
     Ionos(ionos::Ionos),

@@ -38,6 +38,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_user_deleted_by_sql_comes_back_with_its_password,
         a_password_changed_by_sql_is_not_seen_until_a_rotation,
         a_password_changed_by_sql_is_set_back_where_the_remote_dates_it,
+        a_cluster_that_gets_another_address_shows_in_the_secret,
     );
     everywhere.chain(by_date).collect()
 }
@@ -252,6 +253,24 @@ async fn an_added_key_is_removed_and_added_labels_stay(world: &World) -> Outcome
     assert_eq!(secret.metadata.labels.unwrap_or_default()["somebody"], "else");
     vendor.had("users.patch", 0).await?;
     Ok(())
+}
+
+async fn a_cluster_that_gets_another_address_shows_in_the_secret(world: &World) -> Outcome {
+    let (vendor, mut operator) = world.set_up(&[]).await?;
+    let password = world.ready_user("checkout").await?;
+    world.quiet(&operator).await?;
+    vendor.cluster(json!({"dnsName": "moved.example.com"})).await?;
+    // It is looked at once in an hour, and by whoever starts.
+    operator.restart().await?;
+    eventually("the Secret to follow", PATIENCE, async || {
+        match world.key_of("checkout", "host").await?.as_str() {
+            "moved.example.com" => Ok(()),
+            other => Err(other.into()),
+        }
+    })
+    .await?;
+    assert_eq!(world.password_of("checkout").await?, password);
+    vendor.had("users.patch", 0).await
 }
 
 // --------------------------------------------------------------------------------------------------------- rotation

@@ -18,9 +18,11 @@ mod deletion;
 mod drift;
 mod faults;
 mod frugality;
+mod moves;
 mod neighbours;
 mod replicas;
 mod rights;
+mod scalingo;
 mod silence;
 mod sql;
 mod support;
@@ -60,12 +62,14 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         adoption::trials(environment),
         drift::trials(environment),
         faults::trials(environment),
+        moves::trials(environment),
         neighbours::trials(environment),
         crash::trials(environment),
         deletion::trials(environment),
         frugality::trials(environment),
         replicas::trials(environment),
         rights::trials(environment),
+        scalingo::trials(environment),
         silence::trials(environment),
         sql::trials(environment),
     ]

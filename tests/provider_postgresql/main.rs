@@ -11,6 +11,8 @@ mod outcomes;
 mod ownership;
 #[path = "../login/postgres.rs"]
 mod postgres;
+#[path = "../support_sql/proxy.rs"]
+mod proxy;
 mod settings;
 mod support;
 mod users;

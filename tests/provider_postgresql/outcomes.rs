@@ -7,10 +7,8 @@ use pguser_operator::clock;
 use pguser_operator::domain::password::Password;
 use pguser_operator::domain::remote::SslMode;
 use pguser_operator::provider::{ErrorClass, Provider};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
+use crate::proxy::{Proxy, Then};
 use crate::support::{Client, World, assert_class, job, tests};
 
 tests! {
@@ -75,93 +73,30 @@ async fn a_gate_that_closes_before_the_commit_undoes_everything(world: &World) {
     }
 }
 
-/// What a proxy does when it first sees some text go by to the server.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Then {
-    /// Hands it on and cuts the connection, so that no answer comes.
-    HandOnAndCut,
-    /// Cuts the connection.
-    Cut,
-    /// Hands it on, and nothing after that in either direction.
-    HandOnAndStall,
-    /// Hands on nothing any more.
-    Stall,
+/// A proxy for which this happens whenever this text goes by.
+async fn proxy(world: &World, text: &'static str, then: Then) -> Proxy {
+    let proxy = Proxy::start(world.server.port).await;
+    proxy.when(text, then);
+    proxy
 }
 
-/// A proxy, and how to tell it to hand on everything from now on.
-struct Proxy {
-    port: u16,
-    harmless: watch::Sender<bool>,
-}
-
-impl Proxy {
-    async fn start(world: &World, text: &'static str, then: Then) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let server = world.server.port;
-        let (harmless, is_harmless) = watch::channel(false);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let is_harmless = is_harmless.clone();
-                tokio::spawn(async move { relay(client, server, text, then, &is_harmless).await });
-            }
-        });
-        Self { port, harmless }
-    }
-
-    fn client(&self, world: &World, timeout: Duration) -> Client {
-        let mut config = world.config("boss");
-        config.port = self.port;
-        config.sslmode = SslMode::Disable;
-        config.allow_insecure = true;
-        Client::new(config, timeout)
-    }
-}
-
-async fn relay(client: TcpStream, server: u16, text: &str, then: Then, is_harmless: &watch::Receiver<bool>) {
-    let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
-    // Once muted it stays open: a client that saw the end would be ahead of the server.
-    let (mute, muted) = watch::channel(false);
-    let back = tokio::spawn(async move {
-        let mut buffer = vec![0; 1 << 16];
-        while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
-            if !*muted.borrow() && to_client.write_all(&buffer[..read]).await.is_err() {
-                break;
-            }
-        }
-    });
-    let mut buffer = vec![0; 1 << 16];
-    while let Ok(read) = from_client.read(&mut buffer).await {
-        let said = &buffer[..read];
-        let seen = said.windows(text.len()).any(|part| part == text.as_bytes());
-        if seen && !*is_harmless.borrow() {
-            if matches!(then, Then::HandOnAndCut | Then::HandOnAndStall) {
-                mute.send(true).unwrap();
-                to_server.write_all(said).await.unwrap();
-                tokio::time::sleep(Duration::from_millis(300)).await;
-            }
-            if matches!(then, Then::HandOnAndStall | Then::Stall) {
-                std::future::pending::<()>().await;
-            }
-            break;
-        }
-        if read == 0 || to_server.write_all(said).await.is_err() {
-            break;
-        }
-    }
-    back.abort();
+/// A client that goes through it.
+fn through(proxy: &Proxy, world: &World, timeout: Duration) -> Client {
+    let mut config = world.config("boss");
+    config.port = proxy.port;
+    config.sslmode = SslMode::Disable;
+    config.allow_insecure = true;
+    Client::new(config, timeout)
 }
 
 async fn a_lost_answer_to_a_commit_leaves_the_outcome_open(world: &World) {
     for (name, then, done) in [("lost_1", Then::HandOnAndCut, true), ("lost_2", Then::Cut, false)] {
-        let proxy = Proxy::start(world, "COMMIT\0", then).await;
-        let client = proxy.client(world, Duration::from_secs(20));
+        let proxy = proxy(world, "COMMIT\0", then).await;
+        let client = through(&proxy, world, Duration::from_secs(20));
         assert_class(client.create(&job(name), "pLaInTeXt-1").await, UNKNOWN);
         assert_eq!(client.get(name).await.is_some(), done, "{name}");
         // What the planner does: the same again.
-        proxy.harmless.send(true).unwrap();
+        proxy.harmless();
         match done {
             true => {
                 let again = client.create(&job(name), "pLaInTeXt-1").await;
@@ -171,26 +106,26 @@ async fn a_lost_answer_to_a_commit_leaves_the_outcome_open(world: &World) {
                 client.create(&job(name), "pLaInTeXt-1").await.unwrap();
             }
         }
-        proxy.harmless.send(false).unwrap();
+        proxy.when("COMMIT\0", then);
         assert_class(client.set(&job(name), "pLaInTeXt-2").await, UNKNOWN);
         assert_eq!(world.logs_in(name, "pLaInTeXt-2").await, done);
-        proxy.harmless.send(true).unwrap();
+        proxy.harmless();
         client.set(&job(name), "pLaInTeXt-2").await.unwrap();
         assert!(world.logs_in(name, "pLaInTeXt-2").await);
-        proxy.harmless.send(false).unwrap();
+        proxy.when("COMMIT\0", then);
         // The first step's commit is lost; whether it is done shows, and in either case it is done again.
         assert_class(client.delete(&job(name)).await, UNKNOWN);
         assert_eq!(world.logs_in(name, "pLaInTeXt-2").await, !done);
-        proxy.harmless.send(true).unwrap();
+        proxy.harmless();
         client.delete(&job(name)).await.unwrap();
         assert!(!world.exists(name));
     }
-    let proxy = Proxy::start(world, "DROP ROLE", Then::HandOnAndCut).await;
-    let client = proxy.client(world, Duration::from_secs(20));
+    let proxy = proxy(world, "DROP ROLE", Then::HandOnAndCut).await;
+    let client = through(&proxy, world, Duration::from_secs(20));
     client.create(&job("lost_3"), "pLaInTeXt-1").await.unwrap();
     assert_class(client.delete(&job("lost_3")).await, UNREACHABLE);
     assert!(world.exists("lost_3"));
-    proxy.harmless.send(true).unwrap();
+    proxy.harmless();
     client.delete(&job("lost_3")).await.unwrap();
 }
 
@@ -201,12 +136,12 @@ async fn what_is_lost_before_the_commit_is_not_done(world: &World) {
         ("COMMENT ON", Then::HandOnAndCut),
         ("COMMENT ON", Then::Cut),
     ] {
-        let proxy = Proxy::start(world, text, then).await;
-        let client = proxy.client(world, Duration::from_secs(20));
+        let proxy = proxy(world, text, then).await;
+        let client = through(&proxy, world, Duration::from_secs(20));
         let made = client.create(&job("never_made"), "pLaInTeXt").await;
         assert_class(made, UNREACHABLE);
         assert!(!world.exists("never_made"));
-        proxy.harmless.send(true).unwrap();
+        proxy.harmless();
         client.create(&job("never_made"), "pLaInTeXt").await.unwrap();
         client.delete(&job("never_made")).await.unwrap();
     }
@@ -219,13 +154,13 @@ async fn a_server_that_falls_silent_is_not_waited_for(world: &World) {
         ("COMMIT\0", Then::Stall, UNKNOWN),
         ("COMMIT\0", Then::HandOnAndStall, UNKNOWN),
     ] {
-        let proxy = Proxy::start(world, text, then).await;
-        let client = proxy.client(world, Duration::from_secs(2));
+        let proxy = proxy(world, text, then).await;
+        let client = through(&proxy, world, Duration::from_secs(2));
         let started = Instant::now();
         let made = client.create(&job("silenced"), "pLaInTeXt").await;
         assert_class(made, class);
         assert!(started.elapsed() < Duration::from_secs(4), "{text} {then:?}");
-        proxy.harmless.send(true).unwrap();
+        proxy.harmless();
         // Its own timeouts end what the server still has open.
         for _ in 0..100 {
             match client.create(&job("silenced"), "pLaInTeXt").await {

@@ -78,7 +78,9 @@ pub async fn find(object: &ServerObject, context: &Context) -> Result<Found, Err
     };
     Ok(match ca::find(object, context, &secret).await? {
         Ok(ca) => {
-            remove_copy(object, context).await?;
+            if may_have_copy(object, context) {
+                remove_copy(object, context).await?;
+            }
             let material = Material { keys, ca };
             Found::Usable {
                 material,
@@ -303,18 +305,18 @@ async fn copy(object: &ServerObject, context: &Context, secret: &Secret) -> Resu
     }
 }
 
+/// Whether a server may have a copy of its credentials: if one is used, and as long as nothing is known.
+fn may_have_copy(object: &ServerObject, context: &Context) -> bool {
+    context
+        .server(&object.key())
+        .is_none_or(|server| server.link().deletions_only)
+}
+
 /// Removes a server's copy of its credentials, if there is one.
 ///
 /// # Errors
 /// If the API server refuses.
 pub async fn remove_copy(object: &ServerObject, context: &Context) -> Result<(), Error> {
-    let used = context
-        .server(&object.key())
-        .is_some_and(|server| server.link().deletions_only);
-    let unsure = context.server(&object.key()).is_none();
-    if !used && !unsure && !object.deleting() {
-        return Ok(());
-    }
     match copies(context)
         .delete(&copy_name(object), &DeleteParams::default())
         .await

@@ -193,7 +193,8 @@ async fn at_work(
     Ok(server)
 }
 
-fn tell_users(context: &Context, key: &ServerKey) {
+/// Has all users of a server looked at again.
+pub(super) fn tell_users(context: &Context, key: &ServerKey) {
     for user in context.users_of(key) {
         context.dispatch.user(UserRef::from_obj(&*user));
     }

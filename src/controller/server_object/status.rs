@@ -24,6 +24,10 @@ pub async fn report(object: &ServerObject, server: &Server, context: &Context) -
     if new == old {
         return Ok(());
     }
+    if old.host.is_some() && address_of(&old) != address_of(&new) {
+        // What is published says where the database was.
+        super::tell_users(context, &object.key());
+    }
     let new = with_journal(new, server);
     let patch = Patch::Merge(json!({
         "metadata": {"uid": object.meta().uid, "resourceVersion": object.meta().resource_version},
@@ -48,6 +52,11 @@ pub async fn report(object: &ServerObject, server: &Server, context: &Context) -
         }
     }
     Ok(())
+}
+
+/// Where clients connect to.
+fn address_of(status: &ServerStatus) -> impl PartialEq + use<'_> {
+    (&status.host, status.port, &status.database, status.sslmode)
 }
 
 fn next(old: &ServerStatus, object: &ServerObject, server: &Server, context: &Context) -> ServerStatus {

@@ -418,14 +418,24 @@ fn rival(
     identity: Option<&RemoteIdentity>,
     has_entry: bool,
 ) -> Option<Rival> {
-    let identity = record.map(|record| &record.identity).or(identity)?.clone();
-    let key = ExclusionKey {
-        identity,
+    let key = |identity: &RemoteIdentity| ExclusionKey {
+        identity: identity.clone(),
         username: user.username().to_string(),
     };
-    context
-        .claims
-        .contend(key, contender(user, record.is_some() || has_entry))
+    let recorded = record.map(|record| &record.identity);
+    // Who moves keeps what it has until it has what it wants, which may be another's.
+    if let (Some(before), Some(wanted)) = (recorded, identity)
+        && before != wanted
+        && context
+            .claims
+            .someone_has(&key(wanted), &user.uid().unwrap_or_default())
+    {
+        return Some(Rival { named: None });
+    }
+    context.claims.contend(
+        key(recorded.or(identity)?),
+        contender(user, record.is_some() || has_entry),
+    )
 }
 
 /// The living PostgresUser whose mark the remote user carries, if that is another one: it may have it by another

@@ -47,8 +47,10 @@ pub enum Kind {
 /// Why an entry was made: what has to be recorded once it is done.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Cause {
-    /// The user does not exist yet, or does not any more.
+    /// The user does not exist yet.
     Missing,
+    /// The user does not exist any more, although there is a record of it.
+    Vanished,
     /// The annotation `pguser.dev/rotate` has this value.
     Rotation(String),
     /// The user's own Secret holds another password.

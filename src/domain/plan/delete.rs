@@ -372,7 +372,14 @@ impl Case<'_> {
     fn weighed(&self, user: &RemoteUser, sight: &Sight, staged: &StagedEntry, server: &Server) -> Plan {
         match evidence_to_gather(sight, staged, server, self.settings) {
             Some(step) => self.doing(step),
-            None => match weigh(user, sight, staged, server, self.settings) {
+            None => match weigh(
+                user,
+                sight,
+                staged,
+                self.observed.record.as_ref(),
+                server,
+                self.settings,
+            ) {
                 Verdict::Ours => self.replace_by_deletion(staged),
                 Verdict::Foreign => self.doing(Step::Settle(staged.entry.id)),
                 Verdict::Unclaimed if self.desired.retain => self.doing(Step::Settle(staged.entry.id)),

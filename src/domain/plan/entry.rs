@@ -213,7 +213,8 @@ impl Case<'_> {
         if let Some(step) = evidence_to_gather(sight, self.staged, self.server, self.settings) {
             return Plan::look(self.observed, self.server, step);
         }
-        match weigh(user, sight, self.staged, self.server, self.settings) {
+        let record = self.observed.record.as_ref();
+        match weigh(user, sight, self.staged, record, self.server, self.settings) {
             Verdict::Ours => self.take_on(),
             Verdict::Foreign => self.drop_when_quiet(),
             Verdict::Unclaimed => Plan::not_ready(unclaimed(&user.username)),

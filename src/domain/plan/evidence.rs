@@ -3,8 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::fresh;
-use super::types::{Server, Sight, StagedEntry, Step};
+use super::types::{Record, Server, Sight, StagedEntry, Step};
 use crate::domain::attempts::Login;
+use crate::domain::journal::{Cause, Kind};
 use crate::domain::remote::{Creator, RemoteUser};
 use crate::domain::settings::{Rule, Settings};
 
@@ -20,11 +21,12 @@ pub enum Verdict {
 }
 
 /// Weighs the evidence: anything that speaks against it makes the user foreign; then one thing that speaks for
-/// it is enough. `sight` is the read that showed the user.
+/// it is enough. `sight` is the read that showed the user, `record` what the resource has on record.
 pub fn weigh(
     user: &RemoteUser,
     sight: &Sight,
     staged: &StagedEntry,
+    record: Option<&Record>,
     server: &Server,
     settings: &Settings,
 ) -> Verdict {
@@ -41,6 +43,7 @@ pub fn weigh(
         by_date(user, sight, staged, settings),
         by_creator(user, staged, server),
         by_login(staged),
+        by_record(staged, record, server),
     ];
     if evidence.contains(&Some(false)) {
         Verdict::Foreign
@@ -116,6 +119,12 @@ fn by_creator(user: &RemoteUser, staged: &StagedEntry, server: &Server) -> Optio
         (Creator::Account(id), Some(ours)) => Some(id == ours),
         (Creator::Account(_), None) | (Creator::Unknown, _) => None,
     }
+}
+
+/// A record is written once a creation was accepted (R8), and when this one was decided there was none.
+fn by_record(staged: &StagedEntry, record: Option<&Record>, server: &Server) -> Option<bool> {
+    let is_of_this = staged.entry.kind == Kind::Create && staged.entry.cause == Cause::Missing;
+    (is_of_this && record?.identity == server.identity).then_some(true)
 }
 
 fn by_login(staged: &StagedEntry) -> Option<bool> {

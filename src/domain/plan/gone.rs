@@ -70,7 +70,7 @@ fn verdict(
     }
     match was_accepted(staged) && !user.protected {
         true => Verdict::Ours,
-        false => weigh(user, sight, staged, server, settings),
+        false => weigh(user, sight, staged, None, server, settings),
     }
 }
 

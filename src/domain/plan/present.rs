@@ -300,7 +300,7 @@ fn vanished(desired: &Desired, observed: &Observed, server: &Server, now: Mono, 
     let seen = observed.sight.as_ref().map(Sight::as_seen).unwrap_or_default();
     claim_then_stage(
         observed,
-        draft(Kind::Create, Cause::Missing, password, seen, false),
+        draft(Kind::Create, Cause::Vanished, password, seen, false),
         "Recreating",
     )
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::{ADMIN, Outcome, PATIENCE, Postgres, wait::eventually, wire::Wire};
+use super::{ADMIN, Outcome, PATIENCE, Postgres, eventually, wire::Wire};
 
 /// Long enough for a commit that does not wait.
 const AT_ONCE: Duration = Duration::from_millis(300);

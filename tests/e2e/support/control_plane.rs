@@ -9,7 +9,7 @@ use std::{
 use kube::{Client, Config, config::KubeConfigOptions, config::Kubeconfig};
 use tokio::process::Command;
 
-use super::{Outcome, Process, audit::AuditLog, environment::REPOSITORY};
+use super::{Outcome, Process, REPOSITORY, audit::AuditLog};
 
 /// A control plane that starts on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(120);

@@ -6,7 +6,7 @@ use std::{
     process::ExitStatus,
 };
 
-use super::{Failure, Outcome, PATIENCE, Process, World, wait::eventually};
+use super::{Failure, Outcome, PATIENCE, Process, World, eventually};
 
 /// How it is started: by default as a test wants it, with short times.
 #[derive(Clone, Debug)]

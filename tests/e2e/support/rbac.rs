@@ -13,7 +13,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Outcome, environment::REPOSITORY, manifests};
+use super::{Outcome, REPOSITORY, manifests};
 
 /// How long a test's token is good for.
 const TOKEN_SECONDS: i64 = 7200;

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{
-    Operator, Options, Outcome, PATIENCE, Provider, Vendor, World, simulator::TOKEN, wait::eventually,
-};
+use super::{Operator, Options, Outcome, PATIENCE, TOKEN, Vendor, World, eventually};
 
 /// The server object of tests that need no more than one.
 pub const SERVER: &str = "orders";
@@ -44,13 +42,20 @@ impl World {
         self.apply(&vendor.credentials(name, secret)?).await
     }
 
-    /// A PostgresServer for a vendor, as a manifest. What is looked at now and then is looked at often.
+    /// A PostgresServer for a vendor, as a manifest. What is looked at now and then is looked at often, unless `more`
+    /// says otherwise.
     pub fn server_manifest(&self, name: &str, vendor: &Vendor, more: &str) -> String {
-        let (spec, port) = (vendor.spec(name), self.postgres().port());
-        let pace = match vendor.provider() {
-            Provider::Scalingo if !more.contains("limits:") => "limits: {requestsPerMinute: 6000}",
-            _ => "",
-        };
+        let (spec, port) = (vendor.spec(name), vendor.postgres().port());
+        let connection = format!("connection: {{port: {port}, database: postgres, sslmode: verify-full}}");
+        let usual = [
+            connection.as_str(),
+            "refreshInterval: 1s",
+            "verifyInterval: 1s",
+            "limits: {requestsPerMinute: 6000}",
+        ];
+        let is_said = |line: &str| more.contains(&line[..=line.find(':').unwrap_or_default()]);
+        let usual: Vec<&str> = usual.into_iter().filter(|line| !is_said(line)).collect();
+        let usual = usual.join("\n  ");
         format!(
             "
 apiVersion: pguser.dev/v1alpha1
@@ -58,10 +63,7 @@ kind: PostgresServer
 metadata: {{name: {name}}}
 spec:
   {spec}
-  connection: {{port: {port}, database: postgres, sslmode: verify-full}}
-  refreshInterval: 1s
-  verifyInterval: 1s
-  {pace}
+  {usual}
   {more}
 "
         )

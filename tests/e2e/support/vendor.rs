@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{
-    Outcome, PATIENCE, Postgres, Simulator, commits,
-    simulator::{ADDON_ID, APP, CLUSTER_ID, TOKEN},
-    wait::eventually,
-    wire::Wire,
+    ADDON_ID, APP, CLUSTER_ID, Outcome, PATIENCE, Postgres, Simulator, TOKEN, commits, eventually, wire::Wire,
 };
 
 /// The operator's own role, where it speaks SQL: not a superuser.
@@ -134,6 +131,11 @@ impl Vendor {
         self.provider
     }
 
+    /// The PostgreSQL that its users are on.
+    pub fn postgres(&self) -> &Postgres {
+        &self.postgres
+    }
+
     // ---------------------------------------------------------------------------------------- how it is spoken of
 
     /// What a server object says of it, as lines of its spec.
@@ -190,13 +192,18 @@ impl Vendor {
 
     /// Somebody else makes a login by SQL.
     pub async fn make_by_sql(&self, username: &str, password: &str) -> Outcome {
-        // From version 16 on, whoever may make roles may change only those that it was given.
+        let make = format!("create role \"{username}\" login password '{password}'");
+        self.postgres.sql(&make).await?;
+        self.give(username).await
+    }
+
+    /// Lets the operator change a role that it has not made: from version 16 on, somebody has to.
+    pub async fn give(&self, role: &str) -> Outcome {
         let give = format!(
             "do $$ begin if current_setting('server_version_num')::int >= 160000 and exists (select from pg_roles \
-             where rolname = '{ADMIN}') then execute 'grant \"{username}\" to {ADMIN} with admin option'; end if; end $$"
+             where rolname = '{ADMIN}') then execute 'grant \"{role}\" to {ADMIN} with admin option'; end if; end $$"
         );
-        let make = format!("create role \"{username}\" login password '{password}'; {give}");
-        self.postgres.sql(&make).await.map(drop)
+        self.postgres.sql(&give).await.map(drop)
     }
 
     /// Somebody else deletes a login.
@@ -334,6 +341,14 @@ impl Vendor {
     }
 
     // ---------------------------------------------------------------------------------------- what it was asked
+
+    /// How often it was asked for something; SQL, how often it was connected to.
+    pub async fn attempts(&self) -> Outcome<usize> {
+        match &self.behind {
+            Behind::Api(simulator) => Ok(simulator.journal().await?.len()),
+            Behind::Sql(wire) => Ok(wire.connections()),
+        }
+    }
 
     /// Checks how many requests of a route there were. SQL is not counted.
     pub async fn had(&self, route: &str, requests: u64) -> Outcome {

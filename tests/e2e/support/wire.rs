@@ -1,6 +1,12 @@
 //! The way to a PostgreSQL, which can be cut while the server itself stays up.
 
-use std::{net::SocketAddr, sync::Mutex};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use tokio::{
     io::copy_bidirectional,
@@ -16,6 +22,7 @@ pub struct Wire {
     to: u16,
     address: SocketAddr,
     listening: Mutex<Option<JoinHandle<()>>>,
+    connections: Arc<AtomicUsize>,
     /// Moves when all connections are to end.
     cuts: watch::Sender<u32>,
 }
@@ -28,6 +35,7 @@ impl Wire {
             to,
             address: listener.local_addr()?,
             listening: Mutex::default(),
+            connections: Arc::default(),
             cuts: watch::Sender::default(),
         };
         wire.listen(listener);
@@ -37,6 +45,11 @@ impl Wire {
     /// The port that it listens on.
     pub fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// How many connections there have been.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Ends all connections; new ones are welcome.
@@ -59,9 +72,10 @@ impl Wire {
     }
 
     fn listen(&self, listener: TcpListener) {
-        let (to, cuts) = (self.to, self.cuts.clone());
+        let (to, cuts, connections) = (self.to, self.cuts.clone(), self.connections.clone());
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                connections.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(pass_on(client, to, cuts.subscribe()));
             }
         });

@@ -21,10 +21,9 @@ use tokio::sync::OnceCell;
 use super::{
     Environment, Operator, Options, Outcome, PATIENCE, Postgres, Provider, Vendor,
     audit::{AuditEvent, AuditLog, Mark},
-    manifests,
-    process::tail,
+    eventually, manifests,
     rbac::Rights,
-    wait::eventually,
+    servers::tail,
 };
 
 /// How much of each log a failed test shows.

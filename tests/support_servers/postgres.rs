@@ -12,7 +12,7 @@ use tokio::process::Command;
 use tokio_postgres::{Config, NoTls, SimpleQueryMessage, config::SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Outcome, Process, environment::REPOSITORY};
+use super::{Outcome, Process, REPOSITORY};
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);

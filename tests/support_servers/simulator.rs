@@ -76,6 +76,11 @@ impl Simulator {
         format!("http://{}", self.address)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Ends it, as a vendor's outage does.
     pub fn stop(&self) {
         *self.process.lock().unwrap() = None;
