@@ -426,7 +426,9 @@ fn rival(
     // Who moves keeps what it has until it has what it wants, which may be another's.
     if let (Some(before), Some(wanted)) = (recorded, identity)
         && before != wanted
-        && context.claims.someone_has(&key(wanted), &user.uid().unwrap_or_default())
+        && context
+            .claims
+            .someone_has(&key(wanted), &user.uid().unwrap_or_default())
     {
         return Some(Rival { named: None });
     }
