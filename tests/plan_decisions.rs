@@ -275,6 +275,36 @@ fn a_creation_that_an_earlier_process_left_is_known_by_its_date() {
 }
 
 #[test]
+fn a_creation_that_is_on_record_is_ours_but_not_one_that_was_decided_in_spite_of_a_record() {
+    let undated = RemoteUser {
+        created: None,
+        modified: None,
+        ..user(0)
+    };
+    let mut world = observed(server());
+    world.sight = sight(Some(undated), 2);
+    world.entry = staged(Kind::Create, unanswered(10), seen(None, 20));
+    assert_eq!(stalled_as(&desired(), &world), "Unclaimed");
+    world.record = record(5000);
+    assert_eq!(
+        staged_kind(step(&desired(), &world)),
+        Some((Kind::SetPassword, Cause::Missing, DraftPassword::Same))
+    );
+    if let Some(staged) = &mut world.entry {
+        staged.entry.cause = Cause::Vanished;
+    }
+    assert_eq!(stalled_as(&desired(), &world), "Unclaimed");
+}
+
+/// Why it is not Ready.
+fn stalled_as(desired: &Desired, observed: &Observed) -> &'static str {
+    plan(desired, observed, ago(0), &Settings::default())
+        .report
+        .ready
+        .reason
+}
+
+#[test]
 fn a_login_tells_whose_user_it_is_when_a_resource_is_deleted_early() {
     let server = Server {
         verifiable: true,

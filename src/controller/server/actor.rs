@@ -137,7 +137,7 @@ async fn list(server: &Server, provider: &AnyProvider) {
             answer.value.users.iter_mut().for_each(|user| server.seal(user));
             let (news, waiting) = {
                 let mut state = server.state();
-                let news = state.listed(answer, started);
+                let news = state.listed(answer, started, server.settings.read_lag);
                 state.list_wanted = false;
                 state.refresh_due = Some(clock::now() + jittered(server.link().refresh_interval));
                 succeeded(&mut state);
