@@ -275,6 +275,36 @@ fn a_creation_that_an_earlier_process_left_is_known_by_its_date() {
 }
 
 #[test]
+fn a_creation_that_is_on_record_is_ours_but_not_one_that_was_decided_in_spite_of_a_record() {
+    let undated = RemoteUser {
+        created: None,
+        modified: None,
+        ..user(0)
+    };
+    let mut world = observed(server());
+    world.sight = sight(Some(undated), 2);
+    world.entry = staged(Kind::Create, unanswered(10), seen(None, 20));
+    assert_eq!(stalled_as(&desired(), &world), "Unclaimed");
+    world.record = record(5000);
+    assert_eq!(
+        staged_kind(step(&desired(), &world)),
+        Some((Kind::SetPassword, Cause::Missing, DraftPassword::Same))
+    );
+    if let Some(staged) = &mut world.entry {
+        staged.entry.cause = Cause::Vanished;
+    }
+    assert_eq!(stalled_as(&desired(), &world), "Unclaimed");
+}
+
+/// Why it is not Ready.
+fn stalled_as(desired: &Desired, observed: &Observed) -> &'static str {
+    plan(desired, observed, ago(0), &Settings::default())
+        .report
+        .ready
+        .reason
+}
+
+#[test]
 fn a_login_tells_whose_user_it_is_when_a_resource_is_deleted_early() {
     let server = Server {
         verifiable: true,
@@ -623,4 +653,35 @@ fn an_entry_of_a_retained_login_whose_resource_is_gone_leaves_the_login() {
     world.sight = sight(Some(role(mark("u"))), 1);
     let plan = plan_gone(&world, ago(0), &Settings::default());
     assert_eq!(plan.step, Some(Step::Settle(EntryId(7))));
+}
+
+#[test]
+fn a_role_whose_mark_cannot_be_read_is_somebodys_and_is_left_alone() {
+    let mut server = sql();
+    server.allow_adoption = true;
+    let adopting = Desired {
+        adopt: true,
+        ..desired()
+    };
+    let mut world = observed(server.clone());
+    world.sight = sight(Some(role(Creator::Unknown)), 0);
+    assert_eq!(stalled(&adopting, &world), Some("Conflict"));
+    assert_eq!(step(&adopting, &world), None);
+    let mut world = published_on(server);
+    world.sight = sight(Some(role(Creator::Unknown)), 0);
+    assert_eq!(
+        step(&deleting(), &world),
+        Some(Step::RemoveFinalizer(Farewell::NotOurs))
+    );
+}
+
+#[test]
+fn a_move_that_could_not_be_made_is_tried_again_after_a_while() {
+    let mut world = moving(sql());
+    world.tried.login = Login::Refused(ago(40));
+    assert_eq!(step(&desired(), &world), Some(Step::TryPublished));
+    world.tried.login = Login::Refused(ago(10));
+    let waiting = plan(&desired(), &world, ago(0), &Settings::default());
+    assert_eq!(waiting.step, None);
+    assert_eq!(waiting.again, Some(Duration::from_secs(30)));
 }

@@ -2,7 +2,8 @@
 //!
 //! `cargo test --test e2e` builds the control plane where needed (`hack/controlplane`), starts one for all tests,
 //! and takes it down again. Every test has namespaces, a PostgreSQL, a simulator and operators of its own: see
-//! [`support::World`]. Flags are those of libtest.
+//! [`support::World`]. Flags are those of libtest. What does not depend on the provider runs on each: `drift::…` is on
+//! IONOS, `drift::… [scalingo]` and `drift::… [postgresql]` are on the others.
 //!
 //! - `PGUSER_TEST_KUBECONFIG` names a kubeconfig of an existing cluster to use instead (as its administrator);
 //!   tests that count writes also need `PGUSER_TEST_AUDIT_LOG`, the file of its audit log.

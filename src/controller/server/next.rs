@@ -151,6 +151,7 @@ mod tests {
                 date: None,
             },
             now,
+            Duration::ZERO,
         );
         state.refresh_due = Some(now + LONG);
         state

@@ -210,8 +210,8 @@ impl State {
             .insert(username.to_string(), (mac, login, clock::now()));
     }
 
-    /// Notes what a list showed. Gives the users about whom it says something new.
-    pub fn listed(&mut self, answer: Answer<Listing>, started: Mono) -> HashSet<String> {
+    /// Notes what a list showed, where reads may trail by `lag`. Gives the users about whom it says something new.
+    pub fn listed(&mut self, answer: Answer<Listing>, started: Mono, lag: Duration) -> HashSet<String> {
         self.note_date(answer.date);
         let users: HashMap<_, _> = answer
             .value
@@ -220,10 +220,7 @@ impl State {
             .map(|user| (user.username.clone(), user))
             .collect();
         let news = self.news(&users, started);
-        self.earlier_list = self
-            .snapshot
-            .take()
-            .map(|snapshot| (snapshot.started, snapshot.users.into_keys().collect()));
+        self.keep_earlier(lag);
         self.reads.retain(|_, sight| sight.started >= started);
         self.tried.retain(|username, _| users.contains_key(username));
         self.snapshot = Some(Snapshot {
@@ -233,6 +230,16 @@ impl State {
             pages: answer.value.pages,
         });
         news
+    }
+
+    /// Keeps the list that a new one takes the place of, unless one is kept that is not yet Lag older: with lists in quick
+    /// succession, no two would ever be Lag apart.
+    fn keep_earlier(&mut self, lag: Duration) {
+        let Some(last) = self.snapshot.take() else { return };
+        let is_apart = |earlier: &(Mono, HashSet<String>)| last.started - earlier.0 >= lag;
+        if self.earlier_list.as_ref().is_none_or(is_apart) {
+            self.earlier_list = Some((last.started, last.users.into_keys().collect()));
+        }
     }
 
     /// The names about which a list says something else than was known before.
@@ -435,6 +442,8 @@ mod tests {
     use super::*;
     use crate::domain::remote::Creator;
 
+    const LAG: Duration = Duration::from_secs(5);
+
     fn state() -> State {
         State::new(false, CircuitSettings::default())
     }
@@ -485,17 +494,17 @@ mod tests {
     fn a_list_that_shows_what_was_known_is_no_news() {
         let mut state = state();
         let users = [user("a", None), user("b", Some("2026-01-01T00:00:00Z"))];
-        state.listed(list(&users), Mono(1));
-        assert_eq!(names(state.listed(list(&users), Mono(2))), [""; 0]);
+        state.listed(list(&users), Mono(1), LAG);
+        assert_eq!(names(state.listed(list(&users), Mono(2), LAG)), [""; 0]);
     }
 
     #[test]
     fn whoever_came_went_or_changed_is_news() {
         let mut state = state();
-        state.listed(list(&[user("went", None), user("changed", None)]), Mono(1));
+        state.listed(list(&[user("went", None), user("changed", None)]), Mono(1), LAG);
         let now = [user("came", None), user("changed", Some("2026-01-01T00:00:00Z"))];
         assert_eq!(
-            names(state.listed(list(&now), Mono(2))),
+            names(state.listed(list(&now), Mono(2), LAG)),
             ["came", "changed", "went"]
         );
     }
@@ -503,9 +512,26 @@ mod tests {
     #[test]
     fn a_user_of_ours_that_went_between_two_lists_is_news() {
         let mut state = state();
-        state.listed(list(&[]), Mono(1));
+        state.listed(list(&[]), Mono(1), LAG);
         state.patched("ours", Some(user("ours", None)), None, Mono(2));
-        assert_eq!(names(state.listed(list(&[]), Mono(3))), ["ours"]);
+        assert_eq!(names(state.listed(list(&[]), Mono(3), LAG)), ["ours"]);
+    }
+
+    #[test]
+    fn an_absence_is_believed_however_quickly_lists_follow_each_other() {
+        let mut state = state();
+        let at = |seconds: u64| Mono::default() + Duration::from_secs(seconds);
+        let settings = Settings {
+            read_lag: LAG,
+            ..Settings::default()
+        };
+        let conclusive: Vec<u64> = (0..13)
+            .filter(|seconds| {
+                state.listed(list(&[]), at(*seconds), LAG);
+                state.sight("a", false, &settings).unwrap().conclusive
+            })
+            .collect();
+        assert_eq!(conclusive, [5, 10]);
     }
 
     #[test]
@@ -516,7 +542,7 @@ mod tests {
             date: None,
         };
         state.read("a", read, Mono(5));
-        state.listed(list(&[]), Mono(4));
+        state.listed(list(&[]), Mono(4), LAG);
         let sight = state.sight("a", true, &Settings::default()).unwrap();
         assert!(sight.user.is_some() && sight.conclusive);
     }
