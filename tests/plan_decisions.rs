@@ -654,3 +654,34 @@ fn an_entry_of_a_retained_login_whose_resource_is_gone_leaves_the_login() {
     let plan = plan_gone(&world, ago(0), &Settings::default());
     assert_eq!(plan.step, Some(Step::Settle(EntryId(7))));
 }
+
+#[test]
+fn a_role_whose_mark_cannot_be_read_is_somebodys_and_is_left_alone() {
+    let mut server = sql();
+    server.allow_adoption = true;
+    let adopting = Desired {
+        adopt: true,
+        ..desired()
+    };
+    let mut world = observed(server.clone());
+    world.sight = sight(Some(role(Creator::Unknown)), 0);
+    assert_eq!(stalled(&adopting, &world), Some("Conflict"));
+    assert_eq!(step(&adopting, &world), None);
+    let mut world = published_on(server);
+    world.sight = sight(Some(role(Creator::Unknown)), 0);
+    assert_eq!(
+        step(&deleting(), &world),
+        Some(Step::RemoveFinalizer(Farewell::NotOurs))
+    );
+}
+
+#[test]
+fn a_move_that_could_not_be_made_is_tried_again_after_a_while() {
+    let mut world = moving(sql());
+    world.tried.login = Login::Refused(ago(40));
+    assert_eq!(step(&desired(), &world), Some(Step::TryPublished));
+    world.tried.login = Login::Refused(ago(10));
+    let waiting = plan(&desired(), &world, ago(0), &Settings::default());
+    assert_eq!(waiting.step, None);
+    assert_eq!(waiting.again, Some(Duration::from_secs(30)));
+}

@@ -528,6 +528,11 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         ServerView::Usable(server) => Server {
             reference: reference.clone(),
             identity: identity.clone(),
+            // The user below carries no mark.
+            capabilities: Capabilities {
+                marks: false,
+                ..server.capabilities.clone()
+            },
             ..*server
         },
         ServerView::Unusable(_) => return in_order_with_default_server(observed, date),

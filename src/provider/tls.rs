@@ -63,6 +63,16 @@ impl Trust {
         Arc::clone(&self.0)
     }
 
+    /// These authorities, and those of a PEM bundle.
+    ///
+    /// # Errors
+    /// If the bundle is not PEM, or holds no certificate.
+    pub fn and(&self, bundle: &[u8]) -> Result<Self, TrustError> {
+        let mut roots = RootCertStore::clone(&self.0);
+        add_bundle(&mut roots, bundle)?;
+        Ok(Self(Arc::new(roots)))
+    }
+
     /// A client configuration: TLS 1.2 and 1.3, the certificate and the name in it verified, no client
     /// certificate, no early data. Each has session tickets of its own, so that two tenants share none.
     pub fn client_config(&self) -> Result<ClientConfig, TrustError> {

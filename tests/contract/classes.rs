@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use tokio_postgres::NoTls;
 
 use crate::case::{Case, Desk, How, assert_class, assert_classes, job};
-use crate::subject::{Admin, Op, Subject, UNKNOWN, UNREACHABLE, by_http, by_sql, without_busy};
+use crate::subject::{
+    Admin, Op, Subject, UNKNOWN, UNREACHABLE, by_http, by_sql, with_every_right, without_a_status,
+    without_busy,
+};
 use crate::tests;
 
 tests! {
@@ -16,12 +19,12 @@ tests! {
     an_account_that_may_not_changes_nothing unless by_sql,
     a_busy_cluster_is_busy_and_nothing_happened unless without_busy,
     a_cluster_tells_its_state,
-    a_database_that_does_not_run_takes_no_change,
+    a_database_that_does_not_run_takes_no_change unless without_a_status,
     what_is_gone_is_not_found unless by_sql,
     a_held_role_is_busy_and_nothing_happened unless by_http,
     a_server_that_takes_no_changes_is_busy unless by_http,
     no_connection_to_spare_is_unreachable unless by_http,
-    a_missing_privilege_is_said_and_changes_nothing,
+    a_missing_privilege_is_said_and_changes_nothing unless with_every_right,
 }
 
 /// All three mutations meet this, and nothing happens.
@@ -234,9 +237,6 @@ async fn database(case: &Case, change: Value) {
 }
 
 async fn a_database_that_does_not_run_takes_no_change(case: &Case) {
-    if !case.subject.is_scalingo() {
-        return;
-    }
     let desk = case.desk();
     desk.create(&job("checkout"), 1).await.unwrap();
     for (word, class) in [
@@ -348,9 +348,6 @@ async fn everybody(case: &Case) -> Vec<tokio_postgres::Client> {
 }
 
 async fn a_missing_privilege_is_said_and_changes_nothing(case: &Case) {
-    if case.subject != Subject::Postgresql(Admin::Createrole) {
-        return;
-    }
     let desk = case.desk();
     desk.create(&job("checkout"), 1).await.unwrap();
     case.sql("ALTER ROLE admin_of_ours NOCREATEROLE").await;

@@ -48,10 +48,15 @@ async fn wrong_credentials_are_unauthorised_and_change_nothing(case: &Case) {
     }
 }
 
-/// Ends whatever was got with the old credentials.
+/// Ends whatever was got with the old credentials, and leaves a client the time to notice.
 async fn end_sessions(case: &Case) {
-    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'admin_of_ours'";
-    case.sql(end).await;
+    let theirs = "FROM pg_stat_activity WHERE usename = 'admin_of_ours'";
+    case.sql(&format!("SELECT pg_terminate_backend(pid) {theirs}"))
+        .await;
+    while !case.sql(&format!("SELECT 1 {theirs}")).await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
     let revoked = json!({"jwts": true, "addonTokens": true});
     case.stage
         .simulator
@@ -138,7 +143,6 @@ async fn a_session_that_is_ended_is_made_anew(case: &Case) {
     desk.create(&job("checkout"), 1).await.unwrap();
     for which in 2..5 {
         end_sessions(case).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
         desk.set(&job("checkout"), which).await.unwrap();
         case.only("checkout", which, &[which - 1]).await;
     }

@@ -37,7 +37,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::LocalBoxFuture;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use case::Case;
@@ -50,7 +50,7 @@ const THREADS: usize = 6;
 /// A part of the contract.
 pub struct Test {
     pub name: &'static str,
-    pub run: for<'a> fn(&'a Case) -> BoxFuture<'a, ()>,
+    pub run: for<'a> fn(&'a Case) -> LocalBoxFuture<'a, ()>,
     /// Why it says nothing about a subject.
     pub unless: fn(Subject) -> Option<&'static str>,
 }

@@ -15,7 +15,7 @@ tests! {
 }
 
 fn odd(subject: Subject) -> Vec<String> {
-    let plain = match subject {
+    match subject {
         Subject::Scalingo(_) => vec![
             "abcdef".to_string(),
             "a".repeat(32),
@@ -46,8 +46,7 @@ fn odd(subject: Subject) -> Vec<String> {
             "users".to_string(),
             "null".to_string(),
         ],
-    };
-    plain
+    }
 }
 
 async fn odd_names_go_all_the_way(case: &Case) {

@@ -151,6 +151,20 @@ pub fn without_read_only(subject: Subject) -> Option<&'static str> {
     (!subject.is_scalingo()).then_some("has no users that only read")
 }
 
+pub fn without_a_status(subject: Subject) -> Option<&'static str> {
+    (!subject.is_scalingo()).then_some("has no database that can be stopped by itself")
+}
+
+pub fn with_every_right(subject: Subject) -> Option<&'static str> {
+    (subject != Subject::Postgresql(Admin::Createrole)).then_some("has no privileges to lose one by one")
+}
+
+pub fn without_bounds(subject: Subject) -> Option<&'static str> {
+    subject
+        .is_sql()
+        .then_some("PostgreSQL takes any password; the bounds are for what is generated")
+}
+
 pub fn without_busy(subject: Subject) -> Option<&'static str> {
     (!subject.capabilities().turns_busy).then_some("is never busy for a while")
 }

@@ -4,7 +4,8 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ADMIN, Handle, Operator, Outcome, PATIENCE, Provider, SERVER, TOKEN, Vendor, World, eventually, trials,
+    ADMIN, Handle, Operator, Options, Outcome, PATIENCE, Provider, SERVER, TOKEN, Vendor, World, eventually,
+    trials,
 };
 
 pub fn trials(environment: &Handle) -> Vec<Trial> {
@@ -25,6 +26,8 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_role_that_another_installation_took_over_is_left_to_it,
         a_new_password_of_the_administrator_is_taken_from_the_secret,
         the_authority_may_be_in_a_config_map,
+        a_login_is_tried_by_the_authority_that_the_server_object_names,
+        a_role_with_a_mark_that_cannot_be_read_is_left_alone,
         an_unencrypted_connection_has_to_be_allowed,
         no_password_is_in_the_servers_log,
     )
@@ -536,5 +539,36 @@ async fn no_password_is_in_the_servers_log(world: &World) -> Outcome {
     for password in [first.as_str(), &second, own] {
         assert!(!log.contains(password), "a password is in PostgreSQL's log");
     }
+    Ok(())
+}
+
+async fn a_login_is_tried_by_the_authority_that_the_server_object_names(world: &World) -> Outcome {
+    let stranger = rcgen::generate_simple_self_signed(vec!["elsewhere.example".to_owned()])?;
+    let file = world.dir().join("stranger.pem");
+    std::fs::write(&file, stranger.cert.pem())?;
+    let options = Options::default().flag("--extra-ca", &file.to_string_lossy());
+    let _setting = world.set_up_with(&[], options).await?;
+    world.ready_user("checkout").await?;
+    let verified = world
+        .wait_for("PostgresUser", "checkout", "CredentialsVerified", "True")
+        .await?;
+    assert_eq!(verified.reason, "LoginSucceeded");
+    Ok(())
+}
+
+async fn a_role_with_a_mark_that_cannot_be_read_is_left_alone(world: &World) -> Outcome {
+    let _setting = world.set_up(&[]).await?;
+    let outside = "create role checkout login password 'theirs-theirs-theirs-theirs'; comment on role checkout is \
+                   'managed by pguser-operator: who knows'";
+    world.postgres().sql(outside).await?;
+    world.apply_user_with("checkout", "adoptionPolicy: Adopt").await?;
+    let found = world.user_not_ready("checkout", "Conflict").await?;
+    assert!(found.message.contains("cannot be read"), "{}", found.message);
+    world
+        .accepts_eventually("checkout", "theirs-theirs-theirs-theirs", true)
+        .await?;
+    world.delete("PostgresUser", "checkout").await?;
+    world.gone("PostgresUser", "checkout", PATIENCE).await?;
+    assert!(world.postgres().has_role("checkout").await?);
     Ok(())
 }

@@ -241,21 +241,21 @@ fn trouble_of(error: &RemoteError) -> Trouble {
     let (reason, message, stalled) = match &error.class {
         ErrorClass::Unauthorised => (
             "Unauthorised",
-            "the server's API does not accept the credentials, or they are not enough",
+            "the server does not accept the credentials, or they are not enough",
             false,
         ),
-        ErrorClass::RateLimited { .. } => ("Throttled", "the server's API asks for fewer requests", false),
+        ErrorClass::RateLimited { .. } => ("Throttled", "the server asks for fewer requests", false),
         ErrorClass::EndpointNotAllowed => (
             "EndpointNotAllowed",
             "the address is not on the operator's allow-list: an administrator has to add it with --allow-endpoint",
             true,
         ),
-        ErrorClass::NotFound => ("ClusterNotFound", "the server's API knows no such cluster", false),
+        ErrorClass::NotFound => ("ClusterNotFound", "the server knows no such cluster", false),
         ErrorClass::Busy | ErrorClass::Conflict => ("ClusterBusy", "the cluster takes no changes now", false),
-        ErrorClass::Invalid => ("UnexpectedAnswer", "the server's API refused the request", false),
+        ErrorClass::Invalid => ("UnexpectedAnswer", "the server refused the request", false),
         _ => (
             "Unreachable",
-            "the server's API cannot be reached or does not answer",
+            "the server cannot be reached or does not answer",
             false,
         ),
     };

@@ -201,6 +201,9 @@ async fn refused(server: &Server, provider: &AnyProvider, entry: &Entry, error: 
     });
     if absent {
         state.wrote(&entry.username, ended);
+        drop(state);
+        // A read may still show the user: it is not sent again and again meanwhile.
+        return put_off_longer(server, entry.id);
     }
     // Should it be sent again one day, it again takes two refusals.
     state.tries.remove(&entry.id);

@@ -13,6 +13,7 @@ use crate::controller::server_spec::ServerObject;
 use crate::controller::user::report::difference;
 use crate::domain::conditions::{self, Change, Finding, Status};
 use crate::domain::plan::Trouble;
+use crate::domain::remote::ClusterState;
 
 /// Writes the status, if it has changed.
 ///
@@ -128,15 +129,11 @@ fn findings(object: &ServerObject, server: &Server, context: &Context) -> Vec<Ch
             "CredentialsNotFound",
             "the credentials Secret was deleted; a copy is used for deletions alone".to_string(),
         ),
-        None if known => (
-            Status::True,
-            "Reachable",
-            "the API is reachable and accepts the credentials".to_string(),
-        ),
+        None if known => (Status::True, "Reachable", reachable(server)),
         None => (
             Status::False,
             "Connecting",
-            "the API has not answered yet".to_string(),
+            "the server has not answered yet".to_string(),
         ),
     };
     let stalled = trouble.as_ref().filter(|trouble| trouble.stalled);
@@ -154,6 +151,15 @@ fn findings(object: &ServerObject, server: &Server, context: &Context) -> Vec<Ch
             stalled.map(|trouble| (trouble.reason, trouble.message.clone())),
         ),
     ]
+}
+
+fn reachable(server: &Server) -> String {
+    let impaired = |(state, _)| state == ClusterState::Impaired;
+    let rest = match server.state().cluster.is_some_and(impaired) {
+        true => "; it says of itself that it is not in order, so changes may have to wait",
+        false => "",
+    };
+    format!("the server can be reached and accepts the credentials{rest}")
 }
 
 fn in_use(users: &[std::sync::Arc<crate::api::PostgresUser>]) -> String {

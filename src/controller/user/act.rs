@@ -25,7 +25,7 @@ use crate::domain::password::Password;
 use crate::domain::plan::*;
 use crate::domain::schedule::Class;
 use crate::failpoint::{self, Side};
-use crate::provider::login::{self, LoginResult, LoginTarget};
+use crate::provider::login::{self, LoginResult, LoginSettings, LoginTarget};
 
 /// How long to wait when the journal has no room.
 const FULL: Duration = Duration::from_secs(5);
@@ -301,6 +301,15 @@ async fn try_published(context: &Context, view: &View) -> Result<Done, Error> {
     Ok(Done::default())
 }
 
+/// How logins are tried: authorities that the server object names are trusted, too.
+fn login_settings(context: &Context, server: &ServerAtWork) -> LoginSettings {
+    let trust = server.link().ca.and_then(|ca| context.login.trust.and(&ca).ok());
+    LoginSettings {
+        trust: trust.unwrap_or_else(|| context.login.trust.clone()),
+        ..context.login.clone()
+    }
+}
+
 /// Logs in as the user.
 async fn log_in(context: &Context, view: &View, password: Password) -> Result<Login, Error> {
     let server = server(view)?;
@@ -312,14 +321,16 @@ async fn log_in(context: &Context, view: &View, password: Password) -> Result<Lo
         username: view.user.username().to_string(),
         password,
     };
-    Ok(match login::verify(&target, &context.login).await {
-        LoginResult::Accepted => Login::Accepted,
-        LoginResult::Refused => Login::Refused(crate::clock::now()),
-        LoginResult::Unverifiable { reason } => {
-            server.state().unverifiable = Some((reason.clone(), crate::clock::now()));
-            Login::Unverifiable(reason)
-        }
-    })
+    Ok(
+        match login::verify(&target, &login_settings(context, server)).await {
+            LoginResult::Accepted => Login::Accepted,
+            LoginResult::Refused => Login::Refused(crate::clock::now()),
+            LoginResult::Unverifiable { reason } => {
+                server.state().unverifiable = Some((reason.clone(), crate::clock::now()));
+                Login::Unverifiable(reason)
+            }
+        },
+    )
 }
 
 async fn settle(view: &View, id: EntryId) -> Result<Done, Error> {

@@ -77,7 +77,9 @@ impl Case<'_> {
     }
 
     fn record(&self, user: Option<&RemoteUser>) -> Record {
+        // Dates of another remote cluster say nothing of this one.
         let earlier = self.observed.record.as_ref();
+        let earlier = earlier.filter(|record| record.identity == self.server.identity);
         Record {
             server: Some(self.server.reference.clone()),
             identity: self.server.identity.clone(),

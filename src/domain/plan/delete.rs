@@ -274,7 +274,14 @@ impl Case<'_> {
         match sight.map(|sight| &sight.user) {
             None => self.doing(Step::Read),
             Some(None) => self.confirm(server),
-            Some(Some(user)) if is_another(user, staged, may_be_adopted(staged, self.observed, server)) => {
+            Some(Some(user))
+                if is_another(
+                    user,
+                    staged,
+                    server,
+                    may_be_adopted(staged, self.observed, server),
+                ) =>
+            {
                 self.drop_when_quiet(staged, server)
             }
             Some(Some(_)) => self.doing(Step::Send(staged.entry.id)),
@@ -310,7 +317,12 @@ impl Case<'_> {
         let Some(Sight { user: Some(user), .. }) = settled else {
             return self.confirm(server);
         };
-        if is_another(user, staged, may_be_adopted(staged, self.observed, server)) {
+        if is_another(
+            user,
+            staged,
+            server,
+            may_be_adopted(staged, self.observed, server),
+        ) {
             return self.doing(Step::Settle(staged.entry.id));
         }
         let sent_again = staged
@@ -361,7 +373,14 @@ impl Case<'_> {
             Some(user) if accepted && !was_made_anew(user, staged) => self.replace_by_deletion(staged),
             Some(_) if staged.entry.kind == Kind::Adopt => self.doing(settle),
             Some(user) if staged.entry.kind == Kind::Create => self.weighed(user, sight, staged, server),
-            Some(user) if is_another(user, staged, may_be_adopted(staged, self.observed, server)) => {
+            Some(user)
+                if is_another(
+                    user,
+                    staged,
+                    server,
+                    may_be_adopted(staged, self.observed, server),
+                ) =>
+            {
                 self.doing(settle)
             }
             Some(_) => self.replace_by_deletion(staged),

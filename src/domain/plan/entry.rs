@@ -183,7 +183,9 @@ impl Case<'_> {
             return self.look_again(Step::List);
         };
         match &sight.user {
-            Some(user) if is_another(user, self.staged, self.may_be_adopted()) => self.drop_when_quiet(),
+            Some(user) if is_another(user, self.staged, self.server, self.may_be_adopted()) => {
+                self.drop_when_quiet()
+            }
             _ => self.send(),
         }
     }
@@ -331,7 +333,7 @@ pub fn may_be_adopted(staged: &StagedEntry, observed: &Observed, server: &Server
 
 /// Whether the remote says that this is not the user that the entry was decided for: made at another time, or
 /// made outside the API, though it is not one that was (or may have been) taken over.
-pub fn is_another(user: &RemoteUser, staged: &StagedEntry, may_be_adopted: bool) -> bool {
+pub fn is_another(user: &RemoteUser, staged: &StagedEntry, server: &Server, may_be_adopted: bool) -> bool {
     let other_date = matches!(
         (staged.entry.seen.created, user.created),
         (Some(then), Some(now)) if then != now
@@ -342,7 +344,9 @@ pub fn is_another(user: &RemoteUser, staged: &StagedEntry, may_be_adopted: bool)
             mark.uid != staged.entry.owner.uid && !former
         }
         Creator::Unmanaged | Creator::System => !may_be_adopted,
-        Creator::Account(_) | Creator::Unknown => false,
+        Creator::Account(_) => false,
+        // A mark that cannot be read is somebody's.
+        Creator::Unknown => server.capabilities.marks,
     };
     other_date || user.protected || other_maker
 }

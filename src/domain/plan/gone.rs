@@ -65,7 +65,7 @@ fn verdict(
     server: &Server,
     settings: &Settings,
 ) -> Verdict {
-    if staged.entry.kind != Kind::Create && is_another(user, staged, !server.capabilities.marks) {
+    if staged.entry.kind != Kind::Create && is_another(user, staged, server, !server.capabilities.marks) {
         return Verdict::Foreign;
     }
     match was_accepted(staged) && !user.protected {

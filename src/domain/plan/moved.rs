@@ -1,16 +1,29 @@
 //! A user that is the resource's already, reached by another server object, or left by an earlier installation: taken
 //! over with the password that is published, so that no application notices.
 
+use std::time::Duration;
+
 use super::password::{Held, published_password};
 use super::present::{another_installations, cannot_stage, claim_then_stage, draft, exists};
 use super::types::*;
 use crate::domain::attempts::Login;
 use crate::domain::journal::{Cause, Kind};
+use crate::domain::time::Mono;
+
+/// How soon to look again at a move that cannot be made.
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// The next step for a resource whose record names another cluster than the server object that it was pointed to.
 ///
 /// The two may be one database (a vendor's API and SQL). What shows it is that the published password logs in.
-pub fn plan(desired: &Desired, observed: &Observed, server: &Server, record: &Record, sight: &Sight) -> Plan {
+pub fn plan(
+    desired: &Desired,
+    observed: &Observed,
+    server: &Server,
+    record: &Record,
+    sight: &Sight,
+    now: Mono,
+) -> Plan {
     let Some(user) = &sight.user else {
         return match sight.conclusive {
             false => Plan::look(observed, server, Step::Read),
@@ -38,13 +51,13 @@ pub fn plan(desired: &Desired, observed: &Observed, server: &Server, record: &Re
     }
     match (&observed.tried.login, server.verifiable) {
         (Login::Accepted, _) => take_over(desired, observed, server, sight),
-        (Login::Refused(_), _) => stays(
+        (Login::Refused(at), _) if now - *at < AGAIN => stays(
             observed,
             record,
             server,
             "the Secret's password does not log in on the new one",
         ),
-        (Login::NotTried, true) if published_password(observed).is_intact() => {
+        (Login::NotTried | Login::Refused(_), true) if published_password(observed).is_intact() => {
             Plan::look(observed, server, Step::TryPublished)
         }
         _ if desired.adopt && server.allow_adoption => exists(desired, observed, server, user, sight),
@@ -76,7 +89,7 @@ pub fn take_over(desired: &Desired, observed: &Observed, server: &Server, sight:
 }
 
 fn stays(observed: &Observed, record: &Record, server: &Server, why: &str) -> Plan {
-    Plan::stalled(
+    let mut plan = Plan::stalled(
         observed,
         Stalled {
             reason: "RemoteChanged",
@@ -86,5 +99,8 @@ fn stays(observed: &Observed, record: &Record, server: &Server, why: &str) -> Pl
                 record.identity, server.identity
             ),
         },
-    )
+    );
+    // What the new server shows is announced to those who have a login there.
+    plan.again = Some(AGAIN);
+    plan
 }

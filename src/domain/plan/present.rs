@@ -95,7 +95,7 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
     };
     match (&observed.record, &sight.user) {
         (Some(record), _) if record.identity != server.identity => {
-            moved::plan(desired, observed, server, record, sight)
+            moved::plan(desired, observed, server, record, sight, now)
         }
         (None, None) => missing(desired, observed, server, sight, now, settings),
         (None, Some(user)) => exists(desired, observed, server, user, sight),
@@ -246,8 +246,19 @@ pub fn exists(
     )
 }
 
-/// A user that carries the mark of another installation is that one's, unless an administrator says otherwise.
+/// A user that carries the mark of another installation is that one's, unless an administrator says otherwise; one whose
+/// mark cannot be read is somebody's.
 pub fn another_installations(observed: &Observed, server: &Server, user: &RemoteUser) -> Option<Stalled> {
+    if server.capabilities.marks && user.creator == Creator::Unknown {
+        return Some(Stalled {
+            reason: "Conflict",
+            message: format!(
+                "the comment of the login {:?} begins like pguser-operator's mark and cannot be read: it is not changed. \
+                 Find out whose it is, and remove or correct the comment",
+                user.username
+            ),
+        });
+    }
     let mark = user.mark()?;
     let own = observed.own_claim.as_ref().map(|claim| &claim.installation);
     if own == Some(&mark.installation) || server.take_over_from.as_ref() == Some(&mark.installation) {
@@ -409,7 +420,8 @@ pub fn is_another_incarnation(
     let other_maker = match &user.creator {
         Creator::Marked(mark) => mark.uid != observed.uid,
         Creator::Unmanaged | Creator::System => server.capabilities.marks || !record.adopted,
-        Creator::Account(_) | Creator::Unknown => false,
+        Creator::Account(_) => false,
+        Creator::Unknown => server.capabilities.marks,
     };
     other_date || other_maker
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::fresh::{self, Quiet};
 use super::types::*;
+use crate::domain::remote::ClusterState;
 use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
 
@@ -37,7 +38,10 @@ impl Plan {
             false => Readiness {
                 ready: false,
                 reason,
-                message,
+                message: match message.is_empty() && is_impaired(observed) {
+                    true => IMPAIRED.to_string(),
+                    false => message,
+                },
             },
         };
         let report = Report {
@@ -154,6 +158,17 @@ impl Plan {
             },
             ..Self::default()
         }
+    }
+}
+
+const IMPAIRED: &str = "the server is not in order, by its provider's word: it goes on when it is";
+
+fn is_impaired(observed: &Observed) -> bool {
+    match &observed.server {
+        ServerView::Usable(server) => server
+            .state
+            .is_some_and(|(state, _)| state == ClusterState::Impaired),
+        ServerView::Unusable(_) => false,
     }
 }
 
