@@ -20,6 +20,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_password_changed_outside_is_seen_where_the_catalog_may_be_read,
         a_role_that_owns_objects_is_not_deleted_and_a_condition_names_them,
         what_a_role_owns_goes_to_its_heir_when_it_is_deleted,
+        a_deletion_that_cannot_be_finished_leaves_a_login_that_works,
         sessions_of_a_deleted_user_are_ended,
         a_role_of_another_installation_is_neither_adopted_nor_deleted,
         a_role_that_another_installation_took_over_is_left_to_it,
@@ -326,6 +327,32 @@ async fn what_a_role_owns_goes_to_its_heir_when_it_is_deleted(world: &World) -> 
     assert_eq!(world.postgres().sql(owner).await?, [["heir"]]);
     let owner = "select nspowner::regrole::text from pg_namespace where nspname = 's'";
     assert_eq!(world.postgres().sql(owner).await?, [["heir"]]);
+    Ok(())
+}
+
+/// Something hangs on the role in a database that the operator may not enter.
+async fn a_deletion_that_cannot_be_finished_leaves_a_login_that_works(world: &World) -> Outcome {
+    let _setting = world.set_up(&[]).await?;
+    let password = world.ready_user("checkout").await?;
+    let postgres = world.postgres();
+    postgres.sql("create database closed").await?;
+    postgres
+        .sql("revoke connect on database closed from public; grant connect on database closed to checkout")
+        .await?;
+    let granted = "grant usage on schema public to checkout";
+    let closed = postgres
+        .superuser_dsn()
+        .replace("dbname=postgres", "dbname=closed");
+    postgres.psql(&closed, granted).await?;
+    world.delete("PostgresUser", "checkout").await?;
+    let message = blocked(world).await?;
+    assert!(message.contains("closed"), "{message}");
+    assert!(postgres.accepts("checkout", &password).await?);
+
+    let retain = json!({"spec": {"deletionPolicy": "Retain"}});
+    world.merge("PostgresUser", "checkout", retain).await?;
+    world.gone("PostgresUser", "checkout", PATIENCE).await?;
+    assert_eq!(world.login_with_secret("checkout-postgres").await?, "checkout");
     Ok(())
 }
 

@@ -3,7 +3,8 @@
 //! A role that owns anything is not deleted, and keeps LOGIN, unless the order says who gets what it owns. Else, each
 //! step is a transaction of its own, and all of them can be repeated: LOGIN is taken away and the role's sessions are
 //! ended; in each database where something hangs on it, what it owns is handed over and what it was given is taken
-//! back; then it is dropped. The mark is looked at in each of these behind the lock of an ALTER ROLE.
+//! back; then it is dropped. Where one of these is refused, it gets LOGIN again, for it may yet be kept on purpose. The
+//! mark is looked at in each of these behind the lock of an ALTER ROLE.
 //!
 //! A login that is no superuser can do this with roles that it made itself: it makes itself a member of the role
 //! for the purpose. Where it may not (before PostgreSQL 16: where it has NOINHERIT; since then: without ADMIN
@@ -64,11 +65,32 @@ impl Deletion<'_> {
         let hanging = holdings(call, role.oid).await?;
         self.refuse(call, &hanging).await?;
         self.lock_out(call).await?;
-        self.end_sessions(call, &role).await?;
-        for database in elsewhere(&hanging) {
+        let result = self.remove(call, &role, &hanging).await;
+        if matches!(&result, Err(refused) if refused.class == ErrorClass::Invalid) {
+            self.let_in(call).await;
+        }
+        result
+    }
+
+    /// All that comes after nobody can log in any more.
+    async fn remove(&self, call: &mut Call<'_>, role: &Role, hanging: &[Holding]) -> Result<(), RemoteError> {
+        self.end_sessions(call, role).await?;
+        for database in elsewhere(hanging) {
             self.clear_in(call, database).await?;
         }
         self.drop_role(call).await
+    }
+
+    /// Gives LOGIN back, if it can: the role stays, and somebody may keep it on purpose.
+    async fn let_in(&self, call: &mut Call<'_>) {
+        let sql = format!("ALTER ROLE {} LOGIN", self.task.ident());
+        let result = match call.begin(self.gate).await {
+            Ok(()) => change_meant(call, self.task, ALTER, &sql).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = call.end(self.gate, result).await {
+            tracing::debug!(%error, "the role stays without LOGIN");
+        }
     }
 
     /// Refuses what can be seen to fail, before anything is done.
