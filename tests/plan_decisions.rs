@@ -390,16 +390,7 @@ fn role(creator: Creator) -> RemoteUser {
         created: None,
         modified: None,
         traits: Traits {
-            role: Some(FoundRole {
-                login: true,
-                connection_limit: -1,
-                valid_until: None,
-                create_database: false,
-                create_role: false,
-                inherit: true,
-                granted: Default::default(),
-                granted_by_others: Default::default(),
-            }),
+            role: Some(FoundRole::as_created()),
             ..Traits::default()
         },
     }

@@ -5,6 +5,9 @@ use super::server::{Link, Server as ServerAtWork};
 use super::server_spec::ServerObject;
 use crate::domain::plan::{Server, Trouble};
 
+/// What is said of a server whose credentials are a copy.
+pub const DELETIONS_ONLY: &str = "the credentials Secret was deleted; a copy is used for deletions alone";
+
 /// What the planner has to know of a server. `object` is the server object, while there is one; `verifiable` says
 /// whether logins can be tried from here.
 pub fn usable(
@@ -43,7 +46,7 @@ pub fn trouble(link: &Link, state: &State, deleting: bool) -> Option<Trouble> {
     if link.deletions_only && !deleting {
         return Some(Trouble {
             reason: "CredentialsNotFound",
-            message: "the credentials Secret was deleted; a copy is used for deletions alone".to_string(),
+            message: DELETIONS_ONLY.to_string(),
             stalled: false,
         });
     }

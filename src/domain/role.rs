@@ -88,6 +88,23 @@ pub struct FoundRole {
     pub granted_by_others: BTreeSet<String>,
 }
 
+impl FoundRole {
+    /// A role as `CREATE ROLE … LOGIN` makes it.
+    pub fn as_created() -> Self {
+        let plain = RoleOptions::default();
+        Self {
+            login: true,
+            connection_limit: plain.connection_limit,
+            valid_until: plain.valid_until,
+            create_database: plain.create_database,
+            create_role: plain.create_role,
+            inherit: plain.inherit,
+            granted: plain.member_of.clone(),
+            granted_by_others: plain.member_of,
+        }
+    }
+}
+
 impl RoleOptions {
     /// What of a role is not as it should be, in PostgreSQL's words; empty if all is.
     pub fn differences(&self, found: &FoundRole) -> Vec<&'static str> {
@@ -118,26 +135,17 @@ impl RoleOptions {
 mod tests {
     use super::*;
 
-    fn found() -> FoundRole {
-        FoundRole {
-            login: true,
-            connection_limit: -1,
-            valid_until: None,
-            create_database: false,
-            create_role: false,
-            inherit: true,
-            granted: BTreeSet::new(),
-            granted_by_others: BTreeSet::new(),
-        }
-    }
-
     fn names(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_string()).collect()
     }
 
     #[test]
     fn the_default_is_what_create_role_makes() {
-        assert!(RoleOptions::default().differences(&found()).is_empty());
+        assert!(
+            RoleOptions::default()
+                .differences(&FoundRole::as_created())
+                .is_empty()
+        );
     }
 
     #[test]
@@ -146,15 +154,15 @@ mod tests {
             member_of: names(&["readers"]),
             ..RoleOptions::default()
         };
-        assert_eq!(wanted.differences(&found()), ["memberships"]);
+        assert_eq!(wanted.differences(&FoundRole::as_created()), ["memberships"]);
         let by_others = FoundRole {
             granted_by_others: names(&["readers", "writers"]),
-            ..found()
+            ..FoundRole::as_created()
         };
         assert!(wanted.differences(&by_others).is_empty());
         let too_many = FoundRole {
             granted: names(&["readers", "writers"]),
-            ..found()
+            ..FoundRole::as_created()
         };
         assert_eq!(wanted.differences(&too_many), ["memberships"]);
     }
@@ -168,7 +176,7 @@ mod tests {
             create_database: true,
             create_role: true,
             inherit: false,
-            ..found()
+            ..FoundRole::as_created()
         };
         assert_eq!(
             RoleOptions::default().differences(&other),

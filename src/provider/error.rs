@@ -19,6 +19,17 @@ pub struct RemoteError {
     pub detail: String,
 }
 
+impl RemoteError {
+    /// An error in our own words.
+    pub fn new(operation: &'static str, class: ErrorClass, what: &str) -> Self {
+        Self {
+            operation,
+            class,
+            detail: format!(" ({what})"),
+        }
+    }
+}
+
 /// What a failed call means.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
 pub enum ErrorClass {

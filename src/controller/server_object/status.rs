@@ -10,9 +10,9 @@ use crate::controller::error::Error;
 use crate::controller::events;
 use crate::controller::server::Server;
 use crate::controller::server_spec::ServerObject;
+use crate::controller::server_view;
 use crate::controller::user::report::difference;
 use crate::domain::conditions::{self, Change, Finding, Status};
-use crate::domain::plan::Trouble;
 use crate::domain::remote::ClusterState;
 
 /// Writes the status, if it has changed.
@@ -108,17 +108,7 @@ fn with_journal(mut status: ServerStatus, server: &Server) -> ServerStatus {
 
 fn findings(object: &ServerObject, server: &Server, context: &Context) -> Vec<Change> {
     let link = server.link();
-    let trouble = match &link.unusable {
-        Some((reason, message)) => {
-            let stalled = matches!(*reason, "EndpointNotAllowed" | "InvalidEndpoint");
-            Some(Trouble {
-                reason,
-                message: message.clone(),
-                stalled,
-            })
-        }
-        None => server.state().trouble.clone(),
-    };
+    let trouble = server_view::trouble(&link, &server.state(), true);
     let known = server.state().cluster.is_some();
     let users = context.users_of(&object.key());
     let (status, reason, message) = match trouble.as_ref() {
@@ -127,7 +117,7 @@ fn findings(object: &ServerObject, server: &Server, context: &Context) -> Vec<Ch
         None if link.deletions_only => (
             Status::False,
             "CredentialsNotFound",
-            "the credentials Secret was deleted; a copy is used for deletions alone".to_string(),
+            server_view::DELETIONS_ONLY.to_string(),
         ),
         None if known => (Status::True, "Reachable", reachable(server)),
         None => (

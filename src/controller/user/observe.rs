@@ -5,7 +5,9 @@ use kube::ResourceExt;
 
 use super::wanted;
 use super::whereabouts::{self, Whereabouts};
-use crate::api::{AdoptionPolicy, DeletionPolicy, Ownership, PostgresUser, UserStatus, names};
+use crate::api::{
+    AdoptionPolicy, DeletionPolicy, Ownership, PostgresUser, RejectedPassword, UserStatus, names,
+};
 use crate::clock;
 use crate::controller::context::Context;
 use crate::controller::server::state::State;
@@ -110,14 +112,8 @@ pub async fn observe(
         record,
         published: published(&status),
         handled_rotation: status.last_handled_rotation.clone(),
-        rejected: status.rejected_password.as_ref().map(|rejected| Rejected {
-            wish: rejected.wish.clone(),
-            message: rejected.message.clone(),
-        }),
-        rejected_settings: status.rejected_settings.as_ref().map(|rejected| Rejected {
-            wish: rejected.wish.clone(),
-            message: rejected.message.clone(),
-        }),
+        rejected: status.rejected_password.as_ref().map(rejected),
+        rejected_settings: status.rejected_settings.as_ref().map(rejected),
         tried: tried(server.as_deref(), &user, &status),
         set_backs: set_backs(
             &status,
@@ -169,6 +165,13 @@ fn record(status: &UserStatus, username: &str) -> Option<Record> {
         last_set: record.last_set.as_ref().map(|time| time.0),
         password_stamp: record.password_stamp.clone(),
     })
+}
+
+fn rejected(noted: &RejectedPassword) -> Rejected {
+    Rejected {
+        wish: noted.wish.clone(),
+        message: noted.message.clone(),
+    }
 }
 
 fn published(status: &UserStatus) -> Option<Published> {
@@ -495,13 +498,14 @@ async fn desired(
             retain,
         )
     });
+    let asked = format!(
+        "{}/{}",
+        user.metadata.generation.unwrap_or_default(),
+        rotate.as_deref().unwrap_or_default()
+    );
     let wish = match &source.wanted {
         WantedPassword::Own { mac } => mac.clone(),
-        _ => format!(
-            "{}/{}",
-            user.metadata.generation.unwrap_or_default(),
-            rotate.as_deref().unwrap_or_default()
-        ),
+        _ => asked.clone(),
     };
     let capabilities = match &observed.server {
         ServerView::Usable(server) => Some(&server.capabilities),
@@ -527,10 +531,6 @@ async fn desired(
             })
             .unwrap_or_default(),
         wish,
-        settings_wish: format!(
-            "{}/{}",
-            user.metadata.generation.unwrap_or_default(),
-            annotation(names::ROTATE).unwrap_or_default()
-        ),
+        settings_wish: asked,
     })
 }

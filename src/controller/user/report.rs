@@ -13,7 +13,7 @@ use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::events;
 use crate::domain::conditions;
-use crate::domain::plan::{Plan, Record, Step};
+use crate::domain::plan::{Plan, Record, Rejected, Step};
 use crate::failpoint::{self, Side};
 
 /// Writes the status if it has changed, and the Event that goes with a change of `Ready`. Gives the object as it
@@ -110,16 +110,10 @@ fn next_status(
         }
     }
     if let Some(rejected) = &plan.report.rejected {
-        new.rejected_password = Some(RejectedPassword {
-            wish: rejected.wish.clone(),
-            message: rejected.message.clone(),
-        });
+        new.rejected_password = Some(noted(rejected));
     }
     if let Some(rejected) = &plan.report.rejected_settings {
-        new.rejected_settings = Some(RejectedPassword {
-            wish: rejected.wish.clone(),
-            message: rejected.message.clone(),
-        });
+        new.rejected_settings = Some(noted(rejected));
     } else if old.observed_generation != generation {
         new.rejected_settings = None;
     }
@@ -131,6 +125,13 @@ fn next_status(
         new.set_backs.clear();
     }
     new
+}
+
+fn noted(rejected: &Rejected) -> RejectedPassword {
+    RejectedPassword {
+        wish: rejected.wish.clone(),
+        message: rejected.message.clone(),
+    }
 }
 
 /// A status's times are written without fractions: what is compared later must be what was written.

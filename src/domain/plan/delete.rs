@@ -8,7 +8,7 @@ use super::fresh::{self, Quiet};
 use super::types::*;
 use crate::api::names::FORCE_FINALIZE;
 use crate::domain::attempts::Outcome;
-use crate::domain::journal::{Cause, Kind, Seen};
+use crate::domain::journal::{Kind, Seen};
 use crate::domain::remote::RemoteUser;
 use crate::domain::role::RoleSettings;
 use crate::domain::settings::Settings;
@@ -187,14 +187,7 @@ impl Case<'_> {
         if user.protected || super::present::is_another_incarnation(self.observed, server, record, user) {
             return self.let_go(Farewell::NotOurs);
         }
-        self.doing(Step::Stage(Draft {
-            replaces: None,
-            kind: Kind::Delete,
-            cause: Cause::Deletion,
-            password: DraftPassword::None,
-            seen: sight.as_seen(),
-            proven_ours: true,
-        }))
+        self.doing(Step::Stage(Draft::deletion(None, sight.as_seen())))
     }
 
     /// A read, as soon as it is worth something (R6).
@@ -274,18 +267,19 @@ impl Case<'_> {
         match sight.map(|sight| &sight.user) {
             None => self.doing(Step::Read),
             Some(None) => self.confirm(server),
-            Some(Some(user))
-                if is_another(
-                    user,
-                    staged,
-                    server,
-                    may_be_adopted(staged, self.observed, server),
-                ) =>
-            {
-                self.drop_when_quiet(staged, server)
-            }
+            Some(Some(user)) if self.is_another(user, staged, server) => self.drop_when_quiet(staged, server),
             Some(Some(_)) => self.doing(Step::Send(staged.entry.id)),
         }
+    }
+
+    /// Whether this is not the user that the entry is for.
+    fn is_another(&self, user: &RemoteUser, staged: &StagedEntry, server: &Server) -> bool {
+        is_another(
+            user,
+            staged,
+            server,
+            may_be_adopted(staged, self.observed, server),
+        )
     }
 
     /// Drops the entry, once nothing of it can take effect any more.
@@ -317,12 +311,7 @@ impl Case<'_> {
         let Some(Sight { user: Some(user), .. }) = settled else {
             return self.confirm(server);
         };
-        if is_another(
-            user,
-            staged,
-            server,
-            may_be_adopted(staged, self.observed, server),
-        ) {
+        if self.is_another(user, staged, server) {
             return self.doing(Step::Settle(staged.entry.id));
         }
         let sent_again = staged
@@ -373,16 +362,7 @@ impl Case<'_> {
             Some(user) if accepted && !was_made_anew(user, staged) => self.replace_by_deletion(staged),
             Some(_) if staged.entry.kind == Kind::Adopt => self.doing(settle),
             Some(user) if staged.entry.kind == Kind::Create => self.weighed(user, sight, staged, server),
-            Some(user)
-                if is_another(
-                    user,
-                    staged,
-                    server,
-                    may_be_adopted(staged, self.observed, server),
-                ) =>
-            {
-                self.doing(settle)
-            }
+            Some(user) if self.is_another(user, staged, server) => self.doing(settle),
             Some(_) => self.replace_by_deletion(staged),
         }
     }
@@ -439,13 +419,6 @@ impl Case<'_> {
             present: true,
             mark: None,
         };
-        self.doing(Step::Stage(Draft {
-            replaces: Some(staged.entry.id),
-            kind: Kind::Delete,
-            cause: Cause::Deletion,
-            password: DraftPassword::None,
-            seen,
-            proven_ours: true,
-        }))
+        self.doing(Step::Stage(Draft::deletion(Some(staged.entry.id), seen)))
     }
 }

@@ -259,35 +259,25 @@ impl Case<'_> {
         if self.staged.entry.kind == Kind::Configure {
             return self.settings_refused(message);
         }
-        let noted = self
-            .observed
-            .rejected
-            .as_ref()
-            .is_some_and(|rejected| rejected.wish == self.desired.wish);
-        let mut plan = match noted {
-            true => self.drop_when_quiet(),
-            false => Plan::stalled(self.observed, rejection(message)),
-        };
-        if !noted {
-            let rejected = Rejected {
-                wish: self.desired.wish.clone(),
-                message: message.to_string(),
-            };
-            plan.report.rejected = Some(rejected);
+        if self.observed.refused_password(self.desired).is_some() {
+            return self.drop_when_quiet();
         }
+        let mut plan = Plan::stalled(self.observed, rejection(message));
+        plan.report.rejected = Some(Rejected {
+            wish: self.desired.wish.clone(),
+            message: message.to_string(),
+        });
         plan
     }
 
     /// The login works as it is; what it should be besides is noted as refused.
     fn settings_refused(&self, message: &str) -> Plan {
-        let wish = &self.desired.settings_wish;
-        let noted = self.observed.rejected_settings.as_ref();
-        if noted.is_some_and(|rejected| rejected.wish == *wish) {
+        if self.observed.refused_settings(self.desired).is_some() {
             return self.drop_when_quiet();
         }
         let mut plan = Plan::stalled(self.observed, settings_rejection(message));
         plan.report.rejected_settings = Some(Rejected {
-            wish: wish.clone(),
+            wish: self.desired.settings_wish.clone(),
             message: message.to_string(),
         });
         plan

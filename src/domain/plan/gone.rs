@@ -5,7 +5,7 @@ use super::evidence::{Verdict, evidence_to_gather, weigh};
 use super::fresh::{self, Quiet};
 use super::types::*;
 use crate::domain::attempts::Outcome;
-use crate::domain::journal::{Cause, Kind, Seen};
+use crate::domain::journal::Kind;
 use crate::domain::remote::RemoteUser;
 use crate::domain::settings::{Rule, Settings};
 use crate::domain::time::Mono;
@@ -53,7 +53,7 @@ pub fn plan_gone(observed: &Observed, now: Mono, settings: &Settings) -> Plan {
             (_, Verdict::Foreign) => settle,
             (_, Verdict::Unclaimed) => unclaimed(staged, settings),
             (Kind::Delete, Verdict::Ours) => send(staged, sight, server, now, settings),
-            (_, Verdict::Ours) => replace(staged, sight, user.created),
+            (_, Verdict::Ours) => replace(staged, sight),
         },
     }
 }
@@ -143,18 +143,8 @@ fn send(staged: &StagedEntry, sight: &Sight, server: &Server, now: Mono, setting
     }
 }
 
-fn replace(staged: &StagedEntry, sight: &Sight, created: Option<jiff::Timestamp>) -> Plan {
-    let draft = Draft {
-        replaces: Some(staged.entry.id),
-        kind: Kind::Delete,
-        cause: Cause::Deletion,
-        password: DraftPassword::None,
-        seen: Seen {
-            created,
-            ..sight.as_seen()
-        },
-        proven_ours: true,
-    };
+fn replace(staged: &StagedEntry, sight: &Sight) -> Plan {
+    let draft = Draft::deletion(Some(staged.entry.id), sight.as_seen());
     Plan {
         step: Some(Step::Stage(draft)),
         ..Plan::default()

@@ -61,10 +61,7 @@ pub fn reason_for_password(
         Held::Lost => return NewPassword::Needed(Cause::SecretDamaged, DraftPassword::New),
         Held::Intact => {}
     }
-    let already_refused = observed
-        .rejected
-        .as_ref()
-        .is_some_and(|rejected| rejected.wish == desired.wish);
+    let already_refused = observed.refused_password(desired).is_some();
     if let Some(rotate) = desired
         .rotate
         .as_ref()

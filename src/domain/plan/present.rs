@@ -157,11 +157,7 @@ pub fn cannot_stage(desired: &Desired, observed: &Observed, server: &Server) -> 
     if let SecretView::Foreign(whose) = &observed.secret {
         return Some(Plan::not_ready(secret_conflict(whose)));
     }
-    if let Some(rejected) = observed
-        .rejected
-        .as_ref()
-        .filter(|rejected| rejected.wish == desired.wish)
-    {
+    if let Some(rejected) = observed.refused_password(desired) {
         return Some(Plan::stalled(
             observed,
             super::entry::rejection(&rejected.message),
@@ -383,7 +379,7 @@ fn configure(
     seen: &Seen,
 ) -> Option<Plan> {
     let (wanted, found) = (desired.settings.options.as_ref()?, user.traits.role.as_ref()?);
-    if wanted.differences(found).is_empty() || refused_settings(desired, observed).is_some() {
+    if wanted.differences(found).is_empty() || observed.refused_settings(desired).is_some() {
         return None;
     }
     if let Some(trouble) = &server.trouble {
@@ -400,11 +396,6 @@ fn configure(
         ),
         "Configuring",
     ))
-}
-
-fn refused_settings<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a Rejected> {
-    let rejected = observed.rejected_settings.as_ref()?;
-    (rejected.wish == desired.settings_wish).then_some(rejected)
 }
 
 /// Whether the remote says that this is not the user that the record speaks of: made at another time, carrying another
@@ -507,14 +498,10 @@ fn complaint(desired: &Desired, observed: &Observed, user: &RemoteUser) -> Optio
             message: format!("{why}; the last good password stands"),
         });
     }
-    let password = observed
-        .rejected
-        .as_ref()
-        .filter(|rejected| rejected.wish == desired.wish);
-    if let Some(rejected) = password {
+    if let Some(rejected) = observed.refused_password(desired) {
         return Some(super::entry::rejection(&rejected.message));
     }
-    if let Some(rejected) = refused_settings(desired, observed) {
+    if let Some(rejected) = observed.refused_settings(desired) {
         return Some(super::entry::settings_rejection(&rejected.message));
     }
     let cannot_be = user

@@ -110,6 +110,20 @@ pub struct Observed {
     pub unsettled: bool,
 }
 
+impl Observed {
+    /// The wish for a password, if it is the one that the remote refused.
+    pub fn refused_password(&self, desired: &Desired) -> Option<&Rejected> {
+        let rejected = self.rejected.as_ref();
+        rejected.filter(|rejected| rejected.wish == desired.wish)
+    }
+
+    /// The wish for settings, if it is the one that the remote refused.
+    pub fn refused_settings(&self, desired: &Desired) -> Option<&Rejected> {
+        let rejected = self.rejected_settings.as_ref();
+        rejected.filter(|rejected| rejected.wish == desired.settings_wish)
+    }
+}
+
 /// What is known of the published password by logging in with it, where the remote does not show its changes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Tried {
@@ -362,6 +376,20 @@ pub struct Draft {
     pub seen: Seen,
     /// The user has been shown to be ours.
     pub proven_ours: bool,
+}
+
+impl Draft {
+    /// The deletion of a user that has been shown to be ours.
+    pub fn deletion(replaces: Option<EntryId>, seen: Seen) -> Self {
+        Self {
+            replaces,
+            kind: Kind::Delete,
+            cause: Cause::Deletion,
+            password: DraftPassword::None,
+            seen,
+            proven_ours: true,
+        }
+    }
 }
 
 /// Which password to stage.

@@ -30,8 +30,8 @@ use super::{ErrorClass, RemoteError};
 use crate::domain::endpoint::{AllowList, Endpoint, Grant, NotAllowed};
 use gated::{GateBody, GateLayer, GateShut};
 
-pub(in crate::provider) use reply::{Purpose, Reply};
-pub(in crate::provider) use request::{basic, bearer, exact_url, segment};
+pub(in crate::provider) use reply::{ANOTHER, Purpose, Reply, UNREADABLE};
+pub(in crate::provider) use request::{basic, bearer, exact_url, segment, user_segment};
 
 /// The largest list that is read.
 pub(in crate::provider) const LIST_CAP: usize = 32 << 20;

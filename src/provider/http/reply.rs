@@ -9,13 +9,18 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use zeroize::Zeroizing;
 
 use crate::domain::password::Password;
-use crate::provider::ErrorClass;
+use crate::provider::{Answer, ErrorClass, RemoteError};
 
 /// The longest wait that is told apart from longer ones; a century is enough for anybody.
 const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// Headers in which servers name a request, for their support to find it.
 const REQUEST_ID: &[&str] = &["x-request-id", "request-id", "x-correlation-id", "x-trace-id"];
+
+/// What is odd of an answer of which nothing is understood.
+pub(in crate::provider) const UNREADABLE: &str = "the answer cannot be read";
+/// What is odd of an answer that names somebody else.
+pub(in crate::provider) const ANOTHER: &str = "the answer is about another user";
 
 /// A whole answer, whatever its status.
 pub(in crate::provider) struct Reply {
@@ -55,6 +60,25 @@ impl Reply {
     /// The body, if it is JSON of this shape.
     pub(in crate::provider) fn json<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(self.body.as_deref()?).ok()
+    }
+
+    /// What this answer says, with when it was said.
+    pub(in crate::provider) fn answer<T>(&self, value: T) -> Answer<T> {
+        Answer {
+            value,
+            date: self.date,
+        }
+    }
+
+    /// The error that this answer stands for if it is a success by its status and makes no sense.
+    pub(in crate::provider) fn odd(
+        &self,
+        operation: &'static str,
+        purpose: Purpose,
+        what: &str,
+    ) -> RemoteError {
+        let what = format!("HTTP {}, {what}", self.status.as_u16());
+        RemoteError::new(operation, purpose.broken(self.after), &what)
     }
 
     /// Whether the body is there and says nothing.

@@ -8,6 +8,7 @@ use reqwest::Url;
 use zeroize::Zeroizing;
 
 use crate::domain::password::Password;
+use crate::provider::{ErrorClass, RemoteError};
 
 /// Everything but RFC 3986's unreserved characters.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
@@ -20,6 +21,15 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 /// be the collection, and `.` and `..`, which name other places however they are escaped.
 pub(in crate::provider) fn segment(text: &str) -> Option<String> {
     (!matches!(text, "" | "." | "..")).then(|| utf8_percent_encode(text, ESCAPED).to_string())
+}
+
+/// A username as the last segment of a user's URL.
+pub(in crate::provider) fn user_segment(
+    operation: &'static str,
+    username: &str,
+) -> Result<String, RemoteError> {
+    let what = "a username that is empty, \".\" or \"..\" cannot be part of a URL";
+    segment(username).ok_or_else(|| RemoteError::new(operation, ErrorClass::Invalid, what))
 }
 
 /// A URL that arrives as it is written. `None` where the URL library would resolve dot segments or more, and a call

@@ -12,7 +12,10 @@ use http::Method;
 use zeroize::Zeroizing;
 
 use super::gate::Gate;
-use super::http::{ANSWER_CAP, Call, Http, HttpSettings, LIST_CAP, Purpose, Reply, exact_url, segment};
+use super::http::{
+    ANOTHER, ANSWER_CAP, Call, Http, HttpSettings, LIST_CAP, Purpose, Reply, UNREADABLE, exact_url, segment,
+    user_segment,
+};
 use super::{Answer, Capabilities, Cluster, ErrorClass, Listing, Order, Provider, RemoteError, RemoteUser};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::password::Password;
@@ -91,17 +94,12 @@ impl Ionos {
     /// refused here.
     pub fn new(config: IonosConfig, settings: &HttpSettings, gate: Gate) -> Result<Self, RemoteError> {
         const OPERATION: &str = "set up the client";
-        let invalid = |detail: String| RemoteError {
-            operation: OPERATION,
-            class: ErrorClass::Invalid,
-            detail,
-        };
-        let endpoint = Endpoint::parse(&config.endpoint).map_err(|error| invalid(format!(" ({error})")))?;
+        let invalid = |what: &str| RemoteError::new(OPERATION, ErrorClass::Invalid, what);
+        let endpoint = Endpoint::parse(&config.endpoint).map_err(|error| invalid(&error.to_string()))?;
         let cluster_id = segment(&config.cluster_id)
-            .ok_or_else(|| invalid(" (the cluster id is empty or cannot be part of a URL)".to_string()))?;
-        authorization(&config.credentials).ok_or_else(|| {
-            invalid(" (the credentials hold characters that no header can carry)".to_string())
-        })?;
+            .ok_or_else(|| invalid("the cluster id is empty or cannot be part of a URL"))?;
+        authorization(&config.credentials)
+            .ok_or_else(|| invalid("the credentials hold characters that no header can carry"))?;
         Ok(Self {
             http: Http::new(settings, &endpoint, gate)?,
             cluster: format!("{endpoint}/clusters/{cluster_id}"),
@@ -116,14 +114,8 @@ impl Ionos {
 
     /// The URL of one user, or why there is none.
     fn user_url(&self, operation: &'static str, username: &str) -> Result<String, RemoteError> {
-        match segment(username) {
-            Some(segment) => Ok(format!("{}/{segment}", self.users_url())),
-            None => Err(RemoteError {
-                operation,
-                class: ErrorClass::Invalid,
-                detail: " (a username that is empty, \".\" or \"..\" cannot be part of a URL)".to_string(),
-            }),
-        }
+        let segment = user_segment(operation, username)?;
+        Ok(format!("{}/{segment}", self.users_url()))
     }
 
     /// A call to a URL of this cluster.
@@ -137,11 +129,7 @@ impl Ionos {
                 body: None,
                 cap: ANSWER_CAP,
             }),
-            _ => Err(RemoteError {
-                operation,
-                class: ErrorClass::Invalid,
-                detail: " (the request cannot be written)".to_string(),
-            }),
+            _ => Err(RemoteError::new(operation, ErrorClass::Invalid, UNWRITABLE)),
         }
     }
 
@@ -164,25 +152,17 @@ impl Ionos {
         let mut call = self.call(operation, method, url)?;
         // Room enough for the longest of both, every character escaped, so that no copy is left behind.
         let mut body = Zeroizing::new(Vec::with_capacity(2048));
-        serde_json::to_writer(&mut *body, &UserRequest { properties }).map_err(|_| RemoteError {
-            operation,
-            class: ErrorClass::Invalid,
-            detail: " (the request cannot be written)".to_string(),
-        })?;
+        serde_json::to_writer(&mut *body, &UserRequest { properties })
+            .map_err(|_| RemoteError::new(operation, ErrorClass::Invalid, UNWRITABLE))?;
         call.body = Some(body);
         let reply = self.http.mutate(call).await?;
         if !reply.status.is_success() {
             return Err(self.refusal(operation, Purpose::Mutation, &reply, Some(password)));
         }
         match reply.json::<User>().map(RemoteUser::from) {
-            Some(user) if user.username == username => Ok(answer(&reply, Some(user))),
-            Some(_) => Err(odd(
-                operation,
-                Purpose::Mutation,
-                &reply,
-                "the answer is about another user",
-            )),
-            None => Err(odd(operation, Purpose::Mutation, &reply, UNREADABLE)),
+            Some(user) if user.username == username => Ok(reply.answer(Some(user))),
+            Some(_) => Err(reply.odd(operation, Purpose::Mutation, ANOTHER)),
+            None => Err(reply.odd(operation, Purpose::Mutation, UNREADABLE)),
         }
     }
 
@@ -208,23 +188,7 @@ impl Ionos {
     }
 }
 
-const UNREADABLE: &str = "the answer cannot be read";
-
-/// The error that an answer stands for which is a success by its status and makes no sense.
-fn odd(operation: &'static str, purpose: Purpose, reply: &Reply, what: &str) -> RemoteError {
-    RemoteError {
-        operation,
-        class: purpose.broken(reply.after),
-        detail: format!(" (HTTP {}, {what})", reply.status.as_u16()),
-    }
-}
-
-fn answer<T>(reply: &Reply, value: T) -> Answer<T> {
-    Answer {
-        value,
-        date: reply.date,
-    }
-}
+const UNWRITABLE: &str = "the request cannot be written";
 
 impl Provider for Ionos {
     fn capabilities(&self) -> &Capabilities {
@@ -238,8 +202,8 @@ impl Provider for Ionos {
             return Err(self.refusal(OPERATION, Purpose::Read, &reply, None));
         }
         match reply.json::<ClusterResource>() {
-            Some(cluster) => Ok(answer(&reply, cluster.into())),
-            None => Err(odd(OPERATION, Purpose::Read, &reply, UNREADABLE)),
+            Some(cluster) => Ok(reply.answer(cluster.into())),
+            None => Err(reply.odd(OPERATION, Purpose::Read, UNREADABLE)),
         }
     }
 
@@ -257,7 +221,7 @@ impl Provider for Ionos {
             if !reply.status.is_success() {
                 return Err(self.refusal(OPERATION, Purpose::Read, &reply, None));
             }
-            let wrong = |what| odd(OPERATION, Purpose::Read, &reply, what);
+            let wrong = |what| reply.odd(OPERATION, Purpose::Read, what);
             let page = reply.json::<UserList>().ok_or_else(|| wrong(UNREADABLE))?;
             left = left.saturating_sub(reply.body.as_deref().map_or(0, Vec::len));
             date = reply.date;
@@ -277,19 +241,14 @@ impl Provider for Ionos {
         if !reply.status.is_success() {
             let error = self.refusal(OPERATION, Purpose::Read, &reply, None);
             return match error.class {
-                ErrorClass::NotFound => Ok(answer(&reply, None)),
+                ErrorClass::NotFound => Ok(reply.answer(None)),
                 _ => Err(error),
             };
         }
         match reply.json::<User>().map(RemoteUser::from) {
-            Some(user) if user.username == username => Ok(answer(&reply, Some(user))),
-            Some(_) => Err(odd(
-                OPERATION,
-                Purpose::Read,
-                &reply,
-                "the answer is about another user",
-            )),
-            None => Err(odd(OPERATION, Purpose::Read, &reply, UNREADABLE)),
+            Some(user) if user.username == username => Ok(reply.answer(Some(user))),
+            Some(_) => Err(reply.odd(OPERATION, Purpose::Read, ANOTHER)),
+            None => Err(reply.odd(OPERATION, Purpose::Read, UNREADABLE)),
         }
     }
 
@@ -327,11 +286,11 @@ impl Provider for Ionos {
     }
 
     async fn configure(&self, _: &Order<'_>) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
-        Err(RemoteError {
-            operation: "configure user",
-            class: ErrorClass::Invalid,
-            detail: " (a user of this API has no settings)".to_string(),
-        })
+        Err(RemoteError::new(
+            "configure user",
+            ErrorClass::Invalid,
+            "a user of this API has no settings",
+        ))
     }
 
     async fn delete(&self, order: &Order<'_>) -> Result<Answer<()>, RemoteError> {
@@ -344,9 +303,9 @@ impl Provider for Ionos {
         }
         // The documented answer has no body; JSON is the API's too, anything else is not.
         if reply.is_empty() || reply.json::<serde::de::IgnoredAny>().is_some() {
-            Ok(answer(&reply, ()))
+            Ok(reply.answer(()))
         } else {
-            Err(odd(OPERATION, Purpose::Mutation, &reply, UNREADABLE))
+            Err(reply.odd(OPERATION, Purpose::Mutation, UNREADABLE))
         }
     }
 }

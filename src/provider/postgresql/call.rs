@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::connection::{Facts, Session};
-use super::errors::{Doing, Step, error, failed, late};
+use super::errors::{Doing, Step, failed, late};
 use crate::provider::gate::Gate;
 use crate::provider::{ErrorClass, RemoteError};
 
@@ -142,7 +142,7 @@ impl<'a> Call<'a> {
 
     /// An answer that makes no sense.
     pub(super) fn odd(&self) -> RemoteError {
-        error(
+        RemoteError::new(
             self.operation,
             super::errors::UNREACHABLE,
             "the answer cannot be read",

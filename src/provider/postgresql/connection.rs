@@ -14,7 +14,7 @@ use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::tls::NoTls;
 use tokio_postgres::{Client, Config, Connection};
 
-use super::errors::{Doing, error, failed, late, speaks_no_tls, undialled};
+use super::errors::{Doing, failed, late, speaks_no_tls, undialled};
 use super::wary::{Budget, Wary};
 use crate::domain::endpoint::{AllowList, Host};
 use crate::domain::password::Password;
@@ -217,7 +217,7 @@ impl Target {
             sees_passwords: row.try_get(1).map_err(failed)?,
         };
         match facts.version {
-            ..OLDEST => Err(error(
+            ..OLDEST => Err(RemoteError::new(
                 operation,
                 ErrorClass::Invalid,
                 "the server is older than PostgreSQL 14, the oldest that is supported",

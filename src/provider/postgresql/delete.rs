@@ -25,7 +25,7 @@ use tokio_postgres::types::Type;
 
 use super::call::Call;
 use super::connection::Target;
-use super::errors::{Step, error};
+use super::errors::Step;
 use super::owned::{Holding, holdings, keeps, owns};
 use super::roles::{self, Role};
 use super::text::{ident, shown};
@@ -95,7 +95,7 @@ impl Deletion<'_> {
 
     /// Refuses what can be seen to fail, before anything is done.
     async fn refuse(&self, call: &Call<'_>, hanging: &[Holding]) -> Result<(), RemoteError> {
-        let invalid = |what: &str| Err(error(call.operation, ErrorClass::Invalid, what));
+        let invalid = |what: &str| Err(RemoteError::new(call.operation, ErrorClass::Invalid, what));
         if let Some(what) = owns(hanging) {
             match &self.task.order.settings.reassign_owned_to {
                 None => return invalid(&what),
@@ -115,7 +115,7 @@ impl Deletion<'_> {
 
     /// Refuses an heir that is none.
     async fn refuse_heir(&self, call: &Call<'_>, heir: &str) -> Result<(), RemoteError> {
-        let invalid = |what| Err(error(call.operation, ErrorClass::Invalid, what));
+        let invalid = |what| Err(RemoteError::new(call.operation, ErrorClass::Invalid, what));
         if heir == self.task.name() {
             return invalid("what it owns is to go to itself");
         }
@@ -206,7 +206,7 @@ impl Deletion<'_> {
             self.hand_over(call, heir).await?;
             hanging = here(holdings(call, role.oid).await?);
         }
-        let invalid = |what: &str| Err(error(call.operation, ErrorClass::Invalid, what));
+        let invalid = |what: &str| Err(RemoteError::new(call.operation, ErrorClass::Invalid, what));
         if let Some(what) = owns(&hanging) {
             return invalid(&what);
         }

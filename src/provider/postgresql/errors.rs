@@ -34,27 +34,18 @@ pub(super) struct Step {
 pub(super) const UNREACHABLE: ErrorClass = ErrorClass::Unreachable { after: None };
 pub(super) const UNKNOWN: ErrorClass = ErrorClass::Unknown { after: None };
 
-/// An error in our own words.
-pub(super) fn error(operation: &'static str, class: ErrorClass, what: &str) -> RemoteError {
-    RemoteError {
-        operation,
-        class,
-        detail: format!(" ({what})"),
-    }
-}
-
 /// No connection.
 pub(super) fn undialled(operation: &'static str, reason: &DialError) -> RemoteError {
     let class = match reason {
         DialError::NotAllowed(_) => ErrorClass::EndpointNotAllowed,
         DialError::Unresolved | DialError::Unreachable => UNREACHABLE,
     };
-    error(operation, class, &reason.to_string())
+    RemoteError::new(operation, class, &reason.to_string())
 }
 
 /// No answer in time.
 pub(super) fn late(operation: &'static str, doing: Doing) -> RemoteError {
-    error(operation, silent(doing), "the server did not answer in time")
+    RemoteError::new(operation, silent(doing), "the server did not answer in time")
 }
 
 /// The class of a failure of which the server says nothing.
@@ -71,7 +62,7 @@ pub(super) fn failed(operation: &'static str, doing: Doing, failure: &tokio_post
         Some(said) => answered(operation, doing, said),
         None => {
             let (class, what) = unsaid(doing, failure);
-            error(operation, class, what)
+            RemoteError::new(operation, class, what)
         }
     };
     tracing::debug!(operation, class = %result.class, detail = %result.detail, "the server refused");
@@ -91,8 +82,8 @@ fn answered(operation: &'static str, doing: Doing, said: &DbError) -> RemoteErro
         Doing::Committing => changing(said.code(), COMMIT),
     };
     match sqlstate::presentable(said.code()) {
-        Some(code) => error(operation, class, &format!("SQLSTATE {code}: {what}")),
-        None => error(operation, class, what),
+        Some(code) => RemoteError::new(operation, class, &format!("SQLSTATE {code}: {what}")),
+        None => RemoteError::new(operation, class, what),
     }
 }
 

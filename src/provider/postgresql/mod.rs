@@ -47,7 +47,7 @@ use crate::domain::remote::SslMode;
 use call::Call;
 use connection::{Security, Session, Target};
 use delete::Deletion;
-use errors::{Doing, error, late};
+use errors::{Doing, late};
 use write::Task;
 
 /// What the provider can do and asks for.
@@ -131,7 +131,7 @@ pub struct Postgresql {
 impl Postgresql {
     /// A client. Nothing is sent; a host that may not be dialled and settings that can never work are refused here.
     pub fn new(config: PostgresqlConfig, settings: &SqlSettings, gate: Gate) -> Result<Self, RemoteError> {
-        let refused = |class, what: &str| error("set up the client", class, what);
+        let refused = |class, what: &str| RemoteError::new("set up the client", class, what);
         let invalid = |what: &str| refused(ErrorClass::Invalid, what);
         let security = security(&config, settings)?;
         let host = Host::parse(&config.host)
@@ -186,7 +186,7 @@ impl Postgresql {
 
     /// The mark that this order's user carries.
     fn mark(&self, operation: &'static str, order: &Order<'_>) -> Result<Mark, RemoteError> {
-        let invalid = |what| Err(error(operation, ErrorClass::Invalid, what));
+        let invalid = |what| Err(RemoteError::new(operation, ErrorClass::Invalid, what));
         if !text::is_name(order.username) {
             return invalid("a username has 1 to 63 bytes and no NUL");
         }
@@ -202,7 +202,7 @@ impl Postgresql {
 
 /// How to secure connections, or why not so.
 fn security(config: &PostgresqlConfig, settings: &SqlSettings) -> Result<Security, RemoteError> {
-    let invalid = |what: &str| error("set up the client", ErrorClass::Invalid, what);
+    let invalid = |what: &str| RemoteError::new("set up the client", ErrorClass::Invalid, what);
     if matches!(config.sslmode, SslMode::Disable | SslMode::Prefer) && !config.allow_insecure {
         return Err(invalid(
             "sslmode disable and prefer are not allowed; an administrator can allow them with \
@@ -296,7 +296,7 @@ impl Provider for Postgresql {
         const OPERATION: &str = "read user";
         if !text::is_name(username) {
             let what = "a username has 1 to 63 bytes and no NUL";
-            return Err(error(OPERATION, ErrorClass::Invalid, what));
+            return Err(RemoteError::new(OPERATION, ErrorClass::Invalid, what));
         }
         let call = self.call(OPERATION, self.request_timeout).await?;
         let seen = roles::one(&call, username).await?;

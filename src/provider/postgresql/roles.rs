@@ -12,7 +12,7 @@ use tokio_postgres::types::Type;
 
 use super::call::Call;
 use super::connection::Facts;
-use super::errors::{UNREACHABLE, error};
+use super::errors::UNREACHABLE;
 use super::mark::{self, Marking};
 use crate::domain::role::{FoundRole, Traits};
 use crate::provider::{Creator, RemoteError, RemoteUser};
@@ -112,7 +112,11 @@ fn read(call: &Call<'_>, rows: &[Row]) -> Result<Seen<Vec<Role>>, RemoteError> {
     let standby: bool = first.try_get("standby").map_err(|_| call.odd())?;
     if standby {
         // What it knows may be old, and old lists would be believed.
-        return Err(error(call.operation, UNREACHABLE, "the server is a standby"));
+        return Err(RemoteError::new(
+            call.operation,
+            UNREACHABLE,
+            "the server is a standby",
+        ));
     }
     let now: i64 = first.try_get("now").map_err(|_| call.odd())?;
     let roles: Result<Vec<_>, _> = rows.iter().map(role).collect();

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::call::Call;
-use super::errors::{Step, error};
+use super::errors::Step;
 use super::mark::{self, Marking};
 use super::roles::{self, Role, Seen};
 use super::text::{ident, is_name, literal};
@@ -60,7 +60,7 @@ const GRANT: Step = Step {
 /// Reads the role that an order means; not found if there is none, or if it is somebody else's.
 pub(super) async fn meant(call: &Call<'_>, task: Task<'_>) -> Result<Seen<Role>, RemoteError> {
     let seen = roles::one(call, task.name()).await?;
-    let refused = |what: &str| error(call.operation, ErrorClass::NotFound, what);
+    let refused = |what: &str| RemoteError::new(call.operation, ErrorClass::NotFound, what);
     match seen.value {
         None => Err(refused("there is no such role")),
         Some(role) if role.user.protected => Err(refused("the role is protected")),
@@ -85,7 +85,7 @@ pub(super) async fn change_meant(
     let after = meant(call, task).await?.value;
     match before.oid == after.oid {
         true => Ok(after),
-        false => Err(error(
+        false => Err(RemoteError::new(
             call.operation,
             ErrorClass::Busy,
             "somebody else was changing the same",
@@ -114,7 +114,7 @@ pub(super) async fn create(
     let options = task.order.settings.options.clone().unwrap_or_default();
     let name = task.ident();
     let mut sql = format!("CREATE ROLE {name} LOGIN PASSWORD '{verifier}'");
-    for word in attributes(&options, &as_created()) {
+    for word in attributes(&options, &FoundRole::as_created()) {
         sql.push(' ');
         sql.push_str(&word);
     }
@@ -197,7 +197,7 @@ async fn grant(
     inherits: Option<bool>,
 ) -> Result<(), RemoteError> {
     if !is_name(group) {
-        return Err(error(
+        return Err(RemoteError::new(
             call.operation,
             ErrorClass::Invalid,
             "the name of a role that it should be a member of is no name",
@@ -217,21 +217,6 @@ async fn set_mark(call: &Call<'_>, task: Task<'_>, comment: Option<&str>) -> Res
     let comment = mark::write(comment, task.mark);
     let sql = format!("COMMENT ON ROLE {} IS {}", task.ident(), literal(&comment));
     call.change(ALTER, &sql).await
-}
-
-/// A role as CREATE ROLE makes it.
-fn as_created() -> FoundRole {
-    let plain = RoleOptions::default();
-    FoundRole {
-        login: true,
-        connection_limit: plain.connection_limit,
-        valid_until: plain.valid_until,
-        create_database: plain.create_database,
-        create_role: plain.create_role,
-        inherit: plain.inherit,
-        granted: plain.member_of.clone(),
-        granted_by_others: plain.member_of,
-    }
 }
 
 /// The attributes that differ, as CREATE and ALTER ROLE are told them. Those that do not are not named: since
@@ -276,7 +261,7 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_said() {
-        assert!(attributes(&RoleOptions::default(), &as_created()).is_empty());
+        assert!(attributes(&RoleOptions::default(), &FoundRole::as_created()).is_empty());
         let wanted = RoleOptions {
             connection_limit: 5,
             valid_until: Some("2030-01-02T03:04:05Z".parse().unwrap()),
@@ -286,7 +271,7 @@ mod tests {
             ..RoleOptions::default()
         };
         assert_eq!(
-            attributes(&wanted, &as_created()).join(" "),
+            attributes(&wanted, &FoundRole::as_created()).join(" "),
             "CONNECTION LIMIT 5 VALID UNTIL '2030-01-02T03:04:05Z' CREATEDB CREATEROLE NOINHERIT"
         );
         let found = FoundRole {
@@ -295,7 +280,7 @@ mod tests {
             create_database: true,
             create_role: true,
             inherit: false,
-            ..as_created()
+            ..FoundRole::as_created()
         };
         assert_eq!(
             attributes(&RoleOptions::default(), &found).join(" "),

@@ -18,7 +18,8 @@ use zeroize::Zeroizing;
 
 use super::gate::Gate;
 use super::http::{
-    ANSWER_CAP, Call, Http, HttpSettings, LIST_CAP, Purpose, Reply, bearer, exact_url, segment,
+    ANOTHER, ANSWER_CAP, Call, Http, HttpSettings, LIST_CAP, Purpose, Reply, UNREADABLE, bearer, exact_url,
+    segment, user_segment,
 };
 use super::{Answer, Capabilities, Cluster, ErrorClass, Listing, Order, Provider, RemoteError, RemoteUser};
 use crate::domain::endpoint::Endpoint;
@@ -155,16 +156,12 @@ impl<'a> Request<'a> {
     }
 
     fn invalid(&self, what: &str) -> RemoteError {
-        invalid(self.operation, what)
+        RemoteError::new(self.operation, ErrorClass::Invalid, what)
     }
 
     /// The error that an answer stands for which is a success by its status and makes no sense.
     fn odd(&self, reply: &Reply, what: &str) -> RemoteError {
-        RemoteError {
-            operation: self.operation,
-            class: self.purpose.broken(reply.after),
-            detail: format!(" (HTTP {}, {what})", reply.status.as_u16()),
-        }
+        reply.odd(self.operation, self.purpose, what)
     }
 
     /// The error that an answer other than success stands for.
@@ -194,24 +191,6 @@ impl<'a> Request<'a> {
     }
 }
 
-const UNREADABLE: &str = "the answer cannot be read";
-const ANOTHER: &str = "the answer is about another user";
-
-fn invalid(operation: &'static str, what: &str) -> RemoteError {
-    RemoteError {
-        operation,
-        class: ErrorClass::Invalid,
-        detail: format!(" ({what})"),
-    }
-}
-
-fn answer<T>(reply: &Reply, value: T) -> Answer<T> {
-    Answer {
-        value,
-        date: reply.date,
-    }
-}
-
 const SET_UP: &str = "set up the client";
 
 impl Scalingo {
@@ -219,8 +198,13 @@ impl Scalingo {
     /// here.
     pub fn new(config: ScalingoConfig, settings: &HttpSettings, gate: Gate) -> Result<Self, RemoteError> {
         let endpoint = endpoint("Database API", &config.database_endpoint)?;
-        let addon = segment(&config.addon_id)
-            .ok_or_else(|| invalid(SET_UP, "the addon's id is empty or cannot be part of a URL"))?;
+        let addon = segment(&config.addon_id).ok_or_else(|| {
+            RemoteError::new(
+                SET_UP,
+                ErrorClass::Invalid,
+                "the addon's id is empty or cannot be part of a URL",
+            )
+        })?;
         Ok(Self {
             http: Http::new(settings, &endpoint, gate)?,
             database: format!("{endpoint}/api/databases/{addon}"),
@@ -246,7 +230,7 @@ impl Scalingo {
         let reply = self.send(&request).await?;
         match wire::user_in::<ResetUser>(&reply) {
             Some(user) if user.name != username => Err(request.odd(&reply, ANOTHER)),
-            Some(user) if !user.password.reveal().is_empty() => Ok(answer(&reply, user.password)),
+            Some(user) if !user.password.reveal().is_empty() => Ok(reply.answer(user.password)),
             _ => Err(request.odd(&reply, UNREADABLE)),
         }
     }
@@ -257,12 +241,8 @@ impl Scalingo {
 
     /// The URL of one user, or why there is none.
     fn user_url(&self, operation: &'static str, username: &str) -> Result<String, RemoteError> {
-        segment(username)
-            .map(|segment| format!("{}/{segment}", self.users_url()))
-            .ok_or_else(|| {
-                let what = "a username that is empty, \".\" or \"..\" cannot be part of a URL";
-                invalid(operation, what)
-            })
+        let segment = user_segment(operation, username)?;
+        Ok(format!("{}/{segment}", self.users_url()))
     }
 
     /// Sends a request, and once more with another token if the one that is kept is refused: a refusal is definite,
@@ -324,10 +304,10 @@ impl Scalingo {
         request.body = Some(body);
         let reply = self.send(&request).await?;
         if empty && reply.is_empty() {
-            return Ok(answer(&reply, None));
+            return Ok(reply.answer(None));
         }
         match wire::user_in::<User>(&reply).map(RemoteUser::from) {
-            Some(user) if user.username == username => Ok(answer(&reply, Some(user))),
+            Some(user) if user.username == username => Ok(reply.answer(Some(user))),
             Some(_) => Err(request.odd(&reply, ANOTHER)),
             None => Err(request.odd(&reply, UNREADABLE)),
         }
@@ -335,7 +315,8 @@ impl Scalingo {
 }
 
 fn endpoint(name: &str, url: &str) -> Result<Endpoint, RemoteError> {
-    Endpoint::parse(url).map_err(|error| invalid(SET_UP, &format!("{name}: {error}")))
+    Endpoint::parse(url)
+        .map_err(|error| RemoteError::new(SET_UP, ErrorClass::Invalid, &format!("{name}: {error}")))
 }
 
 /// How the addon's tokens are come by.
@@ -343,7 +324,7 @@ fn tokens(config: &ScalingoConfig, addon: &str, settings: &HttpSettings) -> Resu
     const UNUSABLE: &str = "the token is empty or holds characters that no header can carry";
     let (Credentials::ApiToken(secret) | Credentials::Bearer(secret)) = &config.credentials;
     if secret.reveal().trim().is_empty() || bearer(secret).is_none() {
-        return Err(invalid(SET_UP, UNUSABLE));
+        return Err(RemoteError::new(SET_UP, ErrorClass::Invalid, UNUSABLE));
     }
     let api_token = match &config.credentials {
         Credentials::Bearer(token) => return Ok(Tokens::Ready(token.clone())),
@@ -351,7 +332,7 @@ fn tokens(config: &ScalingoConfig, addon: &str, settings: &HttpSettings) -> Resu
     };
     let app = config.app.as_deref().and_then(segment).ok_or_else(|| {
         let what = "an API token needs the app that the addon belongs to, and none is named that can be part of a URL";
-        invalid(SET_UP, what)
+        RemoteError::new(SET_UP, ErrorClass::Invalid, what)
     })?;
     let auth = "/v1/tokens/exchange".to_string();
     let api = format!("/v1/apps/{app}/addons/{addon}/token");
@@ -371,8 +352,13 @@ fn token_client(
     settings: &HttpSettings,
 ) -> Result<(Http, Url), RemoteError> {
     let endpoint = endpoint(name, url)?;
-    let url = exact_url(&format!("{endpoint}{path}"))
-        .ok_or_else(|| invalid(SET_UP, &format!("{name}: the URL cannot be written")))?;
+    let url = exact_url(&format!("{endpoint}{path}")).ok_or_else(|| {
+        RemoteError::new(
+            SET_UP,
+            ErrorClass::Invalid,
+            &format!("{name}: the URL cannot be written"),
+        )
+    })?;
     Ok((Http::new(settings, &endpoint, Gate::closed())?, url))
 }
 
@@ -386,7 +372,7 @@ impl Provider for Scalingo {
         let request = Request::read("read the database", &self.database, ANSWER_CAP);
         let reply = self.send(&request).await?;
         match wire::database_in(&reply) {
-            Some(database) => Ok(answer(&reply, database.into())),
+            Some(database) => Ok(reply.answer(database.into())),
             None => Err(request.odd(&reply, UNREADABLE)),
         }
     }
@@ -401,7 +387,7 @@ impl Provider for Scalingo {
             users: list.users.into_iter().map(RemoteUser::from).collect(),
             pages: 1,
         };
-        Ok(answer(&reply, listing))
+        Ok(reply.answer(listing))
     }
 
     async fn get(&self, username: &str) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
@@ -462,8 +448,9 @@ impl Provider for Scalingo {
 
     /// Always refused: whether a user may only read is decided when it is made.
     async fn configure(&self, _: &Order<'_>) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
-        Err(invalid(
+        Err(RemoteError::new(
             "configure user",
+            ErrorClass::Invalid,
             "nothing but the password of a user of this API can be changed",
         ))
     }
@@ -475,7 +462,7 @@ impl Provider for Scalingo {
         let reply = self.send(&request).await?;
         // The documented answer has no body; JSON is the API's too, anything else is not.
         match reply.is_empty() || reply.json::<IgnoredAny>().is_some() {
-            true => Ok(answer(&reply, ())),
+            true => Ok(reply.answer(())),
             false => Err(request.odd(&reply, UNREADABLE)),
         }
     }
