@@ -2,6 +2,7 @@
 //!
 //! Layers point one way: [`api`] (resource types) → [`domain`] (decisions, pure) → [`provider`] (remote systems)
 //! → `controller` (observe, act, report) → `runtime` (leader election, probes, metrics) → `main`.
+//! [`plugin`], the command for people, stands beside `runtime`.
 //! `ARCHITECTURE.md` has the bird's-eye view and the invariants I1 to I7; rules named R0 to R10 in comments
 //! are the journal's, described there too.
 
@@ -13,5 +14,6 @@ pub mod domain;
 pub mod failpoint;
 pub mod fatal;
 pub mod metrics;
+pub mod plugin;
 pub mod provider;
 pub mod runtime;

@@ -14,6 +14,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "crate::provider",
             "crate::controller",
             "crate::runtime",
+            "crate::plugin",
             "kube::Client",
             "tokio",
         ],
@@ -24,6 +25,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "crate::provider",
             "crate::controller",
             "crate::runtime",
+            "crate::plugin",
             "crate::clock",
             "crate::metrics",
             "kube::",
@@ -40,10 +42,26 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ),
     (
         "provider",
-        &["crate::controller", "crate::runtime", "crate::api", "kube::"],
+        &[
+            "crate::controller",
+            "crate::runtime",
+            "crate::plugin",
+            "crate::api",
+            "kube::",
+        ],
     ),
-    ("controller", &["crate::runtime", "crate::cli"]),
-    ("runtime", &["crate::cli"]),
+    ("controller", &["crate::runtime", "crate::cli", "crate::plugin"]),
+    ("runtime", &["crate::cli", "crate::plugin"]),
+    // Beside `runtime`: it borrows functions of the layers below, and is no part of the operator's process.
+    (
+        "plugin",
+        &[
+            "crate::runtime::operator",
+            "controller::context",
+            "controller::run::",
+            "crate::metrics",
+        ],
+    ),
 ];
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {

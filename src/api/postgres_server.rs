@@ -425,6 +425,11 @@ pub struct ServerStatus {
     /// How many users the remote cluster has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<ServerUsers>,
+    /// The first fifty, by name, of the users that belong to no PostgresUser. On a PostgresServer only: whoever may see a
+    /// ClusterPostgresServer need not know the logins of all its teams.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub unmanaged_usernames: Vec<String>,
     /// A keyed MAC of the credentials with which the cluster was last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_mac: Option<String>,

@@ -69,25 +69,22 @@ impl Claims {
             .collect()
     }
 
-    /// How many remote users of a cluster belong to a PostgresUser, among these.
-    pub fn count_owned<'a>(
+    /// Those among some remote users of a cluster that belong to no PostgresUser.
+    pub fn unowned<'a>(
         &self,
         identity: &RemoteIdentity,
         usernames: impl Iterator<Item = &'a str>,
-    ) -> usize {
+    ) -> Vec<&'a str> {
         let inner = self.lock();
-        usernames
-            .filter(|username| {
-                let key = ExclusionKey {
-                    identity: identity.clone(),
-                    username: username.to_string(),
-                };
-                inner
-                    .by_key
-                    .get(&key)
-                    .is_some_and(|all| all.values().any(|contender| contender.recorded))
-            })
-            .count()
+        let is_owned = |username: &str| {
+            let key = ExclusionKey {
+                identity: identity.clone(),
+                username: username.to_string(),
+            };
+            let all = inner.by_key.get(&key);
+            all.is_some_and(|all| all.values().any(|contender| contender.recorded))
+        };
+        usernames.filter(|username| !is_owned(username)).collect()
     }
 
     /// Whether a PostgresUser other than this one has a record of this remote user.

@@ -19,6 +19,13 @@ use crate::domain::identity::RemoteIdentity;
 use crate::domain::remote::{Address, Capabilities};
 use crate::provider::{ionos, postgresql, scalingo};
 
+/// The names of all providers, as output Secrets have them.
+pub const PROVIDERS: [&str; 3] = [
+    ionos::CAPABILITIES.name,
+    scalingo::CAPABILITIES.name,
+    postgresql::CAPABILITIES.name,
+];
+
 /// A server object, of either kind.
 #[derive(Debug, Clone)]
 pub enum ServerObject {

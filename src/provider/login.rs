@@ -3,18 +3,20 @@
 //! The password is offered only over TLS with a verified certificate, and only by SCRAM-SHA-256 with channel
 //! binding, which never shows it to the server. To a server that asks for the password in the clear or by MD5,
 //! or that asks for none, nothing is answered: the client library, told to require channel binding, ends the
-//! connection before it replies to any of these.
+//! connection before it replies to any of these. That is why a person may waive the certificate ([`Certificate`]):
+//! whoever is in between has another one, and cannot go on from there.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Config, SimpleQueryMessage};
 
 use super::dial::dial;
+use super::postgresql::tls as lenient;
 use super::sqlstate;
 use super::tls::{self, Trust};
 use crate::domain::endpoint::{AllowList, Host};
@@ -49,6 +51,45 @@ pub struct LoginTarget {
     pub password: Password,
 }
 
+/// Which certificates will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certificate {
+    /// Of a trusted authority, for the host. The operator takes no other.
+    Verified,
+    /// Of a trusted authority, for whichever host.
+    AnyHost,
+    /// Any.
+    Any,
+}
+
+/// How to get to the server, where a person says so.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// What is dialled in place of the target's host and port; the certificate is for the target's host all the same.
+    pub dialled: Option<(String, u16)>,
+    /// Which certificates will do.
+    pub certificate: Certificate,
+}
+
+impl Route {
+    /// As the operator goes.
+    const DIRECT: Route = Route {
+        dialled: None,
+        certificate: Certificate::Verified,
+    };
+}
+
+/// What a server says after a login. Its words: to be made presentable before they are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Introduction {
+    /// Whom it takes the login for.
+    pub user: String,
+    /// Its version.
+    pub version: String,
+    /// Protocol and cipher of the connection, as it sees them; none if a proxy speaks TLS in its place.
+    pub tls: Option<String>,
+}
+
 /// What became of a verification login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoginResult {
@@ -74,23 +115,102 @@ impl LoginResult {
 
 /// Logs in once and out again.
 pub async fn verify(target: &LoginTarget, settings: &LoginSettings) -> LoginResult {
-    let result = match tokio::time::timeout(settings.timeout, attempt(target, settings)).await {
-        Ok(Ok(())) => LoginResult::Accepted,
-        Ok(Err(result)) => result,
-        Err(_) => LoginResult::unverifiable("the database did not answer in time"),
+    let logging_in = async {
+        let (client, moving) = open(target, settings, &Route::DIRECT).await?;
+        leave(client, moving).await;
+        Ok(())
+    };
+    let result = match in_time(settings, logging_in).await {
+        Ok(()) => LoginResult::Accepted,
+        Err(result) => result,
     };
     tracing::debug!(?result, "verification login");
     result
 }
 
-async fn attempt(target: &LoginTarget, settings: &LoginSettings) -> Result<(), LoginResult> {
-    let host = Host::parse(&target.host)
-        .ok_or_else(|| LoginResult::unverifiable("the host is neither an address nor a DNS name"))?;
-    let tls = settings
-        .trust
-        .client_config()
-        .map_err(|error| LoginResult::unverifiable(error.to_string()))?;
-    let stream = dial(&settings.allow, &host, target.port, settings.timeout)
+/// Logs in once, and asks the server whom it has before it.
+///
+/// # Errors
+/// What became of the login, if it did not work.
+pub async fn introduce(
+    target: &LoginTarget,
+    settings: &LoginSettings,
+    route: &Route,
+) -> Result<Introduction, LoginResult> {
+    let asking = async {
+        let (client, moving) = open(target, settings, route).await?;
+        tokio::pin!(moving);
+        let answer = tokio::select! {
+            answer = client.simple_query(WHO) => answer.map_err(|error| meaning(&error))?,
+            () = &mut moving => {
+                return Err(LoginResult::unverifiable("the server closed the connection after the login"));
+            }
+        };
+        leave(client, moving).await;
+        introduction(&answer)
+    };
+    in_time(settings, asking).await
+}
+
+/// Without a client, the connection says goodbye and ends. Whether the server listens does not matter.
+async fn leave(client: Client, moving: impl Future<Output = ()>) {
+    drop(client);
+    let _ = tokio::time::timeout(Duration::from_secs(1), moving).await;
+}
+
+const WHO: &str = "SELECT current_user, pg_catalog.current_setting('server_version'), \
+    (SELECT version || ', ' || cipher FROM pg_catalog.pg_stat_ssl WHERE ssl AND pid = pg_catalog.pg_backend_pid())";
+
+fn introduction(answer: &[SimpleQueryMessage]) -> Result<Introduction, LoginResult> {
+    let row = answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let text = |column: usize| row.and_then(|row| row.try_get(column).ok().flatten().map(str::to_string));
+    match (text(0), text(1)) {
+        (Some(user), Some(version)) => Ok(Introduction {
+            user,
+            version,
+            tls: text(2),
+        }),
+        _ => Err(LoginResult::unverifiable(
+            "the server does not say who it takes the login for",
+        )),
+    }
+}
+
+async fn in_time<T>(
+    settings: &LoginSettings,
+    login: impl Future<Output = Result<T, LoginResult>>,
+) -> Result<T, LoginResult> {
+    let late = |_| LoginResult::unverifiable("the database did not answer in time");
+    tokio::time::timeout(settings.timeout, login)
+        .await
+        .map_err(late)?
+}
+
+/// A client that is logged in, and what moves its bytes.
+async fn open(
+    target: &LoginTarget,
+    settings: &LoginSettings,
+    route: &Route,
+) -> Result<(Client, impl Future<Output = ()> + use<>), LoginResult> {
+    let parsed = |host: &str| {
+        Host::parse(host)
+            .ok_or_else(|| LoginResult::unverifiable("the host is neither an address nor a DNS name"))
+    };
+    let host = parsed(&target.host)?;
+    let (dialled, port) = match &route.dialled {
+        Some((host, port)) => (parsed(host)?, *port),
+        None => (host.clone(), target.port),
+    };
+    let tls = match route.certificate {
+        Certificate::Verified => settings.trust.client_config(),
+        Certificate::AnyHost => lenient::without_name(&settings.trust),
+        Certificate::Any => lenient::unverified(),
+    };
+    let tls = tls.map_err(|error| LoginResult::unverifiable(error.to_string()))?;
+    let stream = dial(&settings.allow, &dialled, port, settings.timeout)
         .await
         .map_err(|error| LoginResult::unverifiable(error.to_string()))?;
     let (read, write) = stream.into_split();
@@ -100,10 +220,7 @@ async fn attempt(target: &LoginTarget, settings: &LoginSettings) -> Result<(), L
         .connect_raw(stream, tls)
         .await
         .map_err(|error| meaning(&error))?;
-    // Without a client, the connection says goodbye and ends. Whether the server listens does not matter.
-    drop(client);
-    let _ = tokio::time::timeout(Duration::from_secs(1), connection).await;
-    Ok(())
+    Ok((client, async move { drop(connection.await) }))
 }
 
 fn config(target: &LoginTarget) -> Config {

@@ -21,6 +21,7 @@ mod faults;
 mod frugality;
 mod moves;
 mod neighbours;
+mod plugin;
 mod replicas;
 mod rights;
 mod scalingo;
@@ -65,6 +66,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         faults::trials(environment),
         moves::trials(environment),
         neighbours::trials(environment),
+        plugin::trials(environment),
         crash::trials(environment),
         deletion::trials(environment),
         frugality::trials(environment),

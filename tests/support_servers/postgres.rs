@@ -66,6 +66,11 @@ impl Postgres {
         self.port
     }
 
+    /// The folder of its programs, psql among them.
+    pub fn programs(&self) -> &Path {
+        &self.programs
+    }
+
     /// The folder of its socket.
     pub fn socket_dir(&self) -> &Path {
         &self.dir

@@ -15,6 +15,9 @@ use crate::controller::user::report::difference;
 use crate::domain::conditions::{self, Change, Finding, Status};
 use crate::domain::remote::ClusterState;
 
+/// How many names of users a status has at most.
+const MOST_NAMES: usize = 50;
+
 /// Writes the status, if it has changed.
 ///
 /// # Errors
@@ -83,15 +86,25 @@ fn next(old: &ServerStatus, object: &ServerObject, server: &Server, context: &Co
         new.sslmode = Some(details.sslmode);
     }
     if let Some((own, system)) = state.usernames() {
-        let managed = context.claims.count_owned(&server.identity, own.iter().copied());
+        let unmanaged = context.claims.unowned(&server.identity, own.iter().copied());
         let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
         new.users = Some(ServerUsers {
-            managed: count(managed),
-            unmanaged: count(own.len() - managed),
+            managed: count(own.len() - unmanaged.len()),
+            unmanaged: count(unmanaged.len()),
             system: count(system),
         });
+        new.unmanaged_usernames = match object {
+            ServerObject::Namespaced(_) => shown(unmanaged),
+            ServerObject::Cluster(_) => Vec::new(),
+        };
     }
     new
+}
+
+/// The names that a status has room for, the same ones every time.
+fn shown(mut names: Vec<&str>) -> Vec<String> {
+    names.sort_unstable();
+    names.into_iter().take(MOST_NAMES).map(str::to_string).collect()
 }
 
 /// The journal moves with every change; its echo is brought up to date only with other news.

@@ -22,7 +22,7 @@ mod mark;
 mod owned;
 mod roles;
 mod text;
-mod tls;
+pub(super) mod tls;
 mod verifier;
 mod wary;
 mod write;

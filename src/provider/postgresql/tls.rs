@@ -12,13 +12,13 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use crate::provider::tls::{Trust, TrustError};
 
 /// A configuration that takes whatever these authorities have signed, for whichever host.
-pub(super) fn without_name(trust: &Trust) -> Result<ClientConfig, TrustError> {
+pub(in crate::provider) fn without_name(trust: &Trust) -> Result<ClientConfig, TrustError> {
     config(Some(trust.roots()))
 }
 
 /// A configuration that takes any certificate. The server still proves that it has the certificate's key, so that
 /// binding a login to the certificate binds it to that server.
-pub(super) fn unverified() -> Result<ClientConfig, TrustError> {
+pub(in crate::provider) fn unverified() -> Result<ClientConfig, TrustError> {
     config(None)
 }
 

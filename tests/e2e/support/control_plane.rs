@@ -74,6 +74,11 @@ impl ControlPlane {
         &self.kubeconfig
     }
 
+    /// Where kubectl is: a path, or a name to be looked for on PATH.
+    pub fn kubectl_program(&self) -> &Path {
+        &self.kubectl
+    }
+
     /// Who did what. Absent on a cluster that is not ours.
     pub fn audit(&self) -> Option<&AuditLog> {
         self.audit.as_ref()

@@ -93,50 +93,59 @@ impl Rights {
 
     /// A kubeconfig of the cluster in `admin`, that holds a token of the ServiceAccount and nothing else.
     pub async fn kubeconfig(&self, client: &Client, admin: &Path) -> Outcome<String> {
-        let token = self.token(client).await?;
-        let admin = Kubeconfig::read_from(admin)?;
-        let context = admin
-            .current_context
-            .ok_or("the administrator's kubeconfig has no current context")?;
-        let contexts = admin.contexts.iter().filter(|named| named.name == context);
-        let cluster = contexts
-            .filter_map(|named| named.context.as_ref())
-            .map(|context| &context.cluster)
-            .next();
-        let clusters = admin
-            .clusters
-            .iter()
-            .filter(|named| Some(&named.name) == cluster)
-            .collect::<Vec<_>>();
-        let config = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": clusters,
-            "users": [{"name": "operator", "user": {"token": token}}],
-            "contexts": [{"name": "operator", "context": {"cluster": cluster, "user": "operator"}}],
-            "current-context": "operator",
-        });
-        Ok(config.to_string())
+        kubeconfig(client, admin, &self.namespace, &self.service_account).await
     }
+}
 
-    async fn token(&self, client: &Client) -> Outcome<String> {
-        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &self.namespace);
-        let request = TokenRequest {
-            spec: TokenRequestSpec {
-                audiences: Vec::new(),
-                expiration_seconds: Some(TOKEN_SECONDS),
-                ..TokenRequestSpec::default()
-            },
-            ..TokenRequest::default()
-        };
-        let answer = accounts
-            .create_token_request(&self.service_account, &PostParams::default(), &request)
-            .await?;
-        Ok(answer
-            .status
-            .ok_or("the TokenRequest was answered without a token")?
-            .token)
-    }
+/// A kubeconfig of the cluster in `admin`, that holds a token of a ServiceAccount and nothing else. Its context is in the
+/// ServiceAccount's namespace.
+pub async fn kubeconfig(client: &Client, admin: &Path, namespace: &str, account: &str) -> Outcome<String> {
+    let token = token(client, namespace, account).await?;
+    let admin = Kubeconfig::read_from(admin)?;
+    let context = admin
+        .current_context
+        .ok_or("the administrator's kubeconfig has no current context")?;
+    let contexts = admin.contexts.iter().filter(|named| named.name == context);
+    let cluster = contexts
+        .filter_map(|named| named.context.as_ref())
+        .map(|context| &context.cluster)
+        .next();
+    let clusters = admin
+        .clusters
+        .iter()
+        .filter(|named| Some(&named.name) == cluster)
+        .collect::<Vec<_>>();
+    let config = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": clusters,
+        "users": [{"name": account, "user": {"token": token}}],
+        "contexts": [{
+            "name": account,
+            "context": {"cluster": cluster, "user": account, "namespace": namespace},
+        }],
+        "current-context": account,
+    });
+    Ok(config.to_string())
+}
+
+async fn token(client: &Client, namespace: &str, account: &str) -> Outcome<String> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let request = TokenRequest {
+        spec: TokenRequestSpec {
+            audiences: Vec::new(),
+            expiration_seconds: Some(TOKEN_SECONDS),
+            ..TokenRequestSpec::default()
+        },
+        ..TokenRequest::default()
+    };
+    let answer = accounts
+        .create_token_request(account, &PostParams::default(), &request)
+        .await?;
+    Ok(answer
+        .status
+        .ok_or("the TokenRequest was answered without a token")?
+        .token)
 }
 
 fn read(folder: &Path) -> Outcome<Vec<DynamicObject>> {

@@ -21,6 +21,7 @@ use tokio::sync::OnceCell;
 use super::{
     Environment, Operator, Options, Outcome, PATIENCE, Postgres, Provider, Vendor,
     audit::{AuditEvent, AuditLog, Mark},
+    control_plane::ControlPlane,
     eventually, manifests,
     rbac::Rights,
     servers::tail,
@@ -85,6 +86,11 @@ impl World {
     /// The cluster's administrator.
     pub fn client(&self) -> &Client {
         self.environment.control_plane().client()
+    }
+
+    /// The cluster.
+    pub fn control_plane(&self) -> &ControlPlane {
+        self.environment.control_plane()
     }
 
     /// The namespace of the test's objects.

@@ -1,0 +1,151 @@
+//! `adopt`: takes over a login that exists on the server.
+
+use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
+use kube::ResourceExt;
+use serde::Serialize;
+use serde_json::json;
+
+use super::cluster::{Cluster, user_name};
+use super::failure::Failure;
+use super::output::{Output, note};
+use super::prompt::confirm;
+use super::status::{condition, is_ready, is_seen, trouble};
+use super::wait::Timeout;
+use super::{Verdict, completion};
+use crate::api::PostgresUser;
+use crate::controller::server::ServerKey;
+use crate::domain::conditions::{STALLED, presentable};
+
+/// The command. Exit code 1: with --wait, the login was not taken over.
+#[derive(Debug, Args)]
+pub struct Adopt {
+    /// The PostgresUser.
+    #[arg(value_parser = user_name, add = ArgValueCompleter::new(completion::users))]
+    name: String,
+    /// Do not ask.
+    #[arg(short, long)]
+    yes: bool,
+    /// Wait until the login is taken over.
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    timeout: Timeout,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What became of it: the schema of `-o json`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Adopted {
+    namespace: String,
+    name: String,
+    username: String,
+    /// Whether the login is this object's by now; null if that was not waited for.
+    adopted: Option<bool>,
+}
+
+impl Adopt {
+    /// Runs it.
+    pub async fn run(self, cluster: &Cluster) -> Result<Verdict, Failure> {
+        let user = cluster.user(&self.name).await?;
+        let adopted = match owns_login(&user) {
+            true => Some(true),
+            false => self.take_over(cluster, &user).await?,
+        };
+        let result = Adopted {
+            namespace: cluster.namespace_of(&user),
+            name: user.name_any(),
+            username: user.username().to_string(),
+            adopted,
+        };
+        self.output.output.print(&result, || {
+            let what = match result.adopted {
+                Some(true) => "has its login",
+                Some(false) => "does not have its login",
+                None => "will take its login over",
+            };
+            format!("postgresuser.pguser.dev/{} {what}", result.name)
+        })?;
+        Ok((adopted != Some(false)).into())
+    }
+
+    async fn take_over(&self, cluster: &Cluster, user: &PostgresUser) -> Result<Option<bool>, Failure> {
+        self.may_adopt(cluster, user).await?;
+        let question = format!(
+            "take over the login {:?} on {:?} {}, and give it a new password, so that whoever uses it now is turned away",
+            user.username(),
+            user.spec.server_ref.kind,
+            user.spec.server_ref.name
+        );
+        confirm(&question, self.yes)?;
+        let changed = cluster
+            .change(user, json!({"spec": {"adoptionPolicy": "Adopt"}}))
+            .await?;
+        match self.wait {
+            true => self.wait_for(cluster, &changed).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Shows what exists, and stops where adoption cannot help.
+    async fn may_adopt(&self, cluster: &Cluster, user: &PostgresUser) -> Result<(), Failure> {
+        let stopped = |why: String| Err(Failure::Other(format!("{}: {why}", self.name)));
+        if user.metadata.deletion_timestamp.is_some() {
+            return stopped("it is being deleted".to_string());
+        }
+        let stalled = condition(user, STALLED).filter(|it| it.reason == "AlreadyExists" && is_seen(user));
+        let Some(stalled) = stalled else {
+            return stopped(format!(
+                "there is nothing to adopt: the operator does not say that its login exists (AlreadyExists). {}",
+                trouble(user)
+            ));
+        };
+        note(&presentable(&stalled.message));
+        let key = ServerKey::of(&user.spec.server_ref, &cluster.namespace_of(user));
+        match cluster.server(&key).await {
+            Ok(Some(server)) if !server.allow_adoption() => stopped(format!(
+                "{key} does not allow adoption: whoever keeps it has to set spec.allowAdoption: true"
+            )),
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => stopped(format!("there is no {key}")),
+            Err(failure) if failure.is_no_access() => {
+                note(&format!(
+                    "whether adoption is allowed there cannot be seen from here ({failure})"
+                ));
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn wait_for(&self, cluster: &Cluster, changed: &PostgresUser) -> Result<bool, Failure> {
+        let seen = |user: &PostgresUser| {
+            let observed = user.status.as_ref().map(|status| status.observed_generation);
+            observed >= changed.metadata.generation
+        };
+        let ended = self.timeout.until(async || {
+            let user = cluster.user(&self.name).await?;
+            let ended = (owns_login(&user) && is_ready(&user))
+                || (seen(&user) && condition(&user, STALLED).is_some());
+            Ok(ended.then_some(user))
+        });
+        let user = match ended.await? {
+            Some(user) => user,
+            None => cluster.user(&self.name).await?,
+        };
+        if !is_ready(&user) {
+            note(&format!("{}: {}", self.name, trouble(&user)));
+        }
+        Ok(is_ready(&user))
+    }
+}
+
+/// Whether the login is this object's by the operator's record.
+fn owns_login(user: &PostgresUser) -> bool {
+    let records = user.status.iter().flat_map(|status| &status.remote_users);
+    records
+        .into_iter()
+        .any(|record| record.username == user.username())
+}

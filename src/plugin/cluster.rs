@@ -1,0 +1,268 @@
+//! The way to Kubernetes: the kubeconfig as kubectl reads it, and the objects that commands ask for.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config, ResourceExt};
+use serde_json::Value;
+
+use super::completion;
+use super::failure::{Asked, Failure, chain};
+use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser};
+use crate::controller::server::ServerKey;
+use crate::controller::server_spec::ServerObject;
+
+/// How long the API server may take to be reached, and to answer.
+const CONNECT: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Which cluster, and as whom.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct Flags {
+    /// The kubeconfig file. Default: as kubectl.
+    #[arg(long, global = true)]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in it.
+    #[arg(long, global = true)]
+    pub context: Option<String>,
+    /// The namespace. Default: the context's.
+    #[arg(short, long, global = true)]
+    pub namespace: Option<String>,
+}
+
+/// Which PostgresUsers: by name, by label, or all.
+#[derive(Debug, Clone, Args)]
+pub struct Selection {
+    /// Names of PostgresUsers, with or without `pguser/` before them.
+    #[arg(value_name = "NAME", value_parser = user_name, add = ArgValueCompleter::new(completion::users))]
+    pub names: Vec<String>,
+    /// Those with these labels, as in kubectl.
+    #[arg(short = 'l', long, conflicts_with = "names")]
+    pub selector: Option<String>,
+}
+
+/// A connection to a cluster, and the namespace that is meant.
+pub struct Cluster {
+    /// The client.
+    pub client: Client,
+    /// The namespace of the flag, or of the context.
+    pub namespace: String,
+}
+
+/// Reads the name of a PostgresUser: `checkout`, `pguser/checkout`.
+pub fn user_name(text: &str) -> Result<String, String> {
+    let (kind, name) = text.rsplit_once('/').unwrap_or(("pguser", text));
+    let kind = kind.strip_suffix(".pguser.dev").unwrap_or(kind);
+    match kind {
+        "pguser" | "postgresuser" | "postgresusers" => object_name(name),
+        _ => Err(format!("{text:?} is no PostgresUser: write NAME or pguser/NAME")),
+    }
+}
+
+/// A name that an object can have; another one would end up in another path of the API.
+pub fn object_name(name: &str) -> Result<String, String> {
+    let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    match !name.is_empty() && name.len() <= 253 && name.chars().all(sound) {
+        true => Ok(name.to_string()),
+        false => Err(format!(
+            "{name:?} is no name of an object: those have lower-case letters, digits, '-' and '.'"
+        )),
+    }
+}
+
+impl Flags {
+    /// Reads the kubeconfig, and makes a client.
+    pub async fn connect(&self) -> Result<Cluster, Failure> {
+        let mut config = self.config().await?;
+        config.connect_timeout = Some(CONNECT);
+        config.read_timeout = Some(ANSWER);
+        let namespace = self.namespace.clone().unwrap_or(config.default_namespace.clone());
+        let client = Client::try_from(config)
+            .map_err(|error| Failure::Other(format!("the kubeconfig cannot be used: {}", chain(&error))))?;
+        Ok(Cluster { client, namespace })
+    }
+
+    async fn config(&self) -> Result<Config, Failure> {
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        let found = match &self.kubeconfig {
+            Some(path) => {
+                let file = Kubeconfig::read_from(path).map_err(|error| {
+                    Failure::Usage(format!("--kubeconfig {}: {}", path.display(), chain(&error)))
+                })?;
+                Config::from_custom_kubeconfig(file, &options).await
+            }
+            None => Config::from_kubeconfig(&options).await,
+        };
+        let in_cluster = || match self.kubeconfig.is_none() && self.context.is_none() {
+            true => Config::incluster().ok(),
+            false => None,
+        };
+        found.or_else(|error| in_cluster().ok_or(error)).map_err(|error| {
+            Failure::Other(format!(
+                "no cluster to speak to: {}; set KUBECONFIG, --kubeconfig or --context",
+                chain(&error)
+            ))
+        })
+    }
+}
+
+impl Cluster {
+    /// The PostgresUsers of a namespace.
+    pub fn users(&self, namespace: &str) -> Api<PostgresUser> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// The Secrets of a namespace.
+    pub fn secrets(&self, namespace: &str) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// One PostgresUser of the namespace.
+    pub async fn user(&self, name: &str) -> Result<PostgresUser, Failure> {
+        self.user_if_any(name).await?.ok_or_else(|| Failure::NotFound {
+            doing: format!("get postgresusers/{name} in namespace {}", self.namespace),
+        })
+    }
+
+    /// One PostgresUser of the namespace, if it is there.
+    pub async fn user_if_any(&self, name: &str) -> Result<Option<PostgresUser>, Failure> {
+        let found = self.users(&self.namespace).get_opt(name).await;
+        found.map_err(|error| self.asked("get", "postgresusers", Some(name)).failed(&error))
+    }
+
+    /// The PostgresUsers that are meant: those named, or all with these labels.
+    pub async fn selected(
+        &self,
+        selection: &Selection,
+        everywhere: bool,
+    ) -> Result<Vec<PostgresUser>, Failure> {
+        if selection.names.is_empty() {
+            return self.all_users(selection.selector.as_deref(), everywhere).await;
+        }
+        if everywhere {
+            let message = "a PostgresUser cannot be named across all namespaces: leave out --all-namespaces";
+            return Err(Failure::Usage(message.to_string()));
+        }
+        let mut users = Vec::new();
+        for name in &selection.names {
+            users.push(self.user(name).await?);
+        }
+        Ok(users)
+    }
+
+    async fn all_users(
+        &self,
+        selector: Option<&str>,
+        everywhere: bool,
+    ) -> Result<Vec<PostgresUser>, Failure> {
+        let mut params = ListParams::default();
+        if let Some(selector) = selector {
+            params = params.labels(selector);
+        }
+        let (api, namespace) = match everywhere {
+            true => (Api::all(self.client.clone()), None),
+            false => (self.users(&self.namespace), Some(self.namespace.as_str())),
+        };
+        let asked = Asked {
+            verb: "list",
+            resource: "postgresusers",
+            namespace,
+            name: None,
+        };
+        let list = api.list(&params).await.map_err(|error| asked.failed(&error))?;
+        Ok(list.items)
+    }
+
+    /// A server object, if it is there.
+    pub async fn server(&self, key: &ServerKey) -> Result<Option<ServerObject>, Failure> {
+        let asked = Asked {
+            verb: "get",
+            resource: match key.namespace {
+                Some(_) => "postgresservers",
+                None => "clusterpostgresservers",
+            },
+            namespace: key.namespace.as_deref(),
+            name: Some(&key.name),
+        };
+        let found = match &key.namespace {
+            Some(namespace) => {
+                let api: Api<PostgresServer> = Api::namespaced(self.client.clone(), namespace);
+                let found = api.get_opt(&key.name).await;
+                found.map(|it| it.map(|it| ServerObject::Namespaced(Arc::new(it))))
+            }
+            None => {
+                let api: Api<ClusterPostgresServer> = Api::all(self.client.clone());
+                let found = api.get_opt(&key.name).await;
+                found.map(|it| it.map(|it| ServerObject::Cluster(Arc::new(it))))
+            }
+        };
+        found.map_err(|error| asked.failed(&error))
+    }
+
+    /// A Secret of a namespace, if it is there.
+    pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, Failure> {
+        let asked = Asked {
+            verb: "get",
+            resource: "secrets",
+            namespace: Some(namespace),
+            name: Some(name),
+        };
+        let found = self.secrets(namespace).get_opt(name).await;
+        found.map_err(|error| asked.failed(&error))
+    }
+
+    /// Merges a change into a PostgresUser that must be the one that was seen.
+    pub async fn change(&self, user: &PostgresUser, mut change: Value) -> Result<PostgresUser, Failure> {
+        let name = user.name_any();
+        change["metadata"]["uid"] = Value::from(user.uid());
+        let api = self.users(&self.namespace_of(user));
+        let changed = api
+            .patch(&name, &PatchParams::default(), &Patch::Merge(change))
+            .await;
+        changed.map_err(|error| self.asked("patch", "postgresusers", Some(&name)).failed(&error))
+    }
+
+    /// The namespace that an object is in.
+    pub fn namespace_of(&self, object: &impl kube::Resource) -> String {
+        object
+            .meta()
+            .namespace
+            .clone()
+            .unwrap_or_else(|| self.namespace.clone())
+    }
+
+    /// What is asked of this namespace.
+    pub fn asked<'a>(&'a self, verb: &'a str, resource: &'a str, name: Option<&'a str>) -> Asked<'a> {
+        Asked {
+            verb,
+            resource,
+            namespace: Some(&self.namespace),
+            name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_named_with_or_without_its_kind() {
+        for text in ["checkout", "pguser/checkout", "postgresusers.pguser.dev/checkout"] {
+            assert_eq!(user_name(text), Ok("checkout".to_string()), "{text}");
+        }
+        for text in ["secret/checkout", "pguser/", "a/../b", "Checkout"] {
+            assert!(user_name(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The deletion of a PostgresUser.
+
+use kube::ResourceExt;
+
+use super::{Explained, WayOut};
+use crate::api::{DeletionPolicy, PostgresUser, RemoteUserRecord, names};
+use crate::controller::server_spec::ServerObject;
+use crate::domain::conditions::READY;
+use crate::domain::plan::ways_out;
+use crate::plugin::output::quoted;
+use crate::plugin::status::condition;
+
+/// How long something takes that a deletion waits for: docs/deletion.md, in one line each.
+const HOW_LONG: &[(&str, &str)] = &[
+    ("Unauthorised", "until working credentials are there"),
+    ("CredentialsNotFound", "until working credentials are there"),
+    ("Unreachable", "until the API answers"),
+    ("Throttled", "until the API answers"),
+    (
+        "ClusterNotFound",
+        "five minutes, if these credentials have seen the cluster before; else until it is found",
+    ),
+    ("ServerNotFound", "until the server object is there"),
+    ("ServerNotReady", "until the server object is there"),
+    (
+        "RemoteChanged",
+        "until the server object names the cluster that the login is on",
+    ),
+    (
+        "Rejected",
+        "tried again every minute; often the login still owns databases or tables",
+    ),
+    (
+        "Unclaimed",
+        "until a person has looked whether the login is this object's",
+    ),
+    ("ClusterBusy", "until the cluster takes changes again"),
+];
+
+/// What a deletion of it waits for, or would do.
+pub fn explain(user: &PostgresUser, server: Option<&ServerObject>) -> Explained {
+    let record = record(user);
+    let deleting = user.metadata.deletion_timestamp.is_some();
+    let waits_for = waits_for(user);
+    let explained = Explained::of("PostgresUser", &user.metadata, names::USER_FINALIZER, &waits_for);
+    let held = explained.finalizers.iter().any(|held| held.ours);
+    let strangers = explained.finalizers.iter().any(|held| !held.ours);
+    let blocked = deleting && (is_blocked(user) || (strangers && !held));
+    let mut effects = effects(user, record);
+    if !deleting && record.is_some() && user.spec.deletion_policy == DeletionPolicy::Delete {
+        effects.extend(server_trouble(user, server));
+    }
+    Explained {
+        effects,
+        blocked,
+        ways_out: match deleting && held {
+            true => ways(user),
+            false => Vec::new(),
+        },
+        ..explained
+    }
+}
+
+fn record(user: &PostgresUser) -> Option<&RemoteUserRecord> {
+    let records = &user.status.as_ref()?.remote_users;
+    records.iter().find(|record| record.username == user.username())
+}
+
+fn is_blocked(user: &PostgresUser) -> bool {
+    condition(user, READY).is_some_and(|ready| ready.reason == "DeletionBlocked")
+}
+
+/// What the operator says that it waits for, and how long that takes.
+fn waits_for(user: &PostgresUser) -> String {
+    let ready = condition(user, READY).filter(|ready| ready.reason.starts_with("Delet"));
+    let Some(ready) = ready else {
+        return "the operator to look at it: if that lasts, see whether it runs".to_string();
+    };
+    let ways = format!("; {}", ways_out(user.username()));
+    let message = ready.message.strip_suffix(&ways).unwrap_or(&ready.message);
+    let reason = message.split(':').next().unwrap_or_default();
+    match HOW_LONG.iter().find(|(known, _)| *known == reason) {
+        Some((_, how_long)) => format!("{message} ({how_long})"),
+        None => message.to_string(),
+    }
+}
+
+fn effects(user: &PostgresUser, record: Option<&RemoteUserRecord>) -> Vec<String> {
+    let secret = user.status.as_ref().and_then(|status| status.binding.as_ref());
+    let secret = secret.map_or("no Secret was published".to_string(), |it| {
+        format!("its Secret {}", it.name)
+    });
+    let Some(record) = record else {
+        return vec![
+            "no login is recorded as this object's: once no request is under way, it goes".to_string(),
+        ];
+    };
+    let login = format!(
+        "the login {:?} on {}/{}",
+        record.username, record.provider, record.cluster
+    );
+    match user.spec.deletion_policy {
+        DeletionPolicy::Retain => vec![
+            format!("{login} stays as it is (deletionPolicy: Retain), and is recorded as kept"),
+            format!("{secret} stays"),
+        ],
+        DeletionPolicy::Delete => vec![
+            format!("{login} is deleted, if it is still the one that was made"),
+            format!("{secret} goes with it"),
+            owned(user),
+        ],
+    }
+}
+
+fn owned(user: &PostgresUser) -> String {
+    let heir = user
+        .spec
+        .postgresql
+        .as_ref()
+        .and_then(|it| it.reassign_owned_to.as_ref());
+    match heir {
+        Some(heir) => {
+            format!("what it owns on the server goes to the role {heir:?}, if the server object allows that")
+        }
+        None => "if it owns tables or databases, the server refuses; what it owns cannot be seen from here"
+            .to_string(),
+    }
+}
+
+/// What would be in the way, by the server object's own word.
+fn server_trouble(user: &PostgresUser, server: Option<&ServerObject>) -> Option<String> {
+    let reference = &user.spec.server_ref;
+    let Some(server) = server else {
+        return Some(format!(
+            "{:?} {} is not there or may not be read from here: without it the deletion waits",
+            reference.kind, reference.name
+        ));
+    };
+    let conditions = server
+        .status()
+        .map(|status| status.conditions.as_slice())
+        .unwrap_or_default();
+    let ready = conditions
+        .iter()
+        .find(|it| it.type_ == READY && it.status != "True")?;
+    Some(format!(
+        "the server object is not ready, and the deletion would wait ({}: {})",
+        ready.reason, ready.message
+    ))
+}
+
+fn ways(user: &PostgresUser) -> Vec<WayOut> {
+    let name = quoted(&user.name_any());
+    let place = user
+        .namespace()
+        .map(|it| format!(" --namespace {}", quoted(&it)))
+        .unwrap_or_default();
+    let force = quoted(&format!("{}={}", names::FORCE_FINALIZE, user.username()));
+    let way = |what: &str, command: String| WayOut {
+        what: what.to_string(),
+        command,
+    };
+    let keep = way(
+        "keep the login, and its Secret if it was published",
+        format!(
+            "kubectl patch pguser {name}{place} --type merge --patch '{{\"spec\":{{\"deletionPolicy\":\"Retain\"}}}}'"
+        ),
+    );
+    let force = way(
+        "if even that does not help, let the object go without asking the server; the login is left behind",
+        format!("kubectl annotate pguser {name}{place} {force}"),
+    );
+    match user.spec.deletion_policy {
+        DeletionPolicy::Delete => vec![keep, force],
+        DeletionPolicy::Retain => vec![force],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn user(deletion: Option<&str>, change: impl FnOnce(&mut Value)) -> PostgresUser {
+        let condition = |reason: &str, message: String| {
+            json!({"type": "Ready", "status": "False", "reason": reason, "message": message,
+                "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        };
+        let mut user = json!({
+            "apiVersion": "pguser.dev/v1alpha1", "kind": "PostgresUser",
+            "metadata": {"name": "checkout", "namespace": "shop", "finalizers": [names::USER_FINALIZER]},
+            "spec": {"serverRef": {"name": "orders"}, "username": "it's odd"},
+            "status": {
+                "observedGeneration": 1,
+                "binding": {"name": "checkout-postgres"},
+                "remoteUsers": [{"username": "it's odd", "provider": "ionos", "cluster": "c", "ownership": "Owned"}],
+            },
+        });
+        if let Some(why) = deletion {
+            user["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+            let message = format!("{why}; {}", ways_out("it's odd"));
+            user["status"]["conditions"] = json!([condition("DeletionBlocked", message)]);
+        }
+        change(&mut user);
+        serde_json::from_value(user).unwrap()
+    }
+
+    #[test]
+    fn a_blocked_deletion_says_for_what_and_how_to_end_it() {
+        let explained = explain(&user(Some("Unauthorised: the token is refused"), |_| {}), None);
+        assert!(explained.blocked && explained.deleting);
+        let waits = &explained.finalizers[0].waits_for;
+        assert_eq!(
+            waits,
+            "Unauthorised: the token is refused (until working credentials are there)"
+        );
+        let commands: Vec<_> = explained
+            .ways_out
+            .iter()
+            .map(|way| way.command.as_str())
+            .collect();
+        assert!(
+            commands[0].contains("\"deletionPolicy\":\"Retain\""),
+            "{commands:?}"
+        );
+        assert!(
+            commands[1].ends_with("'pguser.dev/force-finalize=it'\\''s odd'"),
+            "{commands:?}"
+        );
+    }
+
+    #[test]
+    fn before_a_deletion_its_effects_are_told() {
+        let deleted = explain(&user(None, |_| {}), None);
+        assert!(!deleted.blocked && deleted.ways_out.is_empty());
+        assert!(deleted.effects[0].contains("is deleted"), "{:?}", deleted.effects);
+        let kept = explain(
+            &user(None, |it| it["spec"]["deletionPolicy"] = json!("Retain")),
+            None,
+        );
+        assert!(kept.effects[0].contains("stays as it is"), "{:?}", kept.effects);
+        let never = explain(&user(None, |it| it["status"]["remoteUsers"] = json!([])), None);
+        assert!(
+            never.effects[0].contains("no login is recorded"),
+            "{:?}",
+            never.effects
+        );
+    }
+
+    #[test]
+    fn a_finalizer_of_somebody_else_blocks_too() {
+        let held = user(Some("x"), |it| {
+            it["metadata"]["finalizers"] = json!(["example.com/audit"]);
+            it["status"]["conditions"] = json!([]);
+        });
+        let explained = explain(&held, None);
+        assert!(explained.blocked && !explained.finalizers[0].ours && explained.ways_out.is_empty());
+    }
+
+    #[test]
+    fn every_reason_in_the_document_has_a_time() {
+        let text = include_str!("../../../docs/deletion.md");
+        let section = text
+            .split("## What it waits for")
+            .nth(1)
+            .unwrap()
+            .split("\n## ")
+            .next()
+            .unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        let cells = rows.filter_map(|row| row.split([':', '|']).next());
+        let words = cells.flat_map(|cell| cell.split(", ").map(|it| it.trim().trim_matches('`').to_string()));
+        let documented: BTreeSet<String> = words.collect();
+        let known: BTreeSet<String> = HOW_LONG.iter().map(|(reason, _)| reason.to_string()).collect();
+        let missing: Vec<_> = documented.difference(&known).collect();
+        assert!(
+            documented.len() > 8 && missing.is_empty(),
+            "{documented:?} lacks {missing:?}"
+        );
+    }
+}

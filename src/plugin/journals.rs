@@ -1,0 +1,73 @@
+//! The operator's journals, read by administrators. What is in them is shown without the passwords.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::api::ListParams;
+
+use super::cluster::Cluster;
+use super::failure::{Asked, Failure};
+use crate::api::names;
+use crate::domain::journal::{Entry, codec};
+
+/// An entry of a journal.
+pub struct Listed {
+    /// The server object whose journal it is.
+    pub server: String,
+    /// The entry.
+    pub entry: Entry,
+}
+
+/// All journals of an operator.
+pub struct Journals {
+    /// What is not settled.
+    pub entries: Vec<Listed>,
+    /// How many journals there are.
+    pub count: usize,
+    /// Entries that a newer operator has written, and this program cannot read.
+    pub unknown: usize,
+}
+
+/// Reads all journals of the operator's namespace.
+pub async fn read(cluster: &Cluster, namespace: &str) -> Result<Journals, Failure> {
+    let asked = Asked {
+        verb: "list",
+        resource: "secrets",
+        namespace: Some(namespace),
+        name: None,
+    };
+    let params = ListParams::default().labels(&format!("{}=journal", names::COMPONENT));
+    let list = cluster.secrets(namespace).list(&params).await;
+    let list = list.map_err(|error| asked.failed(&error))?;
+    let mut journals = Journals {
+        entries: Vec::new(),
+        count: list.items.len(),
+        unknown: 0,
+    };
+    for secret in &list.items {
+        add(&mut journals, secret)?;
+    }
+    Ok(journals)
+}
+
+fn add(journals: &mut Journals, secret: &Secret) -> Result<(), Failure> {
+    let text = |key: &str| {
+        let bytes = secret.data.as_ref().and_then(|data| data.get(key));
+        bytes
+            .and_then(|bytes| std::str::from_utf8(&bytes.0).ok())
+            .unwrap_or_default()
+    };
+    let journal = codec::read(text("header"), text("entries"))
+        .map_err(|error| Failure::Other(format!("read the journal {}: {error}", secret.name_any())))?;
+    let server = secret
+        .annotations()
+        .get(names::JOURNAL_SERVER)
+        .cloned()
+        .unwrap_or_default();
+    journals.unknown += journal.unknown.len();
+    let entries = journal.entries.into_values();
+    journals.entries.extend(entries.map(|entry| Listed {
+        server: server.clone(),
+        entry,
+    }));
+    Ok(())
+}

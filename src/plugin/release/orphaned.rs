@@ -1,0 +1,218 @@
+//! Without an operator: what it would do to let a PostgresUser go and keep its login, done by an administrator.
+//!
+//! The finalizer is there so that no request under way loses the object that it is for. It is taken off only where no
+//! operator holds the Lease, the journals have nothing of the object, and nobody reacts to its deletion for as long as is
+//! waited. The order is the operator's: the Secret is made independent first, the kept login is put on record, the
+//! finalizer comes last.
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::json;
+
+use super::{current, delete, retain};
+use crate::api::{PostgresUser, names};
+use crate::controller::kept::{Kept, KeptUser};
+use crate::plugin::cluster::Cluster;
+use crate::plugin::failure::{Asked, Failure};
+use crate::plugin::journals;
+use crate::plugin::output::note;
+use crate::plugin::wait::Timeout;
+use crate::runtime::leader::LEASE;
+
+/// How long ago a Lease may have been renewed at least, to count as nobody's, in seconds.
+const ABANDONED: i64 = 60;
+
+/// Lets a PostgresUser go. Tells whether it is gone.
+pub async fn release(
+    cluster: &Cluster,
+    user: &PostgresUser,
+    operator: &str,
+    timeout: &Timeout,
+) -> Result<bool, Failure> {
+    nobody_leads(cluster, operator).await?;
+    nothing_under_way(cluster, user, operator).await?;
+    let retained = retain(cluster, user).await?;
+    keep_secret(cluster, &retained).await?;
+    delete(cluster, &retained).await?;
+    match nobody_reacts(cluster, &retained, timeout).await? {
+        None => Ok(true),
+        Some(left) => {
+            nothing_under_way(cluster, user, operator).await?;
+            record(cluster, &left, operator).await?;
+            remove_finalizer(cluster, &left).await?;
+            Ok(current(cluster, user).await?.is_none())
+        }
+    }
+}
+
+async fn nobody_leads(cluster: &Cluster, operator: &str) -> Result<(), Failure> {
+    let asked = Asked {
+        verb: "get",
+        resource: "leases",
+        namespace: Some(operator),
+        name: Some(LEASE),
+    };
+    let api: Api<Lease> = Api::namespaced(cluster.client.clone(), operator);
+    let lease = api.get_opt(LEASE).await.map_err(|error| asked.failed(&error))?;
+    let spec = lease.and_then(|lease| lease.spec).unwrap_or_default();
+    let held = spec.holder_identity.filter(|holder| !holder.is_empty());
+    let renewed = spec
+        .renew_time
+        .map(|time| Timestamp::now().duration_since(time.0).as_secs());
+    match (held, renewed) {
+        (Some(holder), Some(ago)) if ago < ABANDONED => Err(Failure::Other(format!(
+            "an operator works: {holder} has renewed the Lease {LEASE} {ago} seconds ago. Leave out --orphan; or stop it, \
+             and come back in a minute"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+async fn nothing_under_way(cluster: &Cluster, user: &PostgresUser, operator: &str) -> Result<(), Failure> {
+    let journals = journals::read(cluster, operator).await?;
+    let uid = user.uid().unwrap_or_default();
+    let entry = journals
+        .entries
+        .iter()
+        .find(|listed| listed.entry.owner.uid == uid);
+    let stopped = |what: String| {
+        Err(Failure::Other(format!(
+            "{}: {what}; start the operator once more to settle it",
+            user.name_any()
+        )))
+    };
+    match entry {
+        Some(listed) => stopped(format!(
+            "the journal of {} has a request of it that is not settled ({:?}), so nobody knows which password its login \
+             has",
+            listed.server, listed.entry.kind
+        )),
+        None if journals.unknown > 0 => stopped(format!(
+            "{} requests in the journals were written by a newer version, and may be its",
+            journals.unknown
+        )),
+        None => {
+            if journals.count == 0 {
+                note(&format!(
+                    "there are no journals in {operator}: nothing is known of requests that were under way"
+                ));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Makes the Secret independent of its object, so that it is not collected with it.
+async fn keep_secret(cluster: &Cluster, user: &PostgresUser) -> Result<(), Failure> {
+    let (namespace, name) = (cluster.namespace_of(user), user.secret_name());
+    let uid = user.uid().unwrap_or_default();
+    let Some(secret) = cluster.secret(&namespace, &name).await? else {
+        return Ok(());
+    };
+    if secret.annotations().get(names::SECRET_USER_UID) != Some(&uid) {
+        return Ok(());
+    }
+    let owners: Vec<_> = secret
+        .owner_references()
+        .iter()
+        .filter(|owner| owner.uid != uid)
+        .collect();
+    let patch = Patch::Merge(json!({"metadata": {
+        "resourceVersion": secret.resource_version(),
+        "ownerReferences": owners,
+        "annotations": {names::SECRET_RETAINED: "true"},
+    }}));
+    let asked = Asked {
+        verb: "patch",
+        resource: "secrets",
+        namespace: Some(&namespace),
+        name: Some(&name),
+    };
+    let patched = cluster
+        .secrets(&namespace)
+        .patch(&name, &PatchParams::default(), &patch)
+        .await;
+    patched.map(drop).map_err(|error| asked.failed(&error))
+}
+
+/// Waits for an operator to react to the deletion. None: the object is gone, by an operator's hand or for want of a
+/// finalizer.
+async fn nobody_reacts(
+    cluster: &Cluster,
+    user: &PostgresUser,
+    timeout: &Timeout,
+) -> Result<Option<PostgresUser>, Failure> {
+    note(&format!(
+        "{}: waiting for {:?}, in case an operator works on it after all",
+        user.name_any(),
+        timeout.timeout
+    ));
+    let observed = |user: &PostgresUser| user.status.as_ref().map(|status| status.observed_generation);
+    let before = observed(user);
+    let gone = timeout.until(async || match current(cluster, user).await? {
+        None => Ok(Some(())),
+        Some(now) if observed(&now) != before => Err(Failure::Other(format!(
+            "an operator works on {}: it has seen the deletion, and keeps the login. Leave out --orphan",
+            user.name_any()
+        ))),
+        Some(_) => Ok(None),
+    });
+    match gone.await? {
+        Some(()) => Ok(None),
+        None => current(cluster, user).await,
+    }
+}
+
+/// Puts the kept login on record, where the operator would.
+async fn record(cluster: &Cluster, user: &PostgresUser, operator: &str) -> Result<(), Failure> {
+    let records = user.status.iter().flat_map(|status| &status.remote_users);
+    let Some(record) = records
+        .into_iter()
+        .find(|record| record.username == user.username())
+    else {
+        return Ok(());
+    };
+    let kept = Kept {
+        config_maps: Api::<ConfigMap>::namespaced(cluster.client.clone(), operator),
+    };
+    let entry = KeptUser {
+        uid: user.uid().unwrap_or_default(),
+        user: format!("{}/{}", cluster.namespace_of(user), user.name_any()),
+        cluster: format!("{}/{}", record.provider, record.cluster),
+        username: record.username.clone(),
+        why: "Orphaned",
+    };
+    let asked = Asked {
+        verb: "patch",
+        resource: "configmaps",
+        namespace: Some(operator),
+        name: Some(crate::controller::kept::NAME),
+    };
+    match kept.record(&entry).await.map_err(|error| asked.failed(&error)) {
+        Ok(()) => Ok(()),
+        Err(Failure::NotFound { .. }) => {
+            note(&format!(
+                "the namespace {operator} is gone: the login {:?} is put on no record",
+                record.username
+            ));
+            Ok(())
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn remove_finalizer(cluster: &Cluster, user: &PostgresUser) -> Result<(), Failure> {
+    let others: Vec<_> = user
+        .finalizers()
+        .iter()
+        .filter(|it| *it != names::USER_FINALIZER)
+        .collect();
+    let change = json!({"metadata": {"resourceVersion": user.resource_version(), "finalizers": others}});
+    match cluster.change(user, change).await {
+        Ok(_) | Err(Failure::NotFound { .. }) => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}
