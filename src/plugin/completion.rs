@@ -102,9 +102,14 @@ impl Complete {
             words.push(OsString::new());
         }
         let last = words.len() - 1;
+        let asks_for_flags = words[last].to_string_lossy().starts_with('-');
         let candidates = engine::complete(&mut Cli::command(), words, last, None)
             .map_err(|error| Failure::Other(format!("complete: {error}")))?;
-        let lines = candidates.iter().map(|candidate| {
+        // Flags would hide the names: they are offered to who begins one.
+        let fitting = candidates
+            .iter()
+            .filter(|it| asks_for_flags || !it.get_value().to_string_lossy().starts_with('-'));
+        let lines = fitting.map(|candidate| {
             let help = candidate
                 .get_help()
                 .map(|help| format!("\t{help}"))

@@ -13,6 +13,7 @@ mod diff;
 mod explain_delete;
 mod failure;
 mod journals;
+mod orphans;
 mod output;
 mod prompt;
 mod release;
@@ -20,8 +21,6 @@ mod rotate;
 mod status;
 mod verify;
 mod wait;
-
-mod orphans;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -10,16 +10,19 @@ use std::time::Duration;
 
 use pguser_operator::domain::endpoint::AllowList;
 use pguser_operator::domain::password::Password;
-use pguser_operator::provider::login::{LoginResult, LoginSettings, LoginTarget, verify};
+use pguser_operator::provider::login::{
+    Certificate, LoginResult, LoginSettings, LoginTarget, Route, introduce, verify,
+};
 use pguser_operator::provider::tls::Trust;
 use postgres::Postgres;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 const SECRET: &str = "correct-horse-battery";
 
@@ -188,8 +191,97 @@ async fn a_server_that_says_nothing_is_not_waited_for() {
     assert_unverifiable(&verify(&target, &settings).await, "cannot be reached");
 }
 
-/// What a client says after its startup message when the server, over good TLS, answers with this.
-async fn said_after(pki: &Pki, challenge: Vec<u8>) -> (LoginResult, Vec<u8>) {
+/// A route to where the target says, with this much asked of the certificate.
+fn asking(certificate: Certificate) -> Route {
+    Route {
+        dialled: None,
+        certificate,
+    }
+}
+
+#[tokio::test]
+async fn a_person_may_waive_the_certificate_and_dial_elsewhere() {
+    let (pki, other) = (pki("Test CA"), pki("Another CA"));
+    let server = Postgres::start(&pki.certificate, &pki.key, HBA, &roles());
+    let app = target(server.port, "app", SECRET);
+
+    let found = introduce(&app, &settings(&other), &asking(Certificate::Any))
+        .await
+        .unwrap();
+    assert_eq!(found.user, "app");
+    assert!(found.version.starts_with(char::is_numeric), "{}", found.version);
+    assert!(found.tls.is_some_and(|tls| tls.starts_with("TLSv1.")));
+
+    let by_address = LoginTarget {
+        host: "127.0.0.1".to_string(),
+        ..app.clone()
+    };
+    let any_host = asking(Certificate::AnyHost);
+    assert!(introduce(&by_address, &settings(&pki), &any_host).await.is_ok());
+    let result = introduce(&by_address, &settings(&other), &any_host)
+        .await
+        .unwrap_err();
+    assert_unverifiable(&result, "issuer is not trusted");
+
+    // Dialled by address, and the certificate is still asked for the name.
+    let forwarded = LoginTarget {
+        port: 1,
+        ..app.clone()
+    };
+    let route = Route {
+        dialled: Some(("127.0.0.1".to_string(), server.port)),
+        certificate: Certificate::Verified,
+    };
+    assert!(introduce(&forwarded, &settings(&pki), &route).await.is_ok());
+    let strangers = LoginTarget {
+        host: "db.example.com".to_string(),
+        ..forwarded
+    };
+    let settings = LoginSettings {
+        allow: Arc::new(AllowList::parse(["*:*", "127.0.0.0/8:*"]).unwrap()),
+        ..settings(&pki)
+    };
+    let result = introduce(&strangers, &settings, &route).await.unwrap_err();
+    assert_unverifiable(&result, "another name");
+
+    let wrong = target(server.port, "app", "wrong");
+    let result = introduce(&wrong, &settings, &asking(Certificate::Any))
+        .await
+        .unwrap_err();
+    assert_eq!(result, LoginResult::Refused);
+}
+
+/// Whoever is in between has another certificate, and what the client proves to know is bound to that one.
+#[tokio::test]
+async fn who_is_in_between_cannot_pass_a_login_on() {
+    let (pki, between) = (pki("Test CA"), pki("In between"));
+    let server = Postgres::start(&pki.certificate, &pki.key, HBA, &roles());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let trust = Trust::only(pki.ca.as_bytes()).unwrap().client_config().unwrap();
+    let relay = tokio::spawn(async move {
+        let mut client = accept(&listener, &between).await;
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+        stream.write_all(&SSL_REQUEST).await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), b'S');
+        let name = ServerName::try_from("localhost").unwrap();
+        let connector = TlsConnector::from(Arc::new(trust));
+        let mut stream = connector.connect(name, stream).await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut stream).await;
+        server
+    });
+    let app = target(port, "app", SECRET);
+    let result = introduce(&app, &settings(&pki), &asking(Certificate::Any)).await;
+    assert!(result.is_err(), "{result:?}");
+    let server = relay.await.unwrap();
+    assert!(server.log().contains("channel binding"), "{}", server.log());
+}
+
+/// How a client asks for TLS.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+
+/// A client that asks for TLS, and gets it with this certificate.
+async fn accept(listener: &TcpListener, pki: &Pki) -> TlsStream<TcpStream> {
     let certificates = vec![CertificateDer::from_pem_slice(pki.certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(pki.key.as_bytes()).unwrap();
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
@@ -199,14 +291,25 @@ async fn said_after(pki: &Pki, challenge: Vec<u8>) -> (LoginResult, Vec<u8>) {
         .with_no_client_auth()
         .with_single_cert(certificates, key)
         .unwrap();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut request = [0; 8];
+    stream.read_exact(&mut request).await.unwrap();
+    assert_eq!(request, SSL_REQUEST);
+    stream.write_all(b"S").await.unwrap();
+    TlsAcceptor::from(Arc::new(config)).accept(stream).await.unwrap()
+}
+
+/// What a client says after its startup message when the server, over TLS that is good for this, answers so.
+async fn said_after(certificate: Certificate, challenge: Vec<u8>) -> (LoginResult, Vec<u8>) {
+    let (pki, other) = (pki("Test CA"), pki("Another CA"));
+    let settings = match certificate {
+        Certificate::Any => settings(&other),
+        _ => settings(&pki),
+    };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     let server = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut request = [0; 8];
-        stream.read_exact(&mut request).await.unwrap();
-        stream.write_all(b"S").await.unwrap();
-        let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.unwrap();
+        let mut stream = accept(&listener, &pki).await;
         let length = stream.read_u32().await.unwrap() as usize;
         let mut startup = vec![0; length - 4];
         stream.read_exact(&mut startup).await.unwrap();
@@ -216,7 +319,11 @@ async fn said_after(pki: &Pki, challenge: Vec<u8>) -> (LoginResult, Vec<u8>) {
         let _ = stream.read_to_end(&mut said).await;
         said
     });
-    let result = verify(&target(address.port(), "app", SECRET), &settings(pki)).await;
+    let target = target(address.port(), "app", SECRET);
+    let result = match certificate {
+        Certificate::Verified => verify(&target, &settings).await,
+        other => introduce(&target, &settings, &asking(other)).await.unwrap_err(),
+    };
     (result, server.await.unwrap())
 }
 
@@ -230,7 +337,6 @@ fn message(kind: u8, body: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_server_that_asks_for_more_than_scram_gets_no_answer_at_all() {
-    let pki = pki("Test CA");
     let asks: [(&str, &[u8]); 6] = [
         ("nothing", &[0, 0, 0, 0]),
         ("the password", &[0, 0, 0, 3]),
@@ -239,20 +345,22 @@ async fn a_server_that_asks_for_more_than_scram_gets_no_answer_at_all() {
         ("SCRAM without channel binding", b"\0\0\0\x0aSCRAM-SHA-256\0\0"),
         ("an unknown mechanism", b"\0\0\0\x0aPLAIN\0\0"),
     ];
-    for (what, challenge) in asks {
-        let (result, said) = said_after(&pki, message(b'R', challenge)).await;
-        assert!(
-            matches!(result, LoginResult::Unverifiable { .. }),
-            "{what}: {result:?}"
-        );
-        assert_eq!(said, b"", "{what}");
+    for certificate in [Certificate::Verified, Certificate::Any] {
+        for (what, challenge) in asks {
+            let (result, said) = said_after(certificate, message(b'R', challenge)).await;
+            assert!(
+                matches!(result, LoginResult::Unverifiable { .. }),
+                "{what}: {result:?}"
+            );
+            assert_eq!(said, b"", "{what}");
+        }
     }
 }
 
 #[tokio::test]
 async fn what_a_server_says_is_not_repeated() {
     let body = format!("SFATAL\0C<b>\u{1b}\0M{SECRET}\0\0");
-    let (result, _) = said_after(&pki("Test CA"), message(b'E', body.as_bytes())).await;
+    let (result, _) = said_after(Certificate::Verified, message(b'E', body.as_bytes())).await;
     assert_eq!(
         result,
         LoginResult::Unverifiable {
@@ -260,6 +368,6 @@ async fn what_a_server_says_is_not_repeated() {
         }
     );
     // Endless talk is cut off.
-    let (result, _) = said_after(&pki("Test CA"), message(b'S', &vec![b'x'; 3 << 20])).await;
+    let (result, _) = said_after(Certificate::Verified, message(b'S', &vec![b'x'; 3 << 20])).await;
     assert!(matches!(result, LoginResult::Unverifiable { .. }), "{result:?}");
 }

@@ -85,10 +85,8 @@ pub fn of(facts: &Facts<'_>) -> (Vec<Finding>, Vec<String>) {
         let effect = "it is being deleted: kubectl pguser explain-delete says what that waits for";
         return (vec![finding("deletion", effect)], Vec::new());
     }
-    let found = [
-        suspended(user),
+    let to_do = [
         unseen(user),
-        server_in_trouble(facts),
         moved(user),
         refused_spec(facts),
         login(user),
@@ -96,15 +94,17 @@ pub fn of(facts: &Facts<'_>) -> (Vec<Finding>, Vec<String>) {
         source(facts),
         secret(facts),
     ];
+    let to_do: Vec<_> = to_do.into_iter().flatten().collect();
+    // What holds things up is news only where there is something to be held up.
+    let held_up = [suspended(user), server_in_trouble(facts)];
+    let held_up = held_up.into_iter().flatten().filter(|_| !to_do.is_empty());
+    let found = held_up.chain(to_do.iter().cloned()).collect();
     let unknown = [
         not_known(&facts.server),
         not_known(&facts.secret),
         not_known(&facts.source),
     ];
-    (
-        found.into_iter().flatten().collect(),
-        unknown.into_iter().flatten().collect(),
-    )
+    (found, unknown.into_iter().flatten().collect())
 }
 
 fn not_known<T>(fact: &Known<T>) -> Option<String> {
@@ -496,6 +496,13 @@ mod tests {
         for (name, change, expected) in cases {
             assert_eq!(found(&user(change), Some(output("7")), None), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn what_holds_things_up_is_told_only_with_them() {
+        let suspended = user(|it| it["spec"]["suspend"] = json!(true));
+        assert!(found(&suspended, Some(output("7")), None).is_empty());
+        assert_eq!(found(&suspended, None, None), ["spec.suspend", "secret"]);
     }
 
     #[test]
