@@ -16,6 +16,7 @@ tests! {
     an_heir_that_cannot_be_is_refused_before_anything_is_done,
     what_a_user_was_given_is_taken_back_everywhere,
     what_others_gave_only_they_or_a_superuser_take_back,
+    a_refused_deletion_gives_login_back_even_after_the_gate_has_closed,
     a_database_that_takes_no_connections_is_named,
     a_deletion_that_was_broken_off_goes_on,
 }
