@@ -795,7 +795,7 @@ async fn without_an_operator_an_administrator_releases_what_is_settled(world: &W
     world.journal_empty().await?;
     scene.operator.terminate().await?;
     let forbidden = editor.pguser_ends(3, &arguments).await?.stderr;
-    assert!(forbidden.contains("get leases in namespace"), "{forbidden}");
+    assert!(forbidden.contains("list leases in namespace"), "{forbidden}");
     let said = administrator.pguser_says(0, &arguments).await?;
     assert_eq!(
         (&said["released"][0]["gone"], &said["released"][0]["secret"]),

@@ -459,9 +459,12 @@ mod tests {
         assert!(found(&user(|_| {}), Some(output("7")), None).is_empty());
     }
 
+    /// What is asked for, and what is found then.
+    type Case = (&'static str, fn(&mut Value), &'static [&'static str]);
+
     #[test]
     fn what_the_spec_asks_for_is_found() {
-        let cases: [(&str, fn(&mut Value), &[&str]); 6] = [
+        let cases: [Case; 6] = [
             (
                 "rotation",
                 |it| it["metadata"]["annotations"] = json!({"pguser.dev/rotate": "1"}),

@@ -4,7 +4,6 @@ use kube::ResourceExt;
 
 use super::{Explained, WayOut};
 use crate::api::{PostgresUser, ServerKind, names};
-use crate::controller::server::ServerKey;
 use crate::controller::server_spec::ServerObject;
 use crate::controller::user::whereabouts;
 use crate::plugin::output::quoted;
@@ -15,7 +14,10 @@ const NAMED: usize = 20;
 /// What a deletion of it waits for, or would do; `users` are those that may refer to it.
 pub fn explain(object: &ServerObject, users: &[PostgresUser]) -> Explained {
     let key = object.key();
-    let mut in_use: Vec<&PostgresUser> = users.iter().filter(|user| needs(user, &key)).collect();
+    let mut in_use: Vec<&PostgresUser> = users
+        .iter()
+        .filter(|user| whereabouts::concerns(user, &key))
+        .collect();
     in_use.sort_by_key(|user| (user.namespace(), user.name_any()));
     let waits_for = match in_use.is_empty() {
         true => "its journal to be empty: requests that are under way are settled first".to_string(),
@@ -46,13 +48,6 @@ pub fn explain(object: &ServerObject, users: &[PostgresUser]) -> Explained {
         },
         ..explained
     }
-}
-
-/// Whether a user refers to a server object, or has its login by it.
-fn needs(user: &PostgresUser, key: &ServerKey) -> bool {
-    let namespace = user.namespace().unwrap_or_default();
-    let named = ServerKey::of(&user.spec.server_ref, &namespace);
-    named == *key || whereabouts::recorded(user).as_ref() == Some(key)
 }
 
 fn listed(users: &[&PostgresUser]) -> String {

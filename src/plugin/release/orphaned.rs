@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::{current, delete, retain};
@@ -20,7 +20,6 @@ use crate::plugin::failure::{Asked, Failure};
 use crate::plugin::journals;
 use crate::plugin::output::note;
 use crate::plugin::wait::Timeout;
-use crate::runtime::leader::LEASE;
 
 /// How long ago a Lease may have been renewed at least, to count as nobody's, in seconds.
 const ABANDONED: i64 = 60;
@@ -48,27 +47,43 @@ pub async fn release(
     }
 }
 
+/// Whether some operator holds a Lease; those that share the work have one each, of any name.
 async fn nobody_leads(cluster: &Cluster, operator: &str) -> Result<(), Failure> {
     let asked = Asked {
-        verb: "get",
+        verb: "list",
         resource: "leases",
         namespace: Some(operator),
-        name: Some(LEASE),
+        name: None,
     };
     let api: Api<Lease> = Api::namespaced(cluster.client.clone(), operator);
-    let lease = api.get_opt(LEASE).await.map_err(|error| asked.failed(&error))?;
-    let spec = lease.and_then(|lease| lease.spec).unwrap_or_default();
-    let held = spec.holder_identity.filter(|holder| !holder.is_empty());
-    let renewed = spec
-        .renew_time
-        .map(|time| Timestamp::now().duration_since(time.0).as_secs());
-    match (held, renewed) {
-        (Some(holder), Some(ago)) if ago < ABANDONED => Err(Failure::Other(format!(
-            "an operator works: {holder} has renewed the Lease {LEASE} {ago} seconds ago. Leave out --orphan; or stop it, \
-             and come back in a minute"
+    let leases = api.list(&ListParams::default()).await;
+    let leases = leases.map_err(|error| asked.failed(&error))?;
+    match leases
+        .items
+        .iter()
+        .find_map(|lease| held(lease, Timestamp::now()))
+    {
+        None => Ok(()),
+        Some(held) => Err(Failure::Other(format!(
+            "an operator works: {held}. Leave out --orphan; or stop it, and come back in a minute"
         ))),
-        _ => Ok(()),
     }
+}
+
+/// Who holds a Lease, if somebody does.
+fn held(lease: &Lease, now: Timestamp) -> Option<String> {
+    let spec = lease.spec.as_ref()?;
+    let holder = spec
+        .holder_identity
+        .as_ref()
+        .filter(|holder| !holder.is_empty())?;
+    let ago = now.duration_since(spec.renew_time.as_ref()?.0).as_secs();
+    (ago < ABANDONED).then(|| {
+        format!(
+            "{holder} has renewed the Lease {} {ago} seconds ago",
+            lease.name_any()
+        )
+    })
 }
 
 async fn nothing_under_way(cluster: &Cluster, user: &PostgresUser, operator: &str) -> Result<(), Failure> {
@@ -214,5 +229,27 @@ async fn remove_finalizer(cluster: &Cluster, user: &PostgresUser) -> Result<(), 
     match cluster.change(user, change).await {
         Ok(_) | Err(Failure::NotFound { .. }) => Ok(()),
         Err(failure) => Err(failure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(holder: &str, renewed: &str) -> Lease {
+        serde_json::from_value(json!({
+            "metadata": {"name": "pguser-operator-a"},
+            "spec": {"holderIdentity": holder, "renewTime": renewed},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_lease_is_held_by_who_has_just_renewed_it() {
+        let now = "2026-01-01T00:02:00Z".parse().unwrap();
+        let found = held(&lease("pod-1", "2026-01-01T00:01:50.000000Z"), now);
+        assert!(found.is_some_and(|it| it.contains("pod-1") && it.contains("pguser-operator-a 10 seconds")));
+        assert_eq!(held(&lease("pod-1", "2026-01-01T00:00:50.000000Z"), now), None);
+        assert_eq!(held(&lease("", "2026-01-01T00:01:50.000000Z"), now), None);
     }
 }
