@@ -1,7 +1,7 @@
 //! `release`: PostgresUsers go, their logins and Secrets stay.
 //!
-//! Nothing is deleted before the operator has said that it has seen `deletionPolicy: Retain`: a PostgresUser that is
-//! deleted while it does not know that would take its login along. `orphaned` is for when there is no operator any more.
+//! Nothing is deleted before the operator has said that it has seen `deletionPolicy: Retain`: a deletion cannot be taken
+//! back, and where no operator answers it would wait for ever. `orphaned` is for when there is no operator any more.
 
 mod orphaned;
 
