@@ -19,6 +19,7 @@ mod deletion;
 mod drift;
 mod faults;
 mod frugality;
+mod gitops;
 mod moves;
 mod neighbours;
 mod replicas;
@@ -27,6 +28,7 @@ mod scalingo;
 mod silence;
 mod sql;
 mod support;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -68,11 +70,13 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         crash::trials(environment),
         deletion::trials(environment),
         frugality::trials(environment),
+        gitops::trials(environment),
         replicas::trials(environment),
         rights::trials(environment),
         scalingo::trials(environment),
         silence::trials(environment),
         sql::trials(environment),
+        upgrade::trials(environment),
     ]
     .into_iter()
     .flatten()

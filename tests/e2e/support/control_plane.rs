@@ -47,7 +47,7 @@ impl ControlPlane {
     }
 
     async fn own(dir: &Path) -> Outcome<ControlPlane> {
-        let programs = build().await?;
+        let programs = build("hack/controlplane").await?;
         let dir = dir.join("control-plane");
         std::fs::create_dir_all(&dir)?;
         let mut command = Process::command(programs.join("pguser-controlplane"));
@@ -130,15 +130,16 @@ impl Drop for ControlPlane {
     }
 }
 
-/// Builds the control plane unless that was done before. It says how far it is on stderr, which is ours.
-async fn build() -> Outcome<PathBuf> {
-    let output = Command::new(Path::new(REPOSITORY).join("hack/controlplane"))
+/// Builds a program of ours unless that was done before, and returns what the script prints: where it is. The script says
+/// how far it is on stderr, which is ours.
+pub async fn build(script: &str) -> Outcome<PathBuf> {
+    let output = Command::new(Path::new(REPOSITORY).join(script))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .await?;
     if !output.status.success() {
-        return Err("hack/controlplane could not build the control plane".into());
+        return Err(format!("{script} failed").into());
     }
     Ok(String::from_utf8(output.stdout)?.trim().into())
 }

@@ -87,6 +87,11 @@ impl World {
         self.environment.control_plane().client()
     }
 
+    /// A kubeconfig of the cluster's administrator.
+    pub fn kubeconfig(&self) -> &Path {
+        self.environment.control_plane().kubeconfig()
+    }
+
     /// The namespace of the test's objects.
     pub fn namespace(&self) -> &str {
         &self.namespace
