@@ -10,7 +10,10 @@ use serde_json::{Map, Value, json};
 use crate::support::{Handle, Options, Outcome, REPOSITORY, SERVER, World, trials};
 
 pub fn trials(environment: &Handle) -> Vec<Trial> {
-    let always = trials!(environment; a_status_of_an_earlier_version_is_gone_on_from);
+    let always = trials!(environment;
+        a_status_of_an_earlier_version_is_gone_on_from,
+        an_operator_with_crds_of_an_earlier_version_works_and_comes_to_rest,
+    );
     let with_crashes = match cfg!(feature = "failpoints") {
         true => trials!(environment; what_an_earlier_version_has_staged_is_brought_to_its_end),
         false => Vec::new(),
@@ -63,6 +66,32 @@ async fn a_status_of_an_earlier_version_is_gone_on_from(world: &World) -> Outcom
     }
     assert!(lost > 0, "no version had less to say");
     vendor.gave("checkout", 1).await
+}
+
+/// As it is when the operator was upgraded, and its CRDs were not.
+async fn an_operator_with_crds_of_an_earlier_version_works_and_comes_to_rest(world: &World) -> Outcome {
+    let environment = world.environment().apart(&world.dir().join("apart")).await?;
+    let control_plane = environment.control_plane();
+    for version in versions()? {
+        control_plane
+            .install_crds(&Path::new(REPOSITORY).join("crds"))
+            .await?;
+        let mut world = World::new(&environment, "earlier", world.provider()).await?;
+        let vendor = world.start_vendor(&[]).await?;
+        world
+            .apply_server_with(SERVER, &vendor, "refreshInterval: 24h\n  verifyInterval: 24h")
+            .await?;
+        control_plane.install_crds(&version.join("crds")).await?;
+        let operator = world.start_operator(Options::default()).await?;
+        let password = world.ready_user("checkout").await?;
+        world.quiet(&operator).await?;
+        world.rotate("checkout", "now").await?;
+        world.rotated("checkout", &password).await?;
+        world.quiet(&operator).await?;
+        drop(operator);
+        world.clean_up().await;
+    }
+    Ok(())
 }
 
 /// Leaves of an object's status what an API server keeps that has this CRD; whether that is less.

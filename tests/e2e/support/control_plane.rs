@@ -46,7 +46,8 @@ impl ControlPlane {
         })
     }
 
-    async fn own(dir: &Path) -> Outcome<ControlPlane> {
+    /// Starts one of our own.
+    pub async fn own(dir: &Path) -> Outcome<ControlPlane> {
         let programs = build("hack/controlplane").await?;
         let dir = dir.join("control-plane");
         std::fs::create_dir_all(&dir)?;
@@ -102,13 +103,9 @@ impl ControlPlane {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// Installs the shipped CRDs and waits until they are served.
-    pub async fn install_crds(&self) -> Outcome {
-        let crds = Path::new(REPOSITORY).join("crds");
-        if !crds.is_dir() {
-            return Ok(());
-        }
-        let crds = crds.to_string_lossy();
+    /// Installs the CRDs of a folder and waits until they are served.
+    pub async fn install_crds(&self, folder: &Path) -> Outcome {
+        let crds = folder.to_string_lossy();
         self.kubectl(&["apply", "--server-side", "--filename", &crds])
             .await?;
         let wait = [
