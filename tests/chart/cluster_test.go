@@ -195,7 +195,7 @@ func TestOnAnAPIServer(t *testing.T) {
 	must(t, "", kubectl, "delete", "namespace", namespace)
 	pretendArgoCD(t)
 	pretendFlux(t)
-	for _, guide := range []string{"helm", "kustomize", "argocd", "flux"} {
+	for _, guide := range []string{"helm", "kustomize", "sharding", "argocd", "flux"} {
 		t.Run("docs_install_"+guide+"_can_be_followed_to_the_letter", func(t *testing.T) { follow(t, "docs/install/"+guide+".md") })
 	}
 	t.Run("Argo_CD_keeps_its_own_settings_beside_ours", hasCustomizations)
