@@ -49,6 +49,7 @@ func upgradesOnAnAPIServer(t *testing.T) {
 			write(t, live(t, newest))
 		})
 	}
+	withoutCRDs(t)
 }
 
 func readObjects(t *testing.T, file string) objects {
