@@ -88,6 +88,15 @@ async fn an_operator_with_crds_of_an_earlier_version_works_and_comes_to_rest(wor
         world.rotate("checkout", "now").await?;
         world.rotated("checkout", &password).await?;
         world.quiet(&operator).await?;
+        let crd = "crds/postgresusers.pguser.dev.yaml";
+        let is_earlier = std::fs::read(version.join(crd))? != std::fs::read(Path::new(REPOSITORY).join(crd))?;
+        let warning = "are the CRDs of an earlier version?";
+        assert_eq!(
+            operator.logs().contains(warning),
+            is_earlier,
+            "{}",
+            version.display()
+        );
         drop(operator);
         world.clean_up().await;
     }
