@@ -19,6 +19,7 @@ mod deletion;
 mod drift;
 mod faults;
 mod frugality;
+mod lifecycle;
 mod moves;
 mod neighbours;
 mod replicas;
@@ -69,6 +70,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         crash::trials(environment),
         deletion::trials(environment),
         frugality::trials(environment),
+        lifecycle::trials(environment),
         replicas::trials(environment),
         rights::trials(environment),
         scalingo::trials(environment),
