@@ -54,7 +54,7 @@ subjects: [{{kind: ServiceAccount, name: {account}, namespace: {namespace}}}]
                 namespace = world.namespace()
             ))
             .await?;
-        let admin = world.control_plane().kubeconfig();
+        let admin = world.kubeconfig();
         let config = rbac::kubeconfig(world.client(), admin, world.namespace(), &account).await?;
         let kubeconfig = world.dir().join(format!("{account}.kubeconfig"));
         std::fs::write(&kubeconfig, config)?;
@@ -71,7 +71,7 @@ subjects: [{{kind: ServiceAccount, name: {account}, namespace: {namespace}}}]
 
     /// The cluster's administrator.
     pub fn administrator(world: &World) -> Outcome<Person> {
-        let admin = world.control_plane().kubeconfig().to_owned();
+        let admin = world.kubeconfig().to_owned();
         Self::at(world, admin)
     }
 
@@ -82,7 +82,7 @@ subjects: [{{kind: ServiceAccount, name: {account}, namespace: {namespace}}}]
         let folders = [
             home.clone(),
             folder(Path::new(PLUGIN)),
-            folder(world.control_plane().kubectl_program()),
+            folder(world.environment().control_plane().kubectl_program()),
             world.postgres().programs().to_owned(),
         ];
         let folders = folders.iter().map(|folder| folder.display().to_string());
