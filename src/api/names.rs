@@ -43,8 +43,6 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const OPERATOR: &str = "pguser-operator";
 /// Label on journals and other objects in the operator's namespace: what they are.
 pub const COMPONENT: &str = "pguser.dev/component";
-/// On a journal: the server object that it belongs to.
-pub const JOURNAL_SERVER: &str = "pguser.dev/server";
 
 /// The output Secret's type, in the words of Service Binding for Kubernetes.
 pub const SECRET_TYPE: &str = "servicebinding.io/postgresql";
