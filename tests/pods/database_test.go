@@ -64,3 +64,16 @@ func roleVersion(t *testing.T, name string) string {
 	}
 	return version
 }
+
+// hold keeps everybody from changing a login until it is let go.
+func hold(t *testing.T, name string) (letGo func()) {
+	t.Helper()
+	connection, err := pgx.Connect(t.Context(), database.superuser)
+	if err == nil {
+		_, err = connection.Exec(t.Context(), "BEGIN; ALTER ROLE "+name+" CONNECTION LIMIT 1")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() { connection.Close(context.Background()) }
+}

@@ -1,10 +1,12 @@
 package pods
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +75,32 @@ func (p process) field(name string) string {
 		return ""
 	}
 	return found[1]
+}
+
+// startUp is how long a process took from its start until it served probes, which is what it logs first.
+func (p process) startUp(t *testing.T) time.Duration {
+	t.Helper()
+	stat, errs := os.ReadFile("/proc/" + p.pid + "/stat")
+	uptime, err := os.ReadFile("/proc/uptime")
+	now := time.Now()
+	environment, erre := os.ReadFile("/proc/" + p.pid + "/environ")
+	if err := errors.Join(errs, err, erre); err != nil {
+		t.Fatal(err)
+	}
+	// Its start, in hundredths of a second since the machine's.
+	ticks, errs := strconv.ParseFloat(strings.Fields(string(stat))[21], 64)
+	up, err := strconv.ParseFloat(strings.Fields(string(uptime))[0], 64)
+	if err := errors.Join(errs, err); err != nil {
+		t.Fatal(err)
+	}
+	started := now.Add(-time.Duration((up - ticks/100) * float64(time.Second)))
+	pod := regexp.MustCompile(`(?:^|\x00)HOSTNAME=([^\x00]*)`).FindStringSubmatch(string(environment))[1]
+	first := regexp.MustCompile(`"timestamp":"([^"]*)"`).FindStringSubmatch(kubectl(t, "logs", pod, "--namespace", namespace))
+	serving, err := time.Parse(time.RFC3339Nano, first[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serving.Sub(started).Round(10 * time.Millisecond)
 }
 
 func processes(t *testing.T) []process {

@@ -77,6 +77,7 @@ func installs(t *testing.T) {
 		t.Fatalf("%d processes", len(found))
 	}
 	for _, p := range found {
+		t.Logf("from the start of its process until it serves probes: %s", p.startUp(t))
 		if uid := strings.Fields(p.field("Uid")); !slices.Equal(uid, []string{"65532", "65532", "65532", "65532"}) {
 			t.Errorf("it runs as %s", uid)
 		}
@@ -148,11 +149,22 @@ func upgradeChangesNothing(t *testing.T) {
 
 func upgradeAmidRotation(t *testing.T) {
 	_, old := published(t, "checkout")
-	kubectl(t, "annotate", "postgresuser", "checkout", "--namespace", "shop", "pguser.dev/rotate=once", "--overwrite")
-	upgrade(t, operator.name)
-	eventually(t, time.Minute, "the rotation is done", func() bool {
+	handled := func() bool {
 		return get("{.status.lastHandledRotation}", "postgresuser", "checkout", "--namespace", "shop") == "once" && ready("checkout")
+	}
+	letGo, before := hold(t, "checkout"), time.Now()
+	kubectl(t, "annotate", "postgresuser", "checkout", "--namespace", "shop", "pguser.dev/rotate=once", "--overwrite")
+	eventually(t, time.Minute, "the operator changes the login, and is held", func() bool {
+		waiting, err := ask("SELECT count(*) FROM pg_stat_activity WHERE usename = '" + administrator + "' AND wait_event_type = 'Lock'")
+		return err == nil && waiting != "0"
 	})
+	upgrade(t, operator.name)
+	if _, now := published(t, "checkout"); now != old || handled() {
+		t.Error("the rotation has not been held")
+	}
+	hasWorked(t, before)
+	letGo()
+	t.Logf("the rotation that the former leader began is done: %s", eventually(t, time.Minute, "the rotation is done", handled))
 	if _, now := published(t, "checkout"); now == old {
 		t.Error("the password is the old one")
 	}
