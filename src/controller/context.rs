@@ -16,6 +16,7 @@ use super::kept::Kept;
 use super::secrets::{SecretIndex, is_older};
 use super::server::bucket::Buckets;
 use super::server::{Pace, Server, ServerKey, Triggers, UserRef};
+use super::shard::Selector;
 use super::user::whereabouts;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser};
 use crate::domain::identity::RemoteIdentity;
@@ -37,8 +38,8 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// Whether ClusterPostgresServers are looked after.
     pub cluster_servers: bool,
-    /// Which server objects are looked after, by their labels.
-    pub selector: Option<String>,
+    /// Which server objects are looked after.
+    pub selector: Selector,
     /// Where journals and the operator's other objects are.
     pub journal_namespace: String,
     /// Where the credentials of ClusterPostgresServers are.
@@ -177,8 +178,7 @@ impl Context {
     /// All PostgresUsers that refer to a server, or whose login was made by it and has not moved yet.
     pub fn users_of(&self, key: &ServerKey) -> Vec<Arc<PostgresUser>> {
         let all = self.stores.users.iter().flat_map(Store::state);
-        all.filter(|user| server_key(user) == *key || whereabouts::former(user).as_ref() == Some(key))
-            .collect()
+        all.filter(|user| whereabouts::concerns(user, key)).collect()
     }
 
     /// A living PostgresUser by its UID.

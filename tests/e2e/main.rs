@@ -24,6 +24,7 @@ mod neighbours;
 mod replicas;
 mod rights;
 mod scalingo;
+mod shards;
 mod silence;
 mod sql;
 mod support;
@@ -71,6 +72,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         replicas::trials(environment),
         rights::trials(environment),
         scalingo::trials(environment),
+        shards::trials(environment),
         silence::trials(environment),
         sql::trials(environment),
     ]
