@@ -11,7 +11,7 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cp "$(hack/build-static)" /pguser-operator
+    binary=$(hack/build-static) && cp "$binary" /pguser-operator
 
 FROM scratch
 ARG VERSION=0.1.0

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"runtime"
@@ -42,7 +43,7 @@ type settings struct {
 }
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		if !errors.Is(err, flag.ErrHelp) {
 			fmt.Fprintln(os.Stderr, "ociimage:", err)
 		}
@@ -50,9 +51,11 @@ func main() {
 	}
 }
 
-func run(arguments []string) error {
+// run says to out what the digest is, and to usage how it is used, if it is not used so.
+func run(arguments []string, out, usage io.Writer) error {
 	s := settings{labels: pairs{}, files: pairs{}}
 	flags := flag.NewFlagSet("ociimage", flag.ContinueOnError)
+	flags.SetOutput(usage)
 	output := flags.String("output", "", "the archive to write (required)")
 	created := flags.String("created", "1970-01-01T00:00:00Z", "when the image says it was made")
 	flags.StringVar(&s.name, "name", "", "what it is called where the archive is loaded (required)")
@@ -84,8 +87,8 @@ func run(arguments []string) error {
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", *output, err)
 	}
-	fmt.Println(digest)
-	return nil
+	_, err = fmt.Fprintln(out, digest)
+	return err
 }
 
 func sorted(p pairs) []string { return slices.Sorted(maps.Keys(p)) }

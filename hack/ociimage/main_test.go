@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +21,8 @@ func archive(t *testing.T, content string, more ...string) []byte {
 		}
 	}
 	arguments := append([]string{"--output", output, "--name", "localhost/it:1"}, more...)
-	if err := run(append(arguments, "/bin/program="+program, "/etc/text="+text)); err != nil {
+	arguments = append(arguments, "/bin/program="+program, "/etc/text="+text)
+	if err := run(arguments, io.Discard, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	written, err := os.ReadFile(output)
@@ -62,7 +64,7 @@ func TestWhatCannotBeMeantIsRefused(t *testing.T) {
 		{"--output", "x", "--name", "it:1", "--created", "yesterday", "/a=/b"},
 		{"--output", "x", "--name", "it:1", "--label", "=b", "/a=/b"},
 	} {
-		if run(arguments) == nil {
+		if run(arguments, io.Discard, io.Discard) == nil {
 			t.Errorf("taken: %s", strings.Join(arguments, " "))
 		}
 	}
