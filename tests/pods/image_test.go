@@ -135,25 +135,26 @@ func TestImage(t *testing.T) {
 		}
 	})
 	t.Run("is_what_the_Dockerfile_makes", func(t *testing.T) {
-		text, err := os.ReadFile("../../Dockerfile")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, final, _ := strings.Cut(string(text), "\nFROM scratch\n")
-		one := func(pattern string) string {
-			found := regexp.MustCompile("(?m)^" + pattern + "$").FindStringSubmatch(final)
-			if found == nil {
-				t.Fatalf("the Dockerfile has no %s", pattern)
-			}
-			return found[1]
-		}
-		if user := one(`USER (\d+:\d+)`); config.Config.User != user {
+		build, final, _ := strings.Cut(read(t, "Dockerfile"), "\nFROM scratch\n")
+		if user := one(t, final, `USER (\d+:\d+)`); config.Config.User != user {
 			t.Errorf("user %s, and not %s", config.Config.User, user)
 		}
-		if program := one(`ENTRYPOINT \["(.*)"\]`); !slices.Equal(config.Config.Entrypoint, []string{program}) {
+		if program := one(t, final, `ENTRYPOINT \["(.*)"\]`); !slices.Equal(config.Config.Entrypoint, []string{program}) {
 			t.Errorf("it runs %s, and not %s", config.Config.Entrypoint, program)
 		}
 		labels := config.Config.Labels
+		if version := one(t, final, `ARG VERSION=(.*)`); labels["org.opencontainers.image.version"] != version {
+			t.Errorf("version %s, and not %s", labels["org.opencontainers.image.version"], version)
+		}
+		rust := one(t, build, `FROM docker\.io/library/rust:(\d+\.\d+)\.\d+-slim-bookworm AS build`)
+		if least := one(t, read(t, "Cargo.toml"), `rust-version = "(.*)"`); rust != least {
+			t.Errorf("it is built by Rust %s, and Cargo.toml asks for %s", rust, least)
+		}
+		for name, script := range map[string]string{"Dockerfile": build, "hack/image": read(t, "hack/image")} {
+			if !strings.Contains(script, "binary=$(hack/build-static)") {
+				t.Errorf("%s builds the binary otherwise", name)
+			}
+		}
 		for _, label := range regexp.MustCompile(`(org\.opencontainers\.[a-z.]+)="([^"]*)"`).FindAllStringSubmatch(final, -1) {
 			if is, found := labels[label[1]]; !found || (is != label[2] && !strings.HasPrefix(label[2], "$")) {
 				t.Errorf("label %s is %q, and not %q", label[1], is, label[2])
@@ -169,6 +170,26 @@ func TestImage(t *testing.T) {
 			}
 		}
 	})
+}
+
+// read reads a file of the repository.
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// one is what the group of a pattern matches, on a line of its own.
+func one(t *testing.T, text, pattern string) string {
+	t.Helper()
+	found := regexp.MustCompile("(?m)^" + pattern + "$").FindStringSubmatch(text)
+	if found == nil {
+		t.Fatalf("there is no %s", pattern)
+	}
+	return found[1]
 }
 
 func repository(t *testing.T) string {
