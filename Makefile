@@ -32,13 +32,14 @@ controlplane: ## Builds the Kubernetes control plane that tests and demo use
 
 fmt: ## Formats Rust and Go
 	cargo fmt --all
-	gofmt -l -w tests/controlplane tests/chart tests/pods hack/ociimage
+	gofmt -l -w tests/controlplane tests/chart tests/gitops tests/pods hack/ociimage
 
 lint: ## Looks for what the compiler lets pass
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cd tests/controlplane && test -z "$$(gofmt -l .)" && go vet ./launch/... ./launcher/...
 	cd tests/chart && test -z "$$(gofmt -l .)" && go vet .
+	test -z "$$(gofmt -l tests/gitops)"
 	cd tests/pods && test -z "$$(gofmt -l .)" && go vet ./...
 	cd hack/ociimage && test -z "$$(gofmt -l .)" && go vet .
 
@@ -46,6 +47,6 @@ generate: ## Writes the CRDs anew, and the chart's copy of them
 	cargo run --quiet -- crd --out crds
 	cp crds/*.yaml charts/pguser-operator/files/crds/
 
-clean: ## Removes what cargo built (the cache of control plane and Helm stays; it says where)
+clean: ## Removes what cargo built (the cache of control plane, Helm and judge stays; it says where)
 	cargo clean
-	@echo "the control plane and Helm are in $${XDG_CACHE_HOME:-$$HOME/.cache}/pguser-operator"
+	@echo "the control plane, Helm and judge are in $${XDG_CACHE_HOME:-$$HOME/.cache}/pguser-operator"

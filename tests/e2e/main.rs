@@ -19,6 +19,8 @@ mod deletion;
 mod drift;
 mod faults;
 mod frugality;
+mod gitops;
+mod lifecycle;
 mod moves;
 mod neighbours;
 mod replicas;
@@ -28,6 +30,7 @@ mod shards;
 mod silence;
 mod sql;
 mod support;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -69,12 +72,15 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         crash::trials(environment),
         deletion::trials(environment),
         frugality::trials(environment),
+        gitops::trials(environment),
+        lifecycle::trials(environment),
         replicas::trials(environment),
         rights::trials(environment),
         scalingo::trials(environment),
         shards::trials(environment),
         silence::trials(environment),
         sql::trials(environment),
+        upgrade::trials(environment),
     ]
     .into_iter()
     .flatten()

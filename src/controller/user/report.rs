@@ -1,5 +1,7 @@
 //! The status of a PostgresUser: one writer, which writes only what has changed.
 
+use std::sync::Once;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
@@ -46,7 +48,21 @@ pub async fn report(
         .map_err(Error::WriteStatus)?;
     failpoint::hit("status-write", Side::After);
     tell(context, &user, &old, &new).await;
+    let kept = user.status.clone().unwrap_or_default();
+    warn_unless_kept(&new, &kept);
+    // A fact that is not kept would be recorded for ever.
+    let facts = facts_of(&kept) != facts_of(&old);
     Ok((user, facts))
+}
+
+/// An API server drops what its CRD does not know, which is so while the operator is of a later version.
+pub fn warn_unless_kept<T: PartialEq>(written: &T, kept: &T) {
+    static WARNING: Once = Once::new();
+    if written != kept {
+        WARNING.call_once(|| {
+            tracing::warn!("a status was not kept as it was written: are the CRDs of an earlier version?");
+        });
+    }
 }
 
 /// What a plan is made from, as against what is only shown.

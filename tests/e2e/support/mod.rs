@@ -4,6 +4,7 @@ mod audit;
 mod commits;
 mod control_plane;
 mod environment;
+mod judge;
 mod manifests;
 mod operator;
 mod rbac;
@@ -20,6 +21,7 @@ mod world;
 pub use self::{
     audit::{AuditEvent, AuditLog, Tally},
     environment::{Environment, Handle},
+    judge::{Diff, Judge},
     operator::{Operator, Options},
     scene::{Scene, pause},
     servers::{
