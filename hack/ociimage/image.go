@@ -61,7 +61,11 @@ func layer(s settings) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return out.Bytes(), archive.Close()
+	// Closing it writes its end.
+	if err := archive.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
 }
 
 func addFolders(archive *tar.Writer, s settings, folder string, have map[string]bool) error {

@@ -43,6 +43,21 @@ func TestTheSameMakesTheSame(t *testing.T) {
 	}
 }
 
+// containerd reads an archive without an end, others refuse it.
+func TestTheLayerHasAnEnd(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	content, err := layer(settings{files: pairs{"/file": file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end := make([]byte, 1024); len(content)%512 != 0 || !bytes.HasSuffix(content, end) {
+		t.Errorf("%d bytes, ending in %q", len(content), content[max(0, len(content)-8):])
+	}
+}
+
 func TestNamesAreCompletedAsKubernetesDoes(t *testing.T) {
 	for name, full := range map[string]string{
 		"operator:1":                      "docker.io/library/operator:1",
