@@ -1,7 +1,7 @@
 # What one does with this repository. Everything takes a while the first time and little later; each says so.
 SHELL := /usr/bin/env bash -euo pipefail
 
-.PHONY: help test test-chart test-postgres-versions demo controlplane fmt lint generate clean
+.PHONY: help test test-chart test-pods test-postgres-versions bench demo image controlplane fmt lint generate clean
 
 help: ## Lists the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 32
@@ -12,6 +12,9 @@ test: ## Runs every test, on a real control plane and a real PostgreSQL
 test-chart: ## Runs the tests of Helm chart and kustomize overlays alone
 	@hack/chart-test
 
+test-pods: ## Runs the image in real Pods: install, upgrade, failover, uninstall; as root; PROFILE=dev builds faster
+	@PROFILE=$(PROFILE) hack/test-pods
+
 test-postgres-versions: ## Runs the SQL provider's tests on PostgreSQL 14, 16, 17 and 18, from npm
 	@hack/test-postgres-versions
 
@@ -21,12 +24,15 @@ bench: ## Prints what 200 users cost: calls to the remote, writes to Kubernetes
 demo: ## Shows the operator at work, step by step; PROVIDER=ionos, scalingo, postgresql; KEEP=1 to stay
 	@PROVIDER=$(PROVIDER) hack/demo
 
+image: ## Writes an image as an OCI archive, and its SBOM, without a container engine; PROFILE=dev, IMAGE=name:tag
+	@PROFILE=$(PROFILE) IMAGE=$(IMAGE) hack/image
+
 controlplane: ## Builds the Kubernetes control plane that tests and demo use
 	@hack/controlplane
 
 fmt: ## Formats Rust and Go
 	cargo fmt --all
-	gofmt -l -w tests/controlplane tests/chart tests/gitops
+	gofmt -l -w tests/controlplane tests/chart tests/gitops tests/pods hack/ociimage
 
 lint: ## Looks for what the compiler lets pass
 	cargo fmt --all --check
@@ -34,6 +40,8 @@ lint: ## Looks for what the compiler lets pass
 	cd tests/controlplane && test -z "$$(gofmt -l .)" && go vet ./launch/... ./launcher/...
 	cd tests/chart && test -z "$$(gofmt -l .)" && go vet .
 	test -z "$$(gofmt -l tests/gitops)"
+	cd tests/pods && test -z "$$(gofmt -l .)" && go vet ./...
+	cd hack/ociimage && test -z "$$(gofmt -l .)" && go vet .
 
 generate: ## Writes the CRDs anew, and the chart's copy of them
 	cargo run --quiet -- crd --out crds

@@ -46,12 +46,12 @@ func newAuthority(dir string) (*authority, error) {
 	return ca, writePEM(filepath.Join(dir, "ca.crt"), "CERTIFICATE", der)
 }
 
-// server writes a serving certificate for loopback and the in-cluster names of the API server.
-func (ca *authority) server(name string) error {
+// server writes a serving certificate for the address, for loopback, and for the in-cluster names of the API server.
+func (ca *authority) server(name string, address net.IP) error {
 	return ca.issue(name, &x509.Certificate{
 		Subject:     pkix.Name{CommonName: name},
 		DNSNames:    []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, net.IPv4(10, 0, 0, 1)},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, net.IPv4(10, 0, 0, 1), address},
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})

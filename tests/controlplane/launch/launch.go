@@ -25,6 +25,8 @@ type options struct {
 	dir        string
 	auditLog   string
 	kubeconfig string
+	node       string
+	cgroup     string
 }
 
 // Main is the subcommand "up". It returns the exit code.
@@ -53,6 +55,8 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.dir, "dir", "", "folder for certificates, data and logs; created if missing (required)")
 	flags.StringVar(&o.auditLog, "audit-log", "", "where the API server writes its audit log (default DIR/audit.log)")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "where to write the administrator's kubeconfig (default DIR/kubeconfig)")
+	flags.StringVar(&o.node, "node", "", "run a node as well, at this address (see node.go; only in the program with a node)")
+	flags.StringVar(&o.cgroup, "cgroup", "/", "the cgroup that the node's Pods are put into; it has to exist")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 )
 
+const loopback = "127.0.0.1"
+
 //go:embed audit-policy.yaml
 var auditPolicy []byte
 
@@ -53,7 +55,7 @@ func prepare(options options) (*plane, error) {
 			return nil, err
 		}
 	}
-	ports, err := freePorts(2)
+	ports, err := freePorts(loopback, p.host())
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +66,16 @@ func prepare(options options) (*plane, error) {
 		os.WriteFile(p.path("audit-policy.yaml"), auditPolicy, 0o644),
 		p.writeKubeconfig(p.path("controller-manager.kubeconfig"), "controller-manager"),
 		p.writeKubeconfig(p.kubeconfig, "admin"),
+		p.prepareNode(),
 	)
+}
+
+// host is where the API server is reached. Pods cannot reach the loopback of their node.
+func (p *plane) host() string {
+	if p.node == "" {
+		return loopback
+	}
+	return p.node
 }
 
 func (p *plane) path(elements ...string) string {
@@ -77,9 +88,10 @@ func (p *plane) writeCertificates() error {
 		return err
 	}
 	return errors.Join(
-		ca.server("apiserver"),
+		ca.server("apiserver", net.ParseIP(p.host())),
 		ca.client("admin", "admin", "system:masters"),
 		ca.client("controller-manager", "system:kube-controller-manager"),
+		p.writeNodeCertificates(ca),
 		writeServiceAccountKeys(p.path("certs")),
 	)
 }
@@ -87,7 +99,7 @@ func (p *plane) writeCertificates() error {
 // components are the programs to start, with their arguments, in order. They wait for each other.
 func (p *plane) components() []component {
 	host, port, _ := net.SplitHostPort(strings.TrimPrefix(p.server, "https://"))
-	return []component{
+	return p.withNode([]component{
 		{"etcd", []string{
 			"--data-dir=" + p.path("etcd"),
 			"--listen-client-urls=" + p.etcd,
@@ -130,7 +142,7 @@ func (p *plane) components() []component {
 			"--concurrent-namespace-syncs=30",
 			"--concurrent-gc-syncs=30",
 		}},
-	}
+	})
 }
 
 // waitUntilReady waits for the API server, and for a first sign of work from the controller-manager.
@@ -184,12 +196,12 @@ func answers(ctx context.Context, client *http.Client, url string) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// freePorts finds that many free addresses on loopback. Somebody else may take one before it is used;
+// freePorts finds a free port on each of the addresses. Somebody else may take one before it is used;
 // holding all of them until the last is found at least keeps them apart from each other.
-func freePorts(count int) ([]string, error) {
+func freePorts(hosts ...string) ([]string, error) {
 	var addresses []string
-	for range count {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+	for _, host := range hosts {
+		listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 		if err != nil {
 			return nil, err
 		}
