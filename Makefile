@@ -38,6 +38,6 @@ generate: ## Writes the CRDs anew, and the chart's copy of them
 	cargo run --quiet -- crd --out crds
 	cp crds/*.yaml charts/pguser-operator/files/crds/
 
-clean: ## Removes what cargo built (the cache of control plane and Helm stays; it says where)
+clean: ## Removes what cargo built (the cache of control plane, Helm and Prometheus stays; it says where)
 	cargo clean
-	@echo "the control plane and Helm are in $${XDG_CACHE_HOME:-$$HOME/.cache}/pguser-operator"
+	@echo "control plane, Helm and Prometheus are in $${XDG_CACHE_HOME:-$$HOME/.cache}/pguser-operator"

@@ -16,6 +16,7 @@ use super::kept::Kept;
 use super::secrets::{SecretIndex, is_older};
 use super::server::bucket::Buckets;
 use super::server::{Pace, Server, ServerKey, Triggers, UserRef};
+use super::server_spec::ServerObject;
 use super::user::whereabouts;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser};
 use crate::domain::identity::RemoteIdentity;
@@ -162,6 +163,12 @@ impl Context {
     /// A PostgresUser, as last seen or written.
     pub fn user(&self, reference: &UserRef) -> Option<Arc<PostgresUser>> {
         self.stores.users.iter().find_map(|store| store.get(reference))
+    }
+
+    /// Whether a PostgresUser is looked after here: a server that is not selected is another operator's, and so are its
+    /// users.
+    pub fn is_ours(&self, user: &PostgresUser) -> bool {
+        self.options.selector.is_none() || ServerObject::find(self, &server_key(user)).is_some()
     }
 
     /// Forgets what was written of PostgresUsers that the watch has since caught up with, or that are gone.

@@ -19,6 +19,7 @@ mod deletion;
 mod drift;
 mod faults;
 mod frugality;
+mod metrics;
 mod moves;
 mod neighbours;
 mod replicas;
@@ -63,6 +64,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         adoption::trials(environment),
         drift::trials(environment),
         faults::trials(environment),
+        metrics::trials(environment),
         moves::trials(environment),
         neighbours::trials(environment),
         crash::trials(environment),

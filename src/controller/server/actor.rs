@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::next::{Next, next};
 use super::state::Topic;
 use super::{Server, send};
@@ -48,7 +50,7 @@ async fn sleep(server: &Server, until: Mono) {
 
 /// Looks at the cluster. True if it is there, in whatever state.
 pub(super) async fn poll(server: &Server, provider: &AnyProvider) -> bool {
-    server.link().bucket.acquire().await;
+    server.turn().await;
     let started = clock::now();
     let result = provider.cluster().await;
     count(server, "cluster", &result);
@@ -97,7 +99,7 @@ fn recovered(server: &Server) {
 /// The remote says that there is no such cluster. It is believed only when its list says so too, more than once,
 /// for long enough, and it was there before with these credentials.
 async fn cluster_not_found(server: &Server, provider: &AnyProvider, error: RemoteError) {
-    server.link().bucket.acquire().await;
+    server.turn().await;
     let listed = provider.list().await;
     count(server, "list", &listed);
     if !matches!(&listed, Err(error) if error.class == ErrorClass::NotFound) {
@@ -128,7 +130,7 @@ async fn cluster_not_found(server: &Server, provider: &AnyProvider, error: Remot
 }
 
 async fn list(server: &Server, provider: &AnyProvider) {
-    server.link().bucket.acquire().await;
+    server.turn().await;
     let started = clock::now();
     let result = provider.list().await;
     count(server, "list", &result);
@@ -139,6 +141,7 @@ async fn list(server: &Server, provider: &AnyProvider) {
                 let mut state = server.state();
                 let news = state.listed(answer, started, server.settings.read_lag);
                 state.list_wanted = false;
+                state.refreshed = Some(Timestamp::now());
                 state.refresh_due = Some(clock::now() + jittered(server.link().refresh_interval));
                 succeeded(&mut state);
                 (news, state.take_waiting(&Topic::List))
@@ -172,7 +175,7 @@ fn jitter() -> f64 {
 }
 
 async fn read(server: &Server, provider: &AnyProvider, username: &str) {
-    server.link().bucket.acquire().await;
+    server.turn().await;
     let started = clock::now();
     let result = provider.get(username).await;
     count(server, "get", &result);

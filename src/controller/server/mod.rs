@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::bucket::Bucket;
 use self::state::{State, Topic};
 use crate::api::{PostgresUser, ServerKind, ServerRef};
+use crate::clock;
 use crate::controller::journal_store::{Change, JournalError, JournalStore};
 use crate::domain::identity::RemoteIdentity;
 use crate::domain::journal::EntryId;
@@ -312,6 +313,13 @@ impl Server {
         let new = state.spec != spec;
         state.spec = spec;
         new
+    }
+
+    /// Waits until the rate limit lets one more call be made.
+    async fn turn(&self) {
+        let asked = clock::now();
+        self.link().bucket.acquire().await;
+        self.metrics.waited(self.capabilities.name, clock::now() - asked);
     }
 
     /// Tells this user when the server's trouble ends or changes.

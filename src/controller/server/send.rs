@@ -35,7 +35,7 @@ pub async fn send(server: &Server, provider: &AnyProvider, id: EntryId) {
 
 /// R3, R4: the journal was written by this process a moment ago, and has this entry under its stamp.
 async fn admitted(server: &Server, entry: &Entry) -> Result<(), &'static str> {
-    server.link().bucket.acquire().await;
+    server.turn().await;
     let enough = (server.settings.write_window / 2).min(Duration::from_secs(5));
     server
         .journal

@@ -14,6 +14,7 @@ use crate::controller::server_view;
 use crate::controller::user::report::difference;
 use crate::domain::conditions::{self, Change, Finding, Status};
 use crate::domain::remote::ClusterState;
+use crate::metrics::census::RemoteUsers;
 
 /// Writes the status, if it has changed.
 ///
@@ -82,16 +83,28 @@ fn next(old: &ServerStatus, object: &ServerObject, server: &Server, context: &Co
         new.database = Some(details.database);
         new.sslmode = Some(details.sslmode);
     }
-    if let Some((own, system)) = state.usernames() {
-        let managed = context.claims.count_owned(&server.identity, own.iter().copied());
+    drop(state);
+    if let Some(users) = remote_users(server, context) {
         let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
         new.users = Some(ServerUsers {
-            managed: count(managed),
-            unmanaged: count(own.len() - managed),
-            system: count(system),
+            managed: count(users.managed),
+            unmanaged: count(users.unmanaged),
+            system: count(users.system),
         });
     }
     new
+}
+
+/// Whom the users of the last list belong to, if there was one.
+pub fn remote_users(server: &Server, context: &Context) -> Option<RemoteUsers> {
+    let state = server.state();
+    let (own, system) = state.usernames()?;
+    let managed = context.claims.count_owned(&server.identity, own.iter().copied());
+    Some(RemoteUsers {
+        managed,
+        unmanaged: own.len() - managed,
+        system,
+    })
 }
 
 /// The journal moves with every change; its echo is brought up to date only with other news.

@@ -21,7 +21,6 @@ use crate::controller::context::{Context, server_key};
 use crate::controller::error::Error;
 use crate::controller::secrets::is_older;
 use crate::controller::server::UserRef;
-use crate::controller::server_spec::ServerObject;
 use crate::domain::plan::{self, Plan};
 
 /// How many steps are taken in a row before others have their turn.
@@ -59,8 +58,7 @@ pub async fn reconcile(user: Arc<PostgresUser>, context: Arc<Context>) -> Result
 }
 
 async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> {
-    if context.options.selector.is_some() && ServerObject::find(context, &server_key(user)).is_none() {
-        // A server that is not selected is another operator's, and so are its users.
+    if !context.is_ours(user) {
         return Ok(Action::await_change());
     }
     let mut user = newest(context, user);

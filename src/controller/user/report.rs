@@ -1,5 +1,7 @@
 //! The status of a PostgresUser: one writer, which writes only what has changed.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
@@ -45,8 +47,25 @@ pub async fn report(
         .await
         .map_err(Error::WriteStatus)?;
     failpoint::hit("status-write", Side::After);
+    count(context, &user, &old, &new);
     tell(context, &user, &old, &new).await;
     Ok((user, facts))
+}
+
+/// Counts what was published.
+fn count(context: &Context, user: &PostgresUser, old: &UserStatus, new: &UserStatus) {
+    match (&old.secret, &new.secret) {
+        (None, Some(_)) => {
+            let made = user.metadata.creation_timestamp.as_ref().map(|made| made.0);
+            let waited = made.and_then(|made| Duration::try_from(Timestamp::now().duration_since(made)).ok());
+            // A negative time is another machine's clock.
+            context.metrics.first_secret(waited.unwrap_or_default());
+        }
+        (Some(before), Some(after)) if before.password_mac != after.password_mac => {
+            context.metrics.password_changed();
+        }
+        _ => {}
+    }
 }
 
 /// What a plan is made from, as against what is only shown.

@@ -6,6 +6,7 @@ mod control_plane;
 mod environment;
 mod manifests;
 mod operator;
+mod prometheus;
 mod rbac;
 mod scene;
 #[path = "../../support_servers/mod.rs"]
@@ -21,6 +22,7 @@ pub use self::{
     audit::{AuditEvent, AuditLog, Tally},
     environment::{Environment, Handle},
     operator::{Operator, Options},
+    prometheus::{Monitoring, Prometheus, promtool},
     scene::{Scene, pause},
     servers::{
         ADDON_ID, APP, CLUSTER_ID, Failure, Outcome, PATIENCE, Postgres, Process, REPOSITORY, Simulator,
