@@ -1,4 +1,4 @@
-# To be sourced: builds programs of others from their Go modules, once, into a cache outside of the checkout.
+# To be sourced by bash: builds programs of others from their Go modules, once, into a cache outside of the checkout.
 
 say() { echo "$tool: $*" >&2; }
 fail() { say "$@"; exit 1; }

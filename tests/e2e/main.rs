@@ -28,6 +28,8 @@ mod scalingo;
 mod silence;
 mod sql;
 mod support;
+#[cfg(feature = "otlp")]
+mod traces;
 
 use std::process::ExitCode;
 
@@ -75,6 +77,8 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         scalingo::trials(environment),
         silence::trials(environment),
         sql::trials(environment),
+        #[cfg(feature = "otlp")]
+        traces::trials(environment),
     ]
     .into_iter()
     .flatten()

@@ -52,8 +52,7 @@ async fn sleep(server: &Server, until: Mono) {
 pub(super) async fn poll(server: &Server, provider: &AnyProvider) -> bool {
     server.turn().await;
     let started = clock::now();
-    let result = provider.cluster().await;
-    count(server, "cluster", &result);
+    let result = server.call("cluster", provider.cluster()).await;
     match result {
         Ok(answer) => {
             let (available, changed) = {
@@ -100,8 +99,7 @@ fn recovered(server: &Server) {
 /// for long enough, and it was there before with these credentials.
 async fn cluster_not_found(server: &Server, provider: &AnyProvider, error: RemoteError) {
     server.turn().await;
-    let listed = provider.list().await;
-    count(server, "list", &listed);
+    let listed = server.call("list", provider.list()).await;
     if !matches!(&listed, Err(error) if error.class == ErrorClass::NotFound) {
         server.state().not_found = None;
         let inconsistent = RemoteError {
@@ -132,8 +130,7 @@ async fn cluster_not_found(server: &Server, provider: &AnyProvider, error: Remot
 async fn list(server: &Server, provider: &AnyProvider) {
     server.turn().await;
     let started = clock::now();
-    let result = provider.list().await;
-    count(server, "list", &result);
+    let result = server.call("list", provider.list()).await;
     match result {
         Ok(mut answer) => {
             answer.value.users.iter_mut().for_each(|user| server.seal(user));
@@ -177,8 +174,7 @@ fn jitter() -> f64 {
 async fn read(server: &Server, provider: &AnyProvider, username: &str) {
     server.turn().await;
     let started = clock::now();
-    let result = provider.get(username).await;
-    count(server, "get", &result);
+    let result = server.call("get", provider.get(username)).await;
     match result {
         Ok(mut answer) => {
             answer.value.iter_mut().for_each(|user| server.seal(user));
@@ -267,15 +263,4 @@ fn trouble_of(error: &RemoteError) -> Trouble {
         message: format!("{message} ({error})"),
         stalled,
     }
-}
-
-/// Counts a call by operation and what came of it.
-pub(super) fn count<T>(server: &Server, operation: &'static str, result: &Result<T, RemoteError>) {
-    let class = match result {
-        Ok(_) => "ok",
-        Err(error) => error.class.label(),
-    };
-    server
-        .metrics
-        .remote_call(server.capabilities.name, operation, class);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::actor::{backoff, count, failed, poll};
+use super::actor::{backoff, failed, poll};
 use super::{Server, UserRef};
 use crate::clock;
 use crate::domain::attempts::{Login, Outcome};
@@ -50,9 +50,8 @@ async fn admitted(server: &Server, entry: &Entry) -> Result<(), &'static str> {
 
 async fn attempt(server: &Server, provider: &AnyProvider, entry: &Entry) {
     let started = clock::now();
-    let result = call(provider, entry).await;
+    let result = server.call(operation(entry.kind), call(provider, entry)).await;
     let ended = clock::now();
-    count(server, operation(entry.kind), &result);
     match result {
         Ok(mut answer) => {
             answer.value.iter_mut().for_each(|user| server.seal(user));
