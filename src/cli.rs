@@ -10,6 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::api::crd;
 use crate::controller::context::Options;
 use crate::controller::server::Pace;
+use crate::controller::shard::Selector;
 use crate::domain::endpoint::AllowList;
 use crate::domain::mac::hex;
 use crate::domain::settings::{Rules, Settings};
@@ -17,6 +18,7 @@ use crate::provider::http::HttpSettings;
 use crate::provider::login::LoginSettings;
 use crate::provider::postgresql::SqlSettings;
 use crate::provider::tls::Trust;
+use crate::runtime::leader::LeaseSettings;
 use crate::runtime::operator::{self, Setup};
 use crate::runtime::telemetry::{self, LogFormat};
 
@@ -50,7 +52,7 @@ struct Run {
     cluster_servers: Option<bool>,
     /// Look after server objects with these labels only, as in `kubectl get --selector`.
     #[arg(long, env = "PGUSER_SELECTOR")]
-    selector: Option<String>,
+    selector: Option<Selector>,
     /// The operator's own namespace: journals, keys and the Lease are there.
     #[arg(long, env = "PGUSER_JOURNAL_NAMESPACE")]
     journal_namespace: String,
@@ -77,6 +79,9 @@ struct Run {
     /// Stand for election by Lease, so that several replicas can run.
     #[arg(long, env = "PGUSER_LEADER_ELECT", action = ArgAction::Set, default_value_t = true)]
     leader_elect: bool,
+    /// The name of the Lease. Operators that share the work by --selector need one each.
+    #[arg(long, env = "PGUSER_LEASE_NAME", default_value = "pguser-operator")]
+    lease_name: String,
     /// How long the Lease lasts.
     #[arg(long, env = "PGUSER_LEASE_DURATION", value_parser = duration, default_value = "15s")]
     lease_duration: Duration,
@@ -229,11 +234,14 @@ impl Run {
                 busy_poll: self.busy_poll_interval,
             },
             admin: self.admin_addr,
-            lease: self.leader_elect.then_some(self.lease_duration),
+            lease: self.leader_elect.then_some(LeaseSettings {
+                name: self.lease_name,
+                duration: self.lease_duration,
+            }),
             options: Options {
                 cluster_servers: self.cluster_servers.unwrap_or(self.watch_namespaces.is_empty()),
                 namespaces: self.watch_namespaces,
-                selector: self.selector,
+                selector: self.selector.unwrap_or_default(),
                 cluster_resource_namespace: self
                     .cluster_resource_namespace
                     .unwrap_or_else(|| self.journal_namespace.clone()),

@@ -16,7 +16,7 @@ use super::kept::Kept;
 use super::secrets::{SecretIndex, is_older};
 use super::server::bucket::Buckets;
 use super::server::{Pace, Server, ServerKey, Triggers, UserRef};
-use super::server_spec::ServerObject;
+use super::shard::Selector;
 use super::user::whereabouts;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser};
 use crate::domain::identity::RemoteIdentity;
@@ -38,8 +38,8 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// Whether ClusterPostgresServers are looked after.
     pub cluster_servers: bool,
-    /// Which server objects are looked after, by their labels.
-    pub selector: Option<String>,
+    /// Which server objects are looked after.
+    pub selector: Selector,
     /// Where journals and the operator's other objects are.
     pub journal_namespace: String,
     /// Where the credentials of ClusterPostgresServers are.
@@ -165,12 +165,6 @@ impl Context {
         self.stores.users.iter().find_map(|store| store.get(reference))
     }
 
-    /// Whether a PostgresUser is looked after here: a server that is not selected is another operator's, and so are its
-    /// users.
-    pub fn is_ours(&self, user: &PostgresUser) -> bool {
-        self.options.selector.is_none() || ServerObject::find(self, &server_key(user)).is_some()
-    }
-
     /// Forgets what was written of PostgresUsers that the watch has since caught up with, or that are gone.
     pub fn forget_old_writes(&self) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
@@ -184,8 +178,7 @@ impl Context {
     /// All PostgresUsers that refer to a server, or whose login was made by it and has not moved yet.
     pub fn users_of(&self, key: &ServerKey) -> Vec<Arc<PostgresUser>> {
         let all = self.stores.users.iter().flat_map(Store::state);
-        all.filter(|user| server_key(user) == *key || whereabouts::former(user).as_ref() == Some(key))
-            .collect()
+        all.filter(|user| whereabouts::concerns(user, key)).collect()
     }
 
     /// A living PostgresUser by its UID.

@@ -13,4 +13,5 @@ pub mod server;
 pub mod server_object;
 pub mod server_spec;
 pub mod server_view;
+pub mod shard;
 pub mod user;

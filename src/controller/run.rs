@@ -22,13 +22,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::census;
-use super::context::{Context, Dispatch, Options, Stores, server_key};
+use super::context::{Context, Dispatch, Options, Stores};
 use super::error::Error;
 use super::server_object;
 use super::server_spec::ServerObject;
+use super::shard;
 use super::user;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser, ServerKind};
-use crate::domain::identity::ExclusionKey;
 
 /// How many objects of a kind are worked on at once: the servers' own tasks pace what is remote.
 const CONCURRENCY: u16 = 64;
@@ -56,16 +56,12 @@ where
     K::DynamicType: Eq + Hash + Clone + Default,
 {
     api: Api<K>,
-    selector: Option<String>,
     writer: Writer<K>,
     store: Store<K>,
     triggers: mpsc::UnboundedReceiver<ObjectRef<K>>,
 }
 
-fn scope<K>(
-    api: Api<K>,
-    selector: Option<String>,
-) -> (Scope<K>, mpsc::UnboundedSender<ObjectRef<K>>, Store<K>)
+fn scope<K>(api: Api<K>) -> (Scope<K>, mpsc::UnboundedSender<ObjectRef<K>>, Store<K>)
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
@@ -74,7 +70,6 @@ where
     (
         Scope {
             api,
-            selector,
             writer,
             store: store.clone(),
             triggers,
@@ -113,18 +108,18 @@ impl Wiring {
         let mut stores = Stores::default();
         let (mut users, mut servers) = (Vec::new(), Vec::new());
         for name in scope_names(options) {
-            let (scope_of_users, sender, store) = scope(api_of(client, &name), None);
+            let (scope_of_users, sender, store) = scope(api_of(client, &name));
             users.push(scope_of_users);
             dispatch.users.insert(name.clone(), sender);
             stores.users.push(store);
-            let (scope_of_servers, sender, store) = scope(api_of(client, &name), options.selector.clone());
+            let (scope_of_servers, sender, store) = scope(api_of(client, &name));
             servers.push(scope_of_servers);
             dispatch.servers.insert(name, sender);
             stores.servers.push(store);
         }
         let (mut cluster_servers, mut namespaces) = (None, None);
         if options.cluster_servers {
-            let (scope, sender, store) = scope(Api::all(client.clone()), options.selector.clone());
+            let (scope, sender, store) = scope(Api::all(client.clone()));
             cluster_servers = Some(scope);
             dispatch.cluster_servers = Some(sender);
             stores.cluster_servers = Some(store);
@@ -273,37 +268,16 @@ async fn count(context: Arc<Context>, stop: CancellationToken, ready: Arc<Ready>
 /// Who has which remote user has to be known before anybody is judged.
 fn note_owners(context: &Context) {
     for user in context.stores.users.iter().flat_map(Store::state) {
-        let record = user.status.iter().flat_map(|status| &status.remote_users).next();
-        let recorded = record.map(|record| crate::domain::identity::RemoteIdentity {
-            provider: record.provider.clone(),
-            cluster: record.cluster.clone(),
-        });
-        let named = || ServerObject::find(context, &server_key(&user)).and_then(|object| object.identity());
-        if let Some(identity) = recorded.clone().or_else(named) {
-            let key = ExclusionKey {
-                identity,
-                username: user.username().to_string(),
-            };
-            context
-                .claims
-                .contend(key, user::observe::contender(&user, recorded.is_some()));
-        }
+        shard::note_owner(context, &user);
     }
 }
 
 /// The watch of one scope, pruned of what takes room and is never read.
-fn watch<K>(
-    scope_api: Api<K>,
-    selector: Option<String>,
-) -> impl Stream<Item = watcher::Result<watcher::Event<K>>>
+fn watch<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<watcher::Event<K>>>
 where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
-    let mut config = watcher::Config::default().timeout(WATCH_SECONDS);
-    if let Some(selector) = selector {
-        config = config.labels(&selector);
-    }
-    watcher(scope_api, config)
+    watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
         .default_backoff()
         .modify(|object| object.meta_mut().managed_fields = None)
 }
@@ -320,7 +294,7 @@ async fn controller<K, Reconcile>(
 {
     let changes = predicates::generation::<K>;
     let in_context = context.clone();
-    let stream = watch(scope.api, scope.selector)
+    let stream = watch(scope.api)
         .reflect(scope.writer)
         .inspect_ok(move |event| seen(event, &in_context))
         .touched_objects()
@@ -430,7 +404,7 @@ async fn watch_secrets(context: Arc<Context>, stop: CancellationToken, ready: Ar
                 false => Api::namespaced(context.client.clone(), &name),
             };
             let mut listed = false;
-            let events = watch(api, None);
+            let events = watch(api);
             futures::pin_mut!(events);
             while let Some(event) = events.next().await {
                 let Ok(event) = event else { continue };
@@ -477,7 +451,7 @@ async fn watch_namespaces(
     stop: CancellationToken,
 ) {
     let api: Api<PartialObjectMeta<Namespace>> = Api::all(context.client.clone());
-    let events = watch(api, None)
+    let events = watch(api)
         .reflect(writer)
         .touched_objects()
         .predicate_filter(predicates::labels, Default::default());

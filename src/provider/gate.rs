@@ -18,6 +18,13 @@ impl Gate {
         Self::default()
     }
 
+    /// A gate that is always open, for what does no harm however late it comes.
+    pub fn open() -> Self {
+        let gate = Self::closed();
+        gate.open_until(Mono(u64::MAX));
+        gate
+    }
+
     /// Lets mutations start until `until`. Never shortens what was granted before.
     pub fn open_until(&self, until: Mono) {
         self.0.fetch_max(until.0, Ordering::SeqCst);

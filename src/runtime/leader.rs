@@ -7,8 +7,14 @@ use kube::Client;
 use kube_lease_manager::{LeaseManagerBuilder, LeaseManagerError};
 use tokio::sync::watch;
 
-/// The Lease's name.
-pub const LEASE: &str = "pguser-operator";
+/// What is stood for.
+#[derive(Debug, Clone)]
+pub struct LeaseSettings {
+    /// The Lease's name, in the operator's namespace.
+    pub name: String,
+    /// How long it lasts.
+    pub duration: Duration,
+}
 
 /// A place in the election.
 pub struct Candidate {
@@ -25,10 +31,10 @@ impl Candidate {
         client: Client,
         namespace: &str,
         identity: &str,
-        duration: Duration,
+        lease: &LeaseSettings,
     ) -> Result<Self, LeaseManagerError> {
-        let seconds = duration.as_secs().max(2);
-        let manager = LeaseManagerBuilder::new(client, LEASE)
+        let seconds = lease.duration.as_secs().max(2);
+        let manager = LeaseManagerBuilder::new(client, &lease.name)
             .with_namespace(namespace)
             .with_identity(identity)
             .with_duration(seconds)

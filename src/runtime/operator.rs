@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admin::{self, Health};
 use super::installation;
-use super::leader::Candidate;
+use super::leader::{Candidate, LeaseSettings};
 use crate::api::names;
 use crate::controller::claims::Claims;
 use crate::controller::context::{Context, Options};
@@ -48,8 +48,8 @@ pub struct Setup {
     pub sql: SqlSettings,
     /// Where the probes are served.
     pub admin: SocketAddr,
-    /// Whether to stand for election, and how long a Lease lasts.
-    pub lease: Option<Duration>,
+    /// Whether to stand for election, and for which Lease.
+    pub lease: Option<LeaseSettings>,
 }
 
 /// Why the operator ended.
@@ -136,7 +136,7 @@ async fn lead(
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    let Some(duration) = setup.lease else {
+    let Some(lease) = setup.lease.clone() else {
         return work(
             setup,
             client,
@@ -148,7 +148,7 @@ async fn lead(
         .await;
     };
     let namespace = setup.options.journal_namespace.clone();
-    let standing = Candidate::stand(client.clone(), &namespace, &setup.options.holder, duration);
+    let standing = Candidate::stand(client.clone(), &namespace, &setup.options.holder, &lease);
     let mut candidate = standing
         .await
         .map_err(|error| Failure::Election(error.to_string()))?;

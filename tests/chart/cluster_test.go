@@ -193,7 +193,7 @@ func TestOnAnAPIServer(t *testing.T) {
 		})
 	}
 	must(t, "", kubectl, "delete", "namespace", namespace)
-	for _, guide := range []string{"helm", "kustomize"} {
+	for _, guide := range []string{"helm", "kustomize", "sharding"} {
 		t.Run("docs_install_"+guide+"_can_be_followed_to_the_letter", func(t *testing.T) { follow(t, "docs/install/"+guide+".md") })
 	}
 }

@@ -28,7 +28,7 @@ func TestImage(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	t.Run("are_few_by_default", func(t *testing.T) {
-		same(t, "args", template(t, "{}").container(t)["args"], "[run, --leader-elect=true, '--admin-addr=0.0.0.0:8080']")
+		same(t, "args", template(t, "{}").container(t)["args"], "[run, --leader-elect=true, --lease-name=pguser-operator, '--admin-addr=0.0.0.0:8080']")
 	})
 	for name, it := range map[string]struct{ values, want string }{
 		"watch_namespaces":           {"watchNamespaces: [a, b]", "--watch-namespaces=a,b"},
@@ -61,11 +61,11 @@ func TestFlags(t *testing.T) {
 	}
 	t.Run("allow_endpoint_is_given_once_for_each", func(t *testing.T) {
 		args := template(t, `allowEndpoints: ["*.example.com:5432", "10.0.0.0/8:*"]`).args(t)
-		same(t, "args", args[3:], `["--allow-endpoint=*.example.com:5432", "--allow-endpoint=10.0.0.0/8:*"]`)
+		same(t, "args", args[4:], `["--allow-endpoint=*.example.com:5432", "--allow-endpoint=10.0.0.0/8:*"]`)
 	})
 	t.Run("extraArgs_come_last", func(t *testing.T) {
 		args := template(t, "{extraArgs: [--allow-http, --log=debug], log: {format: json}}").args(t)
-		same(t, "args", args[3:], "[--log-format=json, --allow-http, --log=debug]")
+		same(t, "args", args[4:], "[--log-format=json, --allow-http, --log=debug]")
 	})
 }
 

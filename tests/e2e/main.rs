@@ -25,6 +25,7 @@ mod neighbours;
 mod replicas;
 mod rights;
 mod scalingo;
+mod shards;
 mod silence;
 mod sql;
 mod support;
@@ -75,6 +76,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         replicas::trials(environment),
         rights::trials(environment),
         scalingo::trials(environment),
+        shards::trials(environment),
         silence::trials(environment),
         sql::trials(environment),
         #[cfg(feature = "otlp")]

@@ -16,6 +16,7 @@ tests! {
     an_heir_that_cannot_be_is_refused_before_anything_is_done,
     what_a_user_was_given_is_taken_back_everywhere,
     what_others_gave_only_they_or_a_superuser_take_back,
+    a_refused_deletion_gives_login_back_even_after_the_gate_has_closed,
     a_database_that_takes_no_connections_is_named,
     a_deletion_that_was_broken_off_goes_on,
 }
@@ -238,6 +239,34 @@ async fn what_others_gave_only_they_or_a_superuser_take_back(world: &World) {
     let error = assert_class(client.delete(&job(name)).await, ErrorClass::Invalid);
     assert_says(&error, "privileges on the database \"of_others\"");
     world.client("boss").delete(&job(name)).await.unwrap();
+}
+
+async fn a_refused_deletion_gives_login_back_even_after_the_gate_has_closed(world: &World) {
+    let client = world.client("clerk");
+    let name = "refused_late";
+    let databases = make_owner(world, &client, name).await;
+    world.server.rows_in(
+        &databases[1],
+        &format!("CREATE TABLE of_others (); GRANT SELECT ON of_others TO {name}"),
+    );
+    let other = world.session("boss", ADMIN_PASSWORD, &databases[1]).await;
+    let lock = "BEGIN; LOCK TABLE public.t IN ACCESS SHARE MODE";
+    other.batch_execute(lock).await.unwrap();
+    let order = heir(name, "clerk");
+    let in_between = async {
+        while world
+            .server
+            .rows_in("postgres", "SELECT 1 FROM pg_locks WHERE NOT granted")
+            .is_empty()
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        client.gate.close();
+        other.batch_execute("ROLLBACK").await.unwrap();
+    };
+    let (result, ()) = tokio::join!(client.delete(&order), in_between);
+    assert_class(result, ErrorClass::Invalid);
+    assert!(role(&client.get(name).await.unwrap()).login);
 }
 
 async fn a_database_that_takes_no_connections_is_named(world: &World) {

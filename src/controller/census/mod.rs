@@ -10,6 +10,7 @@ use kube::runtime::reflector::Store;
 
 use self::rotations::Rotations;
 use super::context::Context;
+use super::shard;
 use crate::clock;
 use crate::metrics::census::Census;
 
@@ -29,7 +30,7 @@ pub async fn keep(context: &Context) {
 fn take(context: &Context, rotations: &mut Rotations) -> Census {
     let mut census = Census::default();
     let all = context.stores.users.iter().flat_map(Store::state);
-    let ours: Vec<_> = all.filter(|user| context.is_ours(user)).collect();
+    let ours: Vec<_> = all.filter(|user| shard::works_on(context, user)).collect();
     for user in &ours {
         let found = users::state_of(user);
         if let Some(since) = found.since {

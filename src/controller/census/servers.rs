@@ -10,7 +10,8 @@ use crate::metrics::census::{AtWork, Census, ForReason, ServerCensus, ServerName
 
 /// Counts the server objects.
 pub fn count(context: &Context, census: &mut Census) {
-    for object in all_servers(context) {
+    let all = all_servers(context).into_iter();
+    for object in all.filter(|object| context.options.selector.selects(object)) {
         let provider = object.provider().map_or("none", |it| it.capabilities().name);
         let conditions = object.status().into_iter().flat_map(|status| &status.conditions);
         let ready = conditions

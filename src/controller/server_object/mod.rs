@@ -49,6 +49,10 @@ pub async fn reconcile(object: ServerObject, context: Arc<Context>) -> Result<Ac
 }
 
 async fn bring_into_order(object: &ServerObject, context: &Arc<Context>) -> Result<Action, Error> {
+    if !context.options.selector.selects(object) {
+        leave_to_another(object, context).await;
+        return Ok(Action::await_change());
+    }
     if object.deleting() {
         return delete::delete(object, context).await;
     }
@@ -62,6 +66,20 @@ async fn bring_into_order(object: &ServerObject, context: &Arc<Context>) -> Resu
     let again = orphans::resolve(&server, context).await?;
     status::report(object, &server, context).await?;
     Ok(again.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Another operator looks after it, from now on or since ever.
+async fn leave_to_another(object: &ServerObject, context: &Context) {
+    let key = object.key();
+    let server = {
+        let mut servers = context.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.remove(&key)
+    };
+    if let Some(server) = server {
+        server.stop();
+        server.ended().await;
+        tracing::info!(server = %key, "it is not selected any more, and left to another operator");
+    }
 }
 
 fn has_finalizer(object: &ServerObject) -> bool {

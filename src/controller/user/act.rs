@@ -20,6 +20,7 @@ use crate::controller::kept::KeptUser;
 use crate::controller::server::{Server as ServerAtWork, UserRef};
 use crate::domain::attempts::Login;
 use crate::domain::generate;
+use crate::domain::identity::Claim;
 use crate::domain::journal::{Entry, EntryId, Owner};
 use crate::domain::password::Password;
 use crate::domain::plan::*;
@@ -108,7 +109,22 @@ fn precondition(user: &PostgresUser) -> serde_json::Value {
 }
 
 async fn claim(context: &Context, view: &View) -> Result<Done, Error> {
-    let user = &view.user;
+    let claim = view.observed.own_claim.as_ref().ok_or(Error::ServerLost)?;
+    Ok(Done {
+        user: Some(write_claim(context, &view.user, claim).await?),
+        ..Done::default()
+    })
+}
+
+/// Writes finalizer and claim.
+///
+/// # Errors
+/// If the API server refuses, or the object is not what it was any more.
+pub async fn write_claim(
+    context: &Context,
+    user: &PostgresUser,
+    claim: &Claim,
+) -> Result<PostgresUser, Error> {
     let mut finalizers = user.finalizers().to_vec();
     if !finalizers
         .iter()
@@ -116,7 +132,6 @@ async fn claim(context: &Context, view: &View) -> Result<Done, Error> {
     {
         finalizers.push(names::USER_FINALIZER.to_string());
     }
-    let claim = view.observed.own_claim.as_ref().ok_or(Error::ServerLost)?;
     let mut metadata = precondition(user);
     metadata["finalizers"] = json!(finalizers);
     metadata["annotations"] = json!({names::CLAIM: claim.to_annotation()});
@@ -128,10 +143,7 @@ async fn claim(context: &Context, view: &View) -> Result<Done, Error> {
         .await
         .map_err(Error::Claim)?;
     failpoint::hit("claim", Side::After);
-    Ok(Done {
-        user: Some(user),
-        ..Done::default()
-    })
+    Ok(user)
 }
 
 async fn read_secret(context: &Context, view: &View) -> Result<Done, Error> {

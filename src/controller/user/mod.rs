@@ -15,12 +15,16 @@ use kube::runtime::controller::Action;
 use kube::runtime::watcher;
 
 use self::act::{Done, Then};
-use crate::api::PostgresUser;
+use self::whereabouts::Whereabouts;
+use crate::api::{PostgresUser, names};
 use crate::clock;
 use crate::controller::context::{Context, server_key};
 use crate::controller::error::Error;
 use crate::controller::secrets::is_older;
-use crate::controller::server::UserRef;
+use crate::controller::server::{ServerKey, UserRef};
+use crate::controller::server_spec::ServerObject;
+use crate::controller::shard;
+use crate::domain::identity::Claim;
 use crate::domain::plan::{self, Plan};
 
 /// How many steps are taken in a row before others have their turn.
@@ -58,13 +62,18 @@ pub async fn reconcile(user: Arc<PostgresUser>, context: Arc<Context>) -> Result
 }
 
 async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> {
-    if !context.is_ours(user) {
-        return Ok(Action::await_change());
-    }
     let mut user = newest(context, user);
     let mut content = None;
     for _ in 0..STEPS {
-        let view = observe::observe(context, user, content.as_ref())
+        let place = match whereabouts::of(context, &user) {
+            Whereabouts::Here(place) => place,
+            Whereabouts::HandOver(to) => return hand_over(context, user, &to).await,
+            Whereabouts::Elsewhere => {
+                shard::note_owner(context, &user);
+                return Ok(Action::await_change());
+            }
+        };
+        let view = observe::observe(context, user, &place, content.as_ref())
             .await
             .map_err(Error::ReadSecret)?;
         let plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.settings);
@@ -97,6 +106,26 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
         }
     }
     Ok(Action::requeue(Duration::from_secs(1)))
+}
+
+/// Lets another operator go on with a PostgresUser that was pointed to a server object of its.
+async fn hand_over(context: &Context, user: PostgresUser, to: &ServerKey) -> Result<Action, Error> {
+    let identity = ServerObject::find(context, to).and_then(|object| object.identity());
+    let (true, Some(identity)) = (
+        user.finalizers().iter().any(|it| it == names::USER_FINALIZER),
+        identity,
+    ) else {
+        return Ok(Action::await_change());
+    };
+    let claim = Claim {
+        installation: context.installation.clone(),
+        identity,
+        username: user.username().to_string(),
+        server: Some(to.reference()),
+    };
+    tracing::info!(user = %UserRef::from_obj(&user), server = %to, "handed over to another operator");
+    remember(context, act::write_claim(context, &user, &claim).await?);
+    Ok(Action::await_change())
 }
 
 /// Being deleted, and without our finalizer: nothing is ours to do, not even to report.

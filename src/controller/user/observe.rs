@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use super::wanted;
-use super::whereabouts::{self, Whereabouts};
+use super::whereabouts::Place;
 use crate::api::{
     AdoptionPolicy, DeletionPolicy, Ownership, PostgresUser, RejectedPassword, UserStatus, names,
 };
@@ -50,15 +50,15 @@ pub struct View {
 pub async fn observe(
     context: &Context,
     user: PostgresUser,
+    place: &Place,
     content: Option<&(String, SecretContent)>,
 ) -> Result<View, kube::Error> {
-    let whereabouts = whereabouts::of(context, &user);
-    let (Whereabouts::At(key) | Whereabouts::Unknown(key)) = &whereabouts;
+    let (Place::At(key) | Place::Unknown(key)) = place;
     let object = ServerObject::find(context, key);
     let server = context.server(key);
     let details = details(object.as_ref(), server.as_deref());
-    let server_view = match &whereabouts {
-        Whereabouts::At(key) => server_view(
+    let server_view = match place {
+        Place::At(key) => server_view(
             context,
             &user,
             key,
@@ -66,7 +66,7 @@ pub async fn observe(
             server.as_deref(),
             details.as_ref(),
         ),
-        Whereabouts::Unknown(former) => unusable(
+        Place::Unknown(former) => unusable(
             "ServerNotReady",
             format!("waiting for the journal of {former}, by which this login was managed until now"),
         ),

@@ -10,9 +10,21 @@ use crate::controller::server::ServerKey;
 use crate::controller::server_spec::ServerObject;
 use crate::domain::identity::Claim;
 
-/// Where a PostgresUser is worked on.
+/// By whom a PostgresUser is worked on.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Whereabouts {
+    /// By this operator.
+    Here(Place),
+    /// Everything that was begun here is finished, and the server object that it was pointed to is another operator's:
+    /// the claim is to name that one.
+    HandOver(ServerKey),
+    /// By another operator.
+    Elsewhere,
+}
+
+/// Where a PostgresUser is worked on.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Place {
     /// By this server object.
     At(ServerKey),
     /// It was pointed to another server object, and whether the former one has anything staged for it is not known yet.
@@ -20,27 +32,46 @@ pub enum Whereabouts {
 }
 
 /// Finds out where a PostgresUser is worked on.
+///
+/// Between operators that share the work, the claim says whose turn it is: whoever has finished lets it name the other
+/// one's server object. Nobody works on a user that is not handed over yet.
 pub fn of(context: &Context, user: &PostgresUser) -> Whereabouts {
+    use Whereabouts::{Elsewhere, HandOver, Here};
     let wanted = server_key(user);
-    let Some(former) = former(user).filter(|former| *former != wanted) else {
-        return Whereabouts::At(wanted);
+    let handed_over = claimed(user).as_ref() == Some(&wanted);
+    let deleted = user.metadata.deletion_timestamp.is_some();
+    let mut left = false;
+    let selected = |key: &ServerKey| {
+        let object = ServerObject::find(context, key)?;
+        Some(context.options.selector.selects(&object))
     };
-    if ServerObject::find(context, &former).is_none() {
-        return Whereabouts::At(wanted);
+    for former in formers(user).into_iter().filter(|former| *former != wanted) {
+        let to_delete = deleted && recorded(user).as_ref() == Some(&former);
+        match selected(&former) {
+            None => {}
+            Some(false) if handed_over && !to_delete => {}
+            Some(false) => return Elsewhere,
+            Some(true) if context.server(&former).is_none() => return Here(Place::Unknown(former)),
+            Some(true) if to_delete || has_entry(context, &former, user) => return Here(Place::At(former)),
+            Some(true) => left = true,
+        }
     }
-    if context.server(&former).is_none() {
-        return Whereabouts::Unknown(former);
-    }
-    let owned = user.metadata.deletion_timestamp.is_some() && recorded(user).as_ref() == Some(&former);
-    match owned || has_entry(context, &former, user) {
-        true => Whereabouts::At(former),
-        false => Whereabouts::At(wanted),
+    match selected(&wanted) {
+        // That there is none is said by everybody, and once.
+        None | Some(true) => Here(Place::At(wanted)),
+        Some(false) if left && !handed_over => HandOver(wanted),
+        Some(false) => Elsewhere,
     }
 }
 
-/// The server object that the user was made by, or is claimed by.
-pub fn former(user: &PostgresUser) -> Option<ServerKey> {
-    recorded(user).or_else(|| claimed(user))
+/// Whether a server object has to do with a PostgresUser: it is named, or something was begun there.
+pub fn concerns(user: &PostgresUser, server: &ServerKey) -> bool {
+    server_key(user) == *server || formers(user).contains(server)
+}
+
+/// Where something may have been begun: by the record of ownership, and by the claim.
+fn formers(user: &PostgresUser) -> Vec<ServerKey> {
+    recorded(user).into_iter().chain(claimed(user)).collect()
 }
 
 /// The server object that the record of ownership names.

@@ -82,13 +82,17 @@ impl Deletion<'_> {
     }
 
     /// Gives LOGIN back, if it can: the role stays, and somebody may keep it on purpose.
+    ///
+    /// The gate may have closed meanwhile, and is not asked: every role with this mark is to have LOGIN, unless it is
+    /// being deleted, and another leader's deletion would only have to take it away once more.
     async fn let_in(&self, call: &mut Call<'_>) {
+        let gate = Gate::open();
         let sql = format!("ALTER ROLE {} LOGIN", self.task.ident());
-        let result = match call.begin(self.gate).await {
+        let result = match call.begin(&gate).await {
             Ok(()) => change_meant(call, self.task, ALTER, &sql).await.map(drop),
             Err(error) => Err(error),
         };
-        if let Err(error) = call.end(self.gate, result).await {
+        if let Err(error) = call.end(&gate, result).await {
             tracing::debug!(%error, "the role stays without LOGIN");
         }
     }
