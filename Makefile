@@ -26,18 +26,19 @@ controlplane: ## Builds the Kubernetes control plane that tests and demo use
 
 fmt: ## Formats Rust and Go
 	cargo fmt --all
-	gofmt -l -w tests/controlplane tests/chart
+	gofmt -l -w tests/controlplane tests/chart tests/gitops
 
 lint: ## Looks for what the compiler lets pass
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cd tests/controlplane && test -z "$$(gofmt -l .)" && go vet ./launch/... ./launcher/...
 	cd tests/chart && test -z "$$(gofmt -l .)" && go vet .
+	test -z "$$(gofmt -l tests/gitops)"
 
 generate: ## Writes the CRDs anew, and the chart's copy of them
 	cargo run --quiet -- crd --out crds
 	cp crds/*.yaml charts/pguser-operator/files/crds/
 
-clean: ## Removes what cargo built (the cache of control plane, Helm and Prometheus stays; it says where)
+clean: ## Removes what cargo built (the cache of control plane, Helm, judge and Prometheus stays; it says where)
 	cargo clean
-	@echo "control plane, Helm and Prometheus are in $${XDG_CACHE_HOME:-$$HOME/.cache}/pguser-operator"
+	@echo "control plane, Helm, judge and Prometheus are in $${XDG_CACHE_HOME:-$$HOME/.cache}/pguser-operator"

@@ -2,57 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support_manifests/mod.rs"]
+mod support_manifests;
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
-use pguser_operator::api::{ClusterPostgresServer, PostgresServer, PostgresUser, crd};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use pguser_operator::api::crd;
 use serde_json::Value;
-
-fn at(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-/// Every document of every file in a folder, with the file's name.
-fn documents(folder: &str) -> Vec<(String, Value)> {
-    let mut found = Vec::new();
-    for file in std::fs::read_dir(at(folder)).unwrap() {
-        let path = file.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let text = std::fs::read_to_string(&path).unwrap();
-        let values: Vec<Value> =
-            serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        found.extend(values.into_iter().map(|value| (name.clone(), value)));
-    }
-    assert!(!found.is_empty());
-    found
-}
-
-/// Whether all that is in `part` is in `whole` too.
-fn holds(whole: &Value, part: &Value) -> bool {
-    match (whole, part) {
-        (Value::Object(whole), Value::Object(part)) => part
-            .iter()
-            .all(|(key, value)| whole.get(key).is_some_and(|it| holds(it, value))),
-        (Value::Array(whole), Value::Array(part)) => {
-            whole.len() == part.len() && whole.iter().zip(part).all(|(whole, part)| holds(whole, part))
-        }
-        (whole, part) => whole == part,
-    }
-}
-
-fn read_and_written(document: &Value) -> Result<Value, serde_json::Error> {
-    fn through<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, serde_json::Error> {
-        serde_json::to_value(T::deserialize(value)?)
-    }
-    match document["kind"].as_str().unwrap_or_default() {
-        "PostgresUser" => through::<PostgresUser>(document),
-        "PostgresServer" => through::<PostgresServer>(document),
-        "ClusterPostgresServer" => through::<ClusterPostgresServer>(document),
-        kind => panic!("no kind of ours: {kind}"),
-    }
-}
+use support_manifests::{at, documents, holds, read_and_written};
 
 #[test]
 fn samples_have_no_field_that_the_types_do_not_know() {

@@ -41,11 +41,11 @@ func uninstall(t *testing.T) {
 	must(t, "", helm, inNamespace("uninstall", release)...)
 }
 
-// crds are those in the cluster.
+// crds are ours in the cluster.
 func crds(t *testing.T) []string {
 	t.Helper()
-	names := must(t, "", kubectl, "get", "crds", "--output", "jsonpath={.items[*].metadata.name}")
-	return strings.Fields(names)
+	names := strings.Fields(must(t, "", kubectl, "get", "crds", "--output", "jsonpath={.items[*].metadata.name}"))
+	return slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, ".pguser.dev") })
 }
 
 // disownCRDs makes them such as somebody else has installed: Helm does not know them any more.
@@ -193,9 +193,13 @@ func TestOnAnAPIServer(t *testing.T) {
 		})
 	}
 	must(t, "", kubectl, "delete", "namespace", namespace)
-	for _, guide := range []string{"helm", "kustomize", "sharding"} {
+	pretendArgoCD(t)
+	pretendFlux(t)
+	for _, guide := range []string{"helm", "kustomize", "sharding", "argocd", "flux"} {
 		t.Run("docs_install_"+guide+"_can_be_followed_to_the_letter", func(t *testing.T) { follow(t, "docs/install/"+guide+".md") })
 	}
+	t.Run("Argo_CD_keeps_its_own_settings_beside_ours", hasCustomizations)
+	t.Run("CRDs_change_under_the_objects_of_earlier_versions", upgradesOnAnAPIServer)
 }
 
 // follow runs every command of a guide, in its order, in a copy of what it speaks of.

@@ -246,7 +246,7 @@ func TestRights(t *testing.T) {
 }
 
 func TestCRDs(t *testing.T) {
-	t.Run("are_those_of_the_repository_and_stay_when_the_release_goes", func(t *testing.T) {
+	t.Run("are_those_of_the_repository", func(t *testing.T) {
 		files, err := filepath.Glob(filepath.Join(repository, "crds/*.yaml"))
 		if err != nil || len(files) == 0 {
 			t.Fatal("no CRDs", err)
@@ -262,7 +262,6 @@ func TestCRDs(t *testing.T) {
 			}
 			crd := parse(t, string(text))[0]
 			same(t, crd.name(), all.get(t, crd.kind(), crd.name()), string(text))
-			same(t, "policy", crd.at("metadata", "annotations", "helm.sh/resource-policy"), "keep")
 		}
 		copies, err := filepath.Glob(filepath.Join(chart, "files/crds/*"))
 		if err != nil || len(copies) != len(files) {

@@ -45,7 +45,6 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_username_that_is_reserved_is_named,
         usernames_keep_to_the_prefix_of_the_server,
         usernames_keep_to_the_patterns_of_the_server,
-        applying_the_same_again_server_side_writes_nothing,
     );
     everywhere.chain(once).collect()
 }
@@ -706,30 +705,19 @@ async fn secret_label(world: &World, expected: Option<&str>) -> Outcome {
 }
 
 async fn applying_the_same_again_writes_nothing(world: &World) -> Outcome {
-    writes_nothing_when_applied_again(world, &[]).await
-}
-
-async fn applying_the_same_again_server_side_writes_nothing(world: &World) -> Outcome {
-    writes_nothing_when_applied_again(world, &["--server-side"]).await
-}
-
-async fn writes_nothing_when_applied_again(world: &World, flags: &[&str]) -> Outcome {
     let vendor = world.start_vendor(&[]).await?;
     let operator = world.start_operator(Default::default()).await?;
     world.apply_credentials(SERVER, &vendor, TOKEN).await?;
     let server = world.server_manifest(SERVER, &vendor, "");
     let manifests = server + "---" + &user_manifest("checkout", SERVER, "secret: {labels: {team: checkout}}");
-    world.kubectl_apply(&manifests, flags).await?;
+    world.kubectl_apply(&manifests, &[]).await?;
     world.user_ready("checkout").await?;
     world.quiet(&operator).await?;
 
     let mark = world.mark()?;
     for _ in 0..2 {
-        let said = world.kubectl_apply(&manifests, flags).await?;
-        assert!(
-            flags.contains(&"--server-side") || said.matches("unchanged").count() == 2,
-            "{said}"
-        );
+        let said = world.kubectl_apply(&manifests, &[]).await?;
+        assert_eq!(said.matches("unchanged").count(), 2, "{said}");
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     let writes = world.writes_since(mark, &operator)?;

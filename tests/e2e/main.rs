@@ -19,6 +19,7 @@ mod deletion;
 mod drift;
 mod faults;
 mod frugality;
+mod gitops;
 mod metrics;
 mod moves;
 mod neighbours;
@@ -31,6 +32,7 @@ mod sql;
 mod support;
 #[cfg(feature = "otlp")]
 mod traces;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -73,12 +75,14 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         crash::trials(environment),
         deletion::trials(environment),
         frugality::trials(environment),
+        gitops::trials(environment),
         replicas::trials(environment),
         rights::trials(environment),
         scalingo::trials(environment),
         shards::trials(environment),
         silence::trials(environment),
         sql::trials(environment),
+        upgrade::trials(environment),
         #[cfg(feature = "otlp")]
         traces::trials(environment),
     ]

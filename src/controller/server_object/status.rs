@@ -11,7 +11,7 @@ use crate::controller::events;
 use crate::controller::server::Server;
 use crate::controller::server_spec::ServerObject;
 use crate::controller::server_view;
-use crate::controller::user::report::difference;
+use crate::controller::user::report::{difference, warn_unless_kept};
 use crate::domain::conditions::{self, Change, Finding, Status};
 use crate::domain::remote::ClusterState;
 use crate::metrics::census::RemoteUsers;
@@ -40,16 +40,20 @@ pub async fn report(object: &ServerObject, server: &Server, context: &Context) -
         ServerObject::Namespaced(it) => {
             let namespace = object.key().namespace.unwrap_or_default();
             let api: Api<PostgresServer> = Api::namespaced(context.client.clone(), &namespace);
-            api.patch_status(&name, &params, &patch)
+            let written = api
+                .patch_status(&name, &params, &patch)
                 .await
                 .map_err(Error::WriteStatus)?;
+            warn_unless_kept(&new, &written.status.unwrap_or_default());
             tell(context, &**it, &old, &new).await;
         }
         ServerObject::Cluster(it) => {
             let api: Api<ClusterPostgresServer> = Api::all(context.client.clone());
-            api.patch_status(&name, &params, &patch)
+            let written = api
+                .patch_status(&name, &params, &patch)
                 .await
                 .map_err(Error::WriteStatus)?;
+            warn_unless_kept(&new, &written.status.unwrap_or_default());
             tell(context, &**it, &old, &new).await;
         }
     }

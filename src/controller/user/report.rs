@@ -1,5 +1,6 @@
 //! The status of a PostgresUser: one writer, which writes only what has changed.
 
+use std::sync::Once;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -47,8 +48,12 @@ pub async fn report(
         .await
         .map_err(Error::WriteStatus)?;
     failpoint::hit("status-write", Side::After);
-    count(context, &user, &old, &new);
     tell(context, &user, &old, &new).await;
+    let kept = user.status.clone().unwrap_or_default();
+    count(context, &user, &old, &kept);
+    warn_unless_kept(&new, &kept);
+    // A fact that is not kept would be recorded for ever.
+    let facts = facts_of(&kept) != facts_of(&old);
     Ok((user, facts))
 }
 
@@ -65,6 +70,16 @@ fn count(context: &Context, user: &PostgresUser, old: &UserStatus, new: &UserSta
             context.metrics.password_changed();
         }
         _ => {}
+    }
+}
+
+/// An API server drops what its CRD does not know, which is so while the operator is of a later version.
+pub fn warn_unless_kept<T: PartialEq>(written: &T, kept: &T) {
+    static WARNING: Once = Once::new();
+    if written != kept {
+        WARNING.call_once(|| {
+            tracing::warn!("a status was not kept as it was written: are the CRDs of an earlier version?");
+        });
     }
 }
 

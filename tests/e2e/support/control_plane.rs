@@ -46,8 +46,9 @@ impl ControlPlane {
         })
     }
 
-    async fn own(dir: &Path) -> Outcome<ControlPlane> {
-        let programs = build().await?;
+    /// Starts one of our own.
+    pub async fn own(dir: &Path) -> Outcome<ControlPlane> {
+        let programs = build("hack/controlplane").await?;
         let dir = dir.join("control-plane");
         std::fs::create_dir_all(&dir)?;
         let mut command = Process::command(programs.join("pguser-controlplane"));
@@ -102,13 +103,9 @@ impl ControlPlane {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// Installs the shipped CRDs and waits until they are served.
-    pub async fn install_crds(&self) -> Outcome {
-        let crds = Path::new(REPOSITORY).join("crds");
-        if !crds.is_dir() {
-            return Ok(());
-        }
-        let crds = crds.to_string_lossy();
+    /// Installs the CRDs of a folder and waits until they are served.
+    pub async fn install_crds(&self, folder: &Path) -> Outcome {
+        let crds = folder.to_string_lossy();
         self.kubectl(&["apply", "--server-side", "--filename", &crds])
             .await?;
         let wait = [
@@ -130,15 +127,16 @@ impl Drop for ControlPlane {
     }
 }
 
-/// Builds the control plane unless that was done before. It says how far it is on stderr, which is ours.
-async fn build() -> Outcome<PathBuf> {
-    let output = Command::new(Path::new(REPOSITORY).join("hack/controlplane"))
+/// Builds a program of ours unless that was done before, and returns what the script prints: where it is. The script says
+/// how far it is on stderr, which is ours.
+pub async fn build(script: &str) -> Outcome<PathBuf> {
+    let output = Command::new(Path::new(REPOSITORY).join(script))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .await?;
     if !output.status.success() {
-        return Err("hack/controlplane could not build the control plane".into());
+        return Err(format!("{script} failed").into());
     }
     Ok(String::from_utf8(output.stdout)?.trim().into())
 }

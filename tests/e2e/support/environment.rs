@@ -1,6 +1,7 @@
 //! What all tests share: a control plane with our CRDs, and a folder.
 
 use std::{
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -8,13 +9,13 @@ use std::{
 use tokio::runtime::Runtime;
 
 use super::servers::{end_on_signals, new_folder, wait_if_ending};
-use super::{Outcome, control_plane::ControlPlane};
+use super::{Outcome, REPOSITORY, control_plane::ControlPlane};
 
 /// Shared by all tests.
 pub struct Environment {
     control_plane: ControlPlane,
     dir: PathBuf,
-    runtime: Runtime,
+    runtime: Arc<Runtime>,
 }
 
 /// Where trials find the environment, which starts after they were listed.
@@ -60,7 +61,9 @@ impl Environment {
         runtime.spawn(end_on_signals(dir.clone()));
         let control_plane = runtime.block_on(async {
             let control_plane = ControlPlane::start(&dir).await?;
-            control_plane.install_crds().await?;
+            control_plane
+                .install_crds(&Path::new(REPOSITORY).join("crds"))
+                .await?;
             Outcome::Ok(control_plane)
         });
         let control_plane = control_plane.inspect_err(|_| {
@@ -70,9 +73,22 @@ impl Environment {
         *handle.0.lock().unwrap() = Some(Arc::new(Environment {
             control_plane,
             dir,
-            runtime,
+            runtime: Arc::new(runtime),
         }));
         Ok(())
+    }
+
+    /// Another one for a test that changes the CRDs: with a control plane of its own, which has none yet, and its files in a
+    /// new folder.
+    pub async fn apart(&self, dir: &Path) -> Outcome<Arc<Environment>> {
+        std::fs::create_dir(dir)?;
+        std::fs::set_permissions(dir, PermissionsExt::from_mode(0o711))?;
+        let control_plane = ControlPlane::own(dir).await?;
+        Ok(Arc::new(Environment {
+            control_plane,
+            dir: dir.to_owned(),
+            runtime: self.runtime.clone(),
+        }))
     }
 
     /// The cluster.

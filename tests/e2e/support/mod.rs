@@ -4,6 +4,7 @@ mod audit;
 mod commits;
 mod control_plane;
 mod environment;
+mod judge;
 mod manifests;
 mod operator;
 mod prometheus;
@@ -21,6 +22,7 @@ mod world;
 pub use self::{
     audit::{AuditEvent, AuditLog, Tally},
     environment::{Environment, Handle},
+    judge::{Diff, Judge},
     operator::{Operator, Options},
     prometheus::{Monitoring, Prometheus, promtool},
     scene::{Scene, pause},

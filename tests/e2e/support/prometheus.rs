@@ -26,8 +26,7 @@ pub struct Monitoring {
 impl Monitoring {
     /// As Helm makes them.
     pub async fn of_chart() -> Outcome<Monitoring> {
-        let helm = run(Command::new(script("helm")), "").await?;
-        let mut template = Command::new(helm.trim());
+        let mut template = Command::new(program("helm").await?);
         template
             .args(["template", "pguser-operator", "--namespace", NAMESPACE])
             .args(["--set", "metrics.prometheusRule.enabled=true"])
@@ -104,7 +103,7 @@ impl Prometheus {
         let file = dir.join("prometheus.yaml");
         std::fs::write(&file, config.to_string())?;
         let address = free_address()?;
-        let mut command = Process::command(programs().await?.join("prometheus"));
+        let mut command = Process::command(program("prometheus").await?);
         command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!(
@@ -160,18 +159,16 @@ impl Prometheus {
 
 /// Runs promtool; what it says.
 pub async fn promtool(arguments: &[&str], stdin: &str) -> Outcome<String> {
-    let mut command = Command::new(programs().await?.join("promtool"));
+    let mut command = Command::new(program("promtool").await?);
     command.args(arguments);
     run(command, stdin).await
 }
 
-async fn programs() -> Outcome<PathBuf> {
-    let folder = run(Command::new(script("prometheus")), "").await?;
-    Ok(folder.trim().into())
-}
-
-fn script(name: &str) -> PathBuf {
-    Path::new(REPOSITORY).join("hack").join(name)
+/// Where a program is that a script of this name builds.
+async fn program(name: &str) -> Outcome<PathBuf> {
+    let script = Path::new(REPOSITORY).join("hack").join(name);
+    let path = run(Command::new(script), "").await?;
+    Ok(path.trim().into())
 }
 
 async fn run(mut command: Command, stdin: &str) -> Outcome<String> {

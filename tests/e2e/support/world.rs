@@ -87,6 +87,16 @@ impl World {
         self.environment.control_plane().client()
     }
 
+    /// What it has in common with other tests' worlds.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// A kubeconfig of the cluster's administrator.
+    pub fn kubeconfig(&self) -> &Path {
+        self.environment.control_plane().kubeconfig()
+    }
+
     /// The namespace of the test's objects.
     pub fn namespace(&self) -> &str {
         &self.namespace
