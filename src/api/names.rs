@@ -32,6 +32,11 @@ pub const SECRET_RETAINED: &str = "pguser.dev/retained";
 /// On an output Secret: which of its labels and annotations are from its PostgresUser's spec, to be removed with it.
 pub const SECRET_FROM_SPEC: &str = "pguser.dev/from-spec";
 
+/// On a journal: the server object that it belongs to.
+pub const JOURNAL_SERVER: &str = "pguser.dev/server";
+/// On a journal: how many entries it has.
+pub const JOURNAL_ENTRIES: &str = "pguser.dev/entries";
+
 /// Label on everything the operator makes.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Value of [`MANAGED_BY`].

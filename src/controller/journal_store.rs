@@ -291,10 +291,14 @@ impl Writer {
             (names::MANAGED_BY.to_string(), names::OPERATOR.to_string()),
             (names::COMPONENT.to_string(), "journal".to_string()),
         ];
+        // How much is unsettled can be seen without a look at the passwords.
+        let unsettled = journal.entries.len() + journal.unknown.len();
+        let mut annotations = self.place.annotations.clone();
+        annotations.insert(names::JOURNAL_ENTRIES.to_string(), unsettled.to_string());
         let metadata = ObjectMeta {
             name: Some(self.place.name.clone()),
             labels: Some(labels.into()),
-            annotations: Some(self.place.annotations.clone()),
+            annotations: Some(annotations),
             resource_version: version.clone(),
             ..ObjectMeta::default()
         };

@@ -20,6 +20,7 @@ mod drift;
 mod faults;
 mod frugality;
 mod gitops;
+mod lifecycle;
 mod metrics;
 mod moves;
 mod neighbours;
@@ -76,6 +77,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         deletion::trials(environment),
         frugality::trials(environment),
         gitops::trials(environment),
+        lifecycle::trials(environment),
         replicas::trials(environment),
         rights::trials(environment),
         scalingo::trials(environment),

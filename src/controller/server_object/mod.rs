@@ -131,7 +131,7 @@ fn place(object: &ServerObject, context: &Context) -> Place {
     Place {
         secrets: Api::namespaced(context.journal_client.clone(), &context.options.journal_namespace),
         name: format!("pguser-journal-{}", object.uid()),
-        annotations: [("pguser.dev/server".to_string(), object.key().to_string())].into(),
+        annotations: [(names::JOURNAL_SERVER.to_string(), object.key().to_string())].into(),
         holder: context.options.holder.clone(),
     }
 }

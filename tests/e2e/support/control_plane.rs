@@ -103,6 +103,26 @@ impl ControlPlane {
         Ok(String::from_utf8(output.stdout)?)
     }
 
+    /// Runs a script as a person at a terminal would, who is the administrator and has our programs and kubectl.
+    pub async fn shell(&self, script: &str) -> Outcome<String> {
+        let ours = Path::new(env!("CARGO_BIN_EXE_pguser-operator")).parent();
+        let folders = [ours, self.kubectl.parent()].into_iter().flatten();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(folders.map(Path::to_owned).chain(std::env::split_paths(&path)))?;
+        let output = Command::new("bash")
+            .args(["-euxo", "pipefail", "-c", script])
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("PATH", path)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await?;
+        match output.status.success() {
+            true => Ok(String::from_utf8(output.stdout)?),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned().into()),
+        }
+    }
+
     /// Installs the CRDs of a folder and waits until they are served.
     pub async fn install_crds(&self, folder: &Path) -> Outcome {
         let crds = folder.to_string_lossy();

@@ -1,6 +1,7 @@
 //! What tests are made with.
 
 mod audit;
+mod command;
 mod commits;
 mod control_plane;
 mod environment;

@@ -4,14 +4,16 @@ use std::{
     collections::BTreeSet,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Stdio,
 };
 
 use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt as _, process::Command};
+use tokio::process::Command;
 use url::Url;
 
-use super::{Operator, Outcome, PATIENCE, Process, REPOSITORY, eventually, operator::free_address};
+use super::{
+    Operator, Outcome, PATIENCE, Process, REPOSITORY, command::piped, control_plane::build, eventually,
+    operator::free_address,
+};
 
 /// The namespace that the chart is made for; the labels that its ServiceMonitor would give follow from it.
 const NAMESPACE: &str = "pguser-system";
@@ -26,7 +28,7 @@ pub struct Monitoring {
 impl Monitoring {
     /// As Helm makes them.
     pub async fn of_chart() -> Outcome<Monitoring> {
-        let mut template = Command::new(program("helm").await?);
+        let mut template = Command::new(build("hack/helm").await?);
         template
             .args(["template", "pguser-operator", "--namespace", NAMESPACE])
             .args(["--set", "metrics.prometheusRule.enabled=true"])
@@ -103,7 +105,7 @@ impl Prometheus {
         let file = dir.join("prometheus.yaml");
         std::fs::write(&file, config.to_string())?;
         let address = free_address()?;
-        let mut command = Process::command(program("prometheus").await?);
+        let mut command = Process::command(build("hack/prometheus").await?);
         command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!(
@@ -159,40 +161,18 @@ impl Prometheus {
 
 /// Runs promtool; what it says.
 pub async fn promtool(arguments: &[&str], stdin: &str) -> Outcome<String> {
-    let mut command = Command::new(program("promtool").await?);
+    let mut command = Command::new(build("hack/promtool").await?);
     command.args(arguments);
     run(command, stdin).await
 }
 
-/// Where a program is that a script of this name builds.
-async fn program(name: &str) -> Outcome<PathBuf> {
-    let script = Path::new(REPOSITORY).join("hack").join(name);
-    let path = run(Command::new(script), "").await?;
-    Ok(path.trim().into())
-}
-
-async fn run(mut command: Command, stdin: &str) -> Outcome<String> {
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let mut child = command.spawn()?;
-    if let Some(mut pipe) = child.stdin.take() {
-        pipe.write_all(stdin.as_bytes()).await?;
-    }
-    let output = child.wait_with_output().await?;
-    let (said, why) = (
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    );
+async fn run(command: Command, stdin: &str) -> Outcome<String> {
+    let program = format!("{:?}", command.as_std().get_program());
+    let output = piped(command, stdin).await?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let why = String::from_utf8_lossy(&output.stderr);
     match output.status.success() {
         true => Ok(said),
-        false => Err(format!(
-            "{:?}: {}\n{said}{why}",
-            command.as_std().get_program(),
-            output.status
-        )
-        .into()),
+        false => Err(format!("{program}: {}\n{said}{why}", output.status).into()),
     }
 }

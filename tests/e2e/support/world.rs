@@ -16,7 +16,7 @@ use kube::{
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use super::{
     Environment, Operator, Options, Outcome, PATIENCE, Postgres, Provider, Vendor,
@@ -42,7 +42,7 @@ pub struct World {
     operator_namespace: String,
     provider: Provider,
     postgres: Arc<Postgres>,
-    rights: OnceCell<Rights>,
+    rights: Mutex<BTreeMap<String, Arc<Rights>>>,
     operators: AtomicUsize,
 }
 
@@ -72,7 +72,7 @@ impl World {
             operator_namespace: format!("{namespace}-operator"),
             namespace,
             dir,
-            rights: OnceCell::new(),
+            rights: Mutex::default(),
             operators: AtomicUsize::new(0),
         };
         world.create_namespace(&world.namespace).await?;
@@ -144,27 +144,37 @@ impl World {
 
     /// An operator for the world's namespace, not started. Those of one world are replicas of one Deployment.
     pub async fn operator(&self, options: Options) -> Outcome<Operator> {
-        let rights = self.rights.get_or_try_init(|| self.grant()).await?;
+        self.operator_in(&self.operator_namespace, options).await
+    }
+
+    /// The same in another namespace than the world's operator has.
+    pub async fn operator_in(&self, namespace: &str, options: Options) -> Outcome<Operator> {
+        let rights = self.rights_in(namespace).await?;
         let name = format!("operator-{}", self.operators.fetch_add(1, Ordering::Relaxed));
         let kubeconfig = self.dir.join(format!("{name}.kubeconfig"));
         let admin = self.environment.control_plane().kubeconfig();
         std::fs::write(&kubeconfig, rights.kubeconfig(self.client(), admin).await?)?;
         let defaults = [
             ("--watch-namespaces", self.namespace.as_str()),
-            ("--journal-namespace", &self.operator_namespace),
+            ("--journal-namespace", namespace),
             ("--extra-ca", &self.postgres.ca_file().to_string_lossy()),
         ];
         let options = defaults
             .into_iter()
             .fold(options, |options, (flag, value)| options.unless_set(flag, value))
-            .env("POD_NAMESPACE", &self.operator_namespace)
+            .env("POD_NAMESPACE", namespace)
             .env("POD_NAME", &name);
         Operator::new(&self.dir, &name, kubeconfig, rights.user(), options)
     }
 
-    async fn grant(&self) -> Outcome<Rights> {
-        let rights = Rights::shipped(&self.operator_namespace)?;
+    async fn rights_in(&self, namespace: &str) -> Outcome<Arc<Rights>> {
+        let mut all = self.rights.lock().await;
+        if let Some(rights) = all.get(namespace) {
+            return Ok(rights.clone());
+        }
+        let rights = Arc::new(Rights::shipped(namespace)?);
         rights.grant(self.client()).await?;
+        all.insert(namespace.to_owned(), rights.clone());
         Ok(rights)
     }
 
@@ -341,6 +351,11 @@ impl World {
         self.environment.control_plane().kubectl(&arguments).await
     }
 
+    /// Runs a script as a person at a terminal would.
+    pub async fn shell(&self, script: &str) -> Outcome<String> {
+        self.environment.control_plane().shell(script).await
+    }
+
     /// The Events in the world's namespace, as `TYPE REASON KIND/NAME: MESSAGE`.
     pub async fn events(&self) -> Outcome<Vec<String>> {
         let events: Api<Event> = Api::namespaced(self.client().clone(), &self.namespace);
@@ -403,7 +418,7 @@ impl World {
     /// Removes what the test has made, without waiting for it.
     pub async fn clean_up(&mut self) {
         self.postgres.stop().await;
-        if let Some(rights) = self.rights.get() {
+        for rights in self.rights.lock().await.values() {
             rights.revoke(self.client()).await;
         }
         self.release(&self.namespace, "ClusterPostgresServer").await;
