@@ -47,6 +47,6 @@ generate: ## Writes the CRDs anew, and the chart's copy of them
 	cargo run --quiet -- crd --out crds
 	cp crds/*.yaml charts/pguser-operator/files/crds/
 
-clean: ## Removes what cargo built (the cache of control plane, Helm and judge stays; it says where)
+clean: ## Removes what cargo built (the cache of control plane, Helm, judge and Prometheus stays; it says where)
 	cargo clean
-	@echo "the control plane, Helm and judge are in $${XDG_CACHE_HOME:-$$HOME/.cache}/pguser-operator"
+	@echo "control plane, Helm, judge and Prometheus are in $${XDG_CACHE_HOME:-$$HOME/.cache}/pguser-operator"

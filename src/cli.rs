@@ -178,7 +178,7 @@ fn write_crds(out: Option<PathBuf>) -> Result<(), String> {
 
 impl Run {
     fn run(self) -> Result<(), String> {
-        telemetry::init(&self.log, self.log_format);
+        let _telemetry = telemetry::init(&self.log, self.log_format)?;
         let setup = self.setup()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)

@@ -1,4 +1,4 @@
-# For hack/helm and hack/judge: a Go program that is built once and kept outside the checkout.
+# For hack/helm, hack/judge and hack/prometheus: a Go program that is built once and kept outside the checkout.
 # shellcheck shell=bash
 set -euo pipefail
 

@@ -1,5 +1,6 @@
 //! Observe, act, report: everything that touches the Kubernetes API on behalf of the planner.
 
+pub mod census;
 pub mod claims;
 pub mod context;
 pub mod error;

@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::census;
 use super::context::{Context, Dispatch, Options, Stores};
 use super::error::Error;
 use super::server_object;
@@ -33,9 +34,6 @@ use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser, ServerKind
 const CONCURRENCY: u16 = 64;
 /// A watch's own time limit, below what load balancers allow.
 const WATCH_SECONDS: u32 = 240;
-
-/// How often the gauges are brought up to date.
-const COUNT_EVERY: Duration = Duration::from_secs(15);
 
 type Reconciliation = Pin<Box<dyn Future<Output = Result<Action, Error>> + Send>>;
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -185,7 +183,7 @@ impl Wiring {
             stop.clone(),
             ready.clone(),
         )));
-        tasks.push(Box::pin(count_users(context.clone(), stop.clone())));
+        tasks.push(Box::pin(count(context.clone(), stop.clone(), ready.clone())));
         tasks.push(Box::pin(become_ready(context.clone(), stop, ready)));
         futures::future::join_all(tasks).await;
     }
@@ -255,26 +253,11 @@ async fn become_ready(context: Arc<Context>, stop: CancellationToken, ready: Arc
     ready.open.send_replace(true);
 }
 
-/// Counts the PostgresUsers by the reason of their Ready condition, now and then.
-async fn count_users(context: Arc<Context>, stop: CancellationToken) {
+/// Counts what there is, once all of it has been listed.
+async fn count(context: Arc<Context>, stop: CancellationToken, ready: Arc<Ready>) {
     let count = async {
-        loop {
-            let mut by_reason: BTreeMap<String, i64> = BTreeMap::new();
-            let all = context.stores.users.iter().flat_map(Store::state);
-            for user in all.filter(|user| shard::works_on(&context, user)) {
-                let conditions = user.status.iter().flat_map(|status| &status.conditions);
-                let ready = conditions
-                    .filter(|condition| condition.type_ == "Ready")
-                    .map(|it| it.reason.clone())
-                    .next();
-                *by_reason
-                    .entry(ready.unwrap_or_else(|| "Pending".to_string()))
-                    .or_default() += 1;
-            }
-            context.metrics.set_users(by_reason);
-            context.forget_old_writes();
-            tokio::time::sleep(COUNT_EVERY).await;
-        }
+        ready.wait().await;
+        census::keep(&context).await;
     };
     tokio::select! {
         () = count => {}

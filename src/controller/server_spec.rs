@@ -93,6 +93,14 @@ impl ServerObject {
         }
     }
 
+    /// Its kind, in the API's words.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            ServerObject::Namespaced(_) => "PostgresServer",
+            ServerObject::Cluster(_) => "ClusterPostgresServer",
+        }
+    }
+
     /// Which it is.
     pub fn key(&self) -> ServerKey {
         let (kind, namespace) = match self {

@@ -5,3 +5,5 @@ pub mod installation;
 pub mod leader;
 pub mod operator;
 pub mod telemetry;
+#[cfg(feature = "otlp")]
+mod traces;

@@ -21,6 +21,7 @@ mod faults;
 mod frugality;
 mod gitops;
 mod lifecycle;
+mod metrics;
 mod moves;
 mod neighbours;
 mod plugin;
@@ -31,6 +32,8 @@ mod shards;
 mod silence;
 mod sql;
 mod support;
+#[cfg(feature = "otlp")]
+mod traces;
 mod upgrade;
 
 use std::process::ExitCode;
@@ -68,6 +71,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         adoption::trials(environment),
         drift::trials(environment),
         faults::trials(environment),
+        metrics::trials(environment),
         moves::trials(environment),
         neighbours::trials(environment),
         plugin::trials(environment),
@@ -83,6 +87,8 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         silence::trials(environment),
         sql::trials(environment),
         upgrade::trials(environment),
+        #[cfg(feature = "otlp")]
+        traces::trials(environment),
     ]
     .into_iter()
     .flatten()

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::next::{Next, next};
 use super::state::Topic;
 use super::{Server, send};
@@ -48,10 +50,9 @@ async fn sleep(server: &Server, until: Mono) {
 
 /// Looks at the cluster. True if it is there, in whatever state.
 pub(super) async fn poll(server: &Server, provider: &AnyProvider) -> bool {
-    server.link().bucket.acquire().await;
+    server.turn().await;
     let started = clock::now();
-    let result = provider.cluster().await;
-    count(server, "cluster", &result);
+    let result = server.call("cluster", provider.cluster()).await;
     match result {
         Ok(answer) => {
             let (available, changed) = {
@@ -97,9 +98,8 @@ fn recovered(server: &Server) {
 /// The remote says that there is no such cluster. It is believed only when its list says so too, more than once,
 /// for long enough, and it was there before with these credentials.
 async fn cluster_not_found(server: &Server, provider: &AnyProvider, error: RemoteError) {
-    server.link().bucket.acquire().await;
-    let listed = provider.list().await;
-    count(server, "list", &listed);
+    server.turn().await;
+    let listed = server.call("list", provider.list()).await;
     if !matches!(&listed, Err(error) if error.class == ErrorClass::NotFound) {
         server.state().not_found = None;
         let inconsistent = RemoteError {
@@ -128,10 +128,9 @@ async fn cluster_not_found(server: &Server, provider: &AnyProvider, error: Remot
 }
 
 async fn list(server: &Server, provider: &AnyProvider) {
-    server.link().bucket.acquire().await;
+    server.turn().await;
     let started = clock::now();
-    let result = provider.list().await;
-    count(server, "list", &result);
+    let result = server.call("list", provider.list()).await;
     match result {
         Ok(mut answer) => {
             answer.value.users.iter_mut().for_each(|user| server.seal(user));
@@ -139,6 +138,7 @@ async fn list(server: &Server, provider: &AnyProvider) {
                 let mut state = server.state();
                 let news = state.listed(answer, started, server.settings.read_lag);
                 state.list_wanted = false;
+                state.refreshed = Some(Timestamp::now());
                 state.refresh_due = Some(clock::now() + jittered(server.link().refresh_interval));
                 succeeded(&mut state);
                 (news, state.take_waiting(&Topic::List))
@@ -172,10 +172,9 @@ fn jitter() -> f64 {
 }
 
 async fn read(server: &Server, provider: &AnyProvider, username: &str) {
-    server.link().bucket.acquire().await;
+    server.turn().await;
     let started = clock::now();
-    let result = provider.get(username).await;
-    count(server, "get", &result);
+    let result = server.call("get", provider.get(username)).await;
     match result {
         Ok(mut answer) => {
             answer.value.iter_mut().for_each(|user| server.seal(user));
@@ -264,15 +263,4 @@ fn trouble_of(error: &RemoteError) -> Trouble {
         message: format!("{message} ({error})"),
         stalled,
     }
-}
-
-/// Counts a call by operation and what came of it.
-pub(super) fn count<T>(server: &Server, operation: &'static str, result: &Result<T, RemoteError>) {
-    let class = match result {
-        Ok(_) => "ok",
-        Err(error) => error.class.label(),
-    };
-    server
-        .metrics
-        .remote_call(server.capabilities.name, operation, class);
 }

@@ -22,10 +22,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use self::bucket::Bucket;
 use self::state::{State, Topic};
 use crate::api::{PostgresUser, ServerKind, ServerRef};
+use crate::clock;
 use crate::controller::journal_store::{Change, JournalError, JournalStore};
 use crate::domain::identity::RemoteIdentity;
 use crate::domain::journal::EntryId;
@@ -35,8 +38,8 @@ use crate::domain::remote::{Capabilities, RemoteUser};
 use crate::domain::schedule::{CircuitSettings, Class};
 use crate::domain::settings::Settings;
 use crate::metrics::Metrics;
-use crate::provider::AnyProvider;
 use crate::provider::gate::Gate;
+use crate::provider::{AnyProvider, RemoteError};
 
 /// A PostgresUser, as triggers name it.
 pub type UserRef = ObjectRef<PostgresUser>;
@@ -312,6 +315,32 @@ impl Server {
         let new = state.spec != spec;
         state.spec = spec;
         new
+    }
+
+    /// Waits until the rate limit lets one more call be made.
+    async fn turn(&self) {
+        let asked = clock::now();
+        self.link().bucket.acquire().await;
+        self.metrics.waited(self.capabilities.name, clock::now() - asked);
+    }
+
+    /// Makes a remote call, counts it, and has it in the traces.
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, RemoteError>>,
+    ) -> Result<T, RemoteError> {
+        let provider = self.capabilities.name;
+        let span =
+            tracing::debug_span!("remote call", server = %self.key, provider, operation, class = Empty);
+        let result = call.instrument(span.clone()).await;
+        let class = match &result {
+            Ok(_) => "ok",
+            Err(error) => error.class.label(),
+        };
+        span.record("class", class);
+        self.metrics.remote_call(provider, operation, class);
+        result
     }
 
     /// Tells this user when the server's trouble ends or changes.

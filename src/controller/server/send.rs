@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::actor::{backoff, count, failed, poll};
+use super::actor::{backoff, failed, poll};
 use super::{Server, UserRef};
 use crate::clock;
 use crate::domain::attempts::{Login, Outcome};
@@ -35,7 +35,7 @@ pub async fn send(server: &Server, provider: &AnyProvider, id: EntryId) {
 
 /// R3, R4: the journal was written by this process a moment ago, and has this entry under its stamp.
 async fn admitted(server: &Server, entry: &Entry) -> Result<(), &'static str> {
-    server.link().bucket.acquire().await;
+    server.turn().await;
     let enough = (server.settings.write_window / 2).min(Duration::from_secs(5));
     server
         .journal
@@ -50,9 +50,8 @@ async fn admitted(server: &Server, entry: &Entry) -> Result<(), &'static str> {
 
 async fn attempt(server: &Server, provider: &AnyProvider, entry: &Entry) {
     let started = clock::now();
-    let result = call(provider, entry).await;
+    let result = server.call(operation(entry.kind), call(provider, entry)).await;
     let ended = clock::now();
-    count(server, operation(entry.kind), &result);
     match result {
         Ok(mut answer) => {
             answer.value.iter_mut().for_each(|user| server.seal(user));

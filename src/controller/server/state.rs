@@ -93,6 +93,10 @@ pub struct State {
     pub spec: Option<SpecSeen>,
     /// A mutation was accepted, and no AVAILABLE was read since.
     pub must_poll: bool,
+    /// When all users were last read, by the clock on the wall.
+    pub refreshed: Option<Timestamp>,
+    /// How many journal entries there are whose PostgresUser is gone.
+    pub orphans: usize,
     /// When the last poll was made.
     pub last_poll: Option<Mono>,
     pub(super) list_wanted: bool,
@@ -136,6 +140,8 @@ impl State {
             refresh_asked: None,
             spec: None,
             must_poll: false,
+            refreshed: None,
+            orphans: 0,
             last_poll: None,
             list_wanted: false,
             poll_wanted: false,

@@ -10,6 +10,7 @@ mod status;
 
 pub use ca::secret_of as ca_secret;
 pub use credentials::all_servers;
+pub use status::remote_users;
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -39,7 +40,7 @@ pub async fn reconcile(object: ServerObject, context: Arc<Context>) -> Result<Ac
             Ok(outcome) => outcome,
             Err(_) => Err(Error::Timeout),
         };
-    context.metrics.reconciled("PostgresServer", outcome.is_ok());
+    context.metrics.reconciled(object.kind(), outcome.is_ok());
     match outcome {
         Err(error) if error.is_conflict() => Ok(Action::requeue(Duration::from_millis(150))),
         Err(error) if error.is_gone() => Ok(Action::await_change()),

@@ -30,11 +30,15 @@ pub async fn resolve(server: &Server, context: &Context) -> Result<Option<Durati
         .journal
         .view(|journal, _| journal.map(|journal| journal.entries.values().cloned().collect()))
         .unwrap_or_default();
-    let mut again: Option<Duration> = None;
+    let mut orphans = Vec::new();
     for entry in entries {
-        if !is_orphan(&entry, context).await? {
-            continue;
+        if is_orphan(&entry, context).await? {
+            orphans.push(entry);
         }
+    }
+    server.state().orphans = orphans.len();
+    let mut again: Option<Duration> = None;
+    for entry in orphans {
         let plan = plan(server, context, &entry);
         tracing::info!(server = %server.key, entry = entry.id.0, step = ?plan.step, "an entry without a resource");
         if let (Some(stalled), Some(object)) =

@@ -14,6 +14,7 @@ use crate::controller::server_view;
 use crate::controller::user::report::{difference, warn_unless_kept};
 use crate::domain::conditions::{self, Change, Finding, Status};
 use crate::domain::remote::ClusterState;
+use crate::metrics::census::RemoteUsers;
 
 /// How many names of users a status has at most.
 const MOST_NAMES: usize = 50;
@@ -89,26 +90,41 @@ fn next(old: &ServerStatus, object: &ServerObject, server: &Server, context: &Co
         new.database = Some(details.database);
         new.sslmode = Some(details.sslmode);
     }
-    if let Some((own, system)) = state.usernames() {
-        let unmanaged = context.claims.unowned(&server.identity, own.iter().copied());
+    drop(state);
+    if let Some((users, names)) = sorted_out(server, context) {
         let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
         new.users = Some(ServerUsers {
-            managed: count(own.len() - unmanaged.len()),
-            unmanaged: count(unmanaged.len()),
-            system: count(system),
+            managed: count(users.managed),
+            unmanaged: count(users.unmanaged),
+            system: count(users.system),
         });
         new.unmanaged_usernames = match object {
-            ServerObject::Namespaced(_) => shown(unmanaged),
+            ServerObject::Namespaced(_) => names,
             ServerObject::Cluster(_) => Vec::new(),
         };
     }
     new
 }
 
-/// The names that a status has room for, the same ones every time.
-fn shown(mut names: Vec<&str>) -> Vec<String> {
-    names.sort_unstable();
-    names.into_iter().take(MOST_NAMES).map(str::to_string).collect()
+/// Whom the users of the last list belong to, if there was one.
+pub fn remote_users(server: &Server, context: &Context) -> Option<RemoteUsers> {
+    sorted_out(server, context).map(|(users, _)| users)
+}
+
+/// The same, with the names of those that belong to nobody, as far as a status has room for them.
+fn sorted_out(server: &Server, context: &Context) -> Option<(RemoteUsers, Vec<String>)> {
+    let state = server.state();
+    let (own, system) = state.usernames()?;
+    let mut unmanaged = context.claims.unowned(&server.identity, own.iter().copied());
+    let users = RemoteUsers {
+        managed: own.len() - unmanaged.len(),
+        unmanaged: unmanaged.len(),
+        system,
+    };
+    // The same ones every time.
+    unmanaged.sort_unstable();
+    let names = unmanaged.into_iter().take(MOST_NAMES).map(str::to_string);
+    Some((users, names.collect()))
 }
 
 /// The journal moves with every change; its echo is brought up to date only with other news.

@@ -71,6 +71,7 @@ impl Done {
 ///
 /// # Errors
 /// If it was not done; it is then planned anew from what is observed.
+#[tracing::instrument(name = "step", level = "debug", skip_all, fields(?step))]
 pub async fn act(context: &Context, view: &View, step: &Step) -> Result<Done, Error> {
     match step {
         Step::Claim => claim(context, view).await,

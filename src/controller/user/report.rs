@@ -1,6 +1,7 @@
 //! The status of a PostgresUser: one writer, which writes only what has changed.
 
 use std::sync::Once;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -49,10 +50,27 @@ pub async fn report(
     failpoint::hit("status-write", Side::After);
     tell(context, &user, &old, &new).await;
     let kept = user.status.clone().unwrap_or_default();
+    count(context, &user, &old, &kept);
     warn_unless_kept(&new, &kept);
     // A fact that is not kept would be recorded for ever.
     let facts = facts_of(&kept) != facts_of(&old);
     Ok((user, facts))
+}
+
+/// Counts what was published.
+fn count(context: &Context, user: &PostgresUser, old: &UserStatus, new: &UserStatus) {
+    match (&old.secret, &new.secret) {
+        (None, Some(_)) => {
+            let made = user.metadata.creation_timestamp.as_ref().map(|made| made.0);
+            let waited = made.and_then(|made| Duration::try_from(Timestamp::now().duration_since(made)).ok());
+            // A negative time is another machine's clock.
+            context.metrics.first_secret(waited.unwrap_or_default());
+        }
+        (Some(before), Some(after)) if before.password_mac != after.password_mac => {
+            context.metrics.password_changed();
+        }
+        _ => {}
+    }
 }
 
 /// An API server drops what its CRD does not know, which is so while the operator is of a later version.

@@ -1,11 +1,11 @@
 //! What GitOps tools think of an object, by their own code (`tests/gitops`).
 
-use std::{path::Path, path::PathBuf, process::Stdio};
+use std::{path::Path, path::PathBuf};
 
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::{io::AsyncWriteExt as _, process::Command, sync::OnceCell};
+use tokio::{process::Command, sync::OnceCell};
 
-use super::{Outcome, PATIENCE, REPOSITORY, World, control_plane::build, eventually};
+use super::{Outcome, PATIENCE, REPOSITORY, World, command::piped, control_plane::build, eventually};
 
 /// The kustomization that tells Argo CD of our kinds.
 const ARGOCD_CM: &str = "deploy/argocd/argocd-cm";
@@ -107,17 +107,9 @@ impl<'a> Judge<'a> {
     }
 
     async fn run<T: DeserializeOwned>(&self, arguments: &[&str], input: &str) -> Outcome<Vec<T>> {
-        let mut process = Command::new(self.program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let mut stdin = process.stdin.take().ok_or("no stdin")?;
-        stdin.write_all(input.as_bytes()).await?;
-        drop(stdin);
-        let output = process.wait_with_output().await?;
+        let mut command = Command::new(self.program);
+        command.args(arguments);
+        let output = piped(command, input).await?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).trim().into());
         }

@@ -1,6 +1,7 @@
 //! What tests are made with.
 
 mod audit;
+mod command;
 mod commits;
 mod control_plane;
 mod environment;
@@ -8,6 +9,7 @@ mod judge;
 mod manifests;
 mod operator;
 mod person;
+mod prometheus;
 mod rbac;
 mod scene;
 #[path = "../../support_servers/mod.rs"]
@@ -25,6 +27,7 @@ pub use self::{
     judge::{Diff, Judge},
     operator::{Operator, Options},
     person::{Answer, Person},
+    prometheus::{Monitoring, Prometheus, promtool},
     scene::{Scene, pause},
     servers::{
         ADDON_ID, APP, CLUSTER_ID, Failure, Outcome, PATIENCE, Postgres, Process, REPOSITORY, Simulator,

@@ -207,6 +207,11 @@ impl Operator {
         &self.user
     }
 
+    /// Where it serves probes and metrics.
+    pub fn address(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// A page of its admin address: `metrics`, `readyz`, `livez`.
     pub async fn get(&self, page: &str) -> Outcome<String> {
         let response = self
@@ -251,6 +256,6 @@ impl Operator {
 }
 
 /// An address that is free now. Somebody else may take it until it is used.
-fn free_address() -> Outcome<SocketAddr> {
+pub fn free_address() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?)
 }

@@ -1,0 +1,108 @@
+//! Who waits for a rotation, and since when. The annotation that asks for one has no date, so time is taken from when it
+//! was first seen: after a restart anew.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use kube::ResourceExt;
+
+use crate::api::{PostgresUser, names};
+use crate::domain::time::Mono;
+
+/// How long a rotation may take before it is overdue: longer than any of the waits that the rules ask for.
+const OVERDUE: Duration = Duration::from_secs(15 * 60);
+
+/// What was asked for, by the UID of who asks, and when that was first seen.
+#[derive(Debug, Default)]
+pub struct Rotations(HashMap<String, (String, Mono)>);
+
+impl Rotations {
+    /// How many rotations are due, and how many of these are overdue.
+    pub fn count<'a>(&mut self, users: impl Iterator<Item = &'a PostgresUser>, now: Mono) -> (i64, i64) {
+        let due = users.filter_map(|user| {
+            let (uid, asked) = (user.uid()?, due(user)?.clone());
+            let before = self.0.get(&uid).filter(|(value, _)| *value == asked);
+            let since = before.map_or(now, |(_, since)| *since);
+            Some((uid, (asked, since)))
+        });
+        self.0 = due.collect();
+        let overdue = self.0.values().filter(|(_, since)| now - *since >= OVERDUE);
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        (count(self.0.len()), count(overdue.count()))
+    }
+}
+
+/// The rotation that a PostgresUser asks for and has not got. A password that nobody has yet is not rotated, and one that
+/// is suspended or being deleted is not meant to be.
+fn due(user: &PostgresUser) -> Option<&String> {
+    let status = user.status.as_ref().filter(|status| status.secret.is_some())?;
+    let wanted = !user.spec.suspend && user.metadata.deletion_timestamp.is_none();
+    let asked = user.annotations().get(names::ROTATE)?;
+    (wanted && status.last_handled_rotation.as_ref() != Some(asked)).then_some(asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn user(asked: &str, handled: Option<&str>, more: serde_json::Value) -> PostgresUser {
+        let mut object = json!({
+            "apiVersion": "pguser.dev/v1alpha1", "kind": "PostgresUser",
+            "metadata": {"uid": "u", "annotations": {names::ROTATE: asked}},
+            "spec": {"serverRef": {"name": "orders"}},
+            "status": {"lastHandledRotation": handled, "secret":
+                {"name": "s", "resourceVersion": "1", "passwordMac": "m", "contentDigest": "d"}},
+        });
+        for (pointer, value) in more.as_object().into_iter().flatten() {
+            let (parent, key) = pointer.rsplit_once('/').unwrap();
+            object.pointer_mut(parent).unwrap()[key] = value.clone();
+        }
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn count(rotations: &mut Rotations, user: &PostgresUser, minutes: u64) -> (i64, i64) {
+        let now = Mono::default() + Duration::from_secs(60 * minutes);
+        rotations.count([user].into_iter(), now)
+    }
+
+    #[test]
+    fn a_rotation_is_due_until_it_is_done_and_overdue_after_a_while() {
+        let mut rotations = Rotations::default();
+        assert_eq!(count(&mut rotations, &user("1", Some("1"), json!({})), 0), (0, 0));
+        assert_eq!(count(&mut rotations, &user("2", Some("1"), json!({})), 1), (1, 0));
+        assert_eq!(
+            count(&mut rotations, &user("2", Some("1"), json!({})), 15),
+            (1, 0)
+        );
+        assert_eq!(
+            count(&mut rotations, &user("2", Some("1"), json!({})), 16),
+            (1, 1)
+        );
+        assert_eq!(
+            count(&mut rotations, &user("2", Some("2"), json!({})), 17),
+            (0, 0)
+        );
+    }
+
+    #[test]
+    fn another_wish_is_waited_for_anew() {
+        let mut rotations = Rotations::default();
+        assert_eq!(count(&mut rotations, &user("1", None, json!({})), 0), (1, 0));
+        assert_eq!(count(&mut rotations, &user("2", None, json!({})), 14), (1, 0));
+        assert_eq!(count(&mut rotations, &user("2", None, json!({})), 20), (1, 0));
+        assert_eq!(count(&mut rotations, &user("2", None, json!({})), 29), (1, 1));
+    }
+
+    #[test]
+    fn nothing_is_due_where_nothing_is_published_or_meant_to_be_done() {
+        for unwanted in [
+            json!({"/status/secret": null}),
+            json!({"/spec/suspend": true}),
+            json!({"/metadata/deletionTimestamp": "1970-01-01T00:00:02Z"}),
+        ] {
+            let mut rotations = Rotations::default();
+            assert_eq!(count(&mut rotations, &user("2", Some("1"), unwanted), 0), (0, 0));
+        }
+    }
+}
