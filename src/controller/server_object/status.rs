@@ -1,6 +1,7 @@
 //! What a server object says of itself.
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
@@ -8,7 +9,7 @@ use crate::api::{ClusterPostgresServer, PostgresServer, ServerStatus, ServerUser
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::events;
-use crate::controller::server::Server;
+use crate::controller::server::{Link, Server};
 use crate::controller::server_spec::ServerObject;
 use crate::controller::server_view;
 use crate::controller::user::report::{difference, warn_unless_kept};
@@ -74,7 +75,7 @@ fn next(old: &ServerStatus, object: &ServerObject, server: &Server, context: &Co
     new.observed_generation = generation;
     new.conditions = conditions::merge(
         &old.conditions,
-        &findings(object, server, context),
+        &findings(old, object, server, context),
         generation,
         Timestamp::now(),
     );
@@ -139,7 +140,15 @@ fn with_journal(mut status: ServerStatus, server: &Server) -> ServerStatus {
     status
 }
 
-fn findings(object: &ServerObject, server: &Server, context: &Context) -> Vec<Change> {
+/// After a restart, until the server is heard of again, what a leader before has found good stands.
+fn stands(old: &ServerStatus, object: &ServerObject, link: &Link) -> bool {
+    let is_good = |condition: &Condition| condition.type_ == "Ready" && condition.status == "True";
+    Some(old.observed_generation) == object.meta().generation
+        && old.credentials_mac == link.credentials_mac
+        && old.conditions.iter().any(is_good)
+}
+
+fn findings(old: &ServerStatus, object: &ServerObject, server: &Server, context: &Context) -> Vec<Change> {
     let link = server.link();
     let trouble = server_view::trouble(&link, &server.state(), true);
     let known = server.state().cluster.is_some();
@@ -153,6 +162,7 @@ fn findings(object: &ServerObject, server: &Server, context: &Context) -> Vec<Ch
             server_view::DELETIONS_ONLY.to_string(),
         ),
         None if known => (Status::True, "Reachable", reachable(server)),
+        None if stands(old, object, &link) => return Vec::new(),
         None => (
             Status::False,
             "Connecting",
