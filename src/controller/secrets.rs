@@ -25,6 +25,8 @@ pub struct SecretMeta {
     pub user: Option<String>,
     /// The UIDs of its owners.
     pub owners: Vec<String>,
+    /// It says that its PostgresUser was deleted and it was retained.
+    pub retained: bool,
     /// It is being deleted.
     pub deleting: bool,
 }
@@ -43,6 +45,7 @@ impl SecretMeta {
             resource_version: meta.resource_version.clone().unwrap_or_default(),
             user_uid: annotation(names::SECRET_USER_UID),
             user: annotation(names::SECRET_USER),
+            retained: annotation(names::SECRET_RETAINED).is_some(),
             owners: meta
                 .owner_references
                 .iter()

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt as _;
 use kube::{Api, api::DeleteParams};
 use libtest_mimic::Trial;
 use serde_json::json;
@@ -209,8 +210,20 @@ async fn retain(world: &World, name: &str) -> Outcome {
 async fn a_retained_user_keeps_login_and_secret_and_is_on_record(world: &World) -> Outcome {
     let (scene, password) = Scene::with_user(world, "webshop").await?;
     retain(world, "webshop").await?;
+    world.quiet(&scene.operator).await?;
     world.delete("PostgresUser", "webshop").await?;
     world.gone("PostgresUser", "webshop", PATIENCE).await?;
+    let secret = world
+        .get("v1/Secret", "webshop-postgres")
+        .await?
+        .ok_or("no Secret")?;
+    assert_eq!(
+        secret
+            .annotations()
+            .get("pguser.dev/retained")
+            .map(String::as_str),
+        Some("true")
+    );
     // Longer than garbage collection takes.
     pause(3000).await;
     assert_eq!(world.login_with_secret("webshop-postgres").await?, "webshop");

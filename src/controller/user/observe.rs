@@ -227,7 +227,7 @@ fn secret_view(
     }
     let content = content.filter(|(version, _)| *version == meta.resource_version);
     SecretView::Ours {
-        owned: meta.owners.contains(&uid),
+        owned: meta.owners.contains(&uid) || !meta.retained,
         resource_version: meta.resource_version,
         content: content.map(|(_, content)| content.clone()),
     }

@@ -181,7 +181,7 @@ pub enum SecretView {
     Ours {
         /// Its resourceVersion.
         resource_version: String,
-        /// It is garbage-collected with its resource.
+        /// It is garbage-collected with its resource, or does not say yet that it was retained.
         owned: bool,
         /// What it holds, if it was read.
         content: Option<SecretContent>,
