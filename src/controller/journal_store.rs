@@ -176,15 +176,22 @@ async fn read(place: &Place) -> Result<Option<(Journal, String)>, JournalError> 
     let secret = got.map_err(|error| JournalError::Unwritten(describe(&error)))?;
     let Some(secret) = secret else { return Ok(None) };
     let version = secret.metadata.resource_version.clone().unwrap_or_default();
+    let journal = parse(&secret).map_err(|error| JournalError::Unreadable(place.name.clone(), error))?;
+    Ok(Some((journal, version)))
+}
+
+/// The journal that a Secret holds.
+///
+/// # Errors
+/// If it holds none, or one that was damaged.
+pub fn parse(secret: &Secret) -> Result<Journal, codec::CodecError> {
     let text = |key: &str| {
         let bytes = secret.data.as_ref().and_then(|data| data.get(key));
         bytes
             .and_then(|bytes| std::str::from_utf8(&bytes.0).ok())
             .unwrap_or_default()
     };
-    let journal = codec::read(text("header"), text("entries"))
-        .map_err(|error| JournalError::Unreadable(place.name.clone(), error))?;
-    Ok(Some((journal, version)))
+    codec::read(text("header"), text("entries"))
 }
 
 /// Removes a journal whose server is gone.

@@ -48,6 +48,18 @@ pub struct Selection {
     pub selector: Option<String>,
 }
 
+impl Selection {
+    /// Refuses to take everybody for want of a name, unless that was said; `what` is the question that is open.
+    pub fn or_all(&self, all: bool, what: &str) -> Result<(), Failure> {
+        match self.names.is_empty() && self.selector.is_none() && !all {
+            true => Err(Failure::Usage(format!(
+                "{what}? Name PostgresUsers, or say --selector or --all"
+            ))),
+            false => Ok(()),
+        }
+    }
+}
+
 /// A connection to a cluster, and the namespace that is meant.
 pub struct Cluster {
     /// The client.

@@ -7,7 +7,8 @@ use kube::api::ListParams;
 use super::cluster::Cluster;
 use super::failure::{Asked, Failure};
 use crate::api::names;
-use crate::domain::journal::{Entry, codec};
+use crate::controller::journal_store;
+use crate::domain::journal::Entry;
 
 /// An entry of a journal.
 pub struct Listed {
@@ -50,13 +51,7 @@ pub async fn read(cluster: &Cluster, namespace: &str) -> Result<Journals, Failur
 }
 
 fn add(journals: &mut Journals, secret: &Secret) -> Result<(), Failure> {
-    let text = |key: &str| {
-        let bytes = secret.data.as_ref().and_then(|data| data.get(key));
-        bytes
-            .and_then(|bytes| std::str::from_utf8(&bytes.0).ok())
-            .unwrap_or_default()
-    };
-    let journal = codec::read(text("header"), text("entries"))
+    let journal = journal_store::parse(secret)
         .map_err(|error| Failure::Other(format!("read the journal {}: {error}", secret.name_any())))?;
     let server = secret
         .annotations()

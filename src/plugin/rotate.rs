@@ -55,10 +55,7 @@ struct Rotations {
 impl Rotate {
     /// Runs it.
     pub async fn run(self, cluster: &Cluster) -> Result<Verdict, Failure> {
-        if self.selection.names.is_empty() && self.selection.selector.is_none() && !self.all {
-            let message = "whose password? Name PostgresUsers, or say --selector or --all";
-            return Err(Failure::Usage(message.to_string()));
-        }
+        self.selection.or_all(self.all, "whose password")?;
         let users = cluster.selected(&self.selection, false).await?;
         if self.selection.names.is_empty() {
             let question = format!(

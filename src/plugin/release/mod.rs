@@ -71,10 +71,7 @@ struct All {
 impl Release {
     /// Runs it.
     pub async fn run(self, cluster: &Cluster) -> Result<Verdict, Failure> {
-        if self.selection.names.is_empty() && self.selection.selector.is_none() && !self.all {
-            let message = "release whom? Name PostgresUsers, or say --selector or --all";
-            return Err(Failure::Usage(message.to_string()));
-        }
+        self.selection.or_all(self.all, "release whom")?;
         let users = cluster.selected(&self.selection, false).await?;
         users.iter().for_each(announce);
         let question = format!(
