@@ -70,7 +70,7 @@ async fn a_status_of_an_earlier_version_is_gone_on_from(world: &World) -> Outcom
 
 /// As it is when the operator was upgraded, and its CRDs were not.
 async fn an_operator_with_crds_of_an_earlier_version_works_and_comes_to_rest(world: &World) -> Outcome {
-    let environment = world.environment().apart(&world.dir().join("apart")).await?;
+    let environment = world.environment().apart("apart").await?;
     let control_plane = environment.control_plane();
     for version in versions()? {
         control_plane

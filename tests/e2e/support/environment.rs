@@ -79,14 +79,15 @@ impl Environment {
     }
 
     /// Another one for a test that changes the CRDs: with a control plane of its own, which has none yet, and its files in a
-    /// new folder.
-    pub async fn apart(&self, dir: &Path) -> Outcome<Arc<Environment>> {
-        std::fs::create_dir(dir)?;
-        std::fs::set_permissions(dir, PermissionsExt::from_mode(0o711))?;
-        let control_plane = ControlPlane::own(dir).await?;
+    /// new folder. That is beside those of the tests, since paths of sockets have to be short.
+    pub async fn apart(&self, name: &str) -> Outcome<Arc<Environment>> {
+        let dir = self.dir.join(name);
+        std::fs::create_dir(&dir)?;
+        std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o711))?;
+        let control_plane = ControlPlane::own(&dir).await?;
         Ok(Arc::new(Environment {
             control_plane,
-            dir: dir.to_owned(),
+            dir,
             runtime: self.runtime.clone(),
         }))
     }

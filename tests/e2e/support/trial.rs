@@ -3,11 +3,15 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
 };
 
 use libtest_mimic::{Failed, Trial};
 
 use super::{Handle, Outcome, Provider, World};
+
+/// How long a trial may take. The longest takes a minute and a half, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(400);
 
 /// Makes trials of functions in the calling module: `trials!(environment; first, second)`.
 macro_rules! trials {
@@ -43,7 +47,8 @@ where
             let world = World::new(&environment, &name, provider).await;
             let mut world = world.map_err(Failed::from)?;
             // Within the runtime, so the future is polled by hand rather than by a nested block_on.
-            let outcome = catch(test(&world)).await;
+            let outcome = tokio::time::timeout(LIMIT, catch(test(&world))).await;
+            let outcome = outcome.unwrap_or_else(|_| Err(format!("it has not ended within {LIMIT:?}")));
             match &outcome {
                 Ok(()) => world.clean_up().await,
                 Err(_) => world.report().await,
