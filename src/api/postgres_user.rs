@@ -398,6 +398,12 @@ impl PostgresUser {
             .unwrap_or_default()
     }
 
+    /// The record of its login: how it came to be this object's. None as long as it is not.
+    pub fn record(&self) -> Option<&RemoteUserRecord> {
+        let records = &self.status.as_ref()?.remote_users;
+        records.iter().find(|record| record.username == self.username())
+    }
+
     /// The output Secret's name.
     pub fn secret_name(&self) -> String {
         let named = self.spec.secret.as_ref().and_then(|secret| secret.name.clone());

@@ -113,11 +113,7 @@ pub fn works_on(context: &Context, user: &PostgresUser) -> bool {
 
 /// What has to be known of every PostgresUser, by whomever it is worked on: which remote user it has, or wants.
 pub fn note_owner(context: &Context, user: &PostgresUser) {
-    let record = user.status.iter().flat_map(|status| &status.remote_users).next();
-    let recorded = record.map(|record| RemoteIdentity {
-        provider: record.provider.clone(),
-        cluster: record.cluster.clone(),
-    });
+    let recorded = user.record().map(RemoteIdentity::of_record);
     let is_recorded = recorded.is_some();
     let named = || ServerObject::find(context, &server_key(user)).and_then(|object| object.identity());
     if let Some(identity) = recorded.or_else(named) {

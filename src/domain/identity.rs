@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::ServerRef;
+use crate::api::{RemoteUserRecord, ServerRef};
 
 /// Which remote cluster: provider, endpoint in canonical form, and the cluster's id there.
 ///
@@ -30,6 +30,14 @@ impl RemoteIdentity {
         Self {
             provider: provider.to_string(),
             cluster,
+        }
+    }
+
+    /// The identity that a PostgresUser's record names.
+    pub fn of_record(record: &RemoteUserRecord) -> Self {
+        Self {
+            provider: record.provider.clone(),
+            cluster: record.cluster.clone(),
         }
     }
 }

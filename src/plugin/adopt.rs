@@ -10,7 +10,7 @@ use super::cluster::{Cluster, user_name};
 use super::failure::Failure;
 use super::output::{Output, note};
 use super::prompt::confirm;
-use super::status::{condition, is_ready, is_seen, trouble};
+use super::status::{condition, is_ready, is_seen, observed, trouble};
 use super::wait::Timeout;
 use super::{Verdict, completion};
 use crate::api::PostgresUser;
@@ -50,7 +50,7 @@ impl Adopt {
     /// Runs it.
     pub async fn run(self, cluster: &Cluster) -> Result<Verdict, Failure> {
         let user = cluster.user(&self.name).await?;
-        let adopted = match owns_login(&user) {
+        let adopted = match user.record().is_some() {
             true => Some(true),
             false => self.take_over(cluster, &user).await?,
         };
@@ -121,13 +121,10 @@ impl Adopt {
     }
 
     async fn wait_for(&self, cluster: &Cluster, changed: &PostgresUser) -> Result<bool, Failure> {
-        let seen = |user: &PostgresUser| {
-            let observed = user.status.as_ref().map(|status| status.observed_generation);
-            observed >= changed.metadata.generation
-        };
+        let seen = |user: &PostgresUser| observed(user) >= changed.metadata.generation;
         let ended = self.timeout.until(async || {
             let user = cluster.user(&self.name).await?;
-            let ended = (owns_login(&user) && is_ready(&user))
+            let ended = (user.record().is_some() && is_ready(&user))
                 || (seen(&user) && condition(&user, STALLED).is_some());
             Ok(ended.then_some(user))
         });
@@ -140,12 +137,4 @@ impl Adopt {
         }
         Ok(is_ready(&user))
     }
-}
-
-/// Whether the login is this object's by the operator's record.
-fn owns_login(user: &PostgresUser) -> bool {
-    let records = user.status.iter().flat_map(|status| &status.remote_users);
-    records
-        .into_iter()
-        .any(|record| record.username == user.username())
 }

@@ -75,10 +75,14 @@ pub fn condition<'a>(user: &'a PostgresUser, type_: &str) -> Option<&'a Conditio
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 
+/// The generation of the spec that the operator has looked at.
+pub fn observed(user: &PostgresUser) -> Option<i64> {
+    user.status.as_ref().map(|status| status.observed_generation)
+}
+
 /// Whether the operator has looked at the spec as it is now.
 pub fn is_seen(user: &PostgresUser) -> bool {
-    let observed = user.status.as_ref().map(|status| status.observed_generation);
-    observed == user.metadata.generation
+    observed(user) == user.metadata.generation
 }
 
 /// The value of `pguser.dev/rotate`, if it was not acted on yet.
@@ -120,10 +124,7 @@ impl Seen {
         let status = user.status.clone().unwrap_or_default();
         let ready = condition(user, READY).filter(|_| is_seen(user));
         let text = |get: fn(&Condition) -> &String| ready.map(|it| get(it).clone());
-        let record = status
-            .remote_users
-            .iter()
-            .find(|it| it.username == user.username());
+        let record = user.record();
         Self {
             namespace: user.namespace().unwrap_or_default(),
             name: user.name_any(),

@@ -92,40 +92,49 @@ fn next(old: &ServerStatus, object: &ServerObject, server: &Server, context: &Co
         new.sslmode = Some(details.sslmode);
     }
     drop(state);
-    if let Some((users, names)) = sorted_out(server, context) {
+    let names_in = |unmanaged: Vec<&str>| match object {
+        ServerObject::Namespaced(_) => shown(unmanaged),
+        ServerObject::Cluster(_) => Vec::new(),
+    };
+    let listed = with_unmanaged(server, context, |users, unmanaged| (users, names_in(unmanaged)));
+    if let Some((users, names)) = listed {
         let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
         new.users = Some(ServerUsers {
             managed: count(users.managed),
             unmanaged: count(users.unmanaged),
             system: count(users.system),
         });
-        new.unmanaged_usernames = match object {
-            ServerObject::Namespaced(_) => names,
-            ServerObject::Cluster(_) => Vec::new(),
-        };
+        new.unmanaged_usernames = names;
     }
     new
 }
 
 /// Whom the users of the last list belong to, if there was one.
 pub fn remote_users(server: &Server, context: &Context) -> Option<RemoteUsers> {
-    sorted_out(server, context).map(|(users, _)| users)
+    with_unmanaged(server, context, |users, _| users)
 }
 
-/// The same, with the names of those that belong to nobody, as far as a status has room for them.
-fn sorted_out(server: &Server, context: &Context) -> Option<(RemoteUsers, Vec<String>)> {
+/// The same, told together with those that belong to nobody.
+fn with_unmanaged<T>(
+    server: &Server,
+    context: &Context,
+    tell: impl FnOnce(RemoteUsers, Vec<&str>) -> T,
+) -> Option<T> {
     let state = server.state();
     let (own, system) = state.usernames()?;
-    let mut unmanaged = context.claims.unowned(&server.identity, own.iter().copied());
+    let unmanaged = context.claims.unowned(&server.identity, own.iter().copied());
     let users = RemoteUsers {
         managed: own.len() - unmanaged.len(),
         unmanaged: unmanaged.len(),
         system,
     };
-    // The same ones every time.
-    unmanaged.sort_unstable();
-    let names = unmanaged.into_iter().take(MOST_NAMES).map(str::to_string);
-    Some((users, names.collect()))
+    Some(tell(users, unmanaged))
+}
+
+/// The names that a status has room for, the same ones every time.
+fn shown(mut names: Vec<&str>) -> Vec<String> {
+    names.sort_unstable();
+    names.into_iter().take(MOST_NAMES).map(str::to_string).collect()
 }
 
 /// The journal moves with every change; its echo is brought up to date only with other news.
@@ -152,9 +161,8 @@ fn findings(old: &ServerStatus, object: &ServerObject, server: &Server, context:
     let link = server.link();
     let trouble = server_view::trouble(&link, &server.state(), true);
     let known = server.state().cluster.is_some();
-    let users = context.users_of(&object.key());
     let (status, reason, message) = match trouble.as_ref() {
-        _ if object.deleting() => (Status::False, "InUse", in_use(&users)),
+        _ if object.deleting() => (Status::False, "InUse", in_use(&context.users_of(&object.key()))),
         Some(trouble) => (Status::False, trouble.reason, trouble.message.clone()),
         None if link.deletions_only => (
             Status::False,

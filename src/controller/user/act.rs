@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use serde_json::json;
 
-use super::observe::View;
+use super::observe::{View, has_finalizer};
 use super::output;
 use super::wanted;
 use crate::api::{PostgresUser, PublishedSecret, names};
@@ -126,10 +126,7 @@ pub async fn write_claim(
     claim: &Claim,
 ) -> Result<PostgresUser, Error> {
     let mut finalizers = user.finalizers().to_vec();
-    if !finalizers
-        .iter()
-        .any(|finalizer| finalizer == names::USER_FINALIZER)
-    {
+    if !has_finalizer(user) {
         finalizers.push(names::USER_FINALIZER.to_string());
     }
     let mut metadata = precondition(user);
@@ -415,17 +412,7 @@ async fn release_secret(context: &Context, view: &View, resource_version: &str) 
     let Some(secret) = output::read(context, &view.user).await? else {
         return Ok(Done::default());
     };
-    let owners: Vec<_> = secret
-        .owner_references()
-        .iter()
-        .filter(|owner| owner.uid != uid)
-        .cloned()
-        .collect();
-    let patch = Patch::Merge(json!({"metadata": {
-        "resourceVersion": resource_version,
-        "ownerReferences": owners,
-        "annotations": {names::SECRET_RETAINED: "true"},
-    }}));
+    let patch = Patch::Merge(output::released(&secret, &uid, Some(resource_version)));
     let api = context.secrets_of(&view.user.namespace().unwrap_or_default());
     let secret: Secret = api
         .patch(&secret.name_any(), &PatchParams::default(), &patch)

@@ -16,7 +16,7 @@ use kube::runtime::watcher;
 
 use self::act::{Done, Then};
 use self::whereabouts::Whereabouts;
-use crate::api::{PostgresUser, names};
+use crate::api::PostgresUser;
 use crate::clock;
 use crate::controller::context::{Context, server_key};
 use crate::controller::error::Error;
@@ -111,10 +111,7 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
 /// Lets another operator go on with a PostgresUser that was pointed to a server object of its.
 async fn hand_over(context: &Context, user: PostgresUser, to: &ServerKey) -> Result<Action, Error> {
     let identity = ServerObject::find(context, to).and_then(|object| object.identity());
-    let (true, Some(identity)) = (
-        user.finalizers().iter().any(|it| it == names::USER_FINALIZER),
-        identity,
-    ) else {
+    let Some(identity) = identity.filter(|_| observe::has_finalizer(&user)) else {
         return Ok(Action::await_change());
     };
     let claim = Claim {

@@ -6,7 +6,8 @@ use kube::ResourceExt;
 use super::wanted;
 use super::whereabouts::Place;
 use crate::api::{
-    AdoptionPolicy, DeletionPolicy, Ownership, PostgresUser, RejectedPassword, UserStatus, names,
+    AdoptionPolicy, DeletionPolicy, Ownership, PostgresUser, RejectedPassword, RemoteUserRecord, UserStatus,
+    names,
 };
 use crate::clock;
 use crate::controller::context::Context;
@@ -76,7 +77,7 @@ pub async fn observe(
         .as_deref()
         .and_then(|server| staged_entry(context, server, &user));
     let status = user.status.clone().unwrap_or_default();
-    let record = record(&status, user.username());
+    let record = user.record().map(record);
     let own_claim = identity.clone().map(|identity| Claim {
         installation: context.installation.clone(),
         identity,
@@ -100,10 +101,7 @@ pub async fn observe(
     .or_else(|| rival_by_mark(context, &user, sight.as_ref()));
     let observed = Observed {
         uid: user.uid().unwrap_or_default(),
-        finalizer: user
-            .finalizers()
-            .iter()
-            .any(|finalizer| finalizer == names::USER_FINALIZER),
+        finalizer: has_finalizer(&user),
         claim: user
             .annotations()
             .get(names::CLAIM)
@@ -149,22 +147,15 @@ fn details(object: Option<&ServerObject>, server: Option<&ServerAtWork>) -> Opti
     object.connection(&address)
 }
 
-fn record(status: &UserStatus, username: &str) -> Option<Record> {
-    let record = status
-        .remote_users
-        .iter()
-        .find(|record| record.username == username)?;
-    Some(Record {
+fn record(record: &RemoteUserRecord) -> Record {
+    Record {
         server: record.server_ref.clone(),
-        identity: RemoteIdentity {
-            provider: record.provider.clone(),
-            cluster: record.cluster.clone(),
-        },
+        identity: RemoteIdentity::of_record(record),
         adopted: record.ownership == Ownership::Adopted,
         created: record.created.as_ref().map(|time| time.0),
         last_set: record.last_set.as_ref().map(|time| time.0),
         password_stamp: record.password_stamp.clone(),
-    })
+    }
 }
 
 fn rejected(noted: &RejectedPassword) -> Rejected {
@@ -451,6 +442,12 @@ fn rival_by_mark(context: &Context, user: &PostgresUser, sight: Option<&Sight>) 
     let other = context.user_of_uid(&mark.uid)?;
     let named = (other.namespace() == user.namespace()).then(|| other.name_any());
     Some(Rival { named })
+}
+
+/// Whether the operator is asked before a PostgresUser goes.
+pub fn has_finalizer(user: &PostgresUser) -> bool {
+    let mut finalizers = user.finalizers().iter();
+    finalizers.any(|finalizer| finalizer == names::USER_FINALIZER)
 }
 
 /// A PostgresUser as somebody who wants or has a remote user.

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::api::{DeletionPolicy, OutputSecret, PostgresUser, names};
 use crate::controller::context::Context;
@@ -34,6 +34,18 @@ pub async fn read(context: &Context, user: &PostgresUser) -> Result<Option<Secre
         None => context.secrets.missing(&namespace, &user.secret_name()),
     }
     Ok(secret)
+}
+
+/// What makes a Secret independent of its PostgresUser, so that it is not collected with it: a merge patch on this
+/// version.
+pub fn released(secret: &Secret, uid: &str, version: Option<&str>) -> Value {
+    let owners = secret.owner_references().iter();
+    let others: Vec<_> = owners.filter(|owner| owner.uid != uid).collect();
+    json!({"metadata": {
+        "resourceVersion": version,
+        "ownerReferences": others,
+        "annotations": {names::SECRET_RETAINED: "true"},
+    }})
 }
 
 /// Writes the output Secret in one go, complete.

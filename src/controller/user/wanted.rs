@@ -118,14 +118,7 @@ pub fn rules(user: &PostgresUser) -> Generate {
 /// spec says nothing.
 pub fn settings(user: &PostgresUser, object: Option<&ServerObject>) -> RoleSettings {
     let taken_over = user
-        .status
-        .as_ref()
-        .and_then(|status| {
-            status
-                .remote_users
-                .iter()
-                .find(|it| it.username == user.username())
-        })
+        .record()
         .map_or(user.spec.adoption_policy == AdoptionPolicy::Adopt, |record| {
             record.ownership == Ownership::Adopted
         });

@@ -38,21 +38,28 @@ pub enum Place {
 pub fn of(context: &Context, user: &PostgresUser) -> Whereabouts {
     use Whereabouts::{Elsewhere, HandOver, Here};
     let wanted = server_key(user);
-    let handed_over = claimed(user).as_ref() == Some(&wanted);
+    let (recorded, claimed) = (recorded(user), claimed(user));
+    let handed_over = claimed.as_ref() == Some(&wanted);
     let deleted = user.metadata.deletion_timestamp.is_some();
     let mut left = false;
     let selected = |key: &ServerKey| {
         let object = ServerObject::find(context, key)?;
         Some(context.options.selector.selects(&object))
     };
-    for former in formers(user).into_iter().filter(|former| *former != wanted) {
-        let to_delete = deleted && recorded(user).as_ref() == Some(&former);
-        match selected(&former) {
+    for former in recorded
+        .iter()
+        .chain(&claimed)
+        .filter(|former| **former != wanted)
+    {
+        let to_delete = deleted && recorded.as_ref() == Some(former);
+        match selected(former) {
             None => {}
             Some(false) if handed_over && !to_delete => {}
             Some(false) => return Elsewhere,
-            Some(true) if context.server(&former).is_none() => return Here(Place::Unknown(former)),
-            Some(true) if to_delete || has_entry(context, &former, user) => return Here(Place::At(former)),
+            Some(true) if context.server(former).is_none() => return Here(Place::Unknown(former.clone())),
+            Some(true) if to_delete || has_entry(context, former, user) => {
+                return Here(Place::At(former.clone()));
+            }
             Some(true) => left = true,
         }
     }
@@ -66,21 +73,17 @@ pub fn of(context: &Context, user: &PostgresUser) -> Whereabouts {
 
 /// Whether a server object has to do with a PostgresUser: it is named, or something was begun there.
 pub fn concerns(user: &PostgresUser, server: &ServerKey) -> bool {
-    server_key(user) == *server || formers(user).contains(server)
-}
-
-/// Where something may have been begun: by the record of ownership, and by the claim.
-fn formers(user: &PostgresUser) -> Vec<ServerKey> {
-    recorded(user).into_iter().chain(claimed(user)).collect()
+    server_key(user) == *server
+        || recorded(user).as_ref() == Some(server)
+        || claimed(user).as_ref() == Some(server)
 }
 
 /// The server object that the record of ownership names.
 pub fn recorded(user: &PostgresUser) -> Option<ServerKey> {
-    let records = user.status.iter().flat_map(|status| &status.remote_users);
-    let record = records
-        .into_iter()
-        .find(|record| record.username == user.username())?;
-    Some(ServerKey::of(record.server_ref.as_ref()?, &user.namespace()?))
+    Some(ServerKey::of(
+        user.record()?.server_ref.as_ref()?,
+        &user.namespace()?,
+    ))
 }
 
 fn claimed(user: &PostgresUser) -> Option<ServerKey> {

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use serde::Serialize;
 
-use crate::api::{AdoptionPolicy, DeletionPolicy, PostgresUser, RemoteUserRecord, names};
+use crate::api::{AdoptionPolicy, DeletionPolicy, PostgresUser, names};
 use crate::controller::server_spec::ServerObject;
 use crate::controller::user::output::is_intact;
 use crate::controller::user::wanted::{self, Source};
@@ -114,11 +114,6 @@ fn not_known<T>(fact: &Known<T>) -> Option<String> {
     }
 }
 
-fn record(user: &PostgresUser) -> Option<&RemoteUserRecord> {
-    let records = &user.status.as_ref()?.remote_users;
-    records.iter().find(|record| record.username == user.username())
-}
-
 fn suspended(user: &PostgresUser) -> Option<Finding> {
     user.spec
         .suspend
@@ -173,7 +168,7 @@ fn server_in_trouble(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 fn moved(user: &PostgresUser) -> Option<Finding> {
-    let former = record(user)?.server_ref.as_ref()?;
+    let former = user.record()?.server_ref.as_ref()?;
     (*former != user.spec.server_ref).then(|| {
         let effect = format!(
             "the login is to be taken over from {:?} {}, if both reach the same database",
@@ -204,7 +199,7 @@ fn refused_spec(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 fn login(user: &PostgresUser) -> Option<Finding> {
-    if record(user).is_some() {
+    if user.record().is_some() {
         return None;
     }
     let exists = match user.spec.adoption_policy {
@@ -226,7 +221,7 @@ fn login(user: &PostgresUser) -> Option<Finding> {
 fn rotation(user: &PostgresUser) -> Option<Finding> {
     let asked = asked_rotation(user)?;
     // Before there is a login there is no password to change.
-    record(user)?;
+    user.record()?;
     let rejected = user
         .status
         .as_ref()

@@ -39,7 +39,7 @@ const HOW_LONG: &[(&str, &str)] = &[
 
 /// What a deletion of it waits for, or would do.
 pub fn explain(user: &PostgresUser, server: Option<&ServerObject>) -> Explained {
-    let record = record(user);
+    let record = user.record();
     let deleting = user.metadata.deletion_timestamp.is_some();
     let waits_for = waits_for(user);
     let explained = Explained::of("PostgresUser", &user.metadata, names::USER_FINALIZER, &waits_for);
@@ -59,11 +59,6 @@ pub fn explain(user: &PostgresUser, server: Option<&ServerObject>) -> Explained 
         },
         ..explained
     }
-}
-
-fn record(user: &PostgresUser) -> Option<&RemoteUserRecord> {
-    let records = &user.status.as_ref()?.remote_users;
-    records.iter().find(|record| record.username == user.username())
 }
 
 fn is_blocked(user: &PostgresUser) -> bool {

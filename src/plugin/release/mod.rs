@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::orphans::OperatorNamespace;
 use super::output::{Output, note, or_none, table};
 use super::prompt::confirm;
-use super::status::trouble;
+use super::status::{observed, trouble};
 use super::wait::Timeout;
 use crate::api::{DeletionPolicy, PostgresUser, names};
 
@@ -134,8 +134,6 @@ impl Release {
     async fn is_seen(&self, cluster: &Cluster, retained: &PostgresUser) -> Result<bool, Failure> {
         let seen = self.timeout.until(async || {
             let user = current(cluster, retained).await?;
-            let observed =
-                |user: &PostgresUser| user.status.as_ref().map(|status| status.observed_generation);
             Ok(user
                 .is_none_or(|user| observed(&user) >= retained.metadata.generation)
                 .then_some(()))
@@ -214,10 +212,7 @@ async fn result(cluster: &Cluster, user: &PostgresUser, gone: bool) -> Result<Re
                 .is_some_and(|it| it == uid)
         })
     };
-    let records = user.status.iter().flat_map(|status| &status.remote_users);
-    let record = records
-        .into_iter()
-        .find(|record| record.username == user.username());
+    let record = user.record();
     Ok(Released {
         gone,
         username: record.map(|record| record.username.clone()),

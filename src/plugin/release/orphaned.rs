@@ -15,10 +15,12 @@ use serde_json::json;
 use super::{current, delete, retain};
 use crate::api::{PostgresUser, names};
 use crate::controller::kept::{Kept, KeptUser};
+use crate::controller::user::output;
 use crate::plugin::cluster::Cluster;
 use crate::plugin::failure::{Asked, Failure};
 use crate::plugin::journals;
 use crate::plugin::output::note;
+use crate::plugin::status::observed;
 use crate::plugin::wait::Timeout;
 
 /// How long ago a Lease may have been renewed at least, to count as nobody's, in seconds.
@@ -130,16 +132,8 @@ async fn keep_secret(cluster: &Cluster, user: &PostgresUser) -> Result<(), Failu
     if secret.annotations().get(names::SECRET_USER_UID) != Some(&uid) {
         return Ok(());
     }
-    let owners: Vec<_> = secret
-        .owner_references()
-        .iter()
-        .filter(|owner| owner.uid != uid)
-        .collect();
-    let patch = Patch::Merge(json!({"metadata": {
-        "resourceVersion": secret.resource_version(),
-        "ownerReferences": owners,
-        "annotations": {names::SECRET_RETAINED: "true"},
-    }}));
+    let version = secret.resource_version();
+    let patch = Patch::Merge(output::released(&secret, &uid, version.as_deref()));
     let asked = Asked {
         verb: "patch",
         resource: "secrets",
@@ -165,7 +159,6 @@ async fn nobody_reacts(
         user.name_any(),
         timeout.timeout
     ));
-    let observed = |user: &PostgresUser| user.status.as_ref().map(|status| status.observed_generation);
     let before = observed(user);
     let gone = timeout.until(async || match current(cluster, user).await? {
         None => Ok(Some(())),
@@ -183,11 +176,7 @@ async fn nobody_reacts(
 
 /// Puts the kept login on record, where the operator would.
 async fn record(cluster: &Cluster, user: &PostgresUser, operator: &str) -> Result<(), Failure> {
-    let records = user.status.iter().flat_map(|status| &status.remote_users);
-    let Some(record) = records
-        .into_iter()
-        .find(|record| record.username == user.username())
-    else {
+    let Some(record) = user.record() else {
         return Ok(());
     };
     let kept = Kept {
