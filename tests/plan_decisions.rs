@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,6 +22,13 @@ const NOW: u64 = 10_000;
 /// So many seconds ago, on the process's clock.
 fn ago(seconds: u64) -> Mono {
     Mono((NOW - seconds) * 1000)
+}
+
+fn look(seconds: u64) -> Look {
+    Look {
+        started: ago(seconds),
+        date: Some(date_ago(seconds)),
+    }
 }
 
 /// The same on the remote's clock.
@@ -101,7 +109,8 @@ fn server() -> Server {
         gone: false,
         trouble: None,
         state: None,
-        available: Vec::new(),
+        closed: None,
+        available: Arc::new([]),
         last_not_available: None,
         verifiable: false,
         creator_id: None,
@@ -154,7 +163,9 @@ fn observed(server: Server) -> Observed {
         last_write: None,
         entry: None,
         rival: None,
-        unsettled: false,
+        predecessor: Predecessor::None,
+        turn: true,
+        difficulty: None,
     }
 }
 
@@ -249,7 +260,7 @@ fn a_creation_that_is_not_in_effect_yet_is_not_taken_for_absent() {
 fn an_absence_is_believed_only_after_the_cluster_was_available() {
     let mut server = busy_kind();
     server.state = Some((ClusterState::Available, ago(20)));
-    server.available = vec![ago(20)];
+    server.available = [look(20)].into();
     let mut world = observed(server);
     world.record = record(5000);
     world.last_write = Some(ago(60));
@@ -351,7 +362,7 @@ fn what_was_made_and_does_not_log_in_is_given_its_password_again_rather_than_mad
 fn a_new_resource_waits_for_what_an_earlier_one_of_its_name_has_sent() {
     let mut world = observed(server());
     assert!(matches!(step(&desired(), &world), Some(Step::Stage(_))));
-    world.unsettled = true;
+    world.predecessor = Predecessor::Blocks;
     let waiting = plan(&desired(), &world, ago(0), &Settings::default());
     assert_eq!(waiting.step, None);
     assert!(waiting.again.is_some() && waiting.report.reconciling);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -154,15 +155,17 @@ prop_compose! {
                 direct_read, turns_busy, marks, reads_trail, ..Capabilities::PLAIN
             },
             allow_adoption, take_over_from, credentials_worked, gone, trouble,
-            available: available(state), state, last_not_available, verifiable, creator_id,
+            closed: None, available: available(state), state, last_not_available, verifiable, creator_id,
         }
     }
 }
 
 /// A state that was read AVAILABLE was read so when it was read.
-fn available(state: Option<(ClusterState, Mono)>) -> Vec<Mono> {
+fn available(state: Option<(ClusterState, Mono)>) -> Arc<[Look]> {
     let read = state.filter(|(state, _)| *state == ClusterState::Available);
-    read.map(|(_, started)| started).into_iter().collect()
+    read.map(|(_, started)| Look { started, date: None })
+        .into_iter()
+        .collect()
 }
 
 fn server_view() -> impl Strategy<Value = ServerView> {
@@ -239,8 +242,9 @@ prop_compose! {
         last_by_remote in of(date()),
         outcome in of(outcome()),
         login in login(),
+        (after_deletion, doubtful) in (of(moment()), prop::bool::weighted(0.1)),
     ) -> Attempts {
-        Attempts { in_flight, inherited, unknown, last, last_by_remote, outcome, login }
+        Attempts { in_flight, inherited, unknown, last, last_by_remote, outcome, login, after_deletion, doubtful }
     }
 }
 
@@ -294,10 +298,12 @@ prop_compose! {
         (sight, last_write) in (of(sight()), of(moment())),
         entry in of(staged()),
         (rival, unsettled) in (prop::bool::weighted(0.1), prop::bool::weighted(0.1)),
+        turn in prop::bool::weighted(0.8),
     ) -> Observed {
         Observed {
             uid: "u".to_string(), rejected_settings, tried: Tried { login: tried, due }, finalizer, claim, own_claim, record, published, handled_rotation, rejected, set_backs, secret,
-            server, sight, last_write, entry, rival: rival.then_some(Rival { named: None }), unsettled,
+            server, sight, last_write, entry, rival: rival.then_some(Rival { named: None }),
+            predecessor: if unsettled { Predecessor::Blocks } else { Predecessor::None }, turn, difficulty: None,
         }
     }
 }
@@ -480,7 +486,7 @@ proptest! {
         desired in desired(), observed in observed(),
     ) {
         let desired = Desired { deleting: false, ..desired };
-        let observed = Observed { entry: None, unsettled: true, ..observed };
+        let observed = Observed { entry: None, predecessor: Predecessor::Blocks, ..observed };
         prop_assert!(reads_or_waits(planned(&desired, &observed).step.as_ref()));
     }
 }
@@ -579,7 +585,9 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         })),
         entry: None,
         rival: None,
-        unsettled: false,
+        predecessor: Predecessor::None,
+        turn: true,
+        difficulty: None,
         ..observed
     };
     (desired, observed)
@@ -605,7 +613,8 @@ fn in_order_with_default_server(observed: Observed, date: Timestamp) -> (Desired
         gone: false,
         trouble: None,
         state: None,
-        available: Vec::new(),
+        closed: None,
+        available: Arc::new([]),
         last_not_available: None,
         verifiable: false,
         creator_id: None,

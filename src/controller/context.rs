@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::claims::Claims;
 use super::kept::Kept;
+use super::passing::Passing;
 use super::secrets::{SecretIndex, is_older};
 use super::server::bucket::Buckets;
 use super::server::{Pace, Server, ServerKey, Triggers, UserRef};
@@ -118,6 +119,8 @@ pub struct Context {
     pub servers: Mutex<HashMap<ServerKey, Arc<Server>>>,
     /// The newest of our own writes of each PostgresUser, until the watch has caught up.
     pub written: Mutex<HashMap<String, PostgresUser>>,
+    /// How long PostgresUsers have been in states that pass.
+    pub passing: Passing,
     /// Who is told to look again.
     pub dispatch: Dispatch,
     /// Events.

@@ -13,6 +13,9 @@ pub enum Error {
     /// The journal did not take an entry.
     #[error("journal: {0}")]
     Journal(#[from] JournalError),
+    /// The PostgresUser could not be read.
+    #[error("read the PostgresUser: {}", api(.0))]
+    ReadUser(#[source] kube::Error),
     /// A Secret could not be read.
     #[error("read a Secret: {}", api(.0))]
     ReadSecret(#[source] kube::Error),
@@ -44,6 +47,7 @@ impl Error {
     pub fn is_conflict(&self) -> bool {
         match self {
             Error::Claim(error)
+            | Error::ReadUser(error)
             | Error::ReadSecret(error)
             | Error::WriteSecret(error)
             | Error::WriteStatus(error)

@@ -7,6 +7,7 @@ pub mod error;
 pub mod events;
 pub mod journal_store;
 pub mod kept;
+pub mod passing;
 pub mod run;
 pub mod secrets;
 pub mod server;

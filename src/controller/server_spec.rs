@@ -228,6 +228,11 @@ impl ServerObject {
         })
     }
 
+    /// How many changes are sent at once.
+    pub fn concurrent_changes(&self) -> usize {
+        1
+    }
+
     /// Whether PostgresUsers of a namespace may use it.
     pub fn admits(&self, context: &Context, namespace: &str) -> bool {
         let server = match self {

@@ -3,17 +3,18 @@
 use super::server::state::State;
 use super::server::{Link, Server as ServerAtWork};
 use super::server_spec::ServerObject;
-use crate::domain::plan::{Server, Trouble};
+use crate::domain::plan::{Server, Trouble, Unusable};
 
 /// What is said of a server whose credentials are a copy.
 pub const DELETIONS_ONLY: &str = "the credentials Secret was deleted; a copy is used for deletions alone";
 
-/// What the planner has to know of a server. `object` is the server object, while there is one; `verifiable` says
-/// whether logins can be tried from here.
+/// What the planner has to know of a server. `object` is the server object, while there is one; `closed` says why nothing
+/// new is begun here, `verifiable` whether logins can be tried from here.
 pub fn usable(
     server: &ServerAtWork,
     object: Option<&ServerObject>,
     trouble: Option<Trouble>,
+    closed: Option<Unusable>,
     verifiable: bool,
 ) -> Server {
     let state = server.state();
@@ -26,8 +27,9 @@ pub fn usable(
         credentials_worked: state.worked,
         gone: state.gone,
         trouble,
+        closed,
         state: state.cluster,
-        available: state.available.iter().copied().collect(),
+        available: state.available.clone(),
         last_not_available: state.last_not_available,
         verifiable,
         creator_id: state.creator_id.clone(),

@@ -24,6 +24,12 @@ pub struct Attempts {
     pub outcome: Option<Outcome>,
     /// Whether the staged password was seen to log in, or not to.
     pub login: Login,
+    /// When the deletion that this creation took the place of was answered: until its effect has been seen, "exists" may
+    /// mean the user that is on its way out.
+    pub after_deletion: Option<Mono>,
+    /// The cluster turned BUSY while several changes, this one among them, were under way: none of them is certain to
+    /// have been kept until a list shows it (R7).
+    pub doubtful: bool,
 }
 
 impl Attempts {
@@ -40,6 +46,12 @@ impl Attempts {
             last: Some(last),
             ..Self::default()
         }
+    }
+
+    /// Whether every attempt, and every attempt of the entries that this one replaced, has a definite outcome: then
+    /// nothing of it can still arrive.
+    pub fn is_definite(&self) -> bool {
+        !self.unknown && !self.in_flight && self.outcome.is_some()
     }
 
     /// Whether the entry was never sent by anyone.

@@ -108,7 +108,13 @@ pub fn apply(old: &[Condition], report: &Report, generation: i64, now: Timestamp
 
 fn reconciling(report: &Report) -> (&'static str, String) {
     match report.ready.ready {
-        true => ("Progressing", "a change is under way".to_string()),
+        true => {
+            let obstacle = report.obstacle.clone();
+            (
+                "Progressing",
+                obstacle.unwrap_or_else(|| "a change is under way".to_string()),
+            )
+        }
         false => (report.ready.reason, report.ready.message.clone()),
     }
 }

@@ -13,6 +13,8 @@ use super::time::Mono;
 /// Why something is to be looked at, the most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
+    /// Something of it is stored already, and may have been sent.
+    Unfinished,
     /// It is being deleted.
     Deletion,
     /// Somebody has just made it.
@@ -23,24 +25,30 @@ pub enum Class {
     Periodic,
 }
 
+/// What goes before what: as long as there is something in one tier, nothing of the next is served.
+const TIERS: usize = 3;
+
 impl Class {
-    fn is_urgent(self) -> bool {
-        self != Class::Periodic
+    fn tier(self) -> usize {
+        match self {
+            Class::Unfinished => 0,
+            Class::Deletion | Class::New | Class::Changed => 1,
+            Class::Periodic => 2,
+        }
     }
 }
 
 /// What is to be done on one server, each key once.
 ///
-/// - All that is urgent (deletions, new and changed objects) goes before all that is periodic: as long as there
-///   is urgent work, there is no periodic work.
-/// - Within each of these two, namespaces take turns: who has work is served within as many pops as there are
+/// - What is unfinished goes before all else, and all that is urgent (deletions, new and changed objects) before all
+///   that is periodic: as long as there is urgent work, there is no periodic work.
+/// - Within each of these three, namespaces take turns: who has work is served within as many pops as there are
 ///   namespaces with work.
 /// - Within a namespace's urgent work, deletions go before new objects and these before changed ones; within
 ///   a class, first come, first served.
 #[derive(Debug, Clone)]
 pub struct Queue<K> {
-    urgent: Turns<K>,
-    periodic: Turns<K>,
+    tiers: [Turns<K>; TIERS],
     places: HashMap<K, Place>,
     next: u64,
 }
@@ -57,8 +65,7 @@ struct Place {
 impl<K> Default for Queue<K> {
     fn default() -> Self {
         Self {
-            urgent: Turns::default(),
-            periodic: Turns::default(),
+            tiers: Default::default(),
             places: HashMap::new(),
             next: 0,
         }
@@ -87,7 +94,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     /// Takes the next key, and why it is here.
     pub fn pop(&mut self) -> Option<(Class, K)> {
-        let (order, key) = self.urgent.next().or_else(|| self.periodic.next())?;
+        let (order, key) = self.tiers.iter_mut().find_map(Turns::next)?;
         self.places.remove(&key);
         Some((order.0, key))
     }
@@ -112,10 +119,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 
     fn turns(&mut self, class: Class) -> &mut Turns<K> {
-        match class.is_urgent() {
-            true => &mut self.urgent,
-            false => &mut self.periodic,
-        }
+        &mut self.tiers[class.tier()]
     }
 }
 
@@ -195,6 +199,9 @@ impl Default for CircuitSettings {
     }
 }
 
+/// The longest pause that a remote may ask for: after that it is probed all the same, by one.
+const LONGEST_ASKED: Duration = Duration::from_secs(3600);
+
 /// Whether one remote may be called: closed (yes), open (not before some time), or half open (one probe is
 /// under way, and everyone waits for what it finds).
 ///
@@ -262,10 +269,10 @@ impl Circuit {
         }
     }
 
-    /// A call has failed. `retry_after` is what the remote asked for, and is honoured in full, at once;
-    /// `jitter`, from 0 to 1, takes up to half off the delay that is ours to choose.
+    /// A call has failed. `retry_after` is what the remote asked for, and is honoured at once, up to an hour, after which
+    /// one probe finds out; `jitter`, from 0 to 1, takes up to half off the delay that is ours to choose.
     pub fn on_failure(&mut self, now: Mono, retry_after: Option<Duration>, jitter: f64) {
-        let asked = now + retry_after.unwrap_or_default();
+        let asked = now + retry_after.unwrap_or_default().min(LONGEST_ASKED);
         if let State::Open { until } = self.state {
             // A late answer to a call from before: only what the remote asks for is news.
             self.state = State::Open {
@@ -278,6 +285,15 @@ impl Circuit {
         if was_probe || retry_after.is_some() || self.failures >= self.settings.failures {
             let until = asked.max(now + self.delay(jitter));
             self.state = State::Open { until };
+        }
+    }
+
+    /// Lets the next probe start at this moment at the latest: somebody has asked for it.
+    pub fn probe_from(&mut self, now: Mono) {
+        if let State::Open { until } = self.state {
+            self.state = State::Open {
+                until: until.min(now),
+            };
         }
     }
 
@@ -318,7 +334,11 @@ mod tests {
         queue.push(Class::Changed, "a", "changed");
         queue.push(Class::New, "a", "new");
         queue.push(Class::Deletion, "a", "deletion");
-        assert_eq!(drained(queue), ["deletion", "new", "changed", "periodic"]);
+        queue.push(Class::Unfinished, "a", "unfinished");
+        assert_eq!(
+            drained(queue),
+            ["unfinished", "deletion", "new", "changed", "periodic"]
+        );
     }
 
     #[test]
@@ -381,7 +401,7 @@ mod tests {
             class in classes(),
             served_before in 0..20_usize,
         ) {
-            prop_assume!(class.is_urgent());
+            prop_assume!(class.tier() == 1);
             let mut queue = Queue::new();
             for (class, namespace, key) in &crowd {
                 queue.push(*class, &namespace.to_string(), (*namespace, *key));
@@ -412,13 +432,12 @@ mod tests {
             }
             prop_assert_eq!(queue.len(), best.len());
             let popped: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
-            let urgent = popped.iter().take_while(|(class, _)| class.is_urgent()).count();
-            prop_assert!(popped[urgent..].iter().all(|(class, _)| !class.is_urgent()));
+            let urgent = popped.iter().take_while(|(class, _)| class.tier() < 2).count();
+            prop_assert!(popped[urgent..].iter().all(|(class, _)| class.tier() == 2));
             let found: BTreeMap<_, _> = popped.iter().map(|(class, key)| (*key, *class)).collect();
             prop_assert_eq!(found.len(), popped.len());
             prop_assert_eq!(found, best);
-            prop_assert!(queue.urgent.lanes.is_empty() && queue.urgent.turns.is_empty());
-            prop_assert!(queue.periodic.lanes.is_empty() && queue.periodic.turns.is_empty());
+            prop_assert!(queue.tiers.iter().all(|tier| tier.lanes.is_empty() && tier.turns.is_empty()));
         }
     }
 

@@ -13,6 +13,8 @@ pub struct Settings {
     pub read_lag: Duration,
     /// How long a user's absence, once seen, is fresh enough to decide on a creation.
     pub fresh_for: Duration,
+    /// How long a cluster's state may trail its changes: a look sooner after one proves nothing of it (R7).
+    pub state_lag: Duration,
     /// How long a cluster must have answered 404 (or two reads must be apart) before it counts as gone.
     pub gone_after: Duration,
     /// How many times within an hour a password is set back before it counts as a fight.
@@ -28,6 +30,7 @@ impl Default for Settings {
             write_window: Duration::from_secs(10),
             read_lag: Duration::from_secs(5),
             fresh_for: Duration::from_secs(15),
+            state_lag: Duration::from_secs(1),
             gone_after: Duration::from_secs(300),
             set_backs_in_an_hour: 3,
             rules: Rules::all(),
@@ -60,11 +63,13 @@ pub enum Rule {
     R9,
     /// Waiting is done on the waiter's own clock.
     R10,
+    /// Nothing is staged or sent without a turn, and what has one is planned anew.
+    R11,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Rule; 11] = [
+    pub const ALL: [Rule; 12] = [
         Rule::R0,
         Rule::R1,
         Rule::R2,
@@ -76,6 +81,7 @@ impl Rule {
         Rule::R8,
         Rule::R9,
         Rule::R10,
+        Rule::R11,
     ];
 }
 

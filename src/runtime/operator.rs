@@ -17,6 +17,7 @@ use crate::api::names;
 use crate::controller::claims::Claims;
 use crate::controller::context::{Context, Options};
 use crate::controller::kept::Kept;
+use crate::controller::passing::Passing;
 use crate::controller::run::Wiring;
 use crate::controller::secrets::SecretIndex;
 use crate::controller::server::Pace;
@@ -224,6 +225,7 @@ async fn context(
         kept: Kept {
             config_maps: Api::namespaced(client.clone(), &namespace),
         },
+        passing: Passing::default(),
         client,
         journal_client,
         options: setup.options,

@@ -108,8 +108,9 @@ pub fn stage(world: &mut World, who: usize, draft: &Draft, scenario: &Scenario) 
         let id = world.journal.next_id;
         world.journal.next_id = id.next();
         if let Some(replaced) = draft.replaces {
+            let succeeded = world.entry(replaced).is_some_and(|entry| entry.uid != draft.uid);
             world.journal.entries.retain(|entry| entry.id != replaced);
-            carry_over(&mut world.operators[who], replaced, id);
+            carry_over(&mut world.operators[who], replaced, id, succeeded);
         }
         world.journal.entries.push(JournalEntry {
             id,
@@ -149,16 +150,20 @@ pub fn unused(world: &World, wanted: Sort) -> u8 {
 }
 
 /// What was known of the sendings of an entry holds for the one that takes its place.
-fn carry_over(operator: &mut Operator, replaced: EntryNo, id: EntryNo) {
+fn carry_over(operator: &mut Operator, replaced: EntryNo, id: EntryNo, deletion: bool) {
     let earlier = operator.sendings(replaced).clone();
     operator.attempts.retain(|sendings| sendings.entry != replaced);
-    let never_sent = !earlier.in_flight && !earlier.unknown && earlier.last.is_none();
-    if !never_sent {
+    if earlier.unknown {
         operator.attempts.push(Sendings {
             inherited: earlier.inherited,
             unknown: earlier.unknown,
             last: earlier.last,
             last_by_remote: earlier.last_by_remote,
+            ..Sendings::none(id)
+        });
+    } else if deletion {
+        operator.attempts.push(Sendings {
+            after_deletion: earlier.last,
             ..Sendings::none(id)
         });
     }

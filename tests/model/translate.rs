@@ -4,9 +4,11 @@ use jiff::Timestamp;
 use pguser_operator::api::{ServerKind, ServerRef};
 use pguser_operator::domain::attempts::{Attempts, Login as RealLogin, Outcome as RealOutcome};
 use pguser_operator::domain::identity::{Claim, Mark, RemoteIdentity};
-use pguser_operator::domain::journal::{Entry, EntryId, Header, Journal, Owner, Seen as RealSeen};
+use pguser_operator::domain::journal::{Entry, EntryId, Header, Journal, Kind, Owner, Seen as RealSeen};
 use pguser_operator::domain::password::Password;
-use pguser_operator::domain::plan::{self, Desired, Observed, SecretView, ServerView, Step, WantedPassword};
+use pguser_operator::domain::plan::{
+    self, Desired, Observed, Predecessor, SecretView, ServerView, Step, WantedPassword,
+};
 use pguser_operator::domain::remote::{Capabilities, ClusterState, Creator, RemoteUser};
 use pguser_operator::domain::role::RoleSettings;
 use pguser_operator::domain::settings::Rule;
@@ -100,11 +102,15 @@ fn server(operator: &Operator, scenario: &Scenario) -> plan::Server {
             .poll
             .as_ref()
             .map(|poll| (state(poll.available), mono(poll.started))),
+        closed: None,
         available: operator
             .poll
             .iter()
             .filter(|poll| poll.available)
-            .map(|poll| mono(poll.started))
+            .map(|poll| plan::Look {
+                started: mono(poll.started),
+                date: None,
+            })
             .collect(),
         last_not_available: operator.last_busy.map(mono),
         verifiable: provider.verifiable,
@@ -188,7 +194,9 @@ pub fn observed(
         last_write: operator.last_write.map(mono),
         entry: entry.map(|entry| staged(entry, operator, scenario)),
         rival: rival(world, resource),
-        unsettled: unsettled(world, resource, scenario),
+        predecessor: predecessor(world, operator, resource, scenario),
+        turn: true,
+        difficulty: None,
     }
 }
 
@@ -198,16 +206,45 @@ fn rival(world: &World, resource: Option<&Resource>) -> Option<plan::Rival> {
     other.status.record.as_ref().map(|_| plan::Rival { named: None })
 }
 
-/// R0 is about the remote user: an entry of another resource for it counts.
-fn unsettled(world: &World, resource: Option<&Resource>, scenario: &Scenario) -> bool {
-    let others = |resource: &Resource| {
-        world
-            .journal
-            .entries
-            .iter()
-            .any(|entry| entry.uid != resource.uid)
+/// R0 is about the remote user: an entry of another resource for it counts, but for a deletion that was accepted, whose place
+/// a creation may take.
+fn predecessor(
+    world: &World,
+    operator: &Operator,
+    resource: Option<&Resource>,
+    scenario: &Scenario,
+) -> Predecessor {
+    let Some(resource) = resource.filter(|_| scenario.rules.hold(Rule::R0)) else {
+        return Predecessor::None;
     };
-    resource.is_some_and(others) && scenario.rules.hold(Rule::R0)
+    let mut others = world
+        .journal
+        .entries
+        .iter()
+        .filter(|entry| entry.uid != resource.uid);
+    match (others.next(), others.next()) {
+        (None, _) => Predecessor::None,
+        (Some(entry), None) => match answered_deletion(entry, operator, scenario) {
+            Some(answered) => Predecessor::Deleted {
+                entry: EntryId(u64::from(entry.id.0)),
+                answered,
+            },
+            None => Predecessor::Blocks,
+        },
+        _ => Predecessor::Blocks,
+    }
+}
+
+/// When a deletion was answered of which nothing can still arrive.
+fn answered_deletion(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) -> Option<Mono> {
+    let attempts = staged(entry, operator, scenario).attempts;
+    let deleted = matches!(
+        attempts.outcome,
+        Some(RealOutcome::Accepted { .. } | RealOutcome::NotFound)
+    );
+    attempts
+        .last
+        .filter(|_| entry.kind == Kind::Delete && deleted && attempts.is_definite())
 }
 
 fn secret(secret: Option<&OutputSecret>) -> SecretView {
@@ -253,6 +290,8 @@ fn staged(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) -> pla
                 Login::Accepted => RealLogin::Accepted,
                 Login::Refused(at) => RealLogin::Refused(mono(*at)),
             },
+            after_deletion: sendings.after_deletion.map(mono),
+            doubtful: false,
         },
         mac: entry.password.map(mac),
         inherited_until,
@@ -361,6 +400,7 @@ fn number(id: EntryId) -> EntryNo {
 pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, published: Option<Pw>) -> Todo {
     match step {
         Step::Claim => Todo::Claim,
+        Step::AskTurn(_) => panic!("everybody has a turn in the model"),
         Step::List | Step::Read => Todo::Look,
         Step::PollCluster => Todo::Poll,
         Step::ReadSecret => Todo::Nothing,

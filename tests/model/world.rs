@@ -245,6 +245,8 @@ pub struct Sendings {
     pub last_by_remote: Option<Date>,
     pub outcome: Option<Outcome>,
     pub login: Login,
+    /// When the deletion was answered that this creation took the place of.
+    pub after_deletion: Option<Tick>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -363,6 +365,7 @@ impl Sendings {
             last_by_remote: None,
             outcome: None,
             login: Login::NotTried,
+            after_deletion: None,
         }
     }
 }

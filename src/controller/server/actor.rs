@@ -1,43 +1,45 @@
 //! The task that makes a server's remote calls, one after another.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::next::{Next, next};
+use super::next::{Nature, Next, next};
 use super::state::Topic;
-use super::{Server, send};
+use super::{Server, UserRef, send};
 use crate::clock;
 use crate::domain::plan::Trouble;
+use crate::domain::remote::{Cluster, ClusterState};
 use crate::domain::time::Mono;
-use crate::provider::{AnyProvider, ErrorClass, Provider, RemoteError};
+use crate::provider::{Answer, AnyProvider, ErrorClass, Listing, Provider, RemoteError};
 
 /// Makes calls until the server is stopped.
 pub async fn run(server: Arc<Server>) {
-    loop {
-        if server.state().stopped {
-            return;
-        }
-        let Some(provider) = server.link().provider else {
+    while !server.stopping.is_cancelled() {
+        let link = server.link();
+        let Some(provider) = link.provider else {
             server.wake.notified().await;
             continue;
         };
+        server.give_turns();
+        let nature = Nature {
+            turns_busy: server.capabilities.turns_busy,
+            at_once: link.at_once,
+        };
         let next = {
             let mut state = server.state();
-            next(
-                &mut state,
-                server.capabilities.turns_busy,
-                &server.settings,
-                &server.pace,
-                clock::now(),
-            )
+            next(&mut state, nature, &server.settings, &server.pace, clock::now())
         };
         match next {
             Next::Poll => drop(poll(&server, &provider).await),
             Next::List => list(&server, &provider).await,
             Next::Read(username) => read(&server, &provider, &username).await,
-            Next::Send(id) => send::send(&server, &provider, id).await,
+            Next::Send(ids) => {
+                let sendings = ids.into_iter().map(|id| send::send(&server, &provider, id));
+                futures::future::join_all(sendings).await;
+            }
             Next::Sleep(until) => sleep(&server, until).await,
         }
     }
@@ -50,33 +52,22 @@ async fn sleep(server: &Server, until: Mono) {
 
 /// Looks at the cluster. True if it is there, in whatever state.
 pub(super) async fn poll(server: &Server, provider: &AnyProvider) -> bool {
-    server.turn().await;
+    if !server.permit().await {
+        return false;
+    }
     let started = clock::now();
     let result = server.call("cluster", provider.cluster()).await;
+    server.state().looks.made(clock::now());
     match result {
         Ok(answer) => {
-            let (available, changed) = {
-                let mut state = server.state();
-                state.last_poll = Some(clock::now());
-                let before = (state.address.clone(), state.gone);
-                state.polled(answer, started);
-                let troubled = state.trouble.take().is_some();
-                state.circuit.on_success();
-                let changed = before != (state.address.clone(), state.gone);
-                (!state.must_poll, troubled || changed)
-            };
-            // A cluster that is being destroyed will not be available again: who waits for that has to know.
-            if available || changed {
-                let waiting = server.state().take_waiting(&Topic::Poll);
-                server.trigger(waiting);
-            }
+            let (told, changed) = polled(server, answer, started);
+            server.trigger(told);
             if changed {
                 recovered(server);
             }
             true
         }
         Err(error) => {
-            server.state().last_poll = Some(clock::now());
             if error.class == ErrorClass::NotFound {
                 cluster_not_found(server, provider, error).await;
             } else {
@@ -85,6 +76,25 @@ pub(super) async fn poll(server: &Server, provider: &AnyProvider) -> bool {
             false
         }
     }
+}
+
+/// Notes what a look showed. Gives whom it tells something, and whether the server was in trouble or is another than
+/// before.
+fn polled(server: &Server, answer: Answer<Cluster>, started: Mono) -> (Vec<UserRef>, bool) {
+    let available = answer.value.state == ClusterState::Available;
+    let mut state = server.state();
+    let before = (state.address.clone(), state.gone);
+    state.polled(answer, started, server.pace.busy_poll, server.settings.state_lag);
+    let troubled = state.trouble.take().is_some();
+    state.circuit.on_success();
+    let changed = troubled || before != (state.address.clone(), state.gone);
+    let told = match (available, changed) {
+        // A cluster that is being destroyed will not be available again: who waits for that has to know.
+        (false, true) => state.looks.take_all(),
+        (false, false) => Vec::new(),
+        (true, _) => state.looks.available(started),
+    };
+    (told, changed)
 }
 
 /// The server is in order again, or has changed: whoever waited goes on.
@@ -98,7 +108,9 @@ fn recovered(server: &Server) {
 /// The remote says that there is no such cluster. It is believed only when its list says so too, more than once,
 /// for long enough, and it was there before with these credentials.
 async fn cluster_not_found(server: &Server, provider: &AnyProvider, error: RemoteError) {
-    server.turn().await;
+    if !server.permit().await {
+        return;
+    }
     let listed = server.call("list", provider.list()).await;
     if !matches!(&listed, Err(error) if error.class == ErrorClass::NotFound) {
         server.state().not_found = None;
@@ -128,21 +140,15 @@ async fn cluster_not_found(server: &Server, provider: &AnyProvider, error: Remot
 }
 
 async fn list(server: &Server, provider: &AnyProvider) {
-    server.turn().await;
+    if !server.permit().await {
+        return;
+    }
     let started = clock::now();
     let result = server.call("list", provider.list()).await;
     match result {
         Ok(mut answer) => {
             answer.value.users.iter_mut().for_each(|user| server.seal(user));
-            let (news, waiting) = {
-                let mut state = server.state();
-                let news = state.listed(answer, started, server.settings.read_lag);
-                state.list_wanted = false;
-                state.refreshed = Some(Timestamp::now());
-                state.refresh_due = Some(clock::now() + jittered(server.link().refresh_interval));
-                succeeded(&mut state);
-                (news, state.take_waiting(&Topic::List))
-            };
+            let (news, waiting) = listed(server, answer, started);
             server.trigger(waiting);
             for username in news {
                 server.triggers.remote_changed(&server.identity, &username);
@@ -152,6 +158,28 @@ async fn list(server: &Server, provider: &AnyProvider) {
         Err(error) if error.class == ErrorClass::NotFound => drop(poll(server, provider).await),
         Err(error) => failed(server, &error),
     }
+}
+
+/// Notes what a list showed: it answers all who wanted a read, too. Gives the names of which it tells something new, and
+/// who waited.
+fn listed(server: &Server, answer: Answer<Listing>, started: Mono) -> (HashSet<String>, HashSet<UserRef>) {
+    let is_kept = |id| {
+        server
+            .journal
+            .view(|journal, _| journal.is_some_and(|journal| journal.entries.contains_key(&id)))
+    };
+    let mut state = server.state();
+    let news = state.listed(answer, started, server.settings.read_lag);
+    state.keep_attempts(is_kept);
+    state.list_wanted = false;
+    state.refreshed = Some(Timestamp::now());
+    state.refresh_due = Some(clock::now() + jittered(server.link().refresh_interval));
+    succeeded(&mut state);
+    let mut waiting = state.take_waiting(&Topic::List);
+    for username in state.reads_wanted.take_all() {
+        waiting.extend(state.take_waiting(&Topic::Read(username)));
+    }
+    (news, waiting)
 }
 
 fn succeeded(state: &mut super::state::State) {
@@ -172,7 +200,10 @@ fn jitter() -> f64 {
 }
 
 async fn read(server: &Server, provider: &AnyProvider, username: &str) {
-    server.turn().await;
+    if !server.permit().await {
+        server.state().reads_wanted.want(username, clock::now());
+        return;
+    }
     let started = clock::now();
     let result = server.call("get", provider.get(username)).await;
     match result {
@@ -180,22 +211,73 @@ async fn read(server: &Server, provider: &AnyProvider, username: &str) {
             answer.value.iter_mut().for_each(|user| server.seal(user));
             // "Not found" may speak of the whole cluster: it is believed only of a cluster that is there.
             if answer.value.is_none() && !poll(server, provider).await {
-                server.state().reads_wanted.push_front(username.to_string());
+                server.state().reads_wanted.want(username, clock::now());
                 return;
             }
             let waiting = {
                 let mut state = server.state();
                 state.read(username, answer, started);
                 succeeded(&mut state);
+                state.difficulties.over(username);
+                state.failed_names.clear();
                 state.take_waiting(&Topic::Read(username.to_string()))
             };
             server.trigger(waiting);
         }
         Err(error) => {
-            server.state().reads_wanted.push_front(username.to_string());
-            failed(server, &error);
+            if !is_of_one_name(server, provider, username, &error).await {
+                server.state().reads_wanted.want(username, clock::now());
+                return failed(server, &error);
+            }
+            let waiting = {
+                let mut state = server.state();
+                let waiting = state.take_waiting(&Topic::Read(username.to_string()));
+                for user in &waiting {
+                    state.want_read(username, user.clone());
+                }
+                waiting
+            };
+            // They are told what is wrong, and the read is tried again by itself after a pause.
+            server.trigger(waiting);
         }
     }
+}
+
+/// How many names in a row have to fail before that speaks of the server.
+const NAMES_IN_A_ROW: usize = 3;
+
+/// Whether a request about one login has failed for that login's sake: the server itself is in order, as a look at it shows,
+/// and requests about others have not failed likewise. Then it is noted, and left alone for growing pauses.
+pub(super) async fn is_of_one_name(
+    server: &Server,
+    provider: &AnyProvider,
+    username: &str,
+    error: &RemoteError,
+) -> bool {
+    let of_server = matches!(
+        error.class,
+        ErrorClass::RateLimited { .. } | ErrorClass::EndpointNotAllowed | ErrorClass::GateClosed
+    );
+    if of_server || !poll(server, provider).await {
+        return false;
+    }
+    let mut state = server.state();
+    state.failed_names.insert(username.to_string());
+    if state.failed_names.len() >= NAMES_IN_A_ROW {
+        state.failed_names.clear();
+        return false;
+    }
+    tracing::warn!(server = %server.key, ?username, %error, "requests about one login fail");
+    let trouble = Trouble {
+        reason: "RequestFailed",
+        message: format!(
+            "the server is in order, but a request about this login fails ({error}): it is tried again after growing pauses"
+        ),
+        stalled: false,
+    };
+    let pause = |failures| backoff(server, failures);
+    state.difficulties.note(username, trouble, clock::now(), pause);
+    true
 }
 
 /// Notes a failure: everybody is held back, and one call will find out when things are in order again.
@@ -206,6 +288,7 @@ pub(super) fn failed(server: &Server, error: &RemoteError) {
         let mut state = server.state();
         let asked = error.class.retry_after();
         state.circuit.on_failure(clock::now(), asked, jitter());
+        state.turns.slow_down();
         if matches!(error.class, ErrorClass::RateLimited { .. }) {
             let until = state.circuit.next_probe().unwrap_or_default();
             server.link().bucket.pause(until - clock::now());
@@ -222,7 +305,7 @@ pub(super) fn failed(server: &Server, error: &RemoteError) {
         let waiting = {
             let mut state = server.state();
             let mut all = state.take_waiting(&Topic::List);
-            all.extend(state.take_waiting(&Topic::Poll));
+            all.extend(state.looks.take_all());
             all
         };
         server.trigger(waiting);

@@ -50,6 +50,23 @@ impl Bucket {
         self.0.limiter.until_ready().await;
     }
 
+    /// Permission to make one request now, or when to ask again.
+    pub fn try_acquire(&self, now: Mono) -> Result<(), Mono> {
+        let until = *self.0.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if until > now {
+            return Err(until);
+        }
+        self.0
+            .limiter
+            .check()
+            .map_err(|_| now + Duration::from_millis(10))
+    }
+
+    /// Ends the pause.
+    pub fn resume(&self) {
+        *self.0.paused_until.lock().unwrap_or_else(PoisonError::into_inner) = Mono::default();
+    }
+
     /// Holds everybody back: the remote said so to one.
     pub fn pause(&self, pause: Duration) {
         let mut until = self.0.paused_until.lock().unwrap_or_else(PoisonError::into_inner);

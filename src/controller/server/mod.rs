@@ -4,6 +4,9 @@
 //! | file | has |
 //! |---|---|
 //! | `state` | what is known of the remote cluster, and what is wanted of it |
+//! | `turns` | who may work on users now |
+//! | `window` | how many changes go between two looks at the cluster |
+//! | `looks`, `reads` | which looks and reads somebody waits for |
 //! | `next` | which call is made next |
 //! | `actor` | the task that makes the calls |
 //! | `send` | the sending of a journal entry |
@@ -11,11 +14,15 @@
 
 mod actor;
 pub mod bucket;
+mod looks;
 mod next;
+mod reads;
 mod send;
 pub mod state;
+pub mod turns;
+mod window;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +34,7 @@ use tracing::field::Empty;
 
 use self::bucket::Bucket;
 use self::state::{State, Topic};
+use self::turns::Holder;
 use crate::api::{PostgresUser, ServerKind, ServerRef};
 use crate::clock;
 use crate::controller::journal_store::{Change, JournalError, JournalStore};
@@ -37,6 +45,7 @@ use crate::domain::password::Password;
 use crate::domain::remote::{Capabilities, RemoteUser};
 use crate::domain::schedule::{CircuitSettings, Class};
 use crate::domain::settings::Settings;
+use crate::domain::time::Mono;
 use crate::metrics::Metrics;
 use crate::provider::gate::Gate;
 use crate::provider::{AnyProvider, RemoteError};
@@ -90,6 +99,8 @@ pub struct Link {
     pub provider: Option<Arc<AnyProvider>>,
     /// The rate limit that it shares with whoever uses the same credentials.
     pub bucket: Bucket,
+    /// How many changes are sent at once.
+    pub at_once: usize,
     /// A keyed MAC of the credentials.
     pub credentials_mac: Option<String>,
     /// The credentials are a copy kept for deletions alone.
@@ -139,6 +150,12 @@ impl Pace {
     }
 }
 
+/// How long a permit is waited for at least and at most before it is asked for again.
+const PERMIT_SLICE: (std::time::Duration, std::time::Duration) = (
+    std::time::Duration::from_millis(1),
+    std::time::Duration::from_secs(5),
+);
+
 /// One server object at work.
 pub struct Server {
     /// Which.
@@ -158,6 +175,9 @@ pub struct Server {
     link: Mutex<Link>,
     state: Mutex<State>,
     wake: Notify,
+    /// The link has changed, or what the remote asked for counts no more: who waits for it looks again.
+    relinked: Notify,
+    stopping: CancellationToken,
     ended: CancellationToken,
     triggers: Arc<dyn Triggers>,
     metrics: Arc<Metrics>,
@@ -197,7 +217,7 @@ pub struct Setup {
 impl Server {
     /// Starts working on a server. The task ends when the last handle is dropped or `stop` is called.
     pub fn start(setup: Setup) -> (Arc<Self>, tokio::task::JoinHandle<()>) {
-        let mut state = State::new(false, setup.pace.circuit());
+        let mut state = State::new(false, setup.pace.circuit(), setup.settings.fresh_for);
         state.seen_with = setup.seen_with;
         state.use_credentials(None, setup.link.credentials_mac.clone());
         let server = Arc::new(Self {
@@ -212,6 +232,8 @@ impl Server {
             link: Mutex::new(setup.link),
             state: Mutex::new(state),
             wake: Notify::new(),
+            relinked: Notify::new(),
+            stopping: CancellationToken::new(),
             ended: CancellationToken::new(),
             triggers: setup.triggers,
             metrics: setup.metrics,
@@ -256,6 +278,7 @@ impl Server {
                 state.take_waiting(&Topic::Trouble)
             };
             self.trigger(waiting);
+            self.relinked.notify_waiters();
         }
         self.wake.notify_one();
     }
@@ -277,10 +300,53 @@ impl Server {
         self.wake.notify_one();
     }
 
-    /// Asks for the cluster's state to be read.
-    pub fn want_poll(&self, user: UserRef) {
-        self.state().want_poll(user);
+    /// Asks for the cluster's state to be read, at this moment or later: one look serves all who wait.
+    pub fn want_poll(&self, user: UserRef, from: Mono) {
+        self.state().looks.want(user, from);
         self.wake.notify_one();
+    }
+
+    /// Asks for a turn (R11). Whoever it is given to is told.
+    pub fn ask_turn(&self, uid: &str, holder: Holder, class: Class, namespace: &str) {
+        self.state()
+            .turns
+            .ask(uid, holder, class, namespace, clock::now());
+        self.give_turns();
+    }
+
+    /// Takes back a turn, or a wish for one.
+    pub fn give_turn_back(&self, uid: &str) {
+        let given = self.state().turns.give_back(uid);
+        if given {
+            self.give_turns();
+        }
+    }
+
+    /// Gives as many turns as there may be.
+    fn give_turns(&self) {
+        let told = self.state().turns.give(clock::now());
+        let mut entries = false;
+        for holder in told {
+            match holder {
+                Holder::User(user) => self.triggers.user(user),
+                Holder::Entry => entries = true,
+            }
+        }
+        if entries {
+            self.report();
+        }
+    }
+
+    /// A PostgresUser is gone: nobody waits for anything about its login on its behalf.
+    pub fn forget_user(&self, uid: &str, username: &str, user: &UserRef) {
+        let given = {
+            let mut state = self.state();
+            state.forget_waiting(username, user);
+            state.turns.give_back(uid)
+        };
+        if given {
+            self.give_turns();
+        }
     }
 
     /// Asks for an entry to be sent.
@@ -291,7 +357,13 @@ impl Server {
 
     /// Asks for a refresh now.
     pub fn refresh_now(&self) {
-        self.state().refresh_due = None;
+        {
+            let mut state = self.state();
+            state.refresh_due = None;
+            state.circuit.probe_from(clock::now());
+        }
+        self.link().bucket.resume();
+        self.relinked.notify_waiters();
         self.wake.notify_one();
     }
 
@@ -317,11 +389,28 @@ impl Server {
         new
     }
 
-    /// Waits until the rate limit lets one more call be made.
-    async fn turn(&self) {
+    /// Waits until the rate limit lets one more call be made. False if meanwhile the server is to stop, or is talked to in
+    /// another way: then the call is decided on anew.
+    async fn permit(&self) -> bool {
         let asked = clock::now();
-        self.link().bucket.acquire().await;
+        let mut changed = false;
+        loop {
+            let Err(until) = self.link().bucket.try_acquire(clock::now()) else {
+                break;
+            };
+            // In slices, should a notice be missed.
+            let pause = (until - clock::now()).clamp(PERMIT_SLICE.0, PERMIT_SLICE.1);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.relinked.notified() => changed = true,
+                () = self.stopping.cancelled() => changed = true,
+            }
+            if changed {
+                break;
+            }
+        }
         self.metrics.waited(self.capabilities.name, clock::now() - asked);
+        !changed
     }
 
     /// Makes a remote call, counts it, and has it in the traces.
@@ -360,7 +449,7 @@ impl Server {
 
     /// Ends the task, after the call that is under way.
     pub fn stop(&self) {
-        self.state().stopped = true;
+        self.stopping.cancel();
         self.wake.notify_one();
     }
 
@@ -377,7 +466,7 @@ impl Server {
         }
     }
 
-    fn trigger(&self, users: HashSet<UserRef>) {
+    fn trigger(&self, users: impl IntoIterator<Item = UserRef>) {
         for user in users {
             self.triggers.user(user);
         }

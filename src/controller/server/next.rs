@@ -1,4 +1,4 @@
-//! Which call is made next: one at a time, what somebody waits for before what is periodic.
+//! Which call is made next: what somebody waits for before what is periodic.
 
 use std::time::Duration;
 
@@ -18,19 +18,30 @@ pub enum Next {
     List,
     /// Read one user.
     Read(String),
-    /// Send an entry.
-    Send(EntryId),
+    /// Send entries, at once.
+    Send(Vec<EntryId>),
     /// Nothing until then, unless something is asked for.
     Sleep(Mono),
 }
 
+/// What a server is like, as far as it matters for what is done next.
+#[derive(Debug, Clone, Copy)]
+pub struct Nature {
+    /// A change may turn it BUSY.
+    pub turns_busy: bool,
+    /// How many changes are sent at once.
+    pub at_once: usize,
+}
+
 /// The cluster's address may change: it is looked at now and then even if nothing is sent.
 const POLL_AT_LEAST: Duration = Duration::from_secs(3600);
+/// How much less often a cluster that is BUSY is looked at while nobody wants anything of it.
+const UNWANTED: u32 = 10;
 /// Longer than anything waits.
 const LONG: Duration = Duration::from_secs(3600);
 
 /// Decides what is done next, and takes it off the list of what is wanted.
-pub fn next(state: &mut State, turns_busy: bool, settings: &Settings, pace: &Pace, now: Mono) -> Next {
+pub fn next(state: &mut State, nature: Nature, settings: &Settings, pace: &Pace, now: Mono) -> Next {
     if !state.circuit.may_call(now) {
         return Next::Sleep(state.circuit.next_probe().unwrap_or(now + LONG));
     }
@@ -39,44 +50,77 @@ pub fn next(state: &mut State, turns_busy: bool, settings: &Settings, pace: &Pac
         return Next::Poll;
     }
     requeue_delayed(state, now);
-    let busy = turns_busy
-        && (state.must_poll
-            || state
-                .cluster
-                .is_some_and(|(state, _)| state != ClusterState::Available));
-    let poll_due = state.last_poll.map_or(now, |last| last + pace.busy_poll);
-    if (busy || state.poll_wanted) && poll_due <= now {
-        state.poll_wanted = false;
-        return Next::Poll;
-    }
-    if state.last_poll.is_none_or(|last| now - last > POLL_AT_LEAST) {
+    let poll_due = poll_due(state, nature, settings, pace, now);
+    if poll_due.is_some_and(|due| due <= now) {
         return Next::Poll;
     }
     let list_due = list_due(state, settings);
     if list_due.is_some_and(|due| due <= now) {
         return Next::List;
     }
-    if let Some(username) = state.reads_wanted.pop_front() {
+    if let Some(username) = read_due(state, now) {
         return Next::Read(username);
     }
-    if !busy && !state.queue.is_empty() {
-        // Others may have made the cluster busy since it was last looked at.
-        if turns_busy && state.last_poll.is_none_or(|last| now - last > settings.fresh_for) {
-            return Next::Poll;
-        }
-        if let Some((_, id)) = state.queue.pop() {
-            return Next::Send(id);
+    if !is_busy(state, nature) {
+        let room = match nature.turns_busy {
+            true => state.window.room(),
+            false => usize::MAX,
+        };
+        let entries: Vec<_> = std::iter::from_fn(|| state.queue.pop().map(|(_, id)| id))
+            .take(room.min(nature.at_once))
+            .collect();
+        if !entries.is_empty() {
+            return Next::Send(entries);
         }
     }
-    let poll = (busy || state.poll_wanted).then_some(poll_due);
     let delayed = state.delayed.iter().map(|(due, ..)| *due).min();
-    Next::Sleep(
-        [list_due, poll, delayed]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(now + LONG),
-    )
+    let dues = [
+        self::list_due(state, settings),
+        poll_due,
+        delayed,
+        state.reads_wanted.next_due().filter(|due| *due > now),
+        state.turns.next_reclaim(),
+    ];
+    Next::Sleep(dues.into_iter().flatten().min().unwrap_or(now + LONG))
+}
+
+/// Whether the cluster was seen not to take changes, and not otherwise since.
+fn is_busy(state: &State, nature: Nature) -> bool {
+    let busy = |(state, _)| state != ClusterState::Available;
+    nature.turns_busy && state.cluster.is_some_and(busy)
+}
+
+/// When the cluster is to be looked at: while it is BUSY, for those who wait for it, before more is sent than it has
+/// earned, and now and then.
+fn poll_due(state: &State, nature: Nature, settings: &Settings, pace: &Pace, now: Mono) -> Option<Mono> {
+    let last = state.looks.last();
+    let at_least = last.map(|last| last + POLL_AT_LEAST);
+    let sending = !state.queue.is_empty();
+    if is_busy(state, nature) {
+        let due = state.looks.due_while_busy();
+        let wanted = sending || state.looks.is_wanted();
+        let unwanted = last.unwrap_or_default() + pace.busy_poll * UNWANTED;
+        return Some(if wanted { due } else { due.max(unwanted) });
+    }
+    let exhausted = sending && nature.turns_busy && state.window.room() == 0;
+    let ends_batch = state.window.look_due(settings.state_lag).filter(|_| exhausted);
+    // Others may have made the cluster busy since it was last looked at.
+    let stale = sending && nature.turns_busy && last.is_none_or(|last| now - last > settings.fresh_for);
+    let stale = stale.then_some(now);
+    [state.looks.due(), ends_batch, stale, at_least.or(Some(now))]
+        .into_iter()
+        .flatten()
+        .min()
+}
+
+/// One user is read by itself where fewer are wanted than a list has pages; otherwise one list answers all.
+fn read_due(state: &mut State, now: Mono) -> Option<String> {
+    let due = state.reads_wanted.due(now);
+    if due > 1 && due >= state.pages() {
+        state.list_wanted = true;
+        return None;
+    }
+    state.reads_wanted.take(now)
 }
 
 /// When the next list is made: when the refresh is due, or, if somebody waits, no sooner after the last one
@@ -108,6 +152,7 @@ fn requeue_delayed(state: &mut State, now: Mono) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controller::server::UserRef;
     use crate::domain::remote::Cluster;
     use crate::domain::schedule::{CircuitSettings, Class};
     use crate::provider::{Answer, Listing};
@@ -117,34 +162,38 @@ mod tests {
         retry_cap: Duration::from_secs(60),
         busy_poll: Duration::from_secs(1),
     };
+    const IONOS: Nature = Nature {
+        turns_busy: true,
+        at_once: 1,
+    };
 
     fn decide(state: &mut State, now: Mono) -> Next {
-        next(state, true, &Settings::default(), &PACE, now)
+        next(state, IONOS, &Settings::default(), &PACE, now)
+    }
+
+    fn look(state: &mut State, cluster: ClusterState, now: Mono) {
+        let answer = Answer {
+            value: Cluster {
+                state: cluster,
+                host: None,
+                port: None,
+                database: None,
+                sslmode: None,
+            },
+            date: None,
+        };
+        state.polled(answer, now, PACE.busy_poll, Settings::default().state_lag);
+        state.looks.made(now);
     }
 
     /// A server that was looked at and listed at this moment.
     fn in_order(now: Mono, cluster: ClusterState) -> State {
-        let mut state = State::new(
-            false,
-            CircuitSettings {
-                failures: 1,
-                ..CircuitSettings::default()
-            },
-        );
-        state.polled(
-            Answer {
-                value: Cluster {
-                    state: cluster,
-                    host: None,
-                    port: None,
-                    database: None,
-                    sslmode: None,
-                },
-                date: None,
-            },
-            now,
-        );
-        state.last_poll = Some(now);
+        let circuit = CircuitSettings {
+            failures: 1,
+            ..CircuitSettings::default()
+        };
+        let mut state = State::new(false, circuit, Settings::default().fresh_for);
+        look(&mut state, cluster, now);
         state.listed(
             Answer {
                 value: Listing::default(),
@@ -153,7 +202,7 @@ mod tests {
             now,
             Duration::ZERO,
         );
-        state.refresh_due = Some(now + LONG);
+        state.refresh_due = Some(now + LONG * 2);
         state
     }
 
@@ -161,9 +210,24 @@ mod tests {
         crate::clock::now()
     }
 
+    fn send(number: u64) -> Next {
+        Next::Send(vec![EntryId(number)])
+    }
+
+    fn user() -> UserRef {
+        UserRef::new("a").within("shop")
+    }
+
+    /// Sends what comes next, as the task does.
+    fn sent(state: &mut State, number: u64, now: Mono) {
+        assert_eq!(decide(state, now), send(number));
+        state.window.sent(EntryId(number));
+        state.window.answered(now);
+    }
+
     #[test]
     fn a_server_that_nobody_has_seen_is_looked_at_first() {
-        let mut state = State::new(false, CircuitSettings::default());
+        let mut state = State::new(false, CircuitSettings::default(), Duration::from_secs(15));
         assert_eq!(decide(&mut state, now()), Next::Poll);
     }
 
@@ -172,8 +236,9 @@ mod tests {
         let start = now();
         let mut state = in_order(start, ClusterState::Busy);
         state.want_send(EntryId(1), Class::New, "shop");
-        assert_eq!(decide(&mut state, start), Next::Sleep(start + PACE.busy_poll));
-        assert_eq!(decide(&mut state, start + PACE.busy_poll), Next::Poll);
+        let first = Duration::from_millis(5);
+        assert_eq!(decide(&mut state, start), Next::Sleep(start + first));
+        assert_eq!(decide(&mut state, start + first), Next::Poll);
     }
 
     #[test]
@@ -181,8 +246,43 @@ mod tests {
         let start = now();
         let mut state = in_order(start, ClusterState::Available);
         state.want_send(EntryId(1), Class::New, "shop");
-        assert_eq!(decide(&mut state, start), Next::Send(EntryId(1)));
+        assert_eq!(decide(&mut state, start), send(1));
         assert_eq!(decide(&mut state, start), Next::Sleep(start + LONG));
+    }
+
+    #[test]
+    fn a_quiet_cluster_is_looked_at_once_for_more_and_more_changes() {
+        let start = now();
+        let mut state = in_order(start, ClusterState::Available);
+        for number in 0..40 {
+            state.want_send(EntryId(number), Class::New, "shop");
+        }
+        let mut sent = Vec::new();
+        let mut at = start;
+        for _ in 0..5 {
+            let mut batch = 0;
+            while let Next::Send(entries) = decide(&mut state, at) {
+                state.window.sent(entries[0]);
+                state.window.answered(at);
+                batch += 1;
+            }
+            sent.push(batch);
+            at = at + Duration::from_millis(1);
+            look(&mut state, ClusterState::Available, at);
+        }
+        assert_eq!(sent, [1, 2, 4, 8, 16]);
+    }
+
+    #[test]
+    fn a_look_is_made_when_the_state_can_no_longer_trail_what_somebody_waits_for() {
+        let start = now();
+        let mut state = in_order(start, ClusterState::Available);
+        state.want_send(EntryId(1), Class::New, "shop");
+        sent(&mut state, 1, start);
+        let certain = start + Duration::from_secs(1);
+        state.looks.want(user(), certain);
+        assert_eq!(decide(&mut state, start), Next::Sleep(certain));
+        assert_eq!(decide(&mut state, certain), Next::Poll);
     }
 
     #[test]
@@ -214,6 +314,20 @@ mod tests {
         let start = now();
         let mut state = in_order(start, ClusterState::Available);
         state.list_wanted = true;
+        let lag = Settings::default().read_lag;
+        assert_eq!(decide(&mut state, start), Next::Sleep(start + lag));
+        assert_eq!(decide(&mut state, start + lag), Next::List);
+    }
+
+    #[test]
+    fn one_user_is_read_by_itself_and_many_by_one_list() {
+        let start = now();
+        let mut state = in_order(start, ClusterState::Available);
+        state.want_read("a", user());
+        assert_eq!(decide(&mut state, start), Next::Read("a".to_string()));
+        for name in ["a", "b"] {
+            state.want_read(name, user());
+        }
         let lag = Settings::default().read_lag;
         assert_eq!(decide(&mut state, start), Next::Sleep(start + lag));
         assert_eq!(decide(&mut state, start + lag), Next::List);

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::actor::{backoff, failed, poll};
+use super::actor::{backoff, failed, is_of_one_name, poll};
 use super::{Server, UserRef};
 use crate::clock;
 use crate::domain::attempts::{Login, Outcome};
 use crate::domain::journal::{Entry, EntryId, Kind, protocol};
+use crate::domain::plan::look_serves_for;
 use crate::domain::remote::{ClusterState, Creator, RemoteUser};
 use crate::domain::time::Mono;
 use crate::failpoint::{self, Side};
@@ -22,47 +23,91 @@ pub async fn send(server: &Server, provider: &AnyProvider, id: EntryId) {
         return;
     };
     let owner = UserRef::new(&entry.owner.name).within(&entry.owner.namespace);
+    let asked = clock::now();
     match admitted(server, &entry).await {
-        Ok(()) => attempt(server, provider, &entry).await,
-        Err(why) => {
+        Ok(()) => attempt(server, provider, &entry, asked).await,
+        Err(Unsent::Look) => tracing::debug!(server = %server.key, "a look has become too old to send on"),
+        Err(Unsent::Now(why)) => {
             tracing::warn!(server = %server.key, why, "an entry could not be sent now");
             put_off(server, id, server.pace.retry_base);
         }
     }
-    server.state().attempts_mut(id).in_flight = false;
+    server.state().landed(id);
     server.triggers.user(owner);
+    if server.state().gone_owners.contains(&entry.owner.uid) {
+        server.report();
+    }
 }
 
-/// R3, R4: the journal was written by this process a moment ago, and has this entry under its stamp.
-async fn admitted(server: &Server, entry: &Entry) -> Result<(), &'static str> {
-    server.turn().await;
+/// Why an entry was not sent.
+enum Unsent {
+    /// What it was to be sent on was seen too long ago: it is planned anew.
+    Look,
+    /// It cannot be sent now.
+    Now(&'static str),
+}
+
+/// R3, R4, R11: the journal was written by this process a moment ago, and has this entry under its stamp; and the look on
+/// which it was decided is still good.
+async fn admitted(server: &Server, entry: &Entry) -> Result<(), Unsent> {
+    if !server.permit().await {
+        return Err(Unsent::Now("the server is talked to in another way from now on"));
+    }
     let enough = (server.settings.write_window / 2).min(Duration::from_secs(5));
     server
         .journal
         .open_gate(enough)
         .await
-        .map_err(|_| "the journal could not be written")?;
+        .map_err(|_| Unsent::Now("the journal could not be written"))?;
     let may = server.journal.view(|_, tenure| {
         tenure.is_some_and(|tenure| protocol::may_send(entry, tenure, clock::now(), &server.settings))
     });
-    may.then_some(()).ok_or("the window for sending had closed")
+    if !may {
+        return Err(Unsent::Now("the window for sending had closed"));
+    }
+    match look_is_good(server, entry) {
+        true => Ok(()),
+        false => Err(Unsent::Look),
+    }
 }
 
-async fn attempt(server: &Server, provider: &AnyProvider, entry: &Entry) {
+/// Whether what is known of the user is young enough, at this moment, to send a first attempt on. What is sent again was
+/// planned on a look of after the last attempt.
+fn look_is_good(server: &Server, entry: &Entry) -> bool {
+    let state = server.state();
+    let sent_before = state
+        .attempts(entry.id)
+        .is_some_and(|attempts| attempts.last.is_some());
+    let direct = server.capabilities.direct_read;
+    let sight = state.sight(&entry.username, direct, &server.settings);
+    let oldest = look_serves_for(entry.kind, &server.settings);
+    sent_before || sight.is_some_and(|sight| clock::now() - sight.started <= oldest)
+}
+
+async fn attempt(server: &Server, provider: &AnyProvider, entry: &Entry, asked: Mono) {
     let started = clock::now();
+    let counts = server.capabilities.turns_busy;
+    if counts {
+        server.state().window.sent(entry.id);
+    }
     let result = server.call(operation(entry.kind), call(provider, entry)).await;
     let ended = clock::now();
+    if counts {
+        server.state().window.answered(ended);
+    }
     match result {
         Ok(mut answer) => {
             answer.value.iter_mut().for_each(|user| server.seal(user));
+            server.state().turns.answered(ended - asked);
             accepted(server, entry, answer, started, ended);
         }
         Err(error) => match &error.class {
-            ErrorClass::GateClosed | ErrorClass::EndpointNotAllowed | ErrorClass::Unreachable { .. } => {
-                not_sent(server, entry, &error)
-            }
-            ErrorClass::Unauthorised | ErrorClass::RateLimited { .. } => not_sent(server, entry, &error),
-            ErrorClass::Unknown { .. } => unknown(server, entry, &error, ended),
+            ErrorClass::GateClosed
+            | ErrorClass::EndpointNotAllowed
+            | ErrorClass::Unreachable { .. }
+            | ErrorClass::RateLimited { .. } => not_sent(server, entry, &error),
+            ErrorClass::Unauthorised => forbidden(server, provider, entry, &error).await,
+            ErrorClass::Unknown { .. } => unknown(server, provider, entry, &error, ended).await,
             ErrorClass::NotFound | ErrorClass::Conflict | ErrorClass::Invalid | ErrorClass::Busy => {
                 refused(server, provider, entry, &error, ended).await
             }
@@ -120,10 +165,8 @@ fn accepted(server: &Server, entry: &Entry, answer: Answer<Option<RemoteUser>>, 
     let mut state = server.state();
     state.worked = true;
     state.circuit.on_success();
-    state.must_poll = server.capabilities.turns_busy;
-    if state.must_poll {
-        state.last_poll = Some(ended);
-    }
+    state.failed_names.clear();
+    state.difficulties.over(&entry.username);
     state.tries.remove(&entry.id);
     state.wrote(&entry.username, ended);
     if entry.kind == Kind::Create
@@ -156,12 +199,19 @@ fn not_sent(server: &Server, entry: &Entry, error: &RemoteError) {
     }
 }
 
+/// The credentials are not enough for this login, or for nothing any more.
+async fn forbidden(server: &Server, provider: &AnyProvider, entry: &Entry, error: &RemoteError) {
+    put_off_longer(server, entry.id);
+    if !is_of_one_name(server, provider, &entry.username, error).await {
+        failed(server, error);
+    }
+}
+
 /// No answer: it may have been done, or be done later.
-fn unknown(server: &Server, entry: &Entry, error: &RemoteError, ended: Mono) {
+async fn unknown(server: &Server, provider: &AnyProvider, entry: &Entry, error: &RemoteError, ended: Mono) {
     {
         let mut state = server.state();
         state.wrote(&entry.username, ended);
-        state.must_poll = server.capabilities.turns_busy;
         let by_remote = state.remote_time(ended);
         let attempts = state.attempts_mut(entry.id);
         attempts.unknown = true;
@@ -170,12 +220,21 @@ fn unknown(server: &Server, entry: &Entry, error: &RemoteError, ended: Mono) {
         attempts.last_by_remote = by_remote;
     }
     put_off_longer(server, entry.id);
-    failed(server, error);
+    if !is_of_one_name(server, provider, &entry.username, error).await {
+        failed(server, error);
+    }
 }
 
 /// Refused. What a busy cluster refuses, or one that is gone, is not the fault of the request; and a refusal is
-/// believed only the second time, since a short busy spell may have ended before it could be seen.
+/// believed only of a change that was sent alone after a look that showed the cluster AVAILABLE, and the second time, since
+/// a short busy spell may have ended before it could be seen.
 async fn refused(server: &Server, provider: &AnyProvider, entry: &Entry, error: &RemoteError, ended: Mono) {
+    let alone = {
+        let mut state = server.state();
+        let alone = !server.capabilities.turns_busy || state.window.is_alone();
+        state.window.refused();
+        alone
+    };
     let there = poll(server, provider).await;
     let available = there
         && server
@@ -183,9 +242,11 @@ async fn refused(server: &Server, provider: &AnyProvider, entry: &Entry, error: 
             .cluster
             .is_some_and(|(state, _)| state == ClusterState::Available);
     let absent = error.class == ErrorClass::NotFound && entry.kind != Kind::Create;
-    let again =
-        !available || error.class == ErrorClass::Busy || (!absent && server.state().tries_of(entry.id) == 0);
-    if !there || again {
+    if !there || !available || !alone || error.class == ErrorClass::Busy {
+        return put_off_longer(server, entry.id);
+    }
+    if !absent && server.state().refusals(entry.id) == 0 {
+        server.state().note_refusal(entry.id);
         return put_off_longer(server, entry.id);
     }
     let mut state = server.state();
@@ -198,14 +259,18 @@ async fn refused(server: &Server, provider: &AnyProvider, entry: &Entry, error: 
         (_, Kind::Create) => Outcome::Exists(error.to_string()),
         _ => Outcome::Refused(error.to_string()),
     });
+    let succeeds = attempts.after_deletion.is_some();
     if absent {
         state.wrote(&entry.username, ended);
+    }
+    if absent || succeeds {
         drop(state);
-        // A read may still show the user: it is not sent again and again meanwhile.
+        // A read may still show the user, or a deletion take its time: it is not sent again and again meanwhile.
         return put_off_longer(server, entry.id);
     }
     // Should it be sent again one day, it again takes two refusals.
     state.tries.remove(&entry.id);
+    state.forget_refusals(entry.id);
 }
 
 /// Puts an entry off for longer each time.

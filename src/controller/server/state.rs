@@ -1,16 +1,21 @@
 //! What is known of a remote cluster, and what is wanted of it. No IO: the task that makes the calls tells it
 //! what came of them.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::UserRef;
+use super::looks::Looks;
+use super::reads::{Difficulties, Reads};
+use super::turns::Turns;
+use super::window::Window;
 use crate::clock;
 use crate::domain::attempts::{Attempts, Login};
 use crate::domain::journal::EntryId;
-use crate::domain::plan::{Sight, Trouble};
+use crate::domain::plan::{Look, Sight, Trouble};
 use crate::domain::remote::{Address, Cluster, ClusterState, RemoteUser};
 use crate::domain::schedule::{Circuit, CircuitSettings, Class, Queue};
 use crate::domain::settings::Settings;
@@ -24,8 +29,6 @@ pub enum Topic {
     List,
     /// One user to be read.
     Read(String),
-    /// The cluster to be AVAILABLE.
-    Poll,
     /// The server's trouble to end.
     Trouble,
 }
@@ -39,8 +42,10 @@ pub struct Snapshot {
     pages: u32,
 }
 
-/// How many polls are remembered: as many mutations as are settled by one list, and more.
-const POLLS_KEPT: usize = 256;
+/// How many looks that showed the cluster AVAILABLE are remembered.
+const LOOKS_KEPT: usize = 256;
+/// How far apart they are at least, but for the last one.
+const LOOKS_APART: Duration = Duration::from_millis(500);
 
 /// A server object's generation and annotations, and the address that its provider gives.
 pub type SpecSeen = (Option<i64>, Option<BTreeMap<String, String>>, Address);
@@ -59,8 +64,8 @@ pub struct State {
     pub cluster: Option<(ClusterState, Mono)>,
     /// Where clients connect to, as the provider says.
     pub address: Address,
-    /// When polls were started that showed the cluster AVAILABLE, the oldest first; the last few.
-    pub available: VecDeque<Mono>,
+    /// The looks that showed the cluster AVAILABLE, the oldest first; the last few.
+    pub available: Arc<[Look]>,
     /// When the cluster was last seen not AVAILABLE.
     pub last_not_available: Option<Mono>,
     /// The credentials have worked.
@@ -83,30 +88,37 @@ pub struct State {
     tried: HashMap<String, (String, Login, Mono)>,
     /// A login could not be tried lately: why, and when.
     pub unverifiable: Option<(String, Mono)>,
-    /// The task is to end.
-    pub stopped: bool,
     /// When the next refresh is due; none: now.
     pub refresh_due: Option<Mono>,
     /// The value of the annotation that asks for a refresh, as last seen.
     pub refresh_asked: Option<String>,
     /// What PostgresUsers were last told of.
     pub spec: Option<SpecSeen>,
-    /// A mutation was accepted, and no AVAILABLE was read since.
-    pub must_poll: bool,
     /// When all users were last read, by the clock on the wall.
     pub refreshed: Option<Timestamp>,
     /// How many journal entries there are whose PostgresUser is gone.
     pub orphans: usize,
-    /// When the last poll was made.
-    pub last_poll: Option<Mono>,
+    /// The UIDs of PostgresUsers that are known to be gone, of which the journal has an entry still.
+    pub gone_owners: HashSet<String>,
+    /// Logins whose deletion was accepted, and does not take effect.
+    pub never_deleted: Vec<String>,
+    /// Who may work on users now (R11).
+    pub turns: Turns,
+    /// What goes wrong with single logins.
+    pub difficulties: Difficulties,
+    /// The logins about which requests have failed since one about a login has worked.
+    pub(super) failed_names: HashSet<String>,
+    pub(super) looks: Looks,
+    pub(super) window: Window,
+    pub(super) reads_wanted: Reads,
     pub(super) list_wanted: bool,
-    pub(super) poll_wanted: bool,
-    pub(super) reads_wanted: VecDeque<String>,
     pub(super) queue: Queue<EntryId>,
     /// Sendings that have to wait before they may be repeated.
     pub(super) delayed: Vec<(Mono, EntryId, Class, String)>,
     /// How often each entry was sent without success, and when it may be sent again.
     pub(super) tries: HashMap<EntryId, (u32, Mono)>,
+    /// How often each entry was refused while nothing else could explain it.
+    refusals: HashMap<EntryId, u32>,
     attempts: HashMap<EntryId, Attempts>,
     last_writes: HashMap<String, Mono>,
     waiting: HashMap<Topic, HashSet<UserRef>>,
@@ -115,7 +127,7 @@ pub struct State {
 
 impl State {
     /// Nothing known yet.
-    pub fn new(seen_before: bool, circuit: CircuitSettings) -> Self {
+    pub fn new(seen_before: bool, circuit: CircuitSettings, fresh_for: Duration) -> Self {
         Self {
             began: clock::now(),
             snapshot: None,
@@ -123,7 +135,7 @@ impl State {
             reads: HashMap::new(),
             cluster: None,
             address: Address::default(),
-            available: VecDeque::new(),
+            available: Arc::new([]),
             last_not_available: None,
             worked: false,
             seen_before,
@@ -135,20 +147,24 @@ impl State {
             creator_id: None,
             tried: HashMap::new(),
             unverifiable: None,
-            stopped: false,
             refresh_due: None,
             refresh_asked: None,
             spec: None,
-            must_poll: false,
             refreshed: None,
             orphans: 0,
-            last_poll: None,
+            gone_owners: HashSet::new(),
+            never_deleted: Vec::new(),
+            turns: Turns::new(fresh_for),
+            difficulties: Difficulties::default(),
+            failed_names: HashSet::new(),
+            looks: Looks::default(),
+            window: Window::default(),
+            reads_wanted: Reads::default(),
             list_wanted: false,
-            poll_wanted: false,
-            reads_wanted: VecDeque::new(),
             queue: Queue::default(),
             delayed: Vec::new(),
             tries: HashMap::new(),
+            refusals: HashMap::new(),
             attempts: HashMap::new(),
             last_writes: HashMap::new(),
             waiting: HashMap::new(),
@@ -163,7 +179,7 @@ impl State {
             let apart = self.earlier_list.as_ref().is_some_and(|(earlier, names)| {
                 snapshot.started - *earlier >= settings.read_lag && !names.contains(username)
             });
-            let conclusive = if direct_read { snapshot.pages <= 1 } else { apart };
+            let conclusive = apart || (direct_read && snapshot.pages <= 1);
             Sight {
                 user,
                 started: snapshot.started,
@@ -198,16 +214,16 @@ impl State {
         self.last_writes.get(username).copied().unwrap_or(self.began)
     }
 
-    /// Notes that a user was changed, or may have been.
+    /// Notes that a user was changed, or may have been. What a login has shown before says nothing any more.
     pub fn wrote(&mut self, username: &str, at: Mono) {
         self.last_writes.insert(username.to_string(), at);
+        self.tried.remove(username);
     }
 
-    /// What became of the last login with a published password, and when; nothing of before the user was last changed.
+    /// What became of the last login with a published password, and when.
     pub fn tried(&self, username: &str, mac: &str) -> Option<(Login, Mono)> {
         let (tried, login, at) = self.tried.get(username)?;
-        let changed = self.last_writes.get(username).is_some_and(|write| write >= at);
-        (tried == mac && !changed).then(|| (login.clone(), *at))
+        (tried == mac).then(|| (login.clone(), *at))
     }
 
     /// Notes what became of a login with a published password.
@@ -229,6 +245,8 @@ impl State {
         self.keep_earlier(lag);
         self.reads.retain(|_, sight| sight.started >= started);
         self.tried.retain(|username, _| users.contains_key(username));
+        // A list that was started this late shows what was written before (R6).
+        self.last_writes.retain(|_, write| *write + lag > started);
         self.snapshot = Some(Snapshot {
             users,
             started,
@@ -300,7 +318,13 @@ impl State {
     }
 
     /// Notes what a poll showed.
-    pub fn polled(&mut self, answer: Answer<Cluster>, started: Mono) {
+    pub fn polled(
+        &mut self,
+        answer: Answer<Cluster>,
+        started: Mono,
+        longest_pause: Duration,
+        state_lag: Duration,
+    ) {
         self.note_date(answer.date);
         let cluster = answer.value;
         self.cluster = Some((cluster.state, started));
@@ -312,18 +336,50 @@ impl State {
         };
         self.address = said.or(std::mem::take(&mut self.address));
         self.not_found = None;
-        self.must_poll = cluster.state != ClusterState::Available;
-        if self.must_poll {
-            self.last_not_available = Some(clock::now());
-        } else {
-            self.available.push_back(started);
-            if self.available.len() > POLLS_KEPT {
-                self.available.pop_front();
+        match cluster.state {
+            ClusterState::Available => {
+                self.window.available(started, state_lag);
+                self.note_available(Look {
+                    started,
+                    date: answer.date,
+                });
             }
+            _ => self.note_busy(longest_pause),
         }
         self.gone = cluster.state == ClusterState::Destroying && (self.worked || self.seen_before);
         self.worked = true;
         self.seen_before = true;
+    }
+
+    /// Not every look is kept, or those that are remembered would soon all be of the last few seconds.
+    fn note_available(&mut self, look: Look) {
+        let mut looks = self.available.to_vec();
+        if let [.., before, last] = looks.as_slice()
+            && last.started - before.started < LOOKS_APART
+        {
+            looks.pop();
+        }
+        looks.push(look);
+        let surplus = looks.len().saturating_sub(LOOKS_KEPT);
+        self.available = looks.into_iter().skip(surplus).collect();
+    }
+
+    fn note_busy(&mut self, longest_pause: Duration) {
+        let now = clock::now();
+        self.last_not_available = Some(now);
+        self.looks.busy(now, longest_pause);
+        self.turns.slow_down();
+        for entry in self.window.busy() {
+            if let Some(attempts) = self.attempts.get_mut(&entry) {
+                attempts.doubtful = true;
+            }
+        }
+    }
+
+    /// How many calls a list takes.
+    pub(super) fn pages(&self) -> usize {
+        let pages = self.snapshot.as_ref().map_or(1, |snapshot| snapshot.pages);
+        usize::try_from(pages).unwrap_or(usize::MAX).max(1)
     }
 
     /// When the last list was started.
@@ -358,6 +414,7 @@ impl State {
     /// Forgets an entry that is settled, or hands what is known of it to the one that takes its place.
     pub fn replaced(&mut self, id: EntryId, by: Option<EntryId>) {
         self.tries.remove(&id);
+        self.refusals.remove(&id);
         let known = self.attempts.remove(&id);
         if let (Some(known), Some(by)) = (known, by)
             && known.unknown
@@ -371,20 +428,27 @@ impl State {
         }
     }
 
+    /// A creation takes the place of a deletion that was accepted: for a while, "exists" may be the user on its way out.
+    pub fn succeeded(&mut self, deletion: EntryId, by: EntryId) {
+        let answered = self.attempts.remove(&deletion).and_then(|known| known.last);
+        self.attempts_mut(by).after_deletion = answered.or(Some(clock::now()));
+    }
+
+    /// Forgets what was known of entries that the journal does not have any more.
+    pub fn keep_attempts(&mut self, is_kept: impl Fn(EntryId) -> bool) {
+        self.attempts.retain(|id, _| is_kept(*id));
+        self.tries.retain(|id, _| is_kept(*id));
+        self.refusals.retain(|id, _| is_kept(*id));
+    }
+
     pub(super) fn want_list(&mut self, user: UserRef) {
         self.list_wanted = true;
         self.wait_for(Topic::List, user);
     }
 
-    pub(super) fn want_poll(&mut self, user: UserRef) {
-        self.poll_wanted = true;
-        self.wait_for(Topic::Poll, user);
-    }
-
     pub(super) fn want_read(&mut self, username: &str, user: UserRef) {
-        if !self.reads_wanted.iter().any(|wanted| wanted == username) {
-            self.reads_wanted.push_back(username.to_string());
-        }
+        self.reads_wanted
+            .want(username, self.difficulties.until(username));
         self.wait_for(Topic::Read(username.to_string()), user);
     }
 
@@ -413,12 +477,45 @@ impl State {
         self.tries.get(&id).map_or(0, |(tries, _)| *tries)
     }
 
+    /// A sending has ended, whatever came of it.
+    pub(super) fn landed(&mut self, id: EntryId) {
+        if let Some(attempts) = self.attempts.get_mut(&id) {
+            attempts.in_flight = false;
+        }
+    }
+
+    /// How often an entry was refused while nothing else could explain it.
+    pub(super) fn refusals(&self, id: EntryId) -> u32 {
+        self.refusals.get(&id).copied().unwrap_or_default()
+    }
+
+    pub(super) fn note_refusal(&mut self, id: EntryId) {
+        *self.refusals.entry(id).or_default() += 1;
+    }
+
+    pub(super) fn forget_refusals(&mut self, id: EntryId) {
+        self.refusals.remove(&id);
+    }
+
     pub(super) fn wait_for(&mut self, topic: Topic, user: UserRef) {
         self.waiting.entry(topic).or_default().insert(user);
     }
 
     pub(super) fn take_waiting(&mut self, topic: &Topic) -> HashSet<UserRef> {
         self.waiting.remove(topic).unwrap_or_default()
+    }
+
+    /// A PostgresUser is gone: what it waited for is not wanted any more, unless somebody else waits for it too.
+    pub(super) fn forget_waiting(&mut self, username: &str, user: &UserRef) {
+        let topic = Topic::Read(username.to_string());
+        if let Some(waiting) = self.waiting.get_mut(&topic) {
+            waiting.remove(user);
+            if waiting.is_empty() {
+                self.waiting.remove(&topic);
+                self.reads_wanted.forget(username);
+                self.difficulties.over(username);
+            }
+        }
     }
 
     /// Other credentials are used from now on: what was seen with the ones before says nothing of them, as a
@@ -437,6 +534,7 @@ impl State {
     /// Starts anew, with nothing held against the server.
     pub(super) fn forget_failures(&mut self) {
         self.circuit.reset();
+        self.difficulties = Difficulties::default();
         self.not_found = None;
         self.refresh_due = None;
         self.worked = false;
@@ -451,7 +549,7 @@ mod tests {
     const LAG: Duration = Duration::from_secs(5);
 
     fn state() -> State {
-        State::new(false, CircuitSettings::default())
+        State::new(false, CircuitSettings::default(), Duration::from_secs(15))
     }
 
     fn user(name: &str, modified: Option<&str>) -> RemoteUser {

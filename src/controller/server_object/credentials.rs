@@ -144,6 +144,7 @@ pub fn link(object: &ServerObject, context: &Context, found: &Found, gate: &Gate
     Link {
         provider,
         bucket,
+        at_once: object.concurrent_changes(),
         credentials_mac: mac,
         deletions_only,
         unusable,

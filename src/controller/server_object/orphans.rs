@@ -1,5 +1,6 @@
 //! R5: entries of the journal whose PostgresUser is gone are resolved all the same.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use kube::ResourceExt;
@@ -8,6 +9,7 @@ use crate::clock;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::journal_store::Change;
+use crate::controller::server::turns::Holder;
 use crate::controller::server::{Server, UserRef};
 use crate::controller::server_spec::ServerObject;
 use crate::controller::server_view;
@@ -16,7 +18,8 @@ use crate::domain::attempts::Login;
 use crate::domain::identity::ExclusionKey;
 use crate::domain::journal::Entry;
 use crate::domain::plan::{
-    DraftPassword, Observed, Plan, Rival, SecretView, ServerView, Step, Tried, plan_gone,
+    DraftPassword, Observed, Plan, Predecessor, Rival, SecretView, ServerView, Stalled, Step, Tried,
+    plan_gone,
 };
 use crate::domain::schedule::Class;
 use crate::domain::time::Mono;
@@ -26,30 +29,23 @@ use crate::domain::time::Mono;
 /// # Errors
 /// If a step failed.
 pub async fn resolve(server: &Server, context: &Context) -> Result<Option<Duration>, Error> {
-    let entries: Vec<Entry> = server
-        .journal
-        .view(|journal, _| journal.map(|journal| journal.entries.values().cloned().collect()))
-        .unwrap_or_default();
-    let mut orphans = Vec::new();
-    for entry in entries {
-        if is_orphan(&entry, context).await? {
-            orphans.push(entry);
-        }
-    }
-    server.state().orphans = orphans.len();
+    let orphans = orphans(server, context).await?;
     let mut again: Option<Duration> = None;
-    for entry in orphans {
-        let plan = plan(server, context, &entry);
-        tracing::info!(server = %server.key, entry = entry.id.0, step = ?plan.step, "an entry without a resource");
-        if let (Some(stalled), Some(object)) =
-            (&plan.report.stalled, ServerObject::find(context, &server.key))
-        {
-            object
-                .publish(context, true, stalled.reason, stalled.message.clone())
-                .await;
+    let mut settled = Vec::new();
+    let mut never_deleted = Vec::new();
+    for entry in &orphans {
+        let plan = plan(server, context, entry);
+        tracing::debug!(server = %server.key, entry = entry.id.0, step = ?plan.step, "an entry without a resource");
+        if let Some(stalled) = &plan.report.stalled {
+            tell(server, context, entry, stalled, &mut never_deleted).await;
         }
-        if let Some(step) = &plan.step {
-            act(server, &entry, step).await?;
+        if !plan.keeps_turn && !matches!(plan.step, Some(Step::AskTurn(_))) {
+            server.give_turn_back(&entry.owner.uid);
+        }
+        match &plan.step {
+            Some(Step::Settle(id)) => settled.push(*id),
+            Some(step) => act(server, entry, step).await?,
+            None => {}
         }
         // What is done here announces itself to nobody: it is looked at again soon.
         let soon = plan
@@ -58,11 +54,57 @@ pub async fn resolve(server: &Server, context: &Context) -> Result<Option<Durati
             .max(Duration::from_millis(200));
         again = Some(again.map_or(soon, |again| again.min(soon)));
     }
+    never_deleted.sort();
+    server.state().never_deleted = never_deleted;
+    // All together, so that one list that shows many absences costs one write.
+    let settlements = settled.into_iter().map(|id| server.settle(id));
+    futures::future::try_join_all(settlements).await?;
     Ok(again)
 }
 
-/// Whether an entry's PostgresUser is gone: not in the watch, and not on the API server either.
-async fn is_orphan(entry: &Entry, context: &Context) -> Result<bool, Error> {
+/// The entries whose PostgresUser is gone.
+async fn orphans(server: &Server, context: &Context) -> Result<Vec<Entry>, Error> {
+    let entries: Vec<Entry> = server
+        .journal
+        .view(|journal, _| journal.map(|journal| journal.entries.values().cloned().collect()))
+        .unwrap_or_default();
+    let mut orphans = Vec::new();
+    for entry in entries {
+        if is_orphan(&entry, server, context).await? {
+            orphans.push(entry);
+        }
+    }
+    let owners: HashSet<String> = orphans.iter().map(|entry| entry.owner.uid.clone()).collect();
+    let mut state = server.state();
+    state.orphans = orphans.len();
+    state.gone_owners = owners;
+    Ok(orphans)
+}
+
+/// No resource is there to carry a condition: it is said of the server object.
+async fn tell(
+    server: &Server,
+    context: &Context,
+    entry: &Entry,
+    stalled: &Stalled,
+    never_deleted: &mut Vec<String>,
+) {
+    if stalled.reason == "DeletionNotInEffect" {
+        return never_deleted.push(entry.username.clone());
+    }
+    if let Some(object) = ServerObject::find(context, &server.key) {
+        object
+            .publish(context, true, stalled.reason, stalled.message.clone())
+            .await;
+    }
+}
+
+/// Whether an entry's PostgresUser is gone: not in the watch, and not on the API server either. Who has gone does not
+/// come back.
+async fn is_orphan(entry: &Entry, server: &Server, context: &Context) -> Result<bool, Error> {
+    if server.state().gone_owners.contains(&entry.owner.uid) {
+        return Ok(true);
+    }
     let reference = UserRef::new(&entry.owner.name).within(&entry.owner.namespace);
     if context
         .user(&reference)
@@ -74,7 +116,7 @@ async fn is_orphan(entry: &Entry, context: &Context) -> Result<bool, Error> {
         .users(&entry.owner.namespace)
         .get_opt(&entry.owner.name)
         .await
-        .map_err(Error::ReadSecret)?;
+        .map_err(Error::ReadUser)?;
     Ok(found.is_none_or(|user| user.uid().as_deref() != Some(&entry.owner.uid)))
 }
 
@@ -91,8 +133,9 @@ fn plan(server: &Server, context: &Context, entry: &Entry) -> Plan {
         .then_some(Rival { named: None });
     let link = server.link();
     let trouble = server_view::trouble(&link, &server.state(), true);
-    let seen = server_view::usable(server, None, trouble, false);
-    let state = server.state();
+    let seen = server_view::usable(server, None, trouble, None, false);
+    let mut state = server.state();
+    let turn = state.turns.has(&entry.owner.uid, clock::now());
     let observed = Observed {
         uid: entry.owner.uid.clone(),
         finalizer: false,
@@ -117,7 +160,9 @@ fn plan(server: &Server, context: &Context, entry: &Entry) -> Plan {
         ),
         last_write: Some(state.last_write(&entry.username)),
         entry: Some(staged),
-        unsettled: false,
+        predecessor: Predecessor::None,
+        turn,
+        difficulty: None,
         rival,
     };
     plan_gone(&observed, clock::now(), &context.settings)
@@ -127,7 +172,10 @@ async fn act(server: &Server, entry: &Entry, step: &Step) -> Result<(), Error> {
     // Nobody is triggered for a resource that is gone; the server's own reconciliation comes back.
     let nobody = UserRef::new(&entry.owner.name).within(&entry.owner.namespace);
     match step {
-        Step::Settle(id) => server.settle(*id).await?,
+        Step::AskTurn(class) => {
+            let (uid, namespace) = (&entry.owner.uid, &entry.owner.namespace);
+            server.ask_turn(uid, Holder::Entry, *class, namespace);
+        }
         Step::Send(id) => server.want_send(*id, Class::Deletion, &entry.owner.namespace),
         Step::Stage(draft) if draft.password == DraftPassword::None => {
             let next = Entry {
@@ -145,7 +193,8 @@ async fn act(server: &Server, entry: &Entry, step: &Step) -> Result<(), Error> {
             let id = server.journal.commit(change).await?;
             server.state().replaced(entry.id, id);
         }
-        Step::PollCluster => server.want_poll(nobody),
+        Step::PollCluster => server.want_poll(nobody, clock::now()),
+        Step::List => server.want_list(nobody),
         _ => server.want_read(&entry.username, nobody),
     }
     Ok(())

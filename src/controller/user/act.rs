@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::observe::{View, has_finalizer};
 use super::output;
+use super::turn;
 use super::wanted;
 use crate::api::{PostgresUser, PublishedSecret, names};
 use crate::controller::context::Context;
@@ -17,14 +18,16 @@ use crate::controller::error::Error;
 use crate::controller::events;
 use crate::controller::journal_store::{Change, JournalError};
 use crate::controller::kept::KeptUser;
+use crate::controller::server::turns::Holder;
 use crate::controller::server::{Server as ServerAtWork, UserRef};
-use crate::domain::attempts::Login;
+use crate::domain::attempts::{Login, Outcome};
 use crate::domain::generate;
 use crate::domain::identity::Claim;
 use crate::domain::journal::{Entry, EntryId, Owner};
 use crate::domain::password::Password;
 use crate::domain::plan::*;
 use crate::domain::schedule::Class;
+use crate::domain::time::Mono;
 use crate::failpoint::{self, Side};
 use crate::provider::login::{self, LoginResult, LoginSettings, LoginTarget};
 
@@ -74,12 +77,13 @@ impl Done {
 #[tracing::instrument(name = "step", level = "debug", skip_all, fields(?step))]
 pub async fn act(context: &Context, view: &View, step: &Step) -> Result<Done, Error> {
     match step {
+        Step::AskTurn(class) => ask_turn(view, *class),
         Step::Claim => claim(context, view).await,
         Step::ReadSecret => read_secret(context, view).await,
         Step::ReleaseSecret { resource_version } => release_secret(context, view, resource_version).await,
         Step::RemoveFinalizer(farewell) => remove_finalizer(context, view, *farewell).await,
         Step::Publish(publication) => publish(context, view, publication).await,
-        Step::List | Step::Read | Step::PollCluster => look(view, step),
+        Step::List | Step::Read | Step::PollCluster => look(context, view, step),
         Step::Stage(draft) => stage(context, view, draft).await,
         Step::Send(id) => send(view, *id),
         Step::Verify(id) => verify(context, view, *id).await,
@@ -89,13 +93,34 @@ pub async fn act(context: &Context, view: &View, step: &Step) -> Result<Done, Er
 }
 
 /// Asks the server's task for a read; it announces what it found.
-fn look(view: &View, step: &Step) -> Result<Done, Error> {
+fn look(context: &Context, view: &View, step: &Step) -> Result<Done, Error> {
     let (server, user) = (server(view)?, UserRef::from_obj(&view.user));
     match step {
         Step::List => server.want_list(user),
         Step::Read => server.want_read(view.user.username(), user),
-        _ => server.want_poll(user),
+        _ => server.want_poll(user, worth_a_look_from(view, context)),
     }
+    Ok(Done::wait())
+}
+
+/// From when on a look at the cluster tells this user something: its state may trail the change that was accepted (R7).
+fn worth_a_look_from(view: &View, context: &Context) -> Mono {
+    let attempts = view.observed.entry.as_ref().map(|staged| &staged.attempts);
+    match attempts.and_then(|attempts| attempts.outcome.as_ref()) {
+        Some(Outcome::Accepted { at, .. }) => *at + context.settings.state_lag,
+        _ => crate::clock::now(),
+    }
+}
+
+/// Asks the server's scheduler for a turn; it tells when it is given.
+fn ask_turn(view: &View, class: Class) -> Result<Done, Error> {
+    let user = &view.user;
+    let holder = Holder::User(UserRef::from_obj(user));
+    let (uid, namespace) = (
+        user.uid().unwrap_or_default(),
+        user.namespace().unwrap_or_default(),
+    );
+    server(view)?.ask_turn(&uid, holder, class, &namespace);
     Ok(Done::wait())
 }
 
@@ -110,8 +135,10 @@ fn precondition(user: &PostgresUser) -> serde_json::Value {
 
 async fn claim(context: &Context, view: &View) -> Result<Done, Error> {
     let claim = view.observed.own_claim.as_ref().ok_or(Error::ServerLost)?;
+    let user = write_claim(context, &view.user, claim).await?;
+    turn::note_written(server(view)?, &user.uid().unwrap_or_default());
     Ok(Done {
-        user: Some(write_claim(context, &view.user, claim).await?),
+        user: Some(user),
         ..Done::default()
     })
 }
@@ -177,6 +204,12 @@ async fn stage(context: &Context, view: &View, draft: &Draft) -> Result<Done, Er
             ..Done::default()
         });
     };
+    if draft.replaces.is_none() && too_many_unknown(server, &user.namespace().unwrap_or_default()) {
+        return Ok(Done {
+            then: Then::WaitFor(FULL),
+            ..Done::default()
+        });
+    }
     let entry = Entry {
         id: EntryId(0),
         owner: Owner {
@@ -200,8 +233,12 @@ async fn stage(context: &Context, view: &View, draft: &Draft) -> Result<Done, Er
     };
     match server.journal.commit(change).await {
         Ok(id) => {
-            if let Some(replaced) = draft.replaces {
-                server.state().replaced(replaced, id);
+            match (draft.replaces, id) {
+                (Some(replaced), Some(id)) if view.observed.entry.is_none() => {
+                    server.state().succeeded(replaced, id)
+                }
+                (Some(replaced), id) => server.state().replaced(replaced, id),
+                (None, _) => {}
             }
             Ok(Done::default())
         }
@@ -211,6 +248,24 @@ async fn stage(context: &Context, view: &View, draft: &Draft) -> Result<Done, Er
         }),
         Err(error) => Err(Error::Journal(error)),
     }
+}
+
+/// The most entries of one namespace of which some attempt has no answer: their turns have gone on to others, and they take
+/// room until they are resolved.
+const MOST_UNKNOWN: usize = 64;
+
+fn too_many_unknown(server: &ServerAtWork, namespace: &str) -> bool {
+    let ids: Vec<EntryId> = server.journal.view(|journal, _| {
+        let entries = journal.iter().flat_map(|journal| journal.entries.values());
+        let of_namespace = entries.filter(|entry| entry.owner.namespace == namespace);
+        of_namespace.map(|entry| entry.id).collect()
+    });
+    if ids.len() < MOST_UNKNOWN {
+        return false;
+    }
+    let state = server.state();
+    let unknown = |id: &&EntryId| state.attempts(**id).is_none_or(|attempts| attempts.unknown);
+    ids.iter().filter(unknown).count() >= MOST_UNKNOWN
 }
 
 /// The password of a draft: `None` if it cannot be had any more, `Some(None)` if it has none.
@@ -467,11 +522,26 @@ async fn remove_finalizer(context: &Context, view: &View, farewell: Farewell) ->
         other => drop(other.map_err(Error::RemoveFinalizer)?),
     }
     failpoint::hit("finalizer-remove", Side::After);
+    if let (Some(server), Some(_)) = (&view.server, &view.observed.entry) {
+        leave_to_server(context, server, &user.uid().unwrap_or_default());
+    }
     tracing::info!(user = %UserRef::from_obj(user), ?farewell, at = %Timestamp::now(), "let go");
     Ok(Done {
         then: Then::Gone,
         ..Done::default()
     })
+}
+
+/// The entry of a deletion that was accepted outlives its PostgresUser: the server object looks after it from here on.
+fn leave_to_server(context: &Context, server: &ServerAtWork, uid: &str) {
+    let first = {
+        let mut state = server.state();
+        state.gone_owners.insert(uid.to_string());
+        state.gone_owners.len() == 1
+    };
+    if first {
+        context.dispatch.server(&server.key);
+    }
 }
 
 /// The output Secret goes with its login, at once: garbage collection would get to it, but in its own time, and

@@ -4,6 +4,7 @@ pub mod act;
 pub mod observe;
 pub mod output;
 pub mod report;
+pub mod turn;
 pub mod wanted;
 pub mod whereabouts;
 
@@ -15,6 +16,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::watcher;
 
 use self::act::{Done, Then};
+use self::turn::Current;
 use self::whereabouts::Whereabouts;
 use crate::api::PostgresUser;
 use crate::clock;
@@ -45,6 +47,10 @@ pub async fn reconcile(user: Arc<PostgresUser>, context: Arc<Context>) -> Result
         Ok(outcome) => outcome,
         Err(_) => Err(Error::Timeout),
     };
+    if outcome.is_err() {
+        // Whatever is in its way, others need not wait for that.
+        note_idle(&context, &user);
+    }
     context.metrics.reconciled("PostgresUser", outcome.is_ok());
     let now = context.user(&UserRef::from_obj(&*user));
     if now.is_none_or(|now| now.uid() != user.uid()) {
@@ -78,6 +84,17 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
             .map_err(Error::ReadSecret)?;
         let plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.settings);
         tracing::debug!(user = %UserRef::from_obj(&view.user), step = ?plan.step, ready = plan.report.ready.reason, "plan");
+        match turn::before_step(context, &view, &plan).await? {
+            Current::Same => {}
+            Current::Changed(newer) => {
+                user = remember(context, newer);
+                continue;
+            }
+            Current::Gone => {
+                gone(context, &view.user);
+                return Ok(Action::await_change());
+            }
+        }
         let done = match &plan.step {
             Some(step) => act::act(context, &view, step).await?,
             None => Done {
@@ -94,16 +111,22 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
             return Ok(Action::await_change());
         }
         let written = done.user.unwrap_or_else(|| view.user.clone());
-        let (next, facts) = report::report(context, written, &plan, done.published).await?;
-        user = remember(context, next);
+        let reported = report::report(context, written, &plan, done.published).await?;
+        user = remember_newer(context, &view.user, reported.user);
         content = done.content.or(content);
-        match done.then {
-            Then::Again => {}
-            Then::Wait if facts && plan.step.is_none() => {}
-            Then::Wait => return Ok(wait(&view, &plan, None)),
-            Then::WaitFor(pause) => return Ok(wait(&view, &plan, Some(pause))),
-            Then::Gone => {}
-        }
+        let pause = match done.then {
+            Then::Again => continue,
+            Then::Wait if reported.facts && plan.step.is_none() => continue,
+            Then::Gone => continue,
+            Then::Wait => None,
+            Then::WaitFor(pause) => Some(pause),
+        };
+        turn::after_step(&view, &plan, pause.is_some());
+        return Ok(wait(
+            &view,
+            &plan,
+            pause.into_iter().chain(reported.tell_after).min(),
+        ));
     }
     Ok(Action::requeue(Duration::from_secs(1)))
 }
@@ -160,6 +183,14 @@ fn newest(context: &Context, seen: &PostgresUser) -> PostgresUser {
     }
 }
 
+/// The same, if it was written at all: what the watch has shown is kept there.
+fn remember_newer(context: &Context, before: &PostgresUser, user: PostgresUser) -> PostgresUser {
+    match before.metadata.resource_version == user.metadata.resource_version {
+        true => user,
+        false => remember(context, user),
+    }
+}
+
 fn remember(context: &Context, user: PostgresUser) -> PostgresUser {
     let mut user = user;
     user.metadata.managed_fields = None;
@@ -176,6 +207,7 @@ fn remember(context: &Context, user: PostgresUser) -> PostgresUser {
 /// never had a login, goes without a word.
 pub fn seen(event: &watcher::Event<PostgresUser>, context: &Context) {
     match event {
+        watcher::Event::Apply(user) | watcher::Event::InitApply(user) => caught_up(context, user),
         watcher::Event::Delete(user) => gone(context, user),
         watcher::Event::InitDone => {
             for other in context.claims.leave_all_but(&context.uids_of_users()) {
@@ -183,6 +215,29 @@ pub fn seen(event: &watcher::Event<PostgresUser>, context: &Context) {
             }
         }
         _ => {}
+    }
+}
+
+/// The watch shows what we wrote, or something newer.
+fn caught_up(context: &Context, user: &PostgresUser) {
+    let uid = user.uid().unwrap_or_default();
+    let version = user.resource_version().unwrap_or_default();
+    let mut written = context.written.lock().unwrap_or_else(PoisonError::into_inner);
+    let older = |ours: &PostgresUser| is_older(&version, &ours.resource_version().unwrap_or_default());
+    if written.get(&uid).is_some_and(|ours| !older(ours)) {
+        written.remove(&uid);
+    }
+}
+
+/// The turn that a PostgresUser may have goes on to others, unless it moves again within seconds.
+fn note_idle(context: &Context, user: &PostgresUser) {
+    let servers: Vec<_> = {
+        let servers = context.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.values().cloned().collect()
+    };
+    let uid = user.uid().unwrap_or_default();
+    for server in servers {
+        server.state().turns.note_idle(&uid, true, clock::now());
     }
 }
 
@@ -194,8 +249,21 @@ fn gone(context: &Context, user: &PostgresUser) {
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .remove(&uid);
+    context.passing.over(&uid);
     for other in context.claims.leave(&uid) {
         context.dispatch.user(other);
     }
-    context.dispatch.server(&server_key(user));
+    let key = server_key(user);
+    let concerned = [Some(key.clone()), whereabouts::recorded(user)];
+    for server in concerned
+        .into_iter()
+        .flatten()
+        .filter_map(|key| context.server(&key))
+    {
+        server.forget_user(&uid, user.username(), &UserRef::from_obj(user));
+    }
+    // A server object that is being deleted waits for the last of its users.
+    if ServerObject::find(context, &key).is_some_and(|object| object.deleting()) {
+        context.dispatch.server(&key);
+    }
 }

@@ -15,12 +15,12 @@ use crate::controller::server::state::State;
 use crate::controller::server::{Server as ServerAtWork, ServerKey, UserRef};
 use crate::controller::server_spec::ServerObject;
 use crate::controller::server_view;
-use crate::domain::attempts::{Attempts, Login};
+use crate::domain::attempts::{Attempts, Login, Outcome};
 use crate::domain::claims::Contender;
 use crate::domain::connection::{ConnectionDetails, content_digest};
 use crate::domain::identity::{Claim, ExclusionKey, RemoteIdentity};
-use crate::domain::journal::Entry;
 use crate::domain::journal::protocol::{self, Tenure};
+use crate::domain::journal::{Entry, EntryId, Kind};
 use crate::domain::plan::*;
 use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
@@ -58,6 +58,9 @@ pub async fn observe(
     let object = ServerObject::find(context, key);
     let server = context.server(key);
     let details = details(object.as_ref(), server.as_deref());
+    let entry = server
+        .as_deref()
+        .and_then(|server| staged_entry(context, server, &user));
     let server_view = match place {
         Place::At(key) => server_view(
             context,
@@ -66,6 +69,7 @@ pub async fn observe(
             object.as_ref(),
             server.as_deref(),
             details.as_ref(),
+            entry.is_some(),
         ),
         Place::Unknown(former) => unusable(
             "ServerNotReady",
@@ -73,9 +77,6 @@ pub async fn observe(
         ),
     };
     let identity = object.as_ref().and_then(ServerObject::identity);
-    let entry = server
-        .as_deref()
-        .and_then(|server| staged_entry(context, server, &user));
     let status = user.status.clone().unwrap_or_default();
     let record = user.record().map(record);
     let own_claim = identity.clone().map(|identity| Claim {
@@ -125,7 +126,20 @@ pub async fn observe(
         last_write: server
             .as_deref()
             .map(|server| server.state().last_write(user.username())),
-        unsettled: unsettled(context, &user, identity.as_ref()),
+        predecessor: predecessor(context, &user, server.as_deref(), identity.as_ref()),
+        turn: server.as_deref().is_some_and(|server| {
+            server
+                .state()
+                .turns
+                .has(&user.uid().unwrap_or_default(), clock::now())
+        }),
+        difficulty: server.as_deref().and_then(|server| {
+            server
+                .state()
+                .difficulties
+                .of(user.username())
+                .map(|it| it.trouble.clone())
+        }),
         entry,
         rival,
     };
@@ -235,15 +249,21 @@ fn server_view(
     object: Option<&ServerObject>,
     server: Option<&ServerAtWork>,
     details: Option<&ConnectionDetails>,
+    has_entry: bool,
 ) -> ServerView {
     let deleting = user.metadata.deletion_timestamp.is_some();
-    let admits =
-        |object: &&ServerObject| deleting || object.admits(context, &user.namespace().unwrap_or_default());
-    // Whether a server exists that does not admit this namespace is not the namespace's to know.
-    let Some(object) = object.filter(admits) else {
-        let message = format!("there is no {:?} {:?}", key.kind, key.name);
-        return unusable("ServerNotFound", message);
+    let admitted =
+        |object: &ServerObject| deleting || object.admits(context, &user.namespace().unwrap_or_default());
+    // Whether a server exists that does not admit this namespace is not the namespace's to know; but what it had begun
+    // there while it was admitted is finished.
+    let not_found = Unusable {
+        reason: "ServerNotFound",
+        message: format!("there is no {:?} {:?}", key.kind, key.name),
     };
+    let Some(object) = object.filter(|object| has_entry || admitted(object)) else {
+        return ServerView::Unusable(not_found);
+    };
+    let mut closed = (!admitted(object)).then_some(not_found);
     let Some(server) = server else {
         return unusable(
             "ServerNotReady",
@@ -257,7 +277,10 @@ fn server_view(
         );
     }
     if object.deleting() && !deleting {
-        return unusable("ServerNotReady", "the server object is being deleted".to_string());
+        closed = Some(Unusable {
+            reason: "ServerNotReady",
+            message: "the server object is being deleted".to_string(),
+        });
     }
     let trouble = server_view::trouble(&server.link(), &server.state(), deleting);
     let verifiable = context.options.verify_logins
@@ -268,6 +291,7 @@ fn server_view(
         server,
         Some(object),
         trouble,
+        closed,
         verifiable,
     )))
 }
@@ -389,20 +413,52 @@ fn dated(attempts: Attempts, state: &State, tenure: Option<&Tenure>, settings: &
     }
 }
 
-/// Whether a request of another PostgresUser for the same login may still take effect: one that is gone, on
-/// whatever server object.
-fn unsettled(context: &Context, user: &PostgresUser, identity: Option<&RemoteIdentity>) -> bool {
-    let Some(identity) = identity else { return false };
+/// What a PostgresUser that is gone has left on its way for the same login, on whatever server object.
+fn predecessor(
+    context: &Context,
+    user: &PostgresUser,
+    own: Option<&ServerAtWork>,
+    identity: Option<&RemoteIdentity>,
+) -> Predecessor {
+    let Some(identity) = identity else {
+        return Predecessor::None;
+    };
     let uid = user.uid().unwrap_or_default();
-    let servers = context.servers.lock().unwrap_or_else(PoisonError::into_inner);
-    let same = servers.values().filter(|server| server.identity == *identity);
-    let mut journals = same.map(|server| {
-        server.journal.view(|journal, _| {
-            let mut entries = journal.iter().flat_map(|journal| journal.entries.values());
-            entries.any(|entry| entry.username == user.username() && entry.owner.uid != uid)
-        })
-    });
-    journals.any(|unsettled| unsettled)
+    let servers: Vec<_> = {
+        let servers = context.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = servers.values().filter(|server| server.identity == *identity);
+        same.cloned().collect()
+    };
+    let mut found = Predecessor::None;
+    for server in servers {
+        let others: Vec<_> = server.journal.view(|journal, _| {
+            let entries = journal.iter().flat_map(|journal| journal.entries.values());
+            let others = entries.filter(|entry| entry.username == user.username() && entry.owner.uid != uid);
+            others.map(|entry| (entry.id, entry.kind)).collect()
+        });
+        for (id, kind) in others {
+            let here = own.is_some_and(|own| own.uid == server.uid);
+            let deleted = answered_deletion(&server, id, kind).filter(|_| here && found == Predecessor::None);
+            found = match deleted {
+                Some(answered) => Predecessor::Deleted { entry: id, answered },
+                None => Predecessor::Blocks,
+            };
+        }
+    }
+    found
+}
+
+/// When a deletion was answered of which nothing can still arrive.
+fn answered_deletion(server: &ServerAtWork, id: EntryId, kind: Kind) -> Option<Mono> {
+    let state = server.state();
+    let attempts = state.attempts(id)?;
+    let deleted = matches!(
+        attempts.outcome,
+        Some(Outcome::Accepted { .. } | Outcome::NotFound)
+    );
+    attempts
+        .last
+        .filter(|_| kind == Kind::Delete && deleted && attempts.is_definite())
 }
 
 fn rival(

@@ -12,15 +12,36 @@ use serde_json::{Value, json};
 use crate::api::{
     Binding, Ownership, PostgresUser, PublishedSecret, RejectedPassword, RemoteUserRecord, UserStatus,
 };
+use crate::clock;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::events;
 use crate::domain::conditions;
-use crate::domain::plan::{Plan, Record, Rejected, Step};
+use crate::domain::plan::{Lasting, Plan, Record, Rejected, Step};
 use crate::failpoint::{self, Side};
 
-/// Writes the status if it has changed, and the Event that goes with a change of `Ready`. Gives the object as it
-/// is then, and whether facts were recorded that a new plan should know of.
+/// What came of a report.
+pub struct Reported {
+    /// The object as it is then.
+    pub user: PostgresUser,
+    /// Facts were recorded that a new plan should know of.
+    pub facts: bool,
+    /// What is reported passes by itself, and is told if it is still so after this long.
+    pub tell_after: Option<Duration>,
+}
+
+impl Reported {
+    fn nothing(user: PostgresUser) -> Self {
+        Self {
+            user,
+            facts: false,
+            tell_after: None,
+        }
+    }
+}
+
+/// Writes the status if it has changed, and the Event that goes with a change of `Ready`; what passes by itself only once
+/// it has lasted.
 ///
 /// # Errors
 /// If the object is not what the plan was made from any more, or the API server refuses.
@@ -29,12 +50,23 @@ pub async fn report(
     user: PostgresUser,
     plan: &Plan,
     published: Option<PublishedSecret>,
-) -> Result<(PostgresUser, bool), Error> {
+) -> Result<Reported, Error> {
     let old = user.status.clone().unwrap_or_default();
     let new = next_status(&old, &user, plan, published);
     let facts = facts_of(&new) != facts_of(&old);
+    let uid = user.uid().unwrap_or_default();
+    if plan.report.lasting == Lasting::Rests || facts {
+        context.passing.over(&uid);
+    } else if let Some(wait) = context.passing.wait(&uid, plan.report.lasting, clock::now())
+        && new != old
+    {
+        return Ok(Reported {
+            tell_after: Some(wait),
+            ..Reported::nothing(user)
+        });
+    }
     if new == old || (is_mere_look(plan) && is_reported(&old, &user) && !facts) {
-        return Ok((user, false));
+        return Ok(Reported::nothing(user));
     }
     let name = user.name_any();
     let patch = Patch::Merge(json!({
@@ -48,13 +80,19 @@ pub async fn report(
         .await
         .map_err(Error::WriteStatus)?;
     failpoint::hit("status-write", Side::After);
-    tell(context, &user, &old, &new).await;
+    if plan.report.lasting != Lasting::Queues {
+        tell(context, &user, &old, &new).await;
+    }
     let kept = user.status.clone().unwrap_or_default();
     count(context, &user, &old, &kept);
     warn_unless_kept(&new, &kept);
     // A fact that is not kept would be recorded for ever.
     let facts = facts_of(&kept) != facts_of(&old);
-    Ok((user, facts))
+    Ok(Reported {
+        user,
+        facts,
+        tell_after: None,
+    })
 }
 
 /// Counts what was published.
@@ -123,9 +161,6 @@ fn next_status(
     new.conditions = conditions::apply(&old.conditions, &plan.report, generation, now);
     new.observed_generation = generation;
     new.username = Some(user.username().to_string());
-    if let Some(record) = &plan.report.record {
-        new.remote_users = vec![remote_user(user.username(), record)];
-    }
     if let Some(published) = published {
         new.binding = Some(Binding {
             name: published.name.clone(),
@@ -157,6 +192,12 @@ fn next_status(
         new.set_backs.push(Time(whole_seconds(now)));
     } else if old.observed_generation != generation {
         new.set_backs.clear();
+    }
+    // Dates that the remote has settled since are recorded with whatever else there is to write.
+    if let Some(record) = &plan.report.record
+        && (!plan.report.record_can_wait || new != *old)
+    {
+        new.remote_users = vec![remote_user(user.username(), record)];
     }
     new
 }

@@ -4,6 +4,8 @@ use super::entry::{Case, was_made_anew};
 use super::evidence::speaks_against;
 use super::fresh::{self, Quiet};
 use super::types::*;
+use jiff::Timestamp;
+
 use crate::domain::attempts::Login;
 use crate::domain::journal::{Cause, Kind};
 use crate::domain::remote::RemoteUser;
@@ -22,12 +24,15 @@ impl Case<'_> {
                 None => self.step(Step::PollCluster),
             };
         }
+        if let Some(plan) = self.read_back() {
+            return plan;
+        }
         if self.staged.entry.kind == Kind::Configure {
-            return self.settle_when_quiet();
+            return self.settle_accepted();
         }
         let recorded = self.is_recorded(user);
         let mut plan = match (self.is_published(), recorded) {
-            (true, true) => self.settle_when_quiet(),
+            (true, true) => self.settle_accepted(),
             (true, false) => self.step_none(),
             (false, _) => self.publish(),
         };
@@ -36,6 +41,37 @@ impl Case<'_> {
             let new = self.record(user);
             plan.report.record = (self.observed.record.as_ref() != Some(&new)).then_some(new);
         }
+        plan
+    }
+
+    /// R7: the cluster turned BUSY while several changes were under way. Whether it has kept this one is shown by a list of
+    /// after it was AVAILABLE again, or by a login; what it has dropped is sent again.
+    fn read_back(&self) -> Option<Plan> {
+        let verified = self.staged.attempts.login == Login::Accepted;
+        if !self.staged.attempts.doubtful || verified || self.server.verifiable {
+            return None;
+        }
+        let look = fresh::look_after(self.server, self.staged.attempts.last?, self.settings)?;
+        let sight = self.observed.sight.as_ref();
+        match sight.filter(|sight| sight.started >= look.started) {
+            None => Some(Plan::look(self.observed, self.server, Step::List)),
+            Some(sight) if sight.user.is_some() => None,
+            Some(sight) if sight.conclusive => Some(self.send()),
+            Some(_) => Some(Plan::look(self.observed, self.server, Step::List)),
+        }
+    }
+
+    /// R8: published and recorded, it is settled at once, unless something of it may still arrive.
+    fn settle_accepted(&self) -> Plan {
+        match self.staged.attempts.is_definite() {
+            true => self.settle_now(),
+            false => self.settle_when_quiet(),
+        }
+    }
+
+    fn settle_now(&self) -> Plan {
+        let mut plan = self.published_and_waiting();
+        plan.step = Some(Step::Settle(self.staged.entry.id));
         plan
     }
 
@@ -94,12 +130,21 @@ impl Case<'_> {
                 .or_else(|| earlier.and_then(|record| record.created)),
             last_set: user
                 .and_then(|user| user.modified)
+                .max(self.in_effect_by_remote(user))
                 .or_else(|| earlier.and_then(|record| record.last_set)),
             password_stamp: user.map_or_else(
                 || earlier.and_then(|record| record.password_stamp.clone()),
                 |user| user.traits.password_stamp.clone(),
             ),
         }
+    }
+
+    /// When the cluster was seen to have put the change in effect, by its own clock: it may date the change only then.
+    fn in_effect_by_remote(&self, user: Option<&RemoteUser>) -> Option<Timestamp> {
+        user?.modified?;
+        let look = fresh::look_after(self.server, self.staged.attempts.last?, self.settings)?;
+        look.date
+            .and_then(|date| Timestamp::from_second(date.as_second()).ok())
     }
 
     /// I2: logged in with it, where that can be done, then written in one go.
@@ -115,10 +160,10 @@ impl Case<'_> {
             SecretView::Absent => Precondition::Absent,
             SecretView::Ours { resource_version, .. } => Precondition::At(resource_version.clone()),
         };
-        let mut plan = self.step(Step::Publish(Publication {
+        let mut plan = Plan::publishing(Publication {
             entry: Some(self.staged.entry.id),
             precondition,
-        }));
+        });
         plan.report.verified = self.verified();
         if let Cause::Rotation(value) = &self.staged.entry.cause {
             plan.report.handled_rotation = Some(value.clone());
@@ -191,9 +236,7 @@ impl Case<'_> {
             plan.report.record = Some(seen);
             return plan;
         }
-        let mut plan = self.published_and_waiting();
-        plan.step = Some(Step::Settle(self.staged.entry.id));
-        plan
+        self.settle_now()
     }
 
     /// The record, if the read that settles says more than it, or something else: the last of our own requests may

@@ -11,14 +11,12 @@ use crate::domain::attempts::Outcome;
 use crate::domain::journal::{Kind, Seen};
 use crate::domain::remote::RemoteUser;
 use crate::domain::role::RoleSettings;
-use crate::domain::settings::Settings;
+use crate::domain::schedule::Class;
+use crate::domain::settings::{Rule, Settings};
 use crate::domain::time::Mono;
 
 /// How long to wait before a deletion that was refused is tried again.
 const REFUSED_AGAIN: Duration = Duration::from_secs(60);
-
-/// How old the look may be at least that a deletion is decided on: no reaction to it is faster everywhere.
-const JUST_NOW: Duration = Duration::from_secs(1);
 
 /// Everything that one decision about a deletion rests on.
 struct Case<'a> {
@@ -26,6 +24,15 @@ struct Case<'a> {
     observed: &'a Observed,
     now: Mono,
     settings: &'a Settings,
+}
+
+/// Whether this is a deletion that the remote has accepted, or says to have been done.
+pub(super) fn is_accepted_deletion(staged: &StagedEntry) -> bool {
+    let done = matches!(
+        staged.attempts.outcome,
+        Some(Outcome::Accepted { .. } | Outcome::NotFound)
+    );
+    done && staged.entry.kind == Kind::Delete
 }
 
 /// What lets go of a resource whose deletion is blocked.
@@ -61,20 +68,21 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
 }
 
 /// A deletion that goes on, or waits to.
-fn under_way(reason: &'static str, message: String, again: Duration) -> Plan {
+pub(super) fn under_way(reason: &'static str, message: String, again: Duration) -> Plan {
     let ready = Readiness {
         ready: false,
         reason,
         message,
     };
     Plan {
-        step: None,
         report: Report {
             ready,
             reconciling: true,
+            lasting: Lasting::Passes,
             ..Report::default()
         },
         again: Some(again),
+        ..Plan::default()
     }
 }
 
@@ -96,9 +104,13 @@ impl Case<'_> {
 
     /// Takes what is staged out of the journal, makes a retained Secret independent, and lets go.
     fn let_go(&self, farewell: Farewell) -> Plan {
-        if let Some(staged) = &self.observed.entry {
-            return self.doing(Step::Settle(staged.entry.id));
+        match &self.observed.entry {
+            Some(staged) => self.doing(Step::Settle(staged.entry.id)),
+            None => self.say_farewell(farewell),
         }
+    }
+
+    fn say_farewell(&self, farewell: Farewell) -> Plan {
         let kept = matches!(farewell, Farewell::Retained | Farewell::Forced);
         if let SecretView::Ours {
             resource_version,
@@ -161,6 +173,10 @@ impl Case<'_> {
         if let Some(trouble) = &server.trouble {
             return self.blocked(&format!("{}: {}", trouble.reason, trouble.message));
         }
+        // Whatever the look shows leads to a request or to a wait: it is made once there is a turn for it.
+        if !self.observed.turn && self.settings.rules.hold(Rule::R11) {
+            return Plan::ask_turn(self.observed, Class::Deletion, true);
+        }
         match self.look_just_now() {
             None => self.look(server),
             Some(Sight { user: None, .. }) => self.confirm(server),
@@ -170,9 +186,8 @@ impl Case<'_> {
 
     /// A look at the login from just before: somebody may have made it again since the last list.
     fn look_just_now(&self) -> Option<&Sight> {
-        let just_now = self.settings.read_lag.max(JUST_NOW);
         let sight = self.observed.sight.as_ref()?;
-        (self.now - sight.started <= just_now).then_some(sight)
+        (self.now - sight.started <= fresh::just_now(self.settings)).then_some(sight)
     }
 
     fn look(&self, server: &Server) -> Plan {
@@ -229,10 +244,11 @@ impl Case<'_> {
 
     /// A deletion is staged.
     fn deletion(&self, staged: &StagedEntry, server: &Server) -> Plan {
-        let done = matches!(
-            staged.attempts.outcome,
-            Some(Outcome::Accepted { .. } | Outcome::NotFound)
-        );
+        let done = is_accepted_deletion(staged);
+        if done && staged.attempts.is_definite() {
+            // Nothing of it can still arrive. Its entry stays until a list, shared by all, shows the absence (`gone`).
+            return self.say_farewell(Farewell::Deleted);
+        }
         if self.desired.retain && !done && !staged.attempts.unknown {
             return self.doing(Step::Settle(staged.entry.id));
         }

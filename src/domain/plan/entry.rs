@@ -84,6 +84,39 @@ pub fn settings_rejection(message: &str) -> Stalled {
     }
 }
 
+/// The next step for an entry of a resource that nothing new is done for: what the remote has accepted is published,
+/// recorded and settled all the same, and what nobody has sent is not sent any more.
+pub fn plan_held(
+    desired: &Desired,
+    observed: &Observed,
+    staged: &StagedEntry,
+    held: Plan,
+    now: Mono,
+    settings: &Settings,
+) -> Plan {
+    if staged.entry.kind == Kind::Delete || staged.attempts.in_flight {
+        return held;
+    }
+    if staged.attempts.never_sent() {
+        return Plan {
+            step: Some(Step::Settle(staged.entry.id)),
+            ..held
+        };
+    }
+    let plan = plan(desired, observed, staged, now, settings);
+    match plan.step {
+        // What it would tell of itself stands: that of a publication is a fact.
+        Some(Step::Publish(_)) => plan,
+        None if plan.report.record.is_some() || plan.report.stalled.is_some() => plan,
+        Some(Step::Stage(_) | Step::Send(_) | Step::Claim) | None => held,
+        Some(step) => Plan {
+            step: Some(step),
+            again: plan.again.min(held.again).or(plan.again),
+            ..held
+        },
+    }
+}
+
 impl Case<'_> {
     pub fn doing(&self) -> &'static str {
         match self.staged.entry.kind {
@@ -144,14 +177,43 @@ impl Case<'_> {
         }))
     }
 
-    /// Stored, never sent.
+    /// Stored, never sent. Whatever counts now counts, not what counted when it was stored (R11).
     fn first(&self) -> Plan {
-        if self.observed.rival.is_some() {
+        if self.observed.rival.is_some() || self.is_withdrawn() {
             return self.settle();
         }
         match self.staged.entry.kind {
-            Kind::Create => self.send(),
+            Kind::Create => self.send_first_creation(),
             _ => self.send_to_the_same(),
+        }
+    }
+
+    /// Whether the resource does not ask for this any more.
+    fn is_withdrawn(&self) -> bool {
+        match &self.staged.entry.cause {
+            Cause::Rotation(value) => self.desired.rotate.as_ref() != Some(value),
+            Cause::OwnPassword => {
+                let WantedPassword::Own { mac } = &self.desired.password else {
+                    return true;
+                };
+                self.staged.mac.as_ref() != Some(mac)
+            }
+            Cause::Adoption => {
+                let allowed = self.desired.adopt && self.server.allow_adoption;
+                !allowed && !self.staged.entry.proven_ours
+            }
+            _ => false,
+        }
+    }
+
+    /// It was absent when this was stored. If that was long ago, or if somebody has made it since, it is found out before
+    /// anything is sent.
+    fn send_first_creation(&self) -> Plan {
+        let sight = fresh::sight_to_send_on(self.observed, self.staged, self.now, self.settings);
+        match sight.map(|sight| &sight.user) {
+            None => self.look_again(Step::List),
+            Some(Some(_)) if self.staged.attempts.after_deletion.is_none() => self.settle(),
+            Some(_) => self.send(),
         }
     }
 
@@ -241,17 +303,34 @@ impl Case<'_> {
 
     /// A creation was refused in words that may mean that the name is taken.
     fn exists(&self, message: &str) -> Plan {
+        if self.may_be_on_its_way_out() {
+            return self.send();
+        }
         let Some(sight) = fresh::sight_after_attempt(self.observed, self.staged) else {
             return self.look_again(Step::Read);
         };
         match &sight.user {
-            Some(_) if !self.staged.attempts.unknown => self.drop_when_quiet(),
+            Some(_) if !self.staged.attempts.unknown && self.staged.attempts.after_deletion.is_none() => {
+                self.drop_when_quiet()
+            }
             Some(user) => self.weighed(user, sight),
             None if !sight.conclusive => self.look_again(Step::Read),
             // It may have met what an earlier attempt had made, and what is gone again: a new entry will tell.
             None if self.staged.attempts.unknown => self.drop_when_quiet(),
             None => self.refused(message),
         }
+    }
+
+    /// What "exists" may be the user whose deletion was accepted a moment ago: until a late enough read has shown its
+    /// absence once, or too much time has passed, it is nobody's.
+    fn may_be_on_its_way_out(&self) -> bool {
+        let Some(deleted) = self.staged.attempts.after_deletion else {
+            return false;
+        };
+        let shown = self.observed.sight.as_ref().is_some_and(|sight| {
+            sight.user.is_none() && sight.conclusive && sight.started >= deleted + self.settings.read_lag
+        });
+        !shown && self.now - deleted < self.settings.t_live
     }
 
     /// Refused for good.

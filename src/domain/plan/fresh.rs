@@ -1,10 +1,16 @@
 //! What a read is worth: R6, R7, and the waiting of R10.
 
-use super::types::{Observed, Server, Sight, StagedEntry};
+use std::time::Duration;
+
+use super::types::{Look, Observed, Server, Sight, StagedEntry};
 use crate::domain::attempts::{Login, Outcome};
+use crate::domain::journal::Kind;
 use crate::domain::remote::ClusterState;
 use crate::domain::settings::{Rule, Settings};
 use crate::domain::time::Mono;
+
+/// How old the look may be at least that a deletion is decided on: no reaction to it is faster everywhere.
+const JUST_NOW: Duration = Duration::from_secs(1);
 
 /// When no request of this entry that was sent and not answered can still take effect; `None` if all were
 /// answered. A cluster that is busy may hold a request back, so the time counts from when it was last seen so.
@@ -40,14 +46,14 @@ pub fn quiet(observed: &Observed, server: &Server, now: Mono, settings: &Setting
         return Quiet::From(from);
     }
     // The first look that counts is enough: a cluster that is much used is looked at again and again.
-    match server.available.iter().find(|polled| **polled >= from) {
-        Some(polled) => Quiet::From(*polled + settings.read_lag),
+    match server.available.iter().find(|look| look.started >= from) {
+        Some(look) => Quiet::From(look.started + settings.read_lag),
         None => Quiet::AfterPoll,
     }
 }
 
 /// When nothing that was sent can be accepted any more, and reads show what was accepted in the meantime.
-fn quiet_by_time(observed: &Observed, server: &Server, settings: &Settings) -> Mono {
+pub fn quiet_by_time(observed: &Observed, server: &Server, settings: &Settings) -> Mono {
     let lag = observed.last_write.map(|write| write + settings.read_lag);
     let unknown = observed
         .entry
@@ -95,8 +101,8 @@ pub fn sight_after_attempt<'a>(observed: &'a Observed, staged: &StagedEntry) -> 
     (staged.attempts.last.is_none_or(|last| sight.started >= last)).then_some(sight)
 }
 
-/// The last read, if it is late and fresh enough to change or delete what it shows: after the entry's last
-/// attempt, and no older than absence may be.
+/// The last read, if it is late and fresh enough to change what it shows: after the entry's last attempt, and no older
+/// than absence may be.
 pub fn sight_to_send_on<'a>(
     observed: &'a Observed,
     staged: &StagedEntry,
@@ -104,6 +110,20 @@ pub fn sight_to_send_on<'a>(
     settings: &Settings,
 ) -> Option<&'a Sight> {
     sight_after_attempt(observed, staged).filter(|sight| now - sight.started <= settings.fresh_for)
+}
+
+/// How old a look may be that a deletion is decided on, and sent on: somebody may have made the user anew since.
+pub fn just_now(settings: &Settings) -> Duration {
+    settings.read_lag.max(JUST_NOW)
+}
+
+/// How old a look may be at the moment at which a request of this kind is sent. What is sent again was looked at for
+/// that, or needs no look: the entry says what it met.
+pub fn look_serves_for(kind: Kind, settings: &Settings) -> Duration {
+    match kind {
+        Kind::Delete => just_now(settings),
+        _ => settings.fresh_for,
+    }
 }
 
 /// R7: whether an accepted change is in effect: nothing turns busy here, a login worked, or the cluster was
@@ -116,7 +136,7 @@ pub fn in_effect(staged: &StagedEntry, server: &Server, settings: &Settings) -> 
         return true;
     }
     match &staged.attempts.outcome {
-        Some(Outcome::Accepted { at, .. }) => seen_available(server, *at),
+        Some(Outcome::Accepted { at, .. }) => look_after(server, *at, settings).is_some(),
         _ => false,
     }
 }
@@ -128,11 +148,16 @@ pub fn login_would_tell(staged: &StagedEntry, server: &Server, settings: &Settin
         || staged
             .attempts
             .last
-            .is_none_or(|last| seen_available(server, last))
+            .is_none_or(|last| look_after(server, last, settings).is_some())
 }
 
-fn seen_available(server: &Server, since: Mono) -> bool {
-    server.available.iter().any(|started| *started >= since)
+/// The first look that shows what was answered at this moment to be in effect: AVAILABLE, and begun when the state could
+/// not trail any more, or after a BUSY that was seen since.
+pub fn look_after<'a>(server: &'a Server, answered: Mono, settings: &Settings) -> Option<&'a Look> {
+    let certain = answered + settings.state_lag;
+    let busy = server.last_not_available.filter(|busy| *busy >= answered);
+    let proves = |look: &&Look| look.started >= certain || busy.is_some_and(|busy| look.started >= busy);
+    server.available.iter().find(proves)
 }
 
 /// Whether a login with the staged password was tried since the last attempt, and how it went.

@@ -1,5 +1,6 @@
 //! R5: an entry whose resource is gone (its finalizer was taken away by force) is resolved all the same.
 
+use super::delete::is_accepted_deletion;
 use super::entry::is_another;
 use super::evidence::{Verdict, evidence_to_gather, weigh};
 use super::fresh::{self, Quiet};
@@ -7,16 +8,32 @@ use super::types::*;
 use crate::domain::attempts::Outcome;
 use crate::domain::journal::Kind;
 use crate::domain::remote::RemoteUser;
+use crate::domain::schedule::Class;
 use crate::domain::settings::{Rule, Settings};
 use crate::domain::time::Mono;
 
-/// The next step for an entry without a resource. `observed` needs the server, the sight, the last write and
+/// The next step for an entry without a resource. `observed` needs the server, the sight, the last write, the turn and
 /// the entry; a rival means that another PostgresUser has the remote user by now.
 pub fn plan_gone(observed: &Observed, now: Mono, settings: &Settings) -> Plan {
     let settings = &super::for_server(&observed.server, settings);
     let Some(staged) = &observed.entry else {
         return Plan::default();
     };
+    let plan = decide(observed, staged, now, settings);
+    let needs_turn = matches!(plan.step, Some(Step::Send(_) | Step::Stage(_)));
+    if needs_turn && !observed.turn && settings.rules.hold(Rule::R11) {
+        return Plan {
+            step: Some(Step::AskTurn(Class::Unfinished)),
+            ..wait(settings)
+        };
+    }
+    Plan {
+        keeps_turn: needs_turn || staged.attempts.in_flight,
+        ..plan
+    }
+}
+
+fn decide(observed: &Observed, staged: &StagedEntry, now: Mono, settings: &Settings) -> Plan {
     let settle = Plan {
         step: Some(Step::Settle(staged.entry.id)),
         ..Plan::default()
@@ -34,6 +51,9 @@ pub fn plan_gone(observed: &Observed, now: Mono, settings: &Settings) -> Plan {
     }
     if staged.attempts.in_flight {
         return wait(settings);
+    }
+    if is_accepted_deletion(staged) && staged.attempts.is_definite() {
+        return deleted(observed, staged, server, now, settings);
     }
     let Some(sight) = fresh::settled_sight(observed, server, now, settings) else {
         return look(observed, server, now, settings);
@@ -56,6 +76,66 @@ pub fn plan_gone(observed: &Observed, now: Mono, settings: &Settings) -> Plan {
             (_, Verdict::Ours) => replace(staged, sight),
         },
     }
+}
+
+/// Deleted by the remote's word, and let go. The entry stays until a read of late enough shows the absence; what is never
+/// seen to go is deleted again, once nothing of the last request can arrive any more.
+fn deleted(
+    observed: &Observed,
+    staged: &StagedEntry,
+    server: &Server,
+    now: Mono,
+    settings: &Settings,
+) -> Plan {
+    let settle = Plan {
+        step: Some(Step::Settle(staged.entry.id)),
+        ..Plan::default()
+    };
+    let from = fresh::quiet_by_time(observed, server, settings);
+    if now < from && settings.rules.hold(Rule::R6) {
+        return Plan {
+            again: Some(from - now),
+            ..Plan::default()
+        };
+    }
+    let sight = observed.sight.as_ref();
+    let Some(sight) = sight.filter(|sight| sight.started >= from || !settings.rules.hold(Rule::R6)) else {
+        return when_usable(server, Step::List, settings);
+    };
+    match &sight.user {
+        None if sight.conclusive => settle,
+        None => when_usable(server, Step::List, settings),
+        Some(_) if observed.rival.is_some() => settle,
+        Some(user) if is_another(user, staged, server, !server.capabilities.marks) => settle,
+        Some(_) => still_there(staged, sight, server, now, settings),
+    }
+}
+
+/// Our user is shown although its deletion was accepted: it takes its time, or does not happen.
+fn still_there(staged: &StagedEntry, sight: &Sight, server: &Server, now: Mono, settings: &Settings) -> Plan {
+    let last = staged.attempts.last.unwrap_or_default();
+    let since = now - last;
+    if since <= settings.t_live {
+        // Looked at again at growing intervals, by a list that serves all who wait.
+        let pause = settings.read_lag.max(since / 2);
+        let due = sight.started + pause;
+        return match now < due {
+            true => Plan {
+                again: Some(due - now),
+                ..Plan::default()
+            },
+            false => when_usable(server, Step::List, settings),
+        };
+    }
+    let mut plan = match fresh::is_busy(server, settings) {
+        true => when_usable(server, Step::PollCluster, settings),
+        false => send(staged, sight, server, now, settings),
+    };
+    plan.report.stalled = Some(Stalled {
+        reason: "DeletionNotInEffect",
+        message: staged.entry.username.clone(),
+    });
+    plan
 }
 
 fn verdict(

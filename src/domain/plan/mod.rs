@@ -14,6 +14,7 @@
 //! | `gone` | an entry whose resource is gone (R5) |
 //! | `evidence` | whose a user that "exists" is (R9) |
 //! | `fresh` | what a read is worth (R6, R7) |
+//! | `turn` | what waits for a turn of the server's scheduler (R11) |
 
 mod accepted;
 mod delete;
@@ -25,10 +26,12 @@ mod moved;
 mod password;
 mod present;
 mod report;
+mod turn;
 pub mod types;
 
 pub use delete::ways_out;
 pub use evidence::{Verdict, weigh};
+pub use fresh::look_serves_for;
 pub use gone::plan_gone;
 pub use types::*;
 
@@ -40,15 +43,17 @@ use super::time::Mono;
 /// The next step for one PostgresUser, what to report, and when to look again at the latest.
 pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settings) -> Plan {
     let settings = &for_server(&observed.server, settings);
-    if desired.deleting {
-        return delete::plan(desired, observed, now, settings);
-    }
-    if let Some(held) = present::held(desired, observed) {
-        return held;
-    }
-    match &observed.entry {
-        Some(staged) => entry::plan(desired, observed, staged, now, settings),
-        None => present::plan(desired, observed, now, settings),
+    let plan = match (&observed.entry, present::held(desired, observed)) {
+        _ if desired.deleting => delete::plan(desired, observed, now, settings),
+        (Some(staged), Some(held)) => entry::plan_held(desired, observed, staged, held, now, settings),
+        (None, Some(held)) => held,
+        (Some(staged), None) => entry::plan(desired, observed, staged, now, settings),
+        (None, None) => present::plan(desired, observed, now, settings),
+    };
+    let plan = turn::within_turn(plan, desired, observed, settings);
+    match &observed.difficulty {
+        Some(difficulty) => plan.with_difficulty(difficulty, desired),
+        None => plan,
     }
 }
 

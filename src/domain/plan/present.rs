@@ -4,9 +4,10 @@ use super::fresh;
 use super::moved;
 use super::password::{self, Held, NewPassword, published_mac, published_password, reason_for_password};
 use super::types::*;
-use crate::domain::journal::{Cause, Kind, Seen};
+use crate::domain::journal::{Cause, EntryId, Kind, Seen};
 use crate::domain::remote::{Creator, RemoteUser};
-use crate::domain::settings::Settings;
+use crate::domain::schedule::Class;
+use crate::domain::settings::{Rule, Settings};
 use crate::domain::time::Mono;
 
 /// What stops everything but deletion, if anything does.
@@ -17,17 +18,15 @@ pub fn held(desired: &Desired, observed: &Observed) -> Option<Plan> {
     let server = match &observed.server {
         ServerView::Unusable(why) => {
             // As while an operator starts: what is published stays as it is, and nothing is written of it (I7).
-            let trouble = Trouble {
-                reason: why.reason,
-                message: why.message.clone(),
-                stalled: false,
-            };
-            return Some(Plan::troubled(observed, &trouble));
+            return Some(Plan::troubled(observed, &why.as_trouble()));
         }
         ServerView::Usable(server) => server,
     };
     if let Some(stalled) = stranger(observed, server) {
         return Some(Plan::not_ready(stalled));
+    }
+    if let Some(why) = &server.closed {
+        return Some(Plan::troubled(observed, &why.as_trouble()));
     }
     let invalid = desired.invalid.as_ref()?;
     let stalled = Stalled {
@@ -87,12 +86,15 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
     if let Some(rival) = &observed.rival {
         return Plan::not_ready(conflict(rival, &desired.username));
     }
-    if observed.unsettled {
+    if let Predecessor::Blocks = observed.predecessor {
         return Plan::waiting(observed, "Waiting", UNSETTLED.to_string());
     }
     let Some(sight) = &observed.sight else {
         return Plan::look(observed, server, Step::List);
     };
+    if let Predecessor::Deleted { entry, answered } = observed.predecessor {
+        return succeed(desired, observed, server, sight, entry, answered, now, settings);
+    }
     match (&observed.record, &sight.user) {
         (Some(record), _) if record.identity != server.identity => {
             moved::plan(desired, observed, server, record, sight, now)
@@ -121,7 +123,7 @@ fn conflict(rival: &Rival, username: &str) -> Stalled {
     }
 }
 
-/// Never made, and not there.
+/// Never made, and not there. The absence is that of a list, which serves everybody while it is fresh.
 fn missing(
     desired: &Desired,
     observed: &Observed,
@@ -130,26 +132,56 @@ fn missing(
     now: Mono,
     settings: &Settings,
 ) -> Plan {
-    if now - sight.started > settings.fresh_for {
-        return Plan::look(observed, server, Step::List);
-    }
-    if !sight.conclusive {
-        return Plan::look(observed, server, Step::Read);
-    }
     if let Some(held) = cannot_stage(desired, observed, server) {
         return held;
     }
-    claim_then_stage(
-        observed,
-        draft(
-            Kind::Create,
-            Cause::Missing,
-            DraftPassword::New,
-            sight.as_seen(),
-            false,
-        ),
-        "Creating",
+    if !observed.turn && settings.rules.hold(Rule::R11) {
+        return Plan::ask_turn(observed, Class::New, false);
+    }
+    if now - sight.started > settings.fresh_for || !sight.conclusive {
+        return Plan::look(observed, server, Step::List);
+    }
+    claim_then_stage(observed, creation(sight), "Creating")
+}
+
+fn creation(sight: &Sight) -> Draft {
+    draft(
+        Kind::Create,
+        Cause::Missing,
+        DraftPassword::New,
+        sight.as_seen(),
+        false,
     )
+}
+
+/// A resource that is made while the deletion of its predecessor's user is on its way: once a list of after the answer
+/// does not show the user, a creation takes the deletion's place, so that the deletion can never be sent again.
+#[expect(clippy::too_many_arguments, reason = "a decision rests on all of them")]
+fn succeed(
+    desired: &Desired,
+    observed: &Observed,
+    server: &Server,
+    sight: &Sight,
+    entry: EntryId,
+    answered: Mono,
+    now: Mono,
+    settings: &Settings,
+) -> Plan {
+    let since = sight.started >= answered;
+    if observed.record.is_some() || (since && sight.user.is_some()) {
+        // It may be on its way out still, or be somebody else's: the deletion's own entry finds out.
+        let mut plan = Plan::waiting(observed, "Waiting", UNSETTLED.to_string());
+        plan.again = Some(settings.read_lag);
+        return plan;
+    }
+    if !since {
+        return Plan::look(observed, server, Step::List);
+    }
+    let mut plan = missing(desired, observed, server, sight, now, settings);
+    if let Some(Step::Stage(draft)) = &mut plan.step {
+        draft.replaces = Some(entry);
+    }
+    plan
 }
 
 /// What has to be true before anything may be staged.
@@ -471,14 +503,10 @@ fn in_order(
     let moved = *resource_version != published.resource_version;
     if moved || published.content_digest != desired.content_digest {
         let precondition = Precondition::At(resource_version.clone());
-        return Plan::doing(
-            observed,
-            Step::Publish(Publication {
-                entry: None,
-                precondition,
-            }),
-            "Publishing",
-        );
+        return Plan::publishing(Publication {
+            entry: None,
+            precondition,
+        });
     }
     let mut plan = match complaint(desired, observed, user) {
         Some(stalled) => Plan::stalled(observed, stalled),
@@ -486,6 +514,13 @@ fn in_order(
     };
     plan.report.verified = password::verified(&observed.tried);
     plan.report.record = news_of_record(server, record, user);
+    plan.report.record_can_wait = plan.report.record.as_ref().is_some_and(|new| {
+        let dated = Record {
+            last_set: record.last_set,
+            ..new.clone()
+        };
+        dated == *record
+    });
     password::try_when_due(observed, server, user, now, &mut plan);
     plan
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 use super::fresh::{self, Quiet};
 use super::types::*;
 use crate::domain::remote::ClusterState;
+use crate::domain::schedule::Class;
 use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
 
 /// How soon to look again at something that ought to end by itself and announces its end: a safety net.
-const SAFETY_NET: Duration = Duration::from_secs(30);
+pub(super) const SAFETY_NET: Duration = Duration::from_secs(30);
 
 impl Plan {
     /// All is as it should be.
@@ -31,6 +32,36 @@ impl Plan {
         plan
     }
 
+    /// What goes on is held up by requests about this one login that fail: it says so.
+    pub(super) fn with_difficulty(mut self, difficulty: &Trouble, desired: &Desired) -> Self {
+        let report = &mut self.report;
+        if !report.reconciling || report.stalled.is_some() || report.lasting == Lasting::Queues {
+            return self;
+        }
+        report.obstacle = Some(difficulty.message.clone());
+        if desired.deleting {
+            report.ready.reason = "DeletionBlocked";
+            report.ready.message = format!(
+                "{}: {}; {}",
+                difficulty.reason,
+                difficulty.message,
+                super::ways_out(&desired.username)
+            );
+        } else if !report.ready.ready {
+            report.ready.reason = difficulty.reason;
+            report.ready.message = difficulty.message.clone();
+        }
+        self
+    }
+
+    /// The output Secret is written now: what is reported is what holds once it is.
+    pub(super) fn publishing(publication: Publication) -> Self {
+        Self {
+            step: Some(Step::Publish(publication)),
+            ..Self::ready()
+        }
+    }
+
     /// Nothing to do but to wait for something that ends by itself.
     pub(super) fn waiting(observed: &Observed, reason: &'static str, message: String) -> Self {
         let ready = match is_published(observed) {
@@ -47,13 +78,25 @@ impl Plan {
         let report = Report {
             ready,
             reconciling: true,
+            lasting: Lasting::Passes,
             ..Report::default()
         };
         Self {
-            step: None,
             report,
             again: Some(SAFETY_NET),
+            ..Self::default()
         }
+    }
+
+    /// The resource waits for its turn among others (R11).
+    pub(super) fn ask_turn(observed: &Observed, class: Class, deleting: bool) -> Self {
+        let mut plan = match deleting {
+            true => super::delete::under_way("Deleting", QUEUED.to_string(), SAFETY_NET),
+            false => Self::waiting(observed, "Queued", QUEUED.to_string()),
+        };
+        plan.step = Some(Step::AskTurn(class));
+        plan.report.lasting = Lasting::Queues;
+        plan
     }
 
     /// The server is in trouble: published users stay Ready through it, others say what they wait for.
@@ -122,9 +165,8 @@ impl Plan {
             ..Report::default()
         };
         Self {
-            step: None,
             report,
-            again: None,
+            ..Self::default()
         }
     }
 
@@ -161,6 +203,9 @@ impl Plan {
     }
 }
 
+const QUEUED: &str =
+    "the server's users are changed a few at a time, deletions first: this one waits for its turn";
+
 const IMPAIRED: &str = "the server is not in order, by its provider's word: it goes on when it is";
 
 fn is_impaired(observed: &Observed) -> bool {
@@ -187,7 +232,7 @@ fn is_published(observed: &Observed) -> bool {
     }
 }
 
-fn published() -> Readiness {
+pub(super) fn published() -> Readiness {
     Readiness {
         ready: true,
         reason: "Published",

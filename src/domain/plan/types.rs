@@ -1,5 +1,6 @@
 //! What the planner reads and what it says.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use crate::domain::identity::{Claim, RemoteIdentity};
 use crate::domain::journal::{Cause, Entry, EntryId, Kind, Seen};
 use crate::domain::remote::{Capabilities, ClusterState, RemoteUser};
 use crate::domain::role::RoleSettings;
+use crate::domain::schedule::Class;
 use crate::domain::time::Mono;
 
 /// What the resource asks for.
@@ -105,9 +107,29 @@ pub struct Observed {
     pub rival: Option<Rival>,
     /// What became of the last login with the published password, and when the next is due.
     pub tried: Tried,
-    /// The journal has an entry of another resource for the same remote user: until it is settled, a different
-    /// request to that user waits (R0).
-    pub unsettled: bool,
+    /// The journal's entry of another resource for the same remote user, if there is one.
+    pub predecessor: Predecessor,
+    /// The resource has a turn of its server's scheduler (R11).
+    pub turn: bool,
+    /// What goes wrong with requests about this login, while the server itself is in order.
+    pub difficulty: Option<Trouble>,
+}
+
+/// What another resource has left on its way for the same remote user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Predecessor {
+    /// Nothing.
+    #[default]
+    None,
+    /// A request that may still take effect: until its entry is settled, a different request to that user waits (R0).
+    Blocks,
+    /// A deletion that was accepted, with nothing unknown before it: a creation may take its place in the journal.
+    Deleted {
+        /// Its entry.
+        entry: EntryId,
+        /// When it was answered.
+        answered: Mono,
+    },
 }
 
 impl Observed {
@@ -215,6 +237,17 @@ pub struct Unusable {
     pub message: String,
 }
 
+impl Unusable {
+    /// The same as what is wrong with a server now.
+    pub fn as_trouble(&self) -> Trouble {
+        Trouble {
+            reason: self.reason,
+            message: self.message.clone(),
+            stalled: false,
+        }
+    }
+}
+
 /// A server that is there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Server {
@@ -234,16 +267,28 @@ pub struct Server {
     pub gone: bool,
     /// What is wrong with it now, if anything: nothing is sent, but reads and deletions go on as they can.
     pub trouble: Option<Trouble>,
+    /// Why nothing new is begun here, if so: the server object is being deleted, or admits the resource no longer. What
+    /// was accepted before is finished.
+    pub closed: Option<Unusable>,
     /// The last state that was read, and when that read was started.
     pub state: Option<(ClusterState, Mono)>,
-    /// When reads were started that showed the cluster AVAILABLE, the oldest first; the last few.
-    pub available: Vec<Mono>,
+    /// The reads that showed the cluster AVAILABLE, the oldest first; the last few.
+    pub available: Arc<[Look]>,
     /// When the cluster was last seen not AVAILABLE.
     pub last_not_available: Option<Mono>,
     /// Whether published credentials can be tried by a login from here.
     pub verifiable: bool,
     /// The id under which this server's credentials make users, if one was seen.
     pub creator_id: Option<String>,
+}
+
+/// A read of the cluster's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Look {
+    /// When it was started, on this process's clock.
+    pub started: Mono,
+    /// The remote's `Date`.
+    pub date: Option<Timestamp>,
 }
 
 /// What is wrong with a server now.
@@ -324,11 +369,15 @@ pub struct Plan {
     pub report: Report,
     /// Look again after this long at the latest, even if nothing happens.
     pub again: Option<Duration>,
+    /// Whether a turn that the resource has is still needed (R11).
+    pub keeps_turn: bool,
 }
 
 /// One side effect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
+    /// Ask the server's scheduler for a turn: whatever comes next is planned once it is given (R11).
+    AskTurn(Class),
     /// Add the finalizer and the claim, in one conditional write.
     Claim,
     /// Read all remote users (shared by all who ask).
@@ -463,6 +512,24 @@ pub struct Report {
     pub rejected_settings: Option<Rejected>,
     /// The password was set back once more.
     pub set_back: bool,
+    /// What holds up what goes on, where that is worth telling of a resource that is Ready.
+    pub obstacle: Option<String>,
+    /// How long this has to last before it is told.
+    pub lasting: Lasting,
+    /// The record holds nothing new but dates that the remote settled since: no reason to write by itself.
+    pub record_can_wait: bool,
+}
+
+/// How long a state has to last before it is told: what passes by itself is neither status nor Event (I7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Lasting {
+    /// The resource rests in it.
+    #[default]
+    Rests,
+    /// It passes within seconds, unless something is slow.
+    Passes,
+    /// The resource waits for its turn among others.
+    Queues,
 }
 
 /// Why a person must act.

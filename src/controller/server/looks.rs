@@ -1,0 +1,135 @@
+//! When the cluster's state is looked at: one look serves all who wait for one. No IO.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::UserRef;
+use crate::domain::time::Mono;
+
+/// The pause after the first look at a cluster that is BUSY, for clusters of which nothing is known.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// Looks that somebody waits for are this far apart at least, so that they are shared.
+const SHARED: Duration = Duration::from_millis(300);
+/// What part of the last busy spell the first pause of the next one is.
+const SHARE_OF_SPELL: u32 = 20;
+
+/// Who waits for a look, and when the next one is worth making.
+#[derive(Debug, Default)]
+pub struct Looks {
+    /// Who waits, and from when on a look tells them something.
+    waiting: HashMap<UserRef, Mono>,
+    last: Option<Mono>,
+    busy_since: Option<Mono>,
+    last_spell: Duration,
+    pause: Duration,
+}
+
+impl Looks {
+    /// Somebody waits for a look that is started at this moment or later.
+    pub fn want(&mut self, user: UserRef, from: Mono) {
+        let due = self.waiting.entry(user).or_insert(from);
+        *due = from.min(*due);
+    }
+
+    /// Whether somebody waits.
+    pub fn is_wanted(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// When the last look was answered, or failed.
+    pub fn last(&self) -> Option<Mono> {
+        self.last
+    }
+
+    /// A look was made, whatever it showed.
+    pub fn made(&mut self, at: Mono) {
+        self.last = Some(at);
+    }
+
+    /// A look showed the cluster BUSY, or worse: the pause to the next one grows up to `longest`.
+    pub fn busy(&mut self, at: Mono, longest: Duration) {
+        if self.busy_since.is_none() {
+            self.busy_since = Some(at);
+            self.pause = (self.last_spell / SHARE_OF_SPELL).max(FIRST_PAUSE);
+        } else {
+            self.pause *= 2;
+        }
+        self.pause = self.pause.min(longest);
+    }
+
+    /// A look that was started at this moment showed the cluster AVAILABLE. Gives whom it tells something.
+    pub fn available(&mut self, started: Mono) -> Vec<UserRef> {
+        let after_busy = self.busy_since.take();
+        if let Some(since) = after_busy {
+            self.last_spell = started - since;
+        }
+        let mut told = Vec::new();
+        self.waiting.retain(|user, from| {
+            let waits = after_busy.is_none() && *from > started;
+            if !waits {
+                told.push(user.clone());
+            }
+            waits
+        });
+        told
+    }
+
+    /// Everybody who waits; nobody does any more.
+    pub fn take_all(&mut self) -> Vec<UserRef> {
+        self.waiting.drain().map(|(user, _)| user).collect()
+    }
+
+    /// When a cluster that is BUSY is looked at next.
+    pub fn due_while_busy(&self) -> Mono {
+        self.last.map_or(Mono::default(), |last| last + self.pause)
+    }
+
+    /// When somebody who waits is served next.
+    pub fn due(&self) -> Option<Mono> {
+        let from = self.waiting.values().min()?;
+        let spaced = self.last.map_or(Mono::default(), |last| last + SHARED);
+        Some(spaced.max(*from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(1);
+
+    fn user(name: &str) -> UserRef {
+        UserRef::new(name).within("shop")
+    }
+
+    #[test]
+    fn pauses_grow_while_the_cluster_is_busy() {
+        let mut looks = Looks::default();
+        let mut pauses = Vec::new();
+        for _ in 0..10 {
+            looks.busy(Mono(0), LONGEST);
+            pauses.push(looks.pause.as_millis());
+        }
+        assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+    }
+
+    #[test]
+    fn a_cluster_that_was_busy_for_long_is_looked_at_less_often_the_next_time() {
+        let mut looks = Looks::default();
+        looks.busy(Mono(0), LONGEST);
+        looks.available(Mono(20_000));
+        looks.busy(Mono(21_000), LONGEST);
+        assert_eq!(looks.pause, LONGEST);
+    }
+
+    #[test]
+    fn a_look_tells_those_who_wait_for_no_later_one() {
+        let mut looks = Looks::default();
+        looks.want(user("a"), Mono(1000));
+        looks.want(user("b"), Mono(2000));
+        assert_eq!(looks.due(), Some(Mono(1000)));
+        looks.made(Mono(1500));
+        assert_eq!(looks.available(Mono(1500)), [user("a")]);
+        assert_eq!(looks.due(), Some(Mono(2000)));
+    }
+}

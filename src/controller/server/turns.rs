@@ -1,0 +1,281 @@
+//! R11: who may work on a server's users now. A turn is given before anything is observed for it, staged or sent, so that
+//! whatever changed before it counts, and the journal holds what is under way and nothing else. No IO.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::UserRef;
+use crate::domain::schedule::{Class, Queue};
+use crate::domain::time::Mono;
+
+/// The most turns that are out at once.
+const MOST: usize = 64;
+/// How long a turn stays with who waits for anything but the remote and the journal.
+const IDLE: Duration = Duration::from_secs(5);
+/// How long a turn stays with who does not come: whoever waits for something looks again twice a minute.
+const UNTOUCHED: Duration = Duration::from_secs(120);
+
+/// Who is told of a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A PostgresUser.
+    User(UserRef),
+    /// An entry of the journal whose PostgresUser is gone: its server object works on it.
+    Entry,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    holder: Holder,
+    since: Mono,
+}
+
+#[derive(Debug)]
+struct Out {
+    given: Mono,
+    /// When it was last looked at; when it was given, until then.
+    touched: Mono,
+    /// Since when it waits for anything but the remote and the journal.
+    idle_since: Option<Mono>,
+    /// What it is planned from was read from the API server since it was given.
+    is_current: bool,
+}
+
+/// Who waits for a turn on one server, and who has one, by the UID of the PostgresUser.
+#[derive(Debug)]
+pub struct Turns {
+    queue: Queue<String>,
+    waiting: HashMap<String, Waiting>,
+    out: HashMap<String, Out>,
+    /// How many may be out: doubled as answers come in, one again when the server is in trouble or BUSY.
+    allowed: usize,
+    /// Answers since it was last doubled.
+    answers: usize,
+    /// What one change takes, waiting for the rate limit included: a moving average.
+    cost: Duration,
+    /// How much of the remote's work may be out.
+    ahead: Duration,
+}
+
+impl Turns {
+    /// Nobody waits. At most what the remote does in a third of the time that a look stays fresh is out at once.
+    pub fn new(fresh_for: Duration) -> Self {
+        Self {
+            queue: Queue::new(),
+            waiting: HashMap::new(),
+            out: HashMap::new(),
+            allowed: 1,
+            answers: 0,
+            cost: Duration::ZERO,
+            ahead: fresh_for / 3,
+        }
+    }
+
+    /// Asks for a turn, once.
+    pub fn ask(&mut self, uid: &str, holder: Holder, class: Class, namespace: &str, now: Mono) {
+        if self.out.contains_key(uid) {
+            return;
+        }
+        self.waiting
+            .entry(uid.to_string())
+            .or_insert(Waiting { holder, since: now });
+        self.queue.push(class, namespace, uid.to_string());
+    }
+
+    /// Whether this one has a turn; it counts as looked at.
+    pub fn has(&mut self, uid: &str, now: Mono) -> bool {
+        let out = self.out.get_mut(uid);
+        out.map(|out| out.touched = now).is_some()
+    }
+
+    /// Since when this one has waited for a turn, or had one.
+    pub fn since(&self, uid: &str) -> Option<Mono> {
+        let waiting = self.waiting.get(uid).map(|waiting| waiting.since);
+        waiting.or_else(|| self.out.get(uid).map(|out| out.given))
+    }
+
+    /// Takes back a turn, or a wish for one. True if others may have one now.
+    pub fn give_back(&mut self, uid: &str) -> bool {
+        if self.waiting.remove(uid).is_some() {
+            self.queue.remove(&uid.to_string());
+        }
+        self.out.remove(uid).is_some()
+    }
+
+    /// Notes whether the holder of a turn waits for anything but the remote and the journal.
+    pub fn note_idle(&mut self, uid: &str, idle: bool, now: Mono) {
+        if let Some(out) = self.out.get_mut(uid) {
+            out.idle_since = idle.then(|| out.idle_since.unwrap_or(now));
+        }
+    }
+
+    /// Notes that the holder's PostgresUser was read from the API server, or written, since the turn was given.
+    pub fn note_current(&mut self, uid: &str) {
+        if let Some(out) = self.out.get_mut(uid) {
+            out.is_current = true;
+        }
+    }
+
+    /// Whether the holder's PostgresUser was read from the API server, or written, since the turn was given.
+    pub fn is_current(&self, uid: &str) -> bool {
+        self.out.get(uid).is_some_and(|out| out.is_current)
+    }
+
+    /// Gives as many turns as there may be. Gives who is to be told.
+    pub fn give(&mut self, now: Mono) -> Vec<Holder> {
+        self.reclaim(now);
+        let mut told = Vec::new();
+        while self.out.len() < self.allowed {
+            let Some((_, uid)) = self.queue.pop() else { break };
+            let Some(waiting) = self.waiting.remove(&uid) else {
+                continue;
+            };
+            let out = Out {
+                given: now,
+                touched: now,
+                idle_since: None,
+                is_current: false,
+            };
+            self.out.insert(uid, out);
+            told.push(waiting.holder);
+        }
+        told
+    }
+
+    /// Turns that are of no use to who has them go on to others.
+    fn reclaim(&mut self, now: Mono) {
+        let of_use = |out: &Out| {
+            let idle = out.idle_since.is_some_and(|since| now - since >= IDLE);
+            let lost = now - out.touched >= UNTOUCHED;
+            !(idle || lost)
+        };
+        self.out.retain(|_, out| of_use(out));
+    }
+
+    /// When a turn that is idle may go on to others, if somebody waits.
+    pub fn next_reclaim(&self) -> Option<Mono> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let idle = |out: &Out| match out.idle_since {
+            Some(since) => since + IDLE,
+            None => out.touched + UNTOUCHED,
+        };
+        self.out.values().map(idle).min()
+    }
+
+    /// A change was answered, `took` after it was next in line.
+    pub fn answered(&mut self, took: Duration) {
+        self.cost = match self.cost.is_zero() {
+            true => took,
+            false => (self.cost * 3 + took) / 4,
+        };
+        let millis = self.cost.as_millis().max(1);
+        let bearable = usize::try_from(self.ahead.as_millis() / millis).unwrap_or(MOST);
+        self.answers += 1;
+        if self.answers >= self.allowed {
+            self.answers = 0;
+            self.allowed *= 2;
+        }
+        self.allowed = self.allowed.min(bearable).clamp(1, MOST);
+    }
+
+    /// The server is in trouble, or BUSY: it is driven carefully from here on.
+    pub fn slow_down(&mut self) {
+        self.allowed = 1;
+        self.answers = 0;
+    }
+
+    /// How many wait, since when the one that has waited longest, and how many turns are out.
+    pub fn census(&self) -> (usize, Option<Mono>, usize) {
+        let oldest = self.waiting.values().map(|waiting| waiting.since).min();
+        (self.waiting.len(), oldest, self.out.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRESH: Duration = Duration::from_secs(15);
+    const QUICK: Duration = Duration::from_millis(1);
+
+    fn at(seconds: u64) -> Mono {
+        Mono(seconds * 1000)
+    }
+
+    fn user(name: &str) -> Holder {
+        Holder::User(UserRef::new(name).within("shop"))
+    }
+
+    fn asked(count: usize) -> Turns {
+        let mut turns = Turns::new(FRESH);
+        for number in 0..count {
+            let name = format!("u{number}");
+            turns.ask(&name, user(&name), Class::New, "shop", at(0));
+        }
+        turns
+    }
+
+    #[test]
+    fn the_first_turn_is_given_alone_and_more_as_answers_come() {
+        let mut turns = asked(200);
+        assert_eq!(turns.give(at(0)), [user("u0")]);
+        assert_eq!(turns.give(at(0)), []);
+        let mut out = Vec::new();
+        for _ in 0..63 {
+            turns.answered(QUICK);
+            turns.give(at(1));
+            out.push(turns.out.len());
+        }
+        assert_eq!(out[..4], [2, 2, 4, 4]);
+        assert_eq!(out.last(), Some(&MOST));
+    }
+
+    #[test]
+    fn no_more_is_out_than_a_slow_remote_does_in_a_third_of_a_looks_life() {
+        let mut turns = asked(200);
+        for _ in 0..500 {
+            turns.answered(Duration::from_secs(1));
+        }
+        turns.give(at(0));
+        assert_eq!(turns.out.len(), 5);
+        turns.slow_down();
+        assert_eq!(turns.allowed, 1);
+    }
+
+    #[test]
+    fn a_turn_that_waits_for_something_else_for_five_seconds_goes_on_to_others() {
+        let mut turns = asked(2);
+        turns.give(at(0));
+        assert!(turns.has("u0", at(0)));
+        turns.note_idle("u0", true, at(1));
+        turns.note_idle("u0", true, at(3));
+        assert_eq!(turns.next_reclaim(), Some(at(6)));
+        assert_eq!(turns.give(at(5)), []);
+        assert_eq!(turns.give(at(6)), [user("u1")]);
+        assert!(!turns.has("u0", at(6)));
+    }
+
+    #[test]
+    fn a_turn_that_waits_for_the_remote_stays() {
+        let mut turns = asked(2);
+        turns.give(at(0));
+        turns.note_idle("u0", true, at(1));
+        turns.note_idle("u0", false, at(4));
+        for minute in 1..10 {
+            turns.has("u0", at(minute * 60));
+            assert_eq!(turns.give(at(minute * 60)), []);
+        }
+        assert_eq!(turns.give(at(1000)), [user("u1")]);
+    }
+
+    #[test]
+    fn who_does_not_want_a_turn_any_more_is_passed_over() {
+        let mut turns = asked(2);
+        assert!(!turns.give_back("u0"));
+        assert_eq!(turns.give(at(0)), [user("u1")]);
+        assert!(turns.give_back("u1"));
+        assert_eq!(turns.census(), (0, None, 0));
+    }
+}
