@@ -244,7 +244,7 @@ prop_compose! {
         login in login(),
         (after_deletion, doubtful) in (of(moment()), prop::bool::weighted(0.1)),
     ) -> Attempts {
-        Attempts { in_flight, inherited, unknown, last, last_by_remote, outcome, login, after_deletion, doubtful }
+        Attempts { in_flight, inherited, unknown, last, last_by_remote, outcome, login, login_refusals: 0, after_deletion, doubtful }
     }
 }
 

@@ -290,6 +290,7 @@ fn staged(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) -> pla
                 Login::Accepted => RealLogin::Accepted,
                 Login::Refused(at) => RealLogin::Refused(mono(*at)),
             },
+            login_refusals: 0,
             after_deletion: sendings.after_deletion.map(mono),
             doubtful: false,
         },

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 
+use crate::api::names;
 use crate::clock;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::journal_store::Change;
+use crate::controller::kept::KeptUser;
 use crate::controller::server::turns::Holder;
 use crate::controller::server::{Server, UserRef};
 use crate::controller::server_spec::ServerObject;
@@ -16,7 +18,7 @@ use crate::controller::server_view;
 use crate::controller::user::observe::with_attempts;
 use crate::domain::attempts::Login;
 use crate::domain::identity::ExclusionKey;
-use crate::domain::journal::Entry;
+use crate::domain::journal::{Entry, Kind};
 use crate::domain::plan::{
     DraftPassword, Observed, Plan, Predecessor, Rival, SecretView, ServerView, Stalled, Step, Tried,
     plan_gone,
@@ -60,6 +62,37 @@ pub async fn resolve(server: &Server, context: &Context) -> Result<Option<Durati
     let settlements = settled.into_iter().map(|id| server.settle(id));
     futures::future::try_join_all(settlements).await?;
     Ok(again)
+}
+
+/// A person lets go of a login that is to be deleted and is not seen to go, by an annotation on the server object: it is
+/// recorded, and its entry settled.
+///
+/// # Errors
+/// If a step failed.
+pub async fn let_go_of_named(object: &ServerObject, server: &Server, context: &Context) -> Result<(), Error> {
+    let Some(username) = object.annotation(names::FORCE_FINALIZE) else {
+        return Ok(());
+    };
+    let is_named = |entry: &&Entry| entry.username == username && entry.kind == Kind::Delete;
+    let named: Vec<Entry> = orphans(server, context)
+        .await?
+        .iter()
+        .filter(is_named)
+        .cloned()
+        .collect();
+    for entry in named {
+        let kept = KeptUser {
+            uid: entry.owner.uid.clone(),
+            user: format!("{}/{}", entry.owner.namespace, entry.owner.name),
+            cluster: server.identity.to_string(),
+            username: entry.username.clone(),
+            why: "Forced",
+        };
+        context.kept.record(&kept).await.map_err(Error::RecordKept)?;
+        context.metrics.kept_user();
+        server.settle(entry.id).await?;
+    }
+    Ok(())
 }
 
 /// The entries whose PostgresUser is gone.

@@ -24,6 +24,7 @@ impl Default for Options {
             ("--t-live", "3s"),
             ("--write-window", "1s"),
             ("--read-lag", "300ms"),
+            ("--state-lag", "100ms"),
             ("--gone-after", "2s"),
             ("--min-refresh-interval", "1s"),
             ("--retry-base", "200ms"),
@@ -42,6 +43,17 @@ impl Default for Options {
 }
 
 impl Options {
+    /// As a user has it who sets nothing: only what is needed to reach the servers of a test is set.
+    pub fn as_shipped() -> Self {
+        let own = Options::default();
+        let flags = own.flags.into_iter();
+        Options {
+            flags: flags.filter(|(name, _)| name == "--allow-endpoint").collect(),
+            env: vec![("PGUSER_LOG".to_owned(), "info".to_owned())],
+            ..Options::default()
+        }
+    }
+
     /// Sets a flag, in place of all of the same name.
     pub fn flag(mut self, name: &str, value: &str) -> Self {
         self.flags.retain(|(other, _)| other != name);
