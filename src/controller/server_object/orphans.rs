@@ -28,7 +28,15 @@ use crate::domain::time::Mono;
 pub async fn resolve(server: &Server, context: &Context) -> Result<Option<Duration>, Error> {
     let entries: Vec<Entry> = server
         .journal
-        .view(|journal, _| journal.map(|journal| journal.entries.values().cloned().collect()))
+        .view(|journal, _| {
+            journal.map(|journal| {
+                journal
+                    .entries
+                    .values()
+                    .map(|entry| Entry::clone(entry))
+                    .collect()
+            })
+        })
         .unwrap_or_default();
     let mut orphans = Vec::new();
     for entry in entries {

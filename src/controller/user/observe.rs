@@ -335,12 +335,8 @@ pub fn is_out_of_trouble(view: &View) -> bool {
 fn staged_entry(context: &Context, server: &ServerAtWork, user: &PostgresUser) -> Option<StagedEntry> {
     let uid = user.uid()?;
     let (entry, tenure) = server.journal.view(|journal, tenure| {
-        let entry = journal?
-            .entries
-            .values()
-            .find(|entry| entry.owner.uid == uid)?
-            .clone();
-        Some((entry, tenure.cloned()))
+        let entry = journal?.entries.values().find(|entry| entry.owner.uid == uid)?;
+        Some((Entry::clone(entry), tenure.cloned()))
     })?;
     Some(with_attempts(context, server, entry, tenure.as_ref()))
 }
