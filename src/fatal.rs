@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 /// Raised by whoever finds that this process must not go on: it lost leadership, or another one took over.
 #[derive(Debug, Clone)]
@@ -20,14 +19,13 @@ impl Fatal {
         self.0.send_replace(Some(why));
     }
 
-    /// Ends the process if a task panics: whoever waits for it would wait for ever.
-    pub fn unless_it_ends_well(&self, task: JoinHandle<()>, why: &'static str) {
-        let fatal = self.clone();
-        tokio::spawn(async move {
-            if task.await.is_err_and(|error| error.is_panic()) {
-                fatal.raise(why);
-            }
-        });
+    /// Held by a task that must not end unexpectedly: unless it is told that all is well, its end (by a panic, say) ends
+    /// the process, since nobody may be left waiting for what will never be done.
+    pub fn guard(&self, why: &'static str) -> Guard {
+        Guard {
+            fatal: self.clone(),
+            why: Some(why),
+        }
     }
 
     /// Waits until it is raised.
@@ -40,6 +38,28 @@ impl Fatal {
             if receiver.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
+        }
+    }
+}
+
+/// Raises [`Fatal`] when it is dropped.
+#[derive(Debug)]
+pub struct Guard {
+    fatal: Fatal,
+    why: Option<&'static str>,
+}
+
+impl Guard {
+    /// The task has come to its end as it should.
+    pub fn disarm(mut self) {
+        self.why = None;
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(why) = self.why {
+            self.fatal.raise(why);
         }
     }
 }
@@ -57,12 +77,20 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_panics_ends_the_process() {
         let fatal = Fatal::new();
-        let task = tokio::spawn(async { assert!(clock_is_absurd(), "a fault") });
-        fatal.unless_it_ends_well(task, "it has ended");
-        assert_eq!(fatal.raised().await, "it has ended");
+        let guard = fatal.guard("a task has ended");
+        let task = tokio::spawn(async move {
+            let _guard = guard;
+            panic!("it falls over");
+        });
+        assert!(task.await.is_err());
+        assert_eq!(fatal.raised().await, "a task has ended");
     }
 
-    fn clock_is_absurd() -> bool {
-        crate::clock::now().0 == u64::MAX
+    #[tokio::test]
+    async fn a_task_that_ends_as_it_should_ends_nothing() {
+        let fatal = Fatal::new();
+        fatal.guard("a task has ended").disarm();
+        let raised = tokio::time::timeout(std::time::Duration::from_millis(20), fatal.raised()).await;
+        assert!(raised.is_err());
     }
 }

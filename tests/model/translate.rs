@@ -344,6 +344,8 @@ pub fn header(holder: usize, epoch: Epoch, sequence: Sequence) -> Header {
         lineage: "l".to_string(),
         sequence: u64::from(sequence.0),
         next_id: 0,
+        // In the model no process writes twice under one sequence number.
+        token: format!("{holder}/{}/{}", epoch.0, sequence.0),
     }
 }
 

@@ -246,13 +246,12 @@ impl Server {
             mac_key: setup.mac_key,
         });
         let (running, ended) = (server.clone(), server.ended.clone().drop_guard());
-        let task = tokio::spawn(async move {
+        let guard = setup.fatal.guard("the task of a server has ended unexpectedly");
+        tokio::spawn(async move {
             let _ended = ended;
             actor::run(running).await;
+            guard.disarm();
         });
-        setup
-            .fatal
-            .unless_it_ends_well(task, "the task of a server has ended unexpectedly");
         server
     }
 

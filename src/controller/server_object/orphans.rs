@@ -1,6 +1,7 @@
 //! R5: entries of the journal whose PostgresUser is gone are resolved all the same.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
@@ -73,14 +74,8 @@ pub async fn let_go_of_named(object: &ServerObject, server: &Server, context: &C
     let Some(username) = object.annotation(names::FORCE_FINALIZE) else {
         return Ok(());
     };
-    let is_named = |entry: &&Entry| entry.username == username && entry.kind == Kind::Delete;
-    let named: Vec<Entry> = orphans(server, context)
-        .await?
-        .iter()
-        .filter(is_named)
-        .cloned()
-        .collect();
-    for entry in named {
+    let is_named = |entry: &Arc<Entry>| entry.username == *username && entry.kind == Kind::Delete;
+    for entry in orphans(server, context).await?.into_iter().filter(is_named) {
         let kept = KeptUser {
             uid: entry.owner.uid.clone(),
             user: format!("{}/{}", entry.owner.namespace, entry.owner.name),
@@ -96,8 +91,8 @@ pub async fn let_go_of_named(object: &ServerObject, server: &Server, context: &C
 }
 
 /// The entries whose PostgresUser is gone.
-async fn orphans(server: &Server, context: &Context) -> Result<Vec<Entry>, Error> {
-    let entries: Vec<Entry> = server
+async fn orphans(server: &Server, context: &Context) -> Result<Vec<Arc<Entry>>, Error> {
+    let entries: Vec<Arc<Entry>> = server
         .journal
         .view(|journal, _| journal.map(|journal| journal.entries.values().cloned().collect()))
         .unwrap_or_default();
