@@ -9,6 +9,7 @@ mod api;
 mod config;
 mod floor;
 mod machine;
+mod others;
 mod process;
 mod scenarios;
 mod stand;
@@ -22,6 +23,9 @@ use std::{process::ExitCode, time::Instant};
 use config::Config;
 use support::{Environment, Handle, Outcome};
 use table::Table;
+
+/// From which share of the machine on, in percent, others disturb.
+const DISTURBED: f64 = 10.0;
 
 fn main() -> ExitCode {
     let handle = Handle::default();
@@ -48,11 +52,17 @@ fn run(handle: &Handle) -> Outcome<usize> {
     let played = environment
         .runtime()
         .block_on(scenarios::play(&environment, &config, &mut table));
-    let machine = machine::describe(started.elapsed());
+    let machine = machine::describe(started.elapsed(), table.others());
     // What was measured before something went wrong is worth having.
     table.write(&config.results, &machine)?;
     println!("{table}");
     println!("{machine}");
+    if table.others() > DISTURBED {
+        println!(
+            "others had up to {:.0} % of this machine meanwhile: times may be better without",
+            table.others()
+        );
+    }
     played?;
     drop(environment);
     handle.stop(false);

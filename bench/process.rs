@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::Outcome;
 
 /// The unit of `/proc/PID/stat`, which is the same on every Linux that this runs on.
-const TICKS_PER_SECOND: u32 = 100;
+pub const TICKS_PER_SECOND: u32 = 100;
 
 /// Memory and processor time so far.
 #[derive(Debug, Clone, Copy, Default)]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{Api, by_route},
+    others::Moment,
     process::Usage,
     support::{
         ADMIN, AuditEvent, CLUSTER_ID, Environment, Mark, Operator, Options, Outcome, Provider, TOKEN, World,
@@ -63,6 +64,7 @@ pub struct Meter {
     calls: usize,
     told: BTreeMap<String, u64>,
     usage: Usage,
+    moment: Moment,
 }
 
 /// What was counted since.
@@ -75,6 +77,8 @@ pub struct Costs {
     pub writes_at_users: u64,
     /// Memory now, processor time since.
     pub usage: Usage,
+    /// Which share of the machine others had, in percent.
+    pub others: f64,
 }
 
 impl Costs {
@@ -249,12 +253,13 @@ impl Stand {
             calls: self.api().map_or(0, Api::mark),
             told: self.told().await?,
             usage: self.usage()?,
+            moment: Moment::now(),
         })
     }
 
     /// What was counted.
     pub async fn read(&self, meter: &Meter) -> Outcome<Costs> {
-        let usage = self.usage()?;
+        let (usage, others) = (self.usage()?, meter.moment.others_since());
         let calls = match self.api() {
             Some(api) => {
                 let counts = by_route(&api.since(meter.calls)).into_iter();
@@ -282,6 +287,7 @@ impl Stand {
                 cpu: usage.cpu.saturating_sub(meter.usage.cpu),
                 ..usage
             },
+            others,
         })
     }
 

@@ -96,6 +96,8 @@ impl Figure {
 #[derive(Default)]
 pub struct Table {
     figures: Vec<Figure>,
+    /// The largest share of the machine, in percent, that others had.
+    others: f64,
 }
 
 /// The figures of one scenario.
@@ -115,6 +117,16 @@ impl Table {
             users,
             scenario,
         }
+    }
+
+    /// Takes down which share of the machine others had for a while.
+    pub fn disturbed(&mut self, others: f64) {
+        self.others = self.others.max(others);
+    }
+
+    /// The largest share that others had.
+    pub fn others(&self) -> f64 {
+        self.others
     }
 
     /// How many targets were missed.

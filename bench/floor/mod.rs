@@ -12,7 +12,10 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
     runtime::watcher::{self, Event},
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 use crate::{stand::Stand, support::Outcome, users::User};
 
@@ -28,7 +31,7 @@ enum Job {
 pub struct Floor(Vec<JoinHandle<()>>);
 
 impl Floor {
-    /// Begins to look after the users of a stand, this many at once, with the operator's rights.
+    /// Begins to look after the users of a stand, this many at once, with the operator's rights. Returns when it sees them.
     pub async fn start(stand: &Stand, at_once: usize) -> Outcome<Floor> {
         let kubeconfig = Kubeconfig::read_from(stand.world.dir().join("operator-0.kubeconfig"))?;
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
@@ -38,7 +41,9 @@ impl Floor {
             writes: Writes::new(&client, stand.world.namespace()),
         });
         let (jobs, taken) = mpsc::unbounded_channel();
-        let watching = tokio::spawn(watch(Api::namespaced(client, stand.world.namespace()), jobs));
+        let (listed, has_listed) = oneshot::channel();
+        let users = Api::namespaced(client, stand.world.namespace());
+        let watching = tokio::spawn(watch(users, jobs, listed));
         let taken = futures::stream::unfold(taken, async |mut taken| Some((taken.recv().await?, taken)));
         let working = tokio::spawn(taken.for_each_concurrent(at_once, move |job| {
             let worker = worker.clone();
@@ -48,6 +53,7 @@ impl Floor {
                 }
             }
         }));
+        has_listed.await?;
         Ok(Floor(vec![watching, working]))
     }
 }
@@ -58,9 +64,13 @@ impl Drop for Floor {
     }
 }
 
-async fn watch(users: Api<User>, jobs: mpsc::UnboundedSender<Job>) {
+async fn watch(users: Api<User>, jobs: mpsc::UnboundedSender<Job>, listed: oneshot::Sender<()>) {
+    let mut listed = Some(listed);
     let mut events = std::pin::pin!(watcher::watcher(users, watcher::Config::default()));
     while let Some(event) = events.next().await {
+        if let Ok(Event::InitDone) = event {
+            let _ = listed.take().map(|listed| listed.send(()));
+        }
         let Ok(Event::Apply(user) | Event::InitApply(user)) = event else {
             continue;
         };

@@ -1,22 +1,27 @@
 //! The floor, measured: tried with several numbers at once, then run with the one that was best.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::{
     floor::Floor,
+    others::Moment,
     scenarios::{Bench, limit},
-    stand::{Stand, spell},
+    stand::{SERVER, Stand, spell},
     support::{Outcome, Provider},
-    users::names,
+    users::{Reached, names},
 };
 
 /// How many are tried at once.
 const AT_ONCE: [usize; 4] = [4, 8, 16, 32];
 
-/// With how many users that is tried.
+/// With how many users that is tried, and how often the floor is run where it is run with no more than that.
 const TRIAL: usize = 150;
+const TRIES: usize = 3;
+
+/// How long the floor goes on once the last user is as it should be.
+const AFTERWARDS: Duration = Duration::from_millis(500);
 
 /// The most users that the floor itself is run with; its rate does not depend on how many more there are.
 const MOST: usize = 1000;
@@ -30,6 +35,13 @@ pub struct Rates {
     pub delete: f64,
 }
 
+/// How many users the floor makes, and deletes, at once.
+#[derive(Debug, Clone, Copy)]
+struct AtOnce {
+    create: usize,
+    delete: usize,
+}
+
 impl Bench<'_> {
     /// Measures the floor, unless that is not wanted, or was done with as many users as it is run with.
     pub async fn floor(
@@ -38,88 +50,113 @@ impl Bench<'_> {
         users: usize,
         known: Option<Rates>,
     ) -> Outcome<Option<Rates>> {
-        let needed = ["floor", "create", "delete", "dates"]
-            .into_iter()
-            .any(|name| self.config.wants(name));
+        let needed = ["floor", "create", "delete", "dates"];
+        let needed = needed.into_iter().any(|name| self.config.wants(name));
         if !needed || (users > MOST && known.is_some()) {
             return Ok(None);
         }
         let users = users.min(MOST);
         let stand = Stand::new(self.environment, provider, "floor", false).await?;
-        // The first users that an API server ever sees take it longer.
-        once(&stand, AT_ONCE[0], &names("first", TRIAL / 5)).await?;
-        let mut best = (
-            AT_ONCE[0],
-            Rates {
-                create: 0.0,
-                delete: 0.0,
-            },
-        );
-        for at_once in AT_ONCE {
-            let rates = run(&stand, at_once, users.min(TRIAL)).await?;
-            eprintln!(
-                "  the floor with {at_once} at once: {:.1}/s made, {:.1}/s deleted",
-                rates.create, rates.delete
-            );
-            if rates.create > best.1.create {
-                best.0 = at_once;
-            }
-            best.1 = better(best.1, rates);
-        }
-        let (at_once, mut rates) = best;
-        if users > TRIAL {
-            rates = run(&stand, at_once, users).await?;
-        }
-        let mut rows = self.table.rows(provider, users, "floor");
-        rows.show("made a second", rates.create, "/s")
-            .note(format!("{at_once} at once"));
-        rows.show("deleted a second", rates.delete, "/s");
+        let at_once = best(&stand, users.min(TRIAL)).await?;
+        let moment = Moment::now();
+        let rates = match users > TRIAL {
+            true => once(&stand, at_once, &names("floor", users)).await?,
+            false => middle(&stand, at_once, users).await?,
+        };
+        let others = moment.others_since();
+        self.table.disturbed(others);
         let meter = stand.meter().await?;
-        let one = names("counted", 1);
-        once(&stand, at_once, &one).await?;
+        once(&stand, at_once, &names("counted", 1)).await?;
         let costs = stand.read(&meter).await?;
-        let writes = costs.all_writes() as f64;
-        rows.show("writes for one user's life", writes, "")
+        let mut rows = self.table.rows(provider, users, "floor");
+        rows.show("made a second", rates.create, "/s").note(format!(
+            "{} at once; others had {others:.0} % of the machine",
+            at_once.create
+        ));
+        rows.show("deleted a second", rates.delete, "/s")
+            .note(format!("{} at once", at_once.delete));
+        rows.show("writes for one user's life", costs.all_writes() as f64, "")
             .note(spell(&costs.writes));
         stand.close().await?;
         Ok(Some(rates))
     }
 }
 
-fn better(one: Rates, other: Rates) -> Rates {
-    Rates {
-        create: one.create.max(other.create),
-        delete: one.delete.max(other.delete),
+/// How many at once are best.
+async fn best(stand: &Stand, users: usize) -> Outcome<AtOnce> {
+    let both = |count| AtOnce {
+        create: count,
+        delete: count,
+    };
+    // The first users that an API server ever sees take it longer.
+    once(stand, both(AT_ONCE[0]), &names("first", TRIAL / 5)).await?;
+    let (mut best, mut most) = (
+        both(AT_ONCE[0]),
+        Rates {
+            create: 0.0,
+            delete: 0.0,
+        },
+    );
+    for count in AT_ONCE {
+        let rates = once(stand, both(count), &names(&format!("trial{count}"), users)).await?;
+        eprintln!(
+            "  the floor with {count} at once: {:.1}/s made, {:.1}/s deleted",
+            rates.create, rates.delete
+        );
+        if rates.create > most.create {
+            (best.create, most.create) = (count, rates.create);
+        }
+        if rates.delete > most.delete {
+            (best.delete, most.delete) = (count, rates.delete);
+        }
     }
+    Ok(best)
 }
 
-async fn run(stand: &Stand, at_once: usize, users: usize) -> Outcome<Rates> {
-    once(stand, at_once, &names(&format!("floor{at_once}-{users}"), users)).await
+/// What is in the middle of several runs: few users are soon done, and anything disturbs that.
+async fn middle(stand: &Stand, at_once: AtOnce, users: usize) -> Outcome<Rates> {
+    let (mut create, mut delete) = (Vec::new(), Vec::new());
+    for number in 0..TRIES {
+        let rates = once(stand, at_once, &names(&format!("floor{number}"), users)).await?;
+        create.push(rates.create);
+        delete.push(rates.delete);
+    }
+    create.sort_by(f64::total_cmp);
+    delete.sort_by(f64::total_cmp);
+    Ok(Rates {
+        create: create[TRIES / 2],
+        delete: delete[TRIES / 2],
+    })
 }
 
 /// Makes and deletes these users.
-async fn once(stand: &Stand, at_once: usize, names: &[String]) -> Outcome<Rates> {
-    let floor = Floor::start(stand, at_once).await?;
-    let count = names.len();
+async fn once(stand: &Stand, at_once: AtOnce, names: &[String]) -> Outcome<Rates> {
+    let floor = Floor::start(stand, at_once.create).await?;
     let started = Instant::now();
-    stand.users.make(names, &json!({"name": "orders"})).await?;
-    let made = stand.users.until(names, limit(count), |seen| seen.ready).await;
-    let making = made.last.duration_since(started);
+    stand.users.make(names, &json!({"name": SERVER})).await?;
+    let made = stand
+        .users
+        .until(names, limit(names.len()), |seen| seen.ready)
+        .await;
+    let create = rate(made, started)?;
+    // The last Events follow.
+    tokio::time::sleep(AFTERWARDS).await;
+    drop(floor);
+    let floor = Floor::start(stand, at_once.delete).await?;
     let started = Instant::now();
     stand.users.delete(names).await?;
-    let deleted = stand.users.until(names, limit(count), |seen| seen.gone).await;
-    let deleting = deleted.last.duration_since(started);
+    let gone = stand
+        .users
+        .until(names, limit(names.len()), |seen| seen.gone)
+        .await;
+    let delete = rate(gone, started)?;
     drop(floor);
-    if !(made.all() && deleted.all()) {
-        return Err(format!(
-            "the floor made {} and deleted {} of {count}",
-            made.count, deleted.count
-        )
-        .into());
+    Ok(Rates { create, delete })
+}
+
+fn rate(reached: Reached, started: Instant) -> Outcome<f64> {
+    match reached.all() {
+        true => Ok(reached.count as f64 / reached.last.duration_since(started).as_secs_f64()),
+        false => Err(format!("the floor came to {} of {}", reached.count, reached.wanted).into()),
     }
-    let rate = |time: std::time::Duration| count as f64 / time.as_secs_f64();
-    Ok(Rates {
-        create: rate(making),
-        delete: rate(deleting),
-    })
 }

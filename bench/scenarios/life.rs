@@ -52,6 +52,8 @@ struct Life<'a, 'b> {
     bench: &'a mut Bench<'b>,
     provider: Provider,
     stand: Stand,
+    /// How many there are to be; those that are tried on single ones are among them.
+    users: usize,
     names: Vec<String>,
     floor: Option<Rates>,
     bounds: Bounds,
@@ -70,6 +72,7 @@ impl Bench<'_> {
             bench: self,
             provider,
             stand,
+            users,
             names: names("user", users),
             floor,
             bounds: Bounds::of(users),
@@ -113,7 +116,7 @@ impl Life<'_, '_> {
     }
 
     fn rows(&mut self, scenario: &'static str) -> crate::table::Rows<'_> {
-        self.bench.table.rows(self.provider, self.names.len(), scenario)
+        self.bench.table.rows(self.provider, self.users, scenario)
     }
 
     /// Makes all users. Whether all of them are Ready.
@@ -138,6 +141,7 @@ impl Life<'_, '_> {
         }
         let rate = ready.count as f64 / took.as_secs_f64();
         let (floor, bounds, provider) = (self.floor, Bounds::of(count), self.provider);
+        self.bench.table.disturbed(costs.others);
         let smaller = self.bench.table.value(provider, LONG, "create", "made a second");
         let mut rows = self.rows("create");
         reached(&mut rows, "Ready", ready, took);
@@ -152,7 +156,8 @@ impl Life<'_, '_> {
         }
         expenses(&mut rows, &costs, count, bounds.made);
         memory(&mut rows, &costs, &bounds);
-        rows.show("CPU", costs.usage.cpu.as_secs_f64(), "s");
+        rows.show("CPU", costs.usage.cpu.as_secs_f64(), "s")
+            .note(format!("others had {:.0} % of the machine", costs.others));
         Ok(ready.all())
     }
 
@@ -307,6 +312,7 @@ impl Life<'_, '_> {
         let took = gone.last.duration_since(started);
         tokio::time::sleep(SETTLING).await;
         let costs = self.stand.read(&meter).await?;
+        self.bench.table.disturbed(costs.others);
         let (floor, deleted) = (self.floor, self.bounds.deleted);
         let mut rows = self.rows("delete");
         reached(&mut rows, "gone", gone, took);
@@ -319,7 +325,8 @@ impl Life<'_, '_> {
         expenses(&mut rows, &costs, count, deleted);
         rows.show("peak RSS", costs.usage.peak, "MiB")
             .note("of all this operator's runs since its last start");
-        rows.show("CPU", costs.usage.cpu.as_secs_f64(), "s");
+        rows.show("CPU", costs.usage.cpu.as_secs_f64(), "s")
+            .note(format!("others had {:.0} % of the machine", costs.others));
         Ok(())
     }
 }
