@@ -292,7 +292,7 @@ impl Stand {
     }
 
     /// What an operator that was started anew has cost, from its beginning.
-    pub fn from_zero(&self, mut meter: Meter) -> Meter {
+    pub fn of_new_process(mut meter: Meter) -> Meter {
         meter.told.clear();
         meter.usage = Usage::default();
         meter

@@ -16,8 +16,11 @@ use crate::{
 /// How many are tried at once.
 const AT_ONCE: [usize; 4] = [4, 8, 16, 32];
 
-/// With how many users that is tried, and how often the floor is run where it is run with no more than that.
-const TRIAL: usize = 150;
+/// With how many users that is tried.
+const TRIAL: usize = 80;
+
+/// Up to how many users the floor is run more than once, and how often.
+const FEW: usize = 150;
 const TRIES: usize = 3;
 
 /// How long the floor goes on once the last user is as it should be.
@@ -59,7 +62,7 @@ impl Bench<'_> {
         let stand = Stand::new(self.environment, provider, "floor", false).await?;
         let at_once = best(&stand, users.min(TRIAL)).await?;
         let moment = Moment::now();
-        let rates = match users > TRIAL {
+        let rates = match users > FEW {
             true => once(&stand, at_once, &names("floor", users)).await?,
             false => middle(&stand, at_once, users).await?,
         };
@@ -89,7 +92,7 @@ async fn best(stand: &Stand, users: usize) -> Outcome<AtOnce> {
         delete: count,
     };
     // The first users that an API server ever sees take it longer.
-    once(stand, both(AT_ONCE[0]), &names("first", TRIAL / 5)).await?;
+    once(stand, both(AT_ONCE[0]), &names("first", TRIAL / 2)).await?;
     let (mut best, mut most) = (
         both(AT_ONCE[0]),
         Rates {

@@ -11,10 +11,13 @@ use crate::{
 };
 
 /// What belongs to a burst but comes after its end: a late look, the journal's last write.
-const SETTLING: Duration = Duration::from_secs(7);
+const SETTLING: Duration = Duration::from_secs(6);
 
 /// How long a restarted operator is watched once it has caught up.
-const WATCHING: Duration = Duration::from_secs(10);
+const WATCHING: Duration = Duration::from_secs(8);
+
+/// How long few users are left alone.
+const SHORT_IDLE: Duration = Duration::from_secs(8);
 
 /// How often a single deletion is tried; the one in the middle counts.
 const TRIES: usize = 3;
@@ -92,14 +95,14 @@ impl Life<'_, '_> {
         if self.wants("burst") {
             self.burst().await?;
         }
+        if self.wants("restart") {
+            self.restart().await?;
+        }
         if self.wants("one") {
             self.one().await?;
         }
         if self.wants("young") {
             self.young().await?;
-        }
-        if self.wants("restart") {
-            self.restart().await?;
         }
         if self.wants("delete") {
             self.delete().await?;
@@ -165,7 +168,7 @@ impl Life<'_, '_> {
     async fn idle(&mut self) -> Outcome {
         let count = self.count();
         let time = match count < LONG {
-            true => self.bench.config.idle.min(Duration::from_secs(12)),
+            true => self.bench.config.idle.min(SHORT_IDLE),
             false => self.bench.config.idle,
         };
         let meter = self.stand.meter().await?;
@@ -256,7 +259,7 @@ impl Life<'_, '_> {
         let count = self.count() as u64;
         self.stand.operator.terminate().await?;
         let meter = self.stand.meter().await?;
-        let meter = self.stand.from_zero(meter);
+        let meter = Stand::of_new_process(meter);
         let started = Instant::now();
         self.stand.operator.start()?;
         self.stand.operator.ready().await?;
@@ -324,7 +327,7 @@ impl Life<'_, '_> {
         rows.show("deleted a second", gone.count as f64 / took.as_secs_f64(), "/s");
         expenses(&mut rows, &costs, count, deleted);
         rows.show("peak RSS", costs.usage.peak, "MiB")
-            .note("of all this operator's runs since its last start");
+            .note("since its last start");
         rows.show("CPU", costs.usage.cpu.as_secs_f64(), "s")
             .note(format!("others had {:.0} % of the machine", costs.others));
         Ok(())
