@@ -1,6 +1,7 @@
 //! The operator's own binary, with the rights that it is shipped with.
 
 use std::{
+    ffi::OsString,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::ExitStatus,
@@ -144,7 +145,7 @@ impl Operator {
     /// Starts it, and does not wait until it is ready.
     pub fn start(&mut self) -> Outcome {
         self.runs += 1;
-        let mut command = Process::command(env!("CARGO_BIN_EXE_pguser-operator"));
+        let mut command = Process::command(program());
         command.arg("run").arg("--admin-addr").arg(self.admin.to_string());
         for (name, value) in &self.options.flags {
             command.arg(format!("{name}={value}"));
@@ -214,6 +215,11 @@ impl Operator {
         self.ready().await
     }
 
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
     /// The name by which the API server, and so the audit log, knows it.
     pub fn user(&self) -> &str {
         &self.user
@@ -265,6 +271,11 @@ impl Operator {
             .as_mut()
             .ok_or_else(|| Failure::from("the operator does not run"))
     }
+}
+
+/// The operator that cargo has built for the tests, or the one that the environment names.
+fn program() -> OsString {
+    std::env::var_os("PGUSER_TEST_OPERATOR").unwrap_or_else(|| env!("CARGO_BIN_EXE_pguser-operator").into())
 }
 
 /// An address that is free now. Somebody else may take it until it is used.
