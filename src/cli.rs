@@ -112,6 +112,10 @@ struct Run {
     /// How long a remote call may take.
     #[arg(long, env = "PGUSER_REQUEST_TIMEOUT", value_parser = duration, default_value = "30s")]
     request_timeout: Duration,
+    /// The most requests in a minute with the same credentials, whatever server objects ask for. Default: the provider's
+    /// usual limit, or the highest that a server object with these credentials asks for.
+    #[arg(long, env = "PGUSER_REQUESTS_PER_MINUTE_PER_CREDENTIALS", value_parser = clap::value_parser!(u32).range(1..=60000))]
+    requests_per_minute_per_credentials: Option<u32>,
     /// The first pause after a remote call has failed; it doubles up to --retry-cap.
     #[arg(long, env = "PGUSER_RETRY_BASE", value_parser = duration, default_value = "1s")]
     retry_base: Duration,
@@ -255,6 +259,7 @@ impl Run {
                 journal_namespace: self.journal_namespace,
                 min_refresh_interval: self.min_refresh_interval,
                 verify_logins: self.verify_logins,
+                requests_per_minute_per_credentials: self.requests_per_minute_per_credentials,
                 allow_insecure_postgresql: self.allow_insecure_postgresql,
                 holder: holder(),
             },

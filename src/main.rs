@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use pguser_operator::cli::Cli;
 
+/// Gives back what a burst took: with the system's allocator the memory of a thousand users who came at once stays with
+/// the process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     if rustls::crypto::ring::default_provider()
         .install_default()

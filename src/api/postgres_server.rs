@@ -386,14 +386,25 @@ pub struct Usernames {
     pub allowed: Vec<String>,
 }
 
-/// How hard the API may be driven. Among servers that share credentials the strictest limit holds for all.
+/// How hard the remote side may be driven through this object. Objects that share credentials also share what the provider
+/// takes from these.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// The most requests in a minute. Default: 300; Scalingo: 50, since it refuses more than 60.
+    /// The most requests in a minute, wherever the minute begins. Default: 300; Scalingo: 50, since it refuses more than
+    /// 60.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 60000))]
     pub requests_per_minute: Option<i32>,
+    /// How many of these may be made at once; the others keep a distance. Default: a tenth of requestsPerMinute. More than
+    /// requestsPerMinute means all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 60000))]
+    pub burst: Option<i32>,
+    /// How many changes may be under way at once. Default: 1, one after another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
+    pub concurrent_changes: Option<i32>,
 }
 
 /// What the operator found.

@@ -49,6 +49,8 @@ pub struct Options {
     pub min_refresh_interval: Duration,
     /// Whether published credentials are tried by a login.
     pub verify_logins: bool,
+    /// The most requests in a minute with the same credentials, whatever server objects say.
+    pub requests_per_minute_per_credentials: Option<u32>,
     /// Servers of the provider postgresql may be spoken to without TLS.
     pub allow_insecure_postgresql: bool,
     /// This process.

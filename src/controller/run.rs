@@ -3,12 +3,11 @@
 //! Each watched namespace has watches and controllers of its own, all sharing one context; watching all
 //! namespaces is one such scope with an empty name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -21,6 +20,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::backoff::Backoff;
 use super::census;
 use super::context::{Context, Dispatch, Options, Stores};
 use super::error::Error;
@@ -320,7 +320,7 @@ async fn controller<K, Reconcile>(
     let backoff = Arc::new(Backoff::default());
     let error_policy = {
         let backoff = backoff.clone();
-        move |object: Arc<K>, error: &Error, _: Arc<Context>| backoff.after(&*object, error)
+        move |object: Arc<K>, error: &Error, _: Arc<Context>| backoff.after(object.meta(), error)
     };
     let mut reconcile = reconcile;
     Controller::for_stream(stream, scope.store)
@@ -371,28 +371,6 @@ fn tokio_stream_of<T: Send + 'static>(
 
 fn uid<K: Resource>(object: &K) -> String {
     object.meta().uid.clone().unwrap_or_default()
-}
-
-/// Growing pauses for each object that fails again and again.
-#[derive(Default)]
-struct Backoff(Mutex<BTreeMap<String, u32>>);
-
-impl Backoff {
-    fn after<K: Resource<DynamicType = ()>>(&self, object: &K, error: &Error) -> Action {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let failures = all.entry(uid(object)).or_default();
-        *failures = failures.saturating_add(1);
-        let pause = Duration::from_millis(500)
-            .saturating_mul(1 << (*failures).min(9))
-            .min(Duration::from_secs(120));
-        let name = object.meta().name.clone().unwrap_or_default();
-        tracing::warn!(name, %error, failures = *failures, "a reconciliation failed");
-        Action::requeue(pause)
-    }
-
-    fn forget(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-    }
 }
 
 /// The namespaces whose Secrets have to be known; one empty name for all.

@@ -16,6 +16,7 @@ use crate::api::{
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::endpoint;
 use crate::domain::identity::RemoteIdentity;
+use crate::domain::rate::Rate;
 use crate::domain::remote::{Address, Capabilities};
 use crate::provider::{ionos, postgresql, scalingo};
 
@@ -142,15 +143,32 @@ impl ServerObject {
         *spec!(self, allow_adoption)
     }
 
-    /// How many requests may be made in a minute.
-    pub fn per_minute(&self) -> u32 {
-        let limit = spec!(self, limits)
-            .as_ref()
-            .and_then(|limits| limits.requests_per_minute);
-        let usual = self
-            .provider()
-            .map_or(1, |it| it.capabilities().requests_per_minute);
-        limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(usual)
+    /// How many requests may be made in a minute, and at once.
+    pub fn rate(&self) -> Rate {
+        let limits = spec!(self, limits).as_ref();
+        let limit = |limit: Option<i32>| limit.and_then(|limit| u32::try_from(limit).ok());
+        Rate::new(
+            limits
+                .and_then(|limits| limit(limits.requests_per_minute))
+                .unwrap_or(self.usual_per_minute()),
+            limits.and_then(|limits| limit(limits.burst)),
+        )
+    }
+
+    /// How many requests its provider takes in a minute, unless somebody says otherwise.
+    pub fn usual_per_minute(&self) -> u32 {
+        self.provider()
+            .map_or(1, |it| it.capabilities().requests_per_minute)
+    }
+
+    /// How many changes may be under way at once.
+    pub fn concurrent_changes(&self) -> usize {
+        let limits = spec!(self, limits).as_ref();
+        let asked = limits.and_then(|limits| limits.concurrent_changes);
+        asked
+            .and_then(|asked| usize::try_from(asked).ok())
+            .unwrap_or(1)
+            .clamp(1, 64)
     }
 
     /// How often to try a published password.
@@ -226,11 +244,6 @@ impl ServerObject {
             sslmode: address.sslmode.unwrap_or(SslMode::Require),
             provider: provider.capabilities().name,
         })
-    }
-
-    /// How many changes are sent at once.
-    pub fn concurrent_changes(&self) -> usize {
-        1
     }
 
     /// Whether PostgresUsers of a namespace may use it.

@@ -16,6 +16,7 @@ pub mod mac;
 pub mod password;
 pub mod pause;
 pub mod plan;
+pub mod rate;
 pub mod remote;
 pub mod role;
 pub mod schedule;

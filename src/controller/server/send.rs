@@ -98,7 +98,11 @@ async fn attempt(server: &Server, provider: &AnyProvider, entry: &Entry, asked: 
     match result {
         Ok(mut answer) => {
             answer.value.iter_mut().for_each(|user| server.seal(user));
-            server.state().turns.answered(ended - asked);
+            {
+                let mut state = server.state();
+                state.turns.answered(ended - asked);
+                state.turns.note_accepted(&entry.owner.uid);
+            }
             accepted(server, entry, answer, started, ended);
         }
         Err(error) => match &error.class {

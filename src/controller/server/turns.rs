@@ -8,8 +8,10 @@ use super::UserRef;
 use crate::domain::schedule::{Class, Queue};
 use crate::domain::time::Mono;
 
-/// The most turns that are out at once.
+/// The most turns of which the change is not accepted yet.
 const MOST: usize = 64;
+/// The most turns in all: what is accepted only waits to be seen in effect, and to be published.
+const MOST_OUT: usize = 4 * MOST;
 /// How long a turn stays with who waits for anything but the remote and the journal.
 const IDLE: Duration = Duration::from_secs(5);
 /// How long a turn stays with who does not come: whoever waits for something looks again twice a minute.
@@ -39,6 +41,8 @@ struct Out {
     idle_since: Option<Mono>,
     /// What it is planned from was read from the API server since it was given.
     is_current: bool,
+    /// Its change was accepted: no look grows old for it any more, so it keeps nobody else from a turn.
+    is_accepted: bool,
 }
 
 /// Who waits for a turn on one server, and who has one, by the UID of the PostgresUser.
@@ -128,7 +132,7 @@ impl Turns {
     pub fn give(&mut self, now: Mono) -> Vec<Holder> {
         self.reclaim(now);
         let mut told = Vec::new();
-        while self.out.len() < self.allowed {
+        while self.pending() < self.allowed && self.out.len() < MOST_OUT {
             let Some((_, uid)) = self.queue.pop() else { break };
             let Some(waiting) = self.waiting.remove(&uid) else {
                 continue;
@@ -138,12 +142,25 @@ impl Turns {
                 touched: now,
                 idle_since: None,
                 is_current: false,
+                is_accepted: false,
             };
             self.out.insert(uid, out);
             self.given += 1;
             told.push(waiting.holder);
         }
         told
+    }
+
+    /// How many turns are out whose change is not accepted yet.
+    fn pending(&self) -> usize {
+        self.out.values().filter(|out| !out.is_accepted).count()
+    }
+
+    /// The change of the holder was accepted.
+    pub fn note_accepted(&mut self, uid: &str) {
+        if let Some(out) = self.out.get_mut(uid) {
+            out.is_accepted = true;
+        }
     }
 
     /// Turns that are of no use to who has them go on to others.
@@ -276,6 +293,19 @@ mod tests {
         assert_eq!(turns.give(at(5)), []);
         assert_eq!(turns.give(at(6)), [user("u1")]);
         assert!(!turns.has("u0", at(6)));
+    }
+
+    #[test]
+    fn a_turn_whose_change_was_accepted_keeps_nobody_from_another() {
+        let mut turns = asked(1000);
+        assert_eq!(turns.give(at(0)), [user("u0")]);
+        turns.note_accepted("u0");
+        assert_eq!(turns.give(at(0)), [user("u1")]);
+        for number in 1..1000 {
+            turns.note_accepted(&format!("u{number}"));
+            turns.give(at(0));
+        }
+        assert_eq!(turns.out.len(), MOST_OUT);
     }
 
     #[test]

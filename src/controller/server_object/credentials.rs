@@ -139,7 +139,8 @@ pub fn link(object: &ServerObject, context: &Context, found: &Found, gate: &Gate
     let bucket = context.buckets.of(
         mac.as_deref().unwrap_or_default(),
         &object.uid(),
-        object.per_minute(),
+        object.usual_per_minute(),
+        object.rate(),
     );
     Link {
         provider,

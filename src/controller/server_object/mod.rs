@@ -42,7 +42,6 @@ pub async fn reconcile(object: ServerObject, context: Arc<Context>) -> Result<Ac
         };
     context.metrics.reconciled(object.kind(), outcome.is_ok());
     match outcome {
-        Err(error) if error.is_conflict() => Ok(Action::requeue(Duration::from_millis(150))),
         Err(error) if error.is_gone() => Ok(Action::await_change()),
         other => other,
     }
