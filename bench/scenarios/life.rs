@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
+    api::Behaviour,
     scenarios::{Bench, LONG, Rates, limit, seconds},
     stand::{Costs, Stand, spell},
     support::{Outcome, Provider, eventually},
@@ -21,6 +22,9 @@ const SHORT_IDLE: Duration = Duration::from_secs(8);
 
 /// How often a single deletion is tried; the one in the middle counts.
 const TRIES: usize = 3;
+
+/// How long an API that deletes at leisure still shows a user.
+const LINGERING: Duration = Duration::from_secs(2);
 
 /// What may be different by the number of users.
 struct Bounds {
@@ -148,14 +152,16 @@ impl Life<'_, '_> {
         let smaller = self.bench.table.value(provider, LONG, "create", "made a second");
         let mut rows = self.rows("create");
         reached(&mut rows, "Ready", ready, took);
-        if let Some(floor) = floor {
-            rows.check("made a second", rate, "/s", AtLeast(floor.create / 1.3))
-                .note("floor / 1.3");
-        } else {
-            rows.show("made a second", rate, "/s");
-        }
-        if let Some(smaller) = smaller.filter(|_| count > LONG) {
-            rows.check("rate as against 1,000", rate / smaller, "", AtLeast(0.8));
+        match (floor, smaller.filter(|_| count > LONG)) {
+            (_, Some(smaller)) => {
+                rows.show("made a second", rate, "/s");
+                rows.check("rate as against 1,000", rate / smaller, "", AtLeast(0.8));
+            }
+            (Some(floor), None) => {
+                rows.check("made a second", rate, "/s", AtLeast(floor.create / 1.3))
+                    .note("floor / 1.3");
+            }
+            (None, None) => _ = rows.show("made a second", rate, "/s"),
         }
         expenses(&mut rows, &costs, count, bounds.made);
         memory(&mut rows, &costs, &bounds);
@@ -217,15 +223,35 @@ impl Life<'_, '_> {
         Ok(())
     }
 
-    /// Deletes single users that have long been Ready.
+    /// Deletes single users that have long been Ready; then some that the API shows for a while after it has deleted them.
     async fn one(&mut self) -> Outcome {
+        let times = self.single_deletions().await?;
+        single(&mut self.rows("one"), "deleted after", times);
+        if self.stand.api().is_some() {
+            self.behave(LINGERING);
+            let times = self.single_deletions().await?;
+            self.behave(Duration::ZERO);
+            single(&mut self.rows("one"), "deleted after, shown for 2 s more", times);
+        }
+        Ok(())
+    }
+
+    fn behave(&self, lingering: Duration) {
+        if let Some(api) = self.stand.api() {
+            api.behave(Behaviour {
+                lingering,
+                ..Behaviour::default()
+            });
+        }
+    }
+
+    async fn single_deletions(&mut self) -> Outcome<Vec<Option<Duration>>> {
         let mut times = Vec::new();
         for _ in 0..TRIES.min(self.names.len().saturating_sub(1)) {
-            let name = self.names.pop().into_iter().collect::<Vec<_>>();
+            let name: Vec<String> = self.names.pop().into_iter().collect();
             times.push(self.one_deleted(&name).await?);
         }
-        single(&mut self.rows("one"), "deleted after", times);
-        Ok(())
+        Ok(times)
     }
 
     /// Deletes single users at once when they are Ready.
