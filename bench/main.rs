@@ -3,7 +3,7 @@
 //!
 //! `make bench` builds and runs it. It prints a table with targets beside the figures, writes `bench/results.json`, and
 //! exits with 1 if a target is missed.
-#![allow(clippy::unwrap_used, clippy::panic, dead_code, unused_imports, unused_macros)]
+#![allow(clippy::unwrap_used)]
 
 mod api;
 mod config;
@@ -14,6 +14,7 @@ mod process;
 mod scenarios;
 mod stand;
 #[path = "../tests/e2e/support/mod.rs"]
+#[allow(clippy::panic, dead_code, unused_imports, unused_macros)]
 mod support;
 mod table;
 mod users;
