@@ -22,6 +22,7 @@ mod users;
 use std::{process::ExitCode, time::Instant};
 
 use config::Config;
+use others::Moment;
 use support::{Environment, Handle, Outcome};
 use table::Table;
 
@@ -50,9 +51,11 @@ fn run(handle: &Handle) -> Outcome<usize> {
     Environment::start(handle)?;
     let environment = handle.get();
     let mut table = Table::default();
+    let moment = Moment::now();
     let played = environment
         .runtime()
         .block_on(scenarios::play(&environment, &config, &mut table));
+    table.disturbed(moment.others_since());
     let machine = machine::describe(started.elapsed(), table.others());
     // What was measured before something went wrong is worth having.
     table.write(&config.results, &machine)?;

@@ -156,7 +156,7 @@ impl Life<'_, '_> {
             }
             (None, None) => _ = rows.show("made a second", rate, "/s"),
         }
-        expenses(&mut rows, &costs, count, bounds.made);
+        expenses(&mut rows, &costs, ready.count, bounds.made);
         memory(&mut rows, &costs, &bounds);
         rows.show("CPU", costs.usage.cpu.as_secs_f64(), "s")
             .note(format!("others had {:.0} % of the machine", costs.others));
@@ -213,7 +213,7 @@ impl Life<'_, '_> {
                 .note("1.5 × floor");
         }
         rows.show("deleted a second", gone.count as f64 / took.as_secs_f64(), "/s");
-        expenses(&mut rows, &costs, count, deleted);
+        expenses(&mut rows, &costs, gone.count, deleted);
         rows.show("peak RSS", costs.usage.peak, "MiB")
             .note("since its last start");
         rows.show("CPU", costs.usage.cpu.as_secs_f64(), "s")
@@ -228,9 +228,9 @@ pub fn reached(rows: &mut Rows<'_>, what: &'static str, reached: Reached, took: 
         .note(format!("after {:.1} s", took.as_secs_f64()));
 }
 
-/// Calls and writes of a burst.
+/// Calls and writes of a burst, for those that got where they should.
 fn expenses(rows: &mut Rows<'_>, costs: &Costs, users: usize, writes: f64) {
-    let users = users as f64;
+    let users = users.max(1) as f64;
     rows.check(
         "remote calls",
         costs.all_calls() as f64,
