@@ -3,7 +3,7 @@
 //!
 //! `make bench` builds and runs it. It prints a table with targets beside the figures, writes `bench/results.json`, and
 //! exits with 1 if a target is missed.
-#![allow(clippy::unwrap_used, clippy::panic, dead_code, unused_imports, unused_macros)]
+#![allow(clippy::unwrap_used)]
 
 mod api;
 mod config;
@@ -14,6 +14,7 @@ mod process;
 mod scenarios;
 mod stand;
 #[path = "../tests/e2e/support/mod.rs"]
+#[allow(clippy::panic, dead_code, unused_imports, unused_macros)]
 mod support;
 mod table;
 mod users;
@@ -21,6 +22,7 @@ mod users;
 use std::{process::ExitCode, time::Instant};
 
 use config::Config;
+use others::Moment;
 use support::{Environment, Handle, Outcome};
 use table::Table;
 
@@ -49,9 +51,11 @@ fn run(handle: &Handle) -> Outcome<usize> {
     Environment::start(handle)?;
     let environment = handle.get();
     let mut table = Table::default();
+    let moment = Moment::now();
     let played = environment
         .runtime()
         .block_on(scenarios::play(&environment, &config, &mut table));
+    table.disturbed(moment.others_since());
     let machine = machine::describe(started.elapsed(), table.others());
     // What was measured before something went wrong is worth having.
     table.write(&config.results, &machine)?;

@@ -65,9 +65,11 @@ impl Figure {
     }
 
     fn cells(&self) -> [String; 7] {
-        let value = self
-            .value
-            .map_or_else(|| "none".to_owned(), |value| number(value) + " " + self.unit);
+        let value = match (self.value, self.target) {
+            (Some(value), _) => number(value) + " " + self.unit,
+            (None, Some(_)) => "none".to_owned(),
+            (None, None) => "not run".to_owned(),
+        };
         [
             self.provider.to_owned(),
             self.users.to_string(),
@@ -212,6 +214,11 @@ impl Rows<'_> {
     /// A figure that could not be taken, though it has to be something.
     pub fn missing(&mut self, what: &'static str, target: Target) -> &mut Self {
         self.add(what, None, "", Some(target))
+    }
+
+    /// What was left out.
+    pub fn not_run(&mut self, what: &'static str) -> &mut Self {
+        self.add(what, None, "", None)
     }
 
     /// Says more of the last figure.

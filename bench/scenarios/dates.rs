@@ -41,7 +41,7 @@ impl Bench<'_> {
                 .note("floor / 1.3");
         }
         let calls = costs.all_calls() as f64;
-        rows.check("remote calls", calls, "", AtMost(1.1 * users as f64 + 30.0))
+        rows.check("remote calls", calls, "", AtMost(1.1 * ready.count as f64 + 30.0))
             .note(spell(&costs.calls));
         stand.close().await
     }

@@ -21,6 +21,9 @@ use self::ground::Rates;
 /// From so many users on a run is a long one, which has room for what takes minutes at any number.
 const LONG: usize = 1000;
 
+/// The most that there are targets for.
+const MANY: usize = 10_000;
+
 /// How long a scenario may take before it is given up: what was reached by then is what is told.
 fn limit(users: usize) -> Duration {
     Duration::from_secs(120) + Duration::from_millis(100) * u32::try_from(users).unwrap_or(u32::MAX)
@@ -45,6 +48,9 @@ pub async fn play(environment: &Arc<Environment>, config: &Config, table: &mut T
     };
     for provider in config.providers.iter().copied() {
         let mut floor = None;
+        if config.is_whole() && !config.sizes.contains(&MANY) {
+            bench.table.rows(provider, MANY, "create").not_run("all");
+        }
         for users in config.sizes.iter().copied() {
             say(provider, users);
             floor = bench.floor(provider, users, floor).await?.or(floor);

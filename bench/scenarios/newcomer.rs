@@ -1,6 +1,6 @@
 //! One user of another namespace, made while many of the same server wait.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{
     scenarios::{Bench, limit},
@@ -31,8 +31,9 @@ impl Bench<'_> {
         let crowd = Users::watch(stand.world.client(), &stand.other());
         crowd.make(&many, &stand.server_ref()).await?;
         let count = || crowd.reached(&many, |seen| seen.ready).count;
-        while count() < BEFORE.min(users) {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        let begun = Instant::now();
+        while count() < BEFORE.min(users) && begun.elapsed() < limit(users) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let (before, started) = (count(), Instant::now());
         stand.users.make(&one, &stand.server_ref()).await?;

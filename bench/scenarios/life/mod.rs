@@ -1,26 +1,23 @@
 //! The life of many users: made, left alone, given new passwords, found again by a restarted operator, deleted.
 
+mod quiet;
+mod single;
+
 use std::time::{Duration, Instant};
 
 use crate::{
     scenarios::{Bench, LONG, Rates, limit, seconds},
     stand::{Costs, Stand, spell},
-    support::{Outcome, Provider, eventually},
-    table::Target::{self, AtLeast, AtMost, Below},
-    users::{Reached, names},
+    support::{Outcome, Provider},
+    table::{
+        Rows,
+        Target::{AtLeast, AtMost, Below},
+    },
+    users::{Reached, Seen, names},
 };
 
 /// What belongs to a burst but comes after its end: a late look, the journal's last write.
 const SETTLING: Duration = Duration::from_secs(6);
-
-/// How long a restarted operator is watched once it has caught up.
-const WATCHING: Duration = Duration::from_secs(8);
-
-/// How long few users are left alone.
-const SHORT_IDLE: Duration = Duration::from_secs(8);
-
-/// How often a single deletion is tried; the one in the middle counts.
-const TRIES: usize = 3;
 
 /// What may be different by the number of users.
 struct Bounds {
@@ -118,7 +115,7 @@ impl Life<'_, '_> {
         self.names.len()
     }
 
-    fn rows(&mut self, scenario: &'static str) -> crate::table::Rows<'_> {
+    fn rows(&mut self, scenario: &'static str) -> Rows<'_> {
         self.bench.table.rows(self.provider, self.users, scenario)
     }
 
@@ -148,47 +145,22 @@ impl Life<'_, '_> {
         let smaller = self.bench.table.value(provider, LONG, "create", "made a second");
         let mut rows = self.rows("create");
         reached(&mut rows, "Ready", ready, took);
-        if let Some(floor) = floor {
-            rows.check("made a second", rate, "/s", AtLeast(floor.create / 1.3))
-                .note("floor / 1.3");
-        } else {
-            rows.show("made a second", rate, "/s");
+        match (floor, smaller.filter(|_| count > LONG)) {
+            (_, Some(smaller)) => {
+                rows.show("made a second", rate, "/s");
+                rows.check("rate as against 1,000", rate / smaller, "", AtLeast(0.8));
+            }
+            (Some(floor), None) => {
+                rows.check("made a second", rate, "/s", AtLeast(floor.create / 1.3))
+                    .note("floor / 1.3");
+            }
+            (None, None) => _ = rows.show("made a second", rate, "/s"),
         }
-        if let Some(smaller) = smaller.filter(|_| count > LONG) {
-            rows.check("rate as against 1,000", rate / smaller, "", AtLeast(0.8));
-        }
-        expenses(&mut rows, &costs, count, bounds.made);
+        expenses(&mut rows, &costs, ready.count, bounds.made);
         memory(&mut rows, &costs, &bounds);
         rows.show("CPU", costs.usage.cpu.as_secs_f64(), "s")
             .note(format!("others had {:.0} % of the machine", costs.others));
         Ok(ready.all())
-    }
-
-    /// Leaves all alone.
-    async fn idle(&mut self) -> Outcome {
-        let count = self.count();
-        let time = match count < LONG {
-            true => self.bench.config.idle.min(SHORT_IDLE),
-            false => self.bench.config.idle,
-        };
-        let meter = self.stand.meter().await?;
-        tokio::time::sleep(time).await;
-        let costs = self.stand.read(&meter).await?;
-        let lists = count.div_ceil(1000) as u64 * (time.as_secs() / 30 + 1);
-        let mut rows = self.rows("idle");
-        rows.check("writes", costs.all_writes() as f64, "", AtMost(0.0))
-            .note(format!("in {} s {}", time.as_secs(), spell(&costs.writes)));
-        // A list each 30 s, as the server object asks for, with a look at the cluster.
-        rows.check(
-            "remote calls",
-            costs.all_calls() as f64,
-            "",
-            AtMost(2.0 * lists as f64),
-        )
-        .note(spell(&costs.calls));
-        rows.show("CPU", costs.usage.cpu.as_secs_f64(), "s");
-        rows.show("RSS", costs.usage.rss, "MiB");
-        Ok(())
     }
 
     /// Asks for a new password of everybody.
@@ -197,7 +169,7 @@ impl Life<'_, '_> {
         let meter = self.stand.meter().await?;
         let started = Instant::now();
         self.stand.users.rotate(&self.names, "1").await?;
-        let is = |seen: &crate::users::Seen| seen.rotation.as_ref().map(|(_, when)| *when);
+        let is = |seen: &Seen| seen.rotation.as_ref().map(|(_, when)| *when);
         let rotated = self.stand.users.until(&self.names, limit(count), is).await;
         let took = rotated.last.duration_since(started);
         tokio::time::sleep(SETTLING).await;
@@ -214,90 +186,6 @@ impl Life<'_, '_> {
         rows.show("kube writes a user", costs.all_writes() as f64 / count as f64, "")
             .note(spell(&costs.writes));
         rows.show("peak RSS", costs.usage.peak, "MiB");
-        Ok(())
-    }
-
-    /// Deletes single users that have long been Ready.
-    async fn one(&mut self) -> Outcome {
-        let mut times = Vec::new();
-        for _ in 0..TRIES.min(self.names.len().saturating_sub(1)) {
-            let name = self.names.pop().into_iter().collect::<Vec<_>>();
-            times.push(self.one_deleted(&name).await?);
-        }
-        single(&mut self.rows("one"), "deleted after", times);
-        Ok(())
-    }
-
-    /// Deletes single users at once when they are Ready.
-    async fn young(&mut self) -> Outcome {
-        let mut times = Vec::new();
-        let mut ready = Vec::new();
-        for name in names("young", TRIES) {
-            let (name, started) = ([name], Instant::now());
-            self.stand.users.make(&name, &self.stand.server_ref()).await?;
-            let reached = self.stand.users.until(&name, limit(1), |seen| seen.ready).await;
-            ready.push(reached.all().then(|| reached.last.duration_since(started)));
-            times.push(self.one_deleted(&name).await?);
-        }
-        let mut rows = self.rows("young");
-        single(&mut rows, "deleted after", times);
-        if let Some(middle) = middle(ready) {
-            rows.show("was Ready after", middle.as_secs_f64(), "s");
-        }
-        Ok(())
-    }
-
-    async fn one_deleted(&self, name: &[String]) -> Outcome<Option<Duration>> {
-        let started = Instant::now();
-        self.stand.users.delete(name).await?;
-        let gone = self.stand.users.until(name, limit(1), |seen| seen.gone).await;
-        Ok(gone.all().then(|| gone.last.duration_since(started)))
-    }
-
-    /// Ends the operator, and starts it again.
-    async fn restart(&mut self) -> Outcome {
-        let count = self.count() as u64;
-        self.stand.operator.terminate().await?;
-        let meter = self.stand.meter().await?;
-        let meter = Stand::of_new_process(meter);
-        let started = Instant::now();
-        self.stand.operator.start()?;
-        self.stand.operator.ready().await?;
-        let stand = &self.stand;
-        let caught_up = eventually(
-            "the operator to have caught up",
-            limit(self.count()),
-            async || match (stand.looks().await?, stand.operator.get("metrics").await?) {
-                (looks, metrics) if looks >= count && has_listed(&metrics) => Ok(started.elapsed()),
-                (looks, _) => Err(format!("it has looked {looks} times").into()),
-            },
-        )
-        .await;
-        tokio::time::sleep(WATCHING).await;
-        let costs = self.stand.read(&meter).await?;
-        let (bounds, pages) = (Bounds::of(self.count()), self.count().div_ceil(1000) as f64);
-        let mut rows = self.rows("restart");
-        rows.check(
-            "writes to users and Secrets",
-            costs.writes_at_users as f64,
-            "",
-            AtMost(0.0),
-        )
-        .note(spell(&costs.writes));
-        rows.check(
-            "remote calls",
-            costs.all_calls() as f64,
-            "",
-            AtMost(4.0 * pages + 4.0),
-        )
-        .note(spell(&costs.calls));
-        match caught_up {
-            Ok(time) => rows.show("caught up after", time.as_secs_f64(), "s"),
-            Err(_) => rows.missing("caught up after", AtMost(limit(count as usize).as_secs_f64())),
-        };
-        rows.check("peak RSS", costs.usage.peak, "MiB", Below(bounds.peak));
-        rows.show("RSS", costs.usage.rss, "MiB");
-        rows.show("CPU", costs.usage.cpu.as_secs_f64(), "s");
         Ok(())
     }
 
@@ -325,7 +213,7 @@ impl Life<'_, '_> {
                 .note("1.5 × floor");
         }
         rows.show("deleted a second", gone.count as f64 / took.as_secs_f64(), "/s");
-        expenses(&mut rows, &costs, count, deleted);
+        expenses(&mut rows, &costs, gone.count, deleted);
         rows.show("peak RSS", costs.usage.peak, "MiB")
             .note("since its last start");
         rows.show("CPU", costs.usage.cpu.as_secs_f64(), "s")
@@ -335,14 +223,14 @@ impl Life<'_, '_> {
 }
 
 /// Whether all got there.
-pub fn reached(rows: &mut crate::table::Rows<'_>, what: &'static str, reached: Reached, took: Duration) {
+pub fn reached(rows: &mut Rows<'_>, what: &'static str, reached: Reached, took: Duration) {
     rows.check(what, reached.count as f64, "", AtLeast(reached.wanted as f64))
         .note(format!("after {:.1} s", took.as_secs_f64()));
 }
 
-/// Calls and writes of a burst.
-fn expenses(rows: &mut crate::table::Rows<'_>, costs: &Costs, users: usize, writes: f64) {
-    let users = users as f64;
+/// Calls and writes of a burst, for those that got where they should.
+fn expenses(rows: &mut Rows<'_>, costs: &Costs, users: usize, writes: f64) {
+    let users = users.max(1) as f64;
     rows.check(
         "remote calls",
         costs.all_calls() as f64,
@@ -359,31 +247,7 @@ fn expenses(rows: &mut crate::table::Rows<'_>, costs: &Costs, users: usize, writ
     .note(spell(&costs.writes));
 }
 
-fn memory(rows: &mut crate::table::Rows<'_>, costs: &Costs, bounds: &Bounds) {
+fn memory(rows: &mut Rows<'_>, costs: &Costs, bounds: &Bounds) {
     rows.check("RSS when Ready", costs.usage.rss, "MiB", Below(bounds.ready));
     rows.check("peak RSS", costs.usage.peak, "MiB", Below(bounds.peak));
-}
-
-fn single(rows: &mut crate::table::Rows<'_>, what: &'static str, times: Vec<Option<Duration>>) {
-    let all: Vec<String> = times
-        .iter()
-        .map(|time| time.map_or("never".to_owned(), |time| format!("{time:.2?}")))
-        .collect();
-    let target: Target = Below(0.5);
-    match middle(times) {
-        Some(time) => rows.check(what, time.as_secs_f64(), "s", target),
-        None => rows.missing(what, target),
-    }
-    .note(all.join(", "));
-}
-
-/// The one in the middle; none, if that one took for ever.
-fn middle(mut times: Vec<Option<Duration>>) -> Option<Duration> {
-    times.sort_by_key(|time| time.unwrap_or(Duration::MAX));
-    times.get(times.len() / 2).copied().flatten()
-}
-
-fn has_listed(metrics: &str) -> bool {
-    let is_list = |line: &str| line.contains("operation=\"list\"") && line.contains("class=\"ok\"");
-    metrics.lines().any(is_list)
 }
