@@ -101,7 +101,10 @@ async fn attempt(server: &Server, provider: &AnyProvider, entry: &Entry, asked: 
             {
                 let mut state = server.state();
                 state.turns.answered(ended - asked);
-                state.turns.note_accepted(&entry.owner.uid);
+                // What else there is to do of it needs the remote no more, or waits to be seen in effect.
+                if counts && entry.kind != Kind::Delete {
+                    state.turns.note_accepted(&entry.owner.uid);
+                }
             }
             accepted(server, entry, answer, started, ended);
         }

@@ -33,8 +33,6 @@ use crate::domain::plan::{self, Plan};
 const STEPS: usize = 24;
 /// How long one reconciliation may take.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// How soon to look again when something else was faster.
-const CONFLICT: Duration = Duration::from_millis(150);
 /// The shortest pause before another look.
 const SOON: Duration = Duration::from_millis(10);
 
@@ -58,7 +56,6 @@ pub async fn reconcile(user: Arc<PostgresUser>, context: Arc<Context>) -> Result
         gone(&context, &user);
     }
     match outcome {
-        Err(error) if error.is_conflict() => Ok(Action::requeue(CONFLICT)),
         Err(error) if error.is_gone() => {
             gone(&context, &user);
             Ok(Action::await_change())

@@ -23,7 +23,7 @@ use crate::domain::journal::protocol::{self, Tenure};
 use crate::domain::journal::{Entry, EntryId, Kind};
 use crate::domain::plan::*;
 use crate::domain::settings::Settings;
-use crate::domain::time::Mono;
+use crate::domain::time::{Mono, whole_seconds};
 use crate::domain::wish;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
@@ -167,8 +167,8 @@ fn record(record: &RemoteUserRecord) -> Record {
         server: record.server_ref.clone(),
         identity: RemoteIdentity::of_record(record),
         adopted: record.ownership == Ownership::Adopted,
-        created: record.created.as_ref().map(|time| time.0),
-        last_set: record.last_set.as_ref().map(|time| time.0),
+        created: record.created.as_ref().map(|time| whole_seconds(time.0)),
+        last_set: record.last_set.as_ref().map(|time| whole_seconds(time.0)),
         password_stamp: record.password_stamp.clone(),
     }
 }

@@ -13,6 +13,7 @@ use crate::api::{
     Binding, Ownership, PostgresUser, PublishedSecret, RejectedPassword, RemoteUserRecord, UserStatus,
 };
 use crate::clock;
+use crate::domain::time::whole_seconds;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::events;
@@ -209,10 +210,6 @@ fn noted(rejected: &Rejected) -> RejectedPassword {
     }
 }
 
-/// A status's times are written without fractions: what is compared later must be what was written.
-fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
-}
 
 fn remote_user(username: &str, record: &Record) -> RemoteUserRecord {
     RemoteUserRecord {
