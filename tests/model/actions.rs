@@ -22,6 +22,8 @@ pub enum Action {
     Resume(usize),
     /// A process refreshes what it knows of the remote users; the list may trail the truth.
     Look(usize, bool),
+    /// A process reads the cluster's state, which trails the last change.
+    PollTrailing(usize),
     /// A journal write: stored or not, and the answer lost.
     LoseWrite(usize, About, bool),
     /// A request takes effect (or turns the cluster busy), and is answered.
@@ -111,6 +113,9 @@ fn of_work(world: &World, who: usize, about: About, scenario: &Scenario, all: &m
     let decision = operator::decide(world, who, about, scenario);
     if decision.is_idle() || matches!(decision.step, Todo::Look) {
         return matches!(decision.step, Todo::Look);
+    }
+    if matches!(decision.step, Todo::Poll) && operator::state_trails(world, who) {
+        all.push(Action::PollTrailing(who));
     }
     all.push(Action::Act(who, about));
     if world.budget.pauses > 0 {
@@ -217,6 +222,7 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
             world.budget.stale_reads -= u8::from(stale);
             operator::look(world, who, stale, scenario);
         }
+        Action::PollTrailing(who) => operator::poll(world, who, true),
         Action::LoseWrite(who, about, stored) => lose_write(world, who, about, stored, scenario),
         Action::Commit(at) => {
             commit(world, at, scenario);
@@ -301,6 +307,23 @@ fn answer(world: &mut World, at: usize) {
     let (now, date) = (world.now, world.date);
     let operator = &mut world.operators[who];
     operator.last_write = Some(now);
+    // What the answer says of the user is worth no more than a read that started before it.
+    let patched = match &answer {
+        Answer::Accepted(view) => Some(*view),
+        Answer::Exists | Answer::NotFound => None,
+    };
+    let older = operator
+        .sight
+        .as_ref()
+        .is_none_or(|sight| sight.started <= request.sent);
+    if let Some(user) = patched.filter(|_| older) {
+        operator.sight = Some(Sight {
+            user,
+            started: request.sent,
+            date,
+            conclusive: false,
+        });
+    }
     let sendings = operator.sendings(request.entry);
     sendings.in_flight = false;
     sendings.last = sendings.last.max(Some(now));

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::actions::{Action, after};
 use crate::explore::name;
+use crate::numbers::EntryNo;
 use crate::operator;
 use crate::properties::unfinished;
 use crate::scenario::Scenario;
@@ -107,6 +108,8 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario) -> Option<Action>
                     .poll
                     .as_ref()
                     .is_some_and(|poll| poll.started == world.now) => {}
+            // So is what was refused a moment ago.
+            Todo::Send(ref entry) if was_refused_now(world, operator, entry.id) => {}
             _ => return Some(Action::Act(who, about)),
         }
     }
@@ -116,6 +119,12 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario) -> Option<Action>
         .as_ref()
         .is_none_or(|sight| sight.started.0 + 2 < world.now.0);
     old.then_some(Action::Look(who, false))
+}
+
+fn was_refused_now(world: &World, operator: &Operator, entry: EntryNo) -> bool {
+    operator.attempts.iter().any(|sendings| {
+        sendings.entry == entry && sendings.outcome.is_some() && sendings.last == Some(world.now)
+    })
 }
 
 fn stalled(world: &World, scenario: &Scenario) -> Option<String> {

@@ -159,6 +159,8 @@ fn carry_over(operator: &mut Operator, replaced: EntryNo, id: EntryNo, deletion:
             unknown: earlier.unknown,
             last: earlier.last,
             last_by_remote: earlier.last_by_remote,
+            login: earlier.login,
+            after_deletion: earlier.after_deletion,
             ..Sendings::none(id)
         });
     } else if deletion {

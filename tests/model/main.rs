@@ -43,7 +43,7 @@ fn holds(scenario: Scenario) {
         scenario.name, found.states, found.depth
     ));
     if let Some(violation) = &found.violation {
-        println!("{} is broken by {:#?}", violation.promise, violation.path);
+        println!("{} is broken by {:?}", violation.promise, violation.path);
         println!("and then by itself {:?}", violation.course);
     }
     assert!(

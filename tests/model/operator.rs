@@ -6,7 +6,7 @@ use pguser_operator::domain::settings::Rule;
 
 use crate::journal::{settle, stage, unused, write_journal};
 use crate::numbers::*;
-use crate::scenario::{FRESH, LAG, Scenario};
+use crate::scenario::{FRESH, LAG, STATE_LAG, Scenario};
 use crate::translate;
 use crate::world::*;
 
@@ -130,7 +130,7 @@ pub fn carry_out(world: &mut World, who: usize, decision: Decision, scenario: &S
             true
         }
         Todo::Poll => {
-            poll(world, who);
+            poll(world, who, false);
             true
         }
         Todo::Stage(draft) => stage(world, who, draft, scenario),
@@ -207,8 +207,18 @@ pub fn look(world: &mut World, who: usize, stale: bool, scenario: &Scenario) {
     });
 }
 
-fn poll(world: &mut World, who: usize) {
-    let (now, available) = (world.now, world.remote.coming.is_none());
+/// Whether the cluster's state may not show yet that it is BUSY: a while after the change, unless it has shown it already.
+pub fn state_trails(world: &World, who: usize) -> bool {
+    let seen = world.operators[who].last_busy;
+    let coming = world.remote.coming.as_ref();
+    coming.is_some_and(|change| {
+        world.now.0 < change.since.0 + STATE_LAG && seen.is_none_or(|seen| seen < change.since)
+    })
+}
+
+/// Reads the cluster's state; `stale`: as it was before the last change.
+pub fn poll(world: &mut World, who: usize, stale: bool) {
+    let (now, available) = (world.now, stale || world.remote.coming.is_none());
     let operator = &mut world.operators[who];
     operator.poll = Some(Poll {
         available,

@@ -25,7 +25,8 @@ fn lost_password(world: &World) -> bool {
         .iter()
         .any(|entry| entry.uid == resource.uid);
     let known = staged || resource.status.record.is_some();
-    let managed = (user.ours || user.adopted) && known && !resource.deleting;
+    let strange = world.kept && resource.status.record.is_none();
+    let managed = (user.ours || user.adopted) && known && !strange && !resource.deleting;
     let Some(password) = user.password.filter(|_| managed) else {
         return false;
     };

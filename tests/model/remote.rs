@@ -44,7 +44,10 @@ pub fn commit(world: &mut World, at: usize, scenario: &Scenario) {
     };
     if let Some(user) = effect {
         match scenario.provider.turns_busy {
-            true => world.remote.coming = Some(Change { user }),
+            true => {
+                let since = world.now;
+                world.remote.coming = Some(Change { user, since });
+            }
             false => change_user(world, user),
         }
     }
@@ -69,6 +72,7 @@ pub fn change_user(world: &mut World, user: Option<User>) {
         user: world.remote.user,
         until: world.now,
     });
+    world.kept &= user.is_some();
     world.remote.user = user;
     if let Some(password) = user.and_then(|user| user.password)
         && !world.remote.accepted.contains(&password)

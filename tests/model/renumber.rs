@@ -39,7 +39,7 @@ numbered!(Remote {
     accepted
 });
 numbered!(Before { user, until });
-numbered!(Change { user });
+numbered!(Change { user, since });
 numbered!(User {
     mark,
     password,
@@ -83,7 +83,8 @@ numbered!(Sendings {
     last,
     last_by_remote,
     outcome,
-    login
+    login,
+    after_deletion
 });
 numbered!(Outcome { at, answer });
 numbered!(Decision { step, status });

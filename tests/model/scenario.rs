@@ -53,6 +53,8 @@ pub const T_LIVE: u8 = 2;
 pub const WINDOW: u8 = 1;
 pub const LAG: u8 = 1;
 pub const FRESH: u8 = 1;
+/// How long the cluster's state may trail its changes.
+pub const STATE_LAG: u8 = 1;
 /// How many milliseconds a tick has.
 pub const TICK: u64 = 1000;
 
@@ -70,6 +72,7 @@ impl Scenario {
             write_window: ticks(WINDOW),
             read_lag: ticks(LAG),
             fresh_for: ticks(FRESH),
+            state_lag: ticks(STATE_LAG),
             rules: self.rules,
             ..Settings::default()
         }

@@ -144,6 +144,8 @@ pub struct Before {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Change {
     pub user: Option<User>,
+    /// When it was accepted: for a while the state may not show it yet.
+    pub since: Tick,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
