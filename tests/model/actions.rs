@@ -46,6 +46,19 @@ pub enum Action {
     OutsiderDeletes,
     OutsiderSetsPassword,
     ClockJumps,
+    Retain,
+    Suspend,
+    Misspecify,
+    CloseServer,
+    /// From here on a process sees the resource as it is now, until its watch catches up.
+    WatchLags(usize),
+    WatchCatchesUp(usize),
+    /// The scheduler gives a turn.
+    GiveTurn(usize, Uid),
+    /// A turn goes on to others.
+    Reclaim(usize, Uid),
+    /// What waits to be sent is sent.
+    Dispatch(usize, EntryNo),
 }
 
 pub fn actions(world: &World, scenario: &Scenario) -> Vec<Action> {
@@ -87,6 +100,12 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario, all: &mut Vec<Act
     if world.budget.crashes > 0 {
         all.push(Action::Crash(who));
     }
+    of_scheduler(world, who, all);
+    match &operator.watched {
+        Some(_) => all.push(Action::WatchCatchesUp(who)),
+        None if world.budget.watch_lags > 0 && are_people_about(world) => all.push(Action::WatchLags(who)),
+        None => {}
+    }
     if operator.pending.is_some() {
         all.push(Action::Resume(who));
         return;
@@ -97,7 +116,7 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario, all: &mut Vec<Act
         .as_ref()
         .is_none_or(|sight| sight.started.0 + FRESH < world.now.0);
     let mut look = old && scenario.refresh;
-    for about in operator::work(world) {
+    for about in operator::work(world, who) {
         look |= of_work(world, who, about, scenario, all);
     }
     if look {
@@ -106,6 +125,50 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario, all: &mut Vec<Act
     if look && trailing {
         all.push(Action::Look(who, true));
     }
+}
+
+/// What the scheduler of a process may do, whatever else it is about.
+fn of_scheduler(world: &World, who: usize, all: &mut Vec<Action>) {
+    let operator = &world.operators[who];
+    for uid in waiting_for_turns(operator) {
+        all.push(Action::GiveTurn(who, uid));
+    }
+    let given = operator.turns.iter().filter(|turn| turn.given.is_some());
+    all.extend(
+        given
+            .filter(|_| world.budget.reclaims > 0)
+            .map(|turn| Action::Reclaim(who, turn.uid)),
+    );
+    all.extend(queued(operator).map(|entry| Action::Dispatch(who, entry)));
+}
+
+/// Who may be given a turn: one is out at most.
+pub fn waiting_for_turns(operator: &Operator) -> impl Iterator<Item = Uid> {
+    let is_out = operator.turns.iter().any(|turn| turn.given.is_some());
+    operator
+        .turns
+        .iter()
+        .filter(move |_| !is_out)
+        .map(|turn| turn.uid)
+}
+
+/// What waits to be sent.
+pub fn queued(operator: &Operator) -> impl Iterator<Item = EntryNo> {
+    let queued = operator.attempts.iter().filter(|sendings| sendings.queued);
+    queued.map(|sendings| sendings.entry)
+}
+
+/// Whether a person may yet change the resource.
+fn are_people_about(world: &World) -> bool {
+    let Budget {
+        deletions,
+        retains,
+        suspends,
+        misspecs,
+        rotations,
+        ..
+    } = world.budget;
+    deletions + retains + suspends + misspecs + rotations > 0
 }
 
 /// What a process may do for one of its works. True if that is to read.
@@ -162,6 +225,10 @@ fn of_people(world: &World, all: &mut Vec<Action>) {
         Action::OutsiderSetsPassword,
     );
     may(budget.clock_jumps > 0, Action::ClockJumps);
+    may(resource.is_some() && budget.retains > 0, Action::Retain);
+    may(living && budget.suspends > 0, Action::Suspend);
+    may(living && budget.misspecs > 0, Action::Misspecify);
+    may(living && budget.closings > 0, Action::CloseServer);
 }
 
 /// Whether a user was made just now: two users are told apart by when they were made, so no two are made at once.
@@ -242,6 +309,18 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
                 change_user(world, change.user);
             }
         }
+        Action::WatchLags(who) => {
+            world.budget.watch_lags -= 1;
+            let resource = world.resource.clone();
+            world.operators[who].watched = Some(Watched { resource });
+        }
+        Action::WatchCatchesUp(who) => world.operators[who].watched = None,
+        Action::GiveTurn(who, uid) => operator::give_turn(world, who, uid),
+        Action::Reclaim(who, uid) => {
+            world.budget.reclaims -= 1;
+            world.operators[who].turns.retain(|turn| turn.uid != uid);
+        }
+        Action::Dispatch(who, entry) => operator::dispatch(world, who, entry, scenario),
         Action::TakeOver(who) => {
             let leads = world.operators.iter().any(|operator| operator.tenure.is_some());
             world.budget.takeovers -= u8::from(leads);
@@ -258,7 +337,7 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
 fn resume(world: &mut World, who: usize, scenario: &Scenario) {
     match world.operators[who].pending.take() {
         Some(Pending::Do(decision)) => operator::carry_out(world, who, decision, scenario),
-        Some(Pending::WriteStatus(write)) => operator::write_status(world, &write, scenario),
+        Some(Pending::WriteStatus(write)) => operator::write_status(world, who, &write, scenario),
         Some(Pending::Unsure { sequence, started }) => {
             let stored = world.journal.sequence == sequence;
             if journal::resolve(world, who, Some(sequence), scenario)

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::actions::{Action, after};
+use crate::actions::{Action, after, queued, waiting_for_turns};
 use crate::explore::name;
 use crate::numbers::EntryNo;
 use crate::operator;
@@ -92,11 +92,17 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario) -> Option<Action>
     if operator.pending.is_some() {
         return Some(Action::Resume(who));
     }
+    if operator.watched.is_some() {
+        return Some(Action::WatchCatchesUp(who));
+    }
+    if let Some(entry) = queued(operator).next() {
+        return Some(Action::Dispatch(who, entry));
+    }
     let fresh = operator
         .sight
         .as_ref()
         .is_some_and(|sight| sight.started == world.now);
-    for about in operator::work(world) {
+    for about in operator::work(world, who) {
         let decision = operator::decide(world, who, about, scenario);
         match decision.step {
             _ if decision.is_idle() => {}
@@ -112,6 +118,9 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario) -> Option<Action>
             Todo::Send(ref entry) if was_refused_now(world, operator, entry.id) => {}
             _ => return Some(Action::Act(who, about)),
         }
+    }
+    if let Some(uid) = waiting_for_turns(operator).next() {
+        return Some(Action::GiveTurn(who, uid));
     }
     // The periodic refresh.
     let old = operator

@@ -29,6 +29,7 @@ pub fn take_over(world: &mut World, who: usize) {
     });
     operator.attempts.clear();
     operator.pending = None;
+    operator.turns.clear();
     for entry in &world.journal.entries {
         let sendings = operator.sendings(entry.id);
         sendings.inherited = true;
@@ -120,6 +121,7 @@ pub fn stage(world: &mut World, who: usize, draft: &Draft, scenario: &Scenario) 
             password,
             seen: draft.seen,
             proven_ours: draft.proven_ours,
+            retain: draft.retain,
             epoch,
         });
     })

@@ -106,6 +106,13 @@ promises_are_kept_in! {
     marked_deletion_beside_an_outsider
     marked_adoption
     marked_recreation
+    creation_in_turn
+    deletion_in_turn
+    deletion_in_turn_beside_an_outsider
+    held_creation
+    held_rotation
+    second_thoughts_on_retention
+    second_thoughts_on_retention_of_what_is_new
 }
 
 #[test]
@@ -164,4 +171,14 @@ fn r9_weighing_what_exists_is_needed() {
 #[test]
 fn r10_waiting_by_ones_own_clock_is_needed() {
     is_missed(Rule::R10, scenarios::jumping_clock());
+}
+
+#[test]
+fn r11_turns_are_needed() {
+    is_missed(Rule::R11, scenarios::deletion_in_turn_beside_an_outsider());
+}
+
+#[test]
+fn r11_what_is_said_before_the_turn_is_needed() {
+    is_missed(Rule::R11, scenarios::deletion_in_turn());
 }

@@ -67,8 +67,12 @@ numbered!(Operator {
     poll,
     last_busy,
     attempts,
-    pending
+    pending,
+    watched,
+    turns
 });
+numbered!(Watched { resource });
+numbered!(Turn { uid });
 numbered!(Tenure {
     epoch,
     began,
@@ -87,7 +91,12 @@ numbered!(Sendings {
     after_deletion
 });
 numbered!(Outcome { at, answer });
-numbered!(Decision { step, status });
+numbered!(Decision {
+    gives_back,
+    begins,
+    step,
+    status
+});
 numbered!(Draft {
     uid,
     replaces,
@@ -147,6 +156,7 @@ impl Numbered for Todo {
                     version.visit(f);
                 }
             }
+            Todo::AskTurn(uid) => uid.visit(f),
             Todo::Settle(id) => id.visit(f),
             Todo::ReleaseSecret(version) => version.visit(f),
             Todo::Nothing | Todo::Claim | Todo::Look | Todo::Poll | Todo::LetGo { .. } => {}

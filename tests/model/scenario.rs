@@ -31,6 +31,8 @@ pub struct Scenario {
     pub adopt: bool,
     pub retain: bool,
     pub start: Start,
+    /// Turns are asked for and given, and what is to be sent waits for that; else both are at once.
+    pub scheduled: bool,
     /// Reads happen that nobody asked for, when the last is old: the periodic refresh, or for another user.
     pub refresh: bool,
     pub rules: Rules,
@@ -102,6 +104,10 @@ impl Scenario {
                 deleting: false,
                 claimed: false,
                 rotate: 0,
+                will: Will {
+                    retain: self.retain,
+                    ..Will::default()
+                },
                 status: Status::default(),
             }),
             secret: None,
@@ -121,6 +127,7 @@ impl Scenario {
             wire: Vec::new(),
             operators: [leader, Operator::started()],
             budget: self.budget,
+            closed: false,
             kept: false,
             broken: None,
         };

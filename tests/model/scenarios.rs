@@ -76,6 +76,12 @@ const NONE: Budget = Budget {
     outsider_deletes: 0,
     outsider_passwords: 0,
     clock_jumps: 0,
+    watch_lags: 0,
+    reclaims: 0,
+    retains: 0,
+    suspends: 0,
+    misspecs: 0,
+    closings: 0,
 };
 
 /// One lost answer and one crash.
@@ -107,6 +113,7 @@ fn scenario(name: &'static str, provider: Provider, start: Start, budget: Budget
         adopt: false,
         retain: false,
         start,
+        scheduled: false,
         refresh: true,
         rules: Rules::all(),
     }
@@ -346,4 +353,90 @@ pub fn marked_creation_by_two_leaders() -> Scenario {
         refresh: false,
         ..scenario("creation, marks, two leaders", marked, Start::Created, RIVALS)
     }
+}
+
+/// Turns are asked for and given, and what is to be sent waits.
+fn scheduled(name: &'static str, provider: Provider, start: Start, budget: Budget) -> Scenario {
+    Scenario {
+        scheduled: true,
+        refresh: false,
+        ..scenario(name, provider, start, budget)
+    }
+}
+
+pub fn creation_in_turn() -> Scenario {
+    let budget = Budget {
+        lost_answers: 1,
+        suspends: 2,
+        deletions: 1,
+        watch_lags: 1,
+        reclaims: 1,
+        ..NONE
+    };
+    scheduled("creation, in turn", PLAIN, Start::Created, budget)
+}
+
+pub fn deletion_in_turn() -> Scenario {
+    let budget = Budget {
+        deletions: 1,
+        retains: 2,
+        watch_lags: 1,
+        reclaims: 1,
+        ..FAULTS
+    };
+    scheduled("deletion, in turn", PLAIN, Start::Ready, budget)
+}
+
+pub fn deletion_in_turn_beside_an_outsider() -> Scenario {
+    let budget = Budget {
+        deletions: 1,
+        outsider_deletes: 1,
+        outsider_creates: 1,
+        ..FAULTS
+    };
+    scheduled("deletion, in turn, an outsider", TELLING, Start::Ready, budget)
+}
+
+pub fn held_creation() -> Scenario {
+    let budget = Budget {
+        suspends: 2,
+        closings: 1,
+        deletions: 1,
+        ..FAULTS
+    };
+    two_leaders("creation, held", Start::Created, budget)
+}
+
+pub fn held_rotation() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        suspends: 1,
+        misspecs: 2,
+        ..FAULTS
+    };
+    two_leaders("rotation, held", Start::Ready, budget)
+}
+
+pub fn second_thoughts_on_retention() -> Scenario {
+    let budget = Budget {
+        retains: 2,
+        rotations: 1,
+        deletions: 1,
+        ..FAULTS
+    };
+    two_leaders("retention, second thoughts", Start::Ready, budget)
+}
+
+pub fn second_thoughts_on_retention_of_what_is_new() -> Scenario {
+    let budget = Budget {
+        retains: 2,
+        deletions: 1,
+        lost_answers: 1,
+        ..NONE
+    };
+    two_leaders(
+        "retention of what is new, second thoughts",
+        Start::Created,
+        budget,
+    )
 }

@@ -21,9 +21,19 @@ pub fn tidy(world: &mut World, scenario: &Scenario) {
         operators,
         journal,
         wire,
+        resource,
         ..
     } = world;
+    let living = resource.as_ref().map(|resource| resource.uid);
     for operator in operators {
+        let watched = operator.watched.as_ref();
+        let seen = watched.and_then(|watched| watched.resource.as_ref());
+        let seen = seen.map(|resource| resource.uid);
+        operator.turns.retain(|turn| {
+            let has_entry = journal.entries.iter().any(|entry| entry.uid == turn.uid);
+            has_entry || living == Some(turn.uid) || seen == Some(turn.uid)
+        });
+        operator.turns.sort_by_key(|turn| turn.uid);
         tidy_operator(operator, journal, wire, now, scenario);
     }
 }

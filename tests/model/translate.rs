@@ -66,13 +66,16 @@ fn version(version: SecretVersion) -> String {
 pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
     Desired {
         username: USERNAME.to_string(),
-        invalid: None,
+        invalid: resource.will.invalid.then(|| plan::Invalid {
+            reason: "InvalidUsername",
+            message: String::new(),
+        }),
         rotate: (resource.rotate > 0).then(|| resource.rotate.to_string()),
         password: WantedPassword::Generated,
         settings: RoleSettings::default(),
         adopt: scenario.adopt,
-        retain: scenario.retain,
-        suspended: false,
+        retain: resource.will.retain,
+        suspended: resource.will.suspended,
         deleting: resource.deleting,
         force_finalize: false,
         content_digest: "d".to_string(),
@@ -81,7 +84,7 @@ pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
     }
 }
 
-fn server(operator: &Operator, scenario: &Scenario) -> plan::Server {
+fn server(operator: &Operator, closed: bool, scenario: &Scenario) -> plan::Server {
     let provider = scenario.provider;
     plan::Server {
         reference: reference(),
@@ -102,7 +105,10 @@ fn server(operator: &Operator, scenario: &Scenario) -> plan::Server {
             .poll
             .as_ref()
             .map(|poll| (state(poll.available), mono(poll.started))),
-        closed: None,
+        closed: closed.then(|| plan::Unusable {
+            reason: "ServerNotReady",
+            message: String::new(),
+        }),
         available: operator
             .poll
             .iter()
@@ -159,12 +165,14 @@ pub fn observed(
         .map(|resource| resource.status.clone())
         .unwrap_or_default();
     let claimed = resource.is_some_and(|resource| resource.claimed);
+    // Of a server object that is being deleted, what is being deleted itself does not hear.
+    let closed = world.closed && resource.is_some_and(|resource| !resource.deleting);
+    let uid = resource
+        .map(|resource| resource.uid)
+        .or(entry.map(|entry| entry.uid));
+    let given = |uid: Uid| operator.turn(uid).is_some_and(|turn| turn.given.is_some());
     Observed {
-        uid: resource
-            .map(|resource| resource.uid)
-            .or(entry.map(|entry| entry.uid))
-            .map(|uid| uid.0.to_string())
-            .unwrap_or_default(),
+        uid: uid.map(|uid| uid.0.to_string()).unwrap_or_default(),
         rejected_settings: None,
         // Passwords are shown to be changed by date, or not at all.
         tried: plan::Tried {
@@ -184,7 +192,7 @@ pub fn observed(
         rejected: None,
         set_backs: usize::from(status.set_backs),
         secret: secret(world.secret.as_ref().filter(|_| resource.is_some())),
-        server: ServerView::Usable(Box::new(server(operator, scenario))),
+        server: ServerView::Usable(Box::new(server(operator, closed, scenario))),
         sight: operator.sight.as_ref().map(|sight| plan::Sight {
             user: sight.user.as_ref().map(|view| remote_user(view, scenario)),
             started: mono(sight.started),
@@ -195,7 +203,7 @@ pub fn observed(
         entry: entry.map(|entry| staged(entry, operator, scenario)),
         rival: rival(world, resource),
         predecessor: predecessor(world, operator, resource, scenario),
-        turn: true,
+        turn: !scenario.scheduled || uid.is_some_and(given),
         difficulty: None,
     }
 }
@@ -331,7 +339,7 @@ pub fn real_entry(entry: &JournalEntry) -> Entry {
         },
         proven_ours: entry.proven_ours,
         settings: RoleSettings::default(),
-        retain: false,
+        retain: entry.retain,
         epoch: u64::from(entry.epoch.0),
     }
 }
@@ -397,10 +405,12 @@ fn number(id: EntryId) -> EntryNo {
 }
 
 /// A step in the model's words. `entry` is the one that the planner was shown.
-pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, published: Option<Pw>) -> Todo {
+pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, resource: Option<&Resource>) -> Todo {
+    let published = resource.and_then(|resource| resource.status.published);
+    let published = published.map(|published| published.password);
     match step {
         Step::Claim => Todo::Claim,
-        Step::AskTurn(_) => panic!("everybody has a turn in the model"),
+        Step::AskTurn(_) => Todo::AskTurn(uid),
         Step::List | Step::Read => Todo::Look,
         Step::PollCluster => Todo::Poll,
         Step::ReadSecret => Todo::Nothing,
@@ -417,6 +427,9 @@ pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, published: Opti
                 present: draft.seen.present,
             },
             proven_ours: draft.proven_ours,
+            retain: resource.map_or(entry.is_some_and(|entry| entry.retain), |resource| {
+                resource.will.retain
+            }),
         }),
         Step::Send(_) => Todo::Send(entry.unwrap().clone()),
         Step::Verify(_) => Todo::Verify(entry.unwrap().clone()),

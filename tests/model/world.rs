@@ -18,6 +18,8 @@ pub struct World {
     pub wire: Vec<Request>,
     pub operators: [Operator; 2],
     pub budget: Budget,
+    /// The server object is being deleted.
+    pub closed: bool,
     /// The remote user was kept on purpose, or a person let go of it.
     pub kept: bool,
     /// A promise that was broken in the last step.
@@ -51,6 +53,16 @@ pub struct Budget {
     pub outsider_passwords: u8,
     /// Jumps of the remote's clock.
     pub clock_jumps: u8,
+    /// Times that a process sees the resource as it was for a while.
+    pub watch_lags: u8,
+    /// Turns that go on to others before their holder is done.
+    pub reclaims: u8,
+    /// Changes of `deletionPolicy`, of `suspend`, and between a valid and an invalid spec.
+    pub retains: u8,
+    pub suspends: u8,
+    pub misspecs: u8,
+    /// Server objects that are deleted.
+    pub closings: u8,
 }
 
 /// The PostgresUser.
@@ -63,7 +75,16 @@ pub struct Resource {
     pub claimed: bool,
     /// How many rotations were asked for.
     pub rotate: u8,
+    pub will: Will,
     pub status: Status,
+}
+
+/// What else a person wants, and changes at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Will {
+    pub retain: bool,
+    pub suspended: bool,
+    pub invalid: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -113,6 +134,7 @@ pub struct JournalEntry {
     pub password: Option<Pw>,
     pub seen: Seen,
     pub proven_ours: bool,
+    pub retain: bool,
     pub epoch: Epoch,
 }
 
@@ -210,6 +232,41 @@ pub struct Operator {
     pub last_busy: Option<Tick>,
     pub attempts: Vec<Sendings>,
     pub pending: Option<Pending>,
+    /// The resource as the watch shows it; none: as it is.
+    pub watched: Option<Watched>,
+    /// Who has, or waits for, a turn (R11).
+    pub turns: Vec<Turn>,
+}
+
+/// What the watch shows while it lags.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Watched {
+    pub resource: Option<Resource>,
+}
+
+/// A turn of the scheduler, or a wish for one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Turn {
+    pub uid: Uid,
+    pub given: Option<Given>,
+}
+
+/// A turn that was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Given {
+    /// The resource was read, or written, since.
+    pub current: bool,
+    /// What counted when it was given.
+    pub counts: Counts,
+}
+
+/// What a person had said of a resource before the scheduler worked on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Counts {
+    /// The user is to be kept when the resource goes.
+    pub kept: bool,
+    /// Nothing new is to be done.
+    pub held: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -241,6 +298,8 @@ pub struct Poll {
 pub struct Sendings {
     pub entry: EntryNo,
     pub in_flight: bool,
+    /// It is to be sent, and waits for that.
+    pub queued: bool,
     pub inherited: bool,
     pub unknown: bool,
     pub last: Option<Tick>,
@@ -279,6 +338,10 @@ pub enum Pending {
 /// A step, and what it was decided from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Decision {
+    /// Whose turn is of no use any more.
+    pub gives_back: Option<Uid>,
+    /// Before it is done, the resource itself is read: as it was when this was decided, it must be still.
+    pub begins: Option<ResourceVersion>,
     pub step: Todo,
     pub status: StatusWrite,
 }
@@ -287,6 +350,7 @@ pub struct Decision {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Todo {
     Nothing,
+    AskTurn(Uid),
     Claim,
     Look,
     Poll,
@@ -318,6 +382,7 @@ pub struct Draft {
     pub published: Option<Pw>,
     pub seen: Seen,
     pub proven_ours: bool,
+    pub retain: bool,
 }
 
 /// A write of the status, conditional on the resource as it was when it was decided.
@@ -343,7 +408,24 @@ impl Operator {
             last_busy: None,
             attempts: Vec::new(),
             pending: None,
+            watched: None,
+            turns: Vec::new(),
         }
+    }
+
+    pub fn turn(&self, uid: Uid) -> Option<&Turn> {
+        self.turns.iter().find(|turn| turn.uid == uid)
+    }
+
+    /// Whether an entry was never sent, as far as this process knows.
+    pub fn was_never_sent(&self, entry: EntryNo) -> bool {
+        let mut sent = self.attempts.iter().filter(|sendings| sendings.last.is_some());
+        !sent.any(|sendings| sendings.entry == entry)
+    }
+
+    pub fn given(&mut self, uid: Uid) -> Option<&mut Given> {
+        let turn = self.turns.iter_mut().find(|turn| turn.uid == uid);
+        turn.and_then(|turn| turn.given.as_mut())
     }
 
     pub fn sendings(&mut self, entry: EntryNo) -> &mut Sendings {
@@ -361,6 +443,7 @@ impl Sendings {
         Self {
             entry,
             in_flight: false,
+            queued: false,
             inherited: false,
             unknown: false,
             last: None,
@@ -393,6 +476,23 @@ impl World {
         self.resource
             .as_mut()
             .filter(|resource| Some(resource.uid) == uid)
+    }
+
+    /// The resource as this process sees it.
+    pub fn seen_by(&self, who: usize) -> Option<&Resource> {
+        match &self.operators[who].watched {
+            Some(watched) => watched.resource.as_ref(),
+            None => self.resource.as_ref(),
+        }
+    }
+
+    /// What a person has said by now of the resource of this UID.
+    pub fn counts(&self, uid: Uid) -> Counts {
+        let resource = self.resource.as_ref().filter(|resource| resource.uid == uid);
+        resource.map_or(Counts::default(), |resource| Counts {
+            kept: resource.will.retain && resource.status.published.is_some(),
+            held: resource.will.suspended || resource.will.invalid || self.closed,
+        })
     }
 
     pub fn breaks(&mut self, promise: &'static str) {
