@@ -2,7 +2,7 @@
 
 use pguser_operator::domain::journal::Kind;
 use pguser_operator::domain::journal::protocol;
-use pguser_operator::domain::plan::{Plan, Step, look_serves_for, plan, plan_gone};
+use pguser_operator::domain::plan::{Plan, Step, is_good_to_send_on, plan, plan_gone};
 use pguser_operator::domain::settings::Rule;
 
 use crate::journal::{settle, stage, unused, write_journal};
@@ -328,12 +328,17 @@ pub fn dispatch(world: &mut World, who: usize, id: EntryNo, scenario: &Scenario)
     }
 }
 
-/// Whether what is known of the user is young enough to send a first attempt on.
-fn look_is_good(operator: &Operator, entry: &JournalEntry, now: Tick, scenario: &Scenario) -> bool {
-    let sent_before = !operator.was_never_sent(entry.id);
-    let oldest = look_serves_for(entry.kind, &scenario.settings());
-    let is_young = |sight: &Sight| translate::mono(now) - translate::mono(sight.started) <= oldest;
-    sent_before || operator.sight.as_ref().is_some_and(is_young) || !scenario.rules.hold(Rule::R11)
+/// R11, at the last moment: whether there is a turn, and what is known of the user is young enough to send on.
+fn is_good_to_send(world: &World, who: usize, entry: &JournalEntry, scenario: &Scenario) -> bool {
+    let operator = &world.operators[who];
+    let has_turn = operator.turn(entry.uid).is_some_and(|turn| turn.given.is_some());
+    let attempts = translate::attempts(entry, operator, scenario);
+    let sight = operator
+        .sight
+        .as_ref()
+        .map(|sight| translate::sight(sight, scenario));
+    let now = translate::mono(world.now);
+    has_turn && is_good_to_send_on(entry.kind, &attempts, sight.as_ref(), now, &scenario.settings())
 }
 
 /// R11: what a person has said before the scheduler came to it counts.
@@ -341,11 +346,12 @@ fn heeds(world: &mut World, who: usize, entry: &JournalEntry) {
     let operator = &mut world.operators[who];
     let first = operator.was_never_sent(entry.id);
     let given = operator.given(entry.uid).map(|given| given.counts);
-    let counts = given.unwrap_or_else(|| world.counts(entry.uid));
-    if first && counts.kept && entry.kind == Kind::Delete {
+    let still = world.counts(entry.uid);
+    let counts = given.unwrap_or(still);
+    if first && counts.kept && still.kept && entry.kind == Kind::Delete {
         world.breaks("I4: a user is deleted that was to be kept");
     }
-    if first && counts.held && entry.kind == Kind::Create {
+    if first && counts.held && still.held && entry.kind == Kind::Create {
         world.breaks("R11: a user is made although nothing was to be done");
     }
 }
@@ -359,10 +365,8 @@ fn may_send(world: &World, who: usize, entry: &JournalEntry, scenario: &Scenario
 }
 
 fn send(world: &mut World, who: usize, entry: &JournalEntry, scenario: &Scenario) {
-    let operator = &world.operators[who];
-    let has_turn = operator.turn(entry.uid).is_some_and(|turn| turn.given.is_some());
-    let may = has_turn || !scenario.rules.hold(Rule::R11);
-    if scenario.scheduled && !(may && look_is_good(operator, entry, world.now, scenario)) {
+    let judged = scenario.scheduled && scenario.rules.hold(Rule::R11);
+    if judged && !is_good_to_send(world, who, entry, scenario) {
         return;
     }
     if !may_send(world, who, entry, scenario) {

@@ -153,6 +153,15 @@ fn remote_user(view: &View, scenario: &Scenario) -> RemoteUser {
     }
 }
 
+pub fn sight(sight: &Sight, scenario: &Scenario) -> plan::Sight {
+    plan::Sight {
+        user: sight.user.as_ref().map(|view| remote_user(view, scenario)),
+        started: mono(sight.started),
+        date: Some(timestamp(sight.date)),
+        conclusive: sight.conclusive,
+    }
+}
+
 /// What a process observes: of a resource and its entry, or of an entry without a resource.
 pub fn observed(
     world: &World,
@@ -193,12 +202,7 @@ pub fn observed(
         set_backs: usize::from(status.set_backs),
         secret: secret(world.secret.as_ref().filter(|_| resource.is_some())),
         server: ServerView::Usable(Box::new(server(operator, closed, scenario))),
-        sight: operator.sight.as_ref().map(|sight| plan::Sight {
-            user: sight.user.as_ref().map(|view| remote_user(view, scenario)),
-            started: mono(sight.started),
-            date: Some(timestamp(sight.date)),
-            conclusive: sight.conclusive,
-        }),
+        sight: operator.sight.as_ref().map(|seen| sight(seen, scenario)),
         last_write: operator.last_write.map(mono),
         entry: entry.map(|entry| staged(entry, operator, scenario)),
         rival: rival(world, resource),
@@ -245,7 +249,7 @@ fn predecessor(
 
 /// When a deletion was answered of which nothing can still arrive.
 fn answered_deletion(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) -> Option<Mono> {
-    let attempts = staged(entry, operator, scenario).attempts;
+    let attempts = attempts(entry, operator, scenario);
     let deleted = matches!(
         attempts.outcome,
         Some(RealOutcome::Accepted { .. } | RealOutcome::NotFound)
@@ -269,38 +273,41 @@ fn secret(secret: Option<&OutputSecret>) -> SecretView {
     }
 }
 
-fn staged(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) -> plan::StagedEntry {
+/// What a process knows of the sendings of an entry.
+pub fn attempts(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) -> Attempts {
     let none = Sendings::none(entry.id);
-    let sendings = operator
-        .attempts
-        .iter()
-        .find(|sendings| sendings.entry == entry.id)
-        .unwrap_or(&none);
+    let mut known = operator.attempts.iter();
+    let sendings = known.find(|sendings| sendings.entry == entry.id).unwrap_or(&none);
+    Attempts {
+        in_flight: sendings.in_flight,
+        inherited: sendings.inherited,
+        unknown: sendings.unknown,
+        last: sendings.last.map(mono),
+        last_by_remote: sendings.last_by_remote.map(timestamp),
+        outcome: sendings
+            .outcome
+            .as_ref()
+            .map(|outcome| real_outcome(outcome, scenario)),
+        login: match &sendings.login {
+            Login::NotTried => RealLogin::NotTried,
+            Login::Accepted => RealLogin::Accepted,
+            Login::Refused(at) => RealLogin::Refused(mono(*at)),
+        },
+        after_deletion: sendings.after_deletion.map(mono),
+        doubtful: false,
+    }
+}
+
+fn staged(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) -> plan::StagedEntry {
+    let attempts = attempts(entry, operator, scenario);
     let inherited_until = operator
         .tenure
         .as_ref()
-        .filter(|_| sendings.inherited)
+        .filter(|_| attempts.inherited)
         .map(|tenure| crate::operator::inherited_until(tenure, scenario));
     plan::StagedEntry {
         entry: real_entry(entry),
-        attempts: Attempts {
-            in_flight: sendings.in_flight,
-            inherited: sendings.inherited,
-            unknown: sendings.unknown,
-            last: sendings.last.map(mono),
-            last_by_remote: sendings.last_by_remote.map(timestamp),
-            outcome: sendings
-                .outcome
-                .as_ref()
-                .map(|outcome| real_outcome(outcome, scenario)),
-            login: match &sendings.login {
-                Login::NotTried => RealLogin::NotTried,
-                Login::Accepted => RealLogin::Accepted,
-                Login::Refused(at) => RealLogin::Refused(mono(*at)),
-            },
-            after_deletion: sendings.after_deletion.map(mono),
-            doubtful: false,
-        },
+        attempts,
         mac: entry.password.map(mac),
         inherited_until,
     }
