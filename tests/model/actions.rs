@@ -4,7 +4,7 @@ use crate::journal;
 use crate::numbers::*;
 use crate::operator::{self, About};
 use crate::people::act_of_person;
-use crate::remote::{change_user, commit};
+use crate::remote::{change_user, commit, delete_late};
 use crate::scenario::{FRESH, Scenario, T_LIVE};
 use crate::tidy::tidy;
 use crate::world::*;
@@ -36,6 +36,10 @@ pub enum Action {
     GiveUp(usize),
     /// What turned the cluster busy is in effect.
     TakeEffect,
+    /// A deletion that was accepted takes effect.
+    DeleteLate(usize),
+    /// It never will.
+    ForgetDeletion(usize),
     TakeOver(usize),
     Crash(usize),
     Rotate,
@@ -75,6 +79,12 @@ pub fn actions(world: &World, scenario: &Scenario) -> Vec<Action> {
     if world.remote.coming.is_some() {
         all.push(Action::TakeEffect);
     }
+    for at in 0..world.remote.late.len() {
+        all.push(Action::DeleteLate(at));
+        if world.budget.failed_deletions > 0 {
+            all.push(Action::ForgetDeletion(at));
+        }
+    }
     of_people(world, &mut all);
     all
 }
@@ -84,7 +94,8 @@ fn may_tick(world: &World) -> bool {
     let urgent = |request: &Request| {
         request.awaited_by.is_some() && request.answer.is_none() && world.now.0 + 1 >= request.sent.0 + T_LIVE
     };
-    !world.wire.iter().any(urgent)
+    let overdue = |late: &Late| world.now.0 + 1 >= late.since.0 + T_LIVE;
+    !world.wire.iter().any(urgent) && !world.remote.late.iter().any(overdue)
 }
 
 fn of_operator(world: &World, who: usize, scenario: &Scenario, all: &mut Vec<Action>) {
@@ -293,7 +304,9 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
         Action::LoseWrite(who, about, stored) => lose_write(world, who, about, stored, scenario),
         Action::Commit(at) => {
             commit(world, at, scenario);
-            answer(world, at);
+            if world.wire[at].answer.is_some() {
+                answer(world, at);
+            }
         }
         Action::CommitSlowly(at) => {
             world.budget.pauses -= 1;
@@ -321,6 +334,11 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
             world.operators[who].turns.retain(|turn| turn.uid != uid);
         }
         Action::Dispatch(who, entry) => operator::dispatch(world, who, entry, scenario),
+        Action::DeleteLate(at) => delete_late(world, at),
+        Action::ForgetDeletion(at) => {
+            world.budget.failed_deletions -= 1;
+            world.remote.late.remove(at);
+        }
         Action::TakeOver(who) => {
             let leads = world.operators.iter().any(|operator| operator.tenure.is_some());
             world.budget.takeovers -= u8::from(leads);

@@ -71,6 +71,9 @@ fn next(world: &World, scenario: &Scenario) -> Action {
     if world.remote.coming.is_some() {
         return Action::TakeEffect;
     }
+    if !world.remote.late.is_empty() {
+        return Action::DeleteLate(0);
+    }
     if let Some(at) = world.wire.iter().position(|request| request.awaited_by.is_some()) {
         return match world.wire[at].answer {
             Some(_) => Action::Answer(at),

@@ -113,6 +113,11 @@ promises_are_kept_in! {
     held_rotation
     second_thoughts_on_retention
     second_thoughts_on_retention_of_what_is_new
+    succession
+    succession_with_crashes
+    succession_on_a_busy_cluster
+    succession_by_two_leaders
+    deletion_in_steps
 }
 
 #[test]

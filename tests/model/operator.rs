@@ -389,6 +389,7 @@ fn send(world: &mut World, who: usize, entry: &JournalEntry, scenario: &Scenario
         password: entry.password,
         sent: now,
         knowingly,
+        half: false,
         awaited_by: Some(who),
         answer: None,
     });
@@ -404,7 +405,7 @@ fn verify(world: &mut World, who: usize, entry: &JournalEntry) -> bool {
     let works = world
         .remote
         .user
-        .is_some_and(|user| user.password.is_some() && user.password == entry.password);
+        .is_some_and(|user| user.login && user.password.is_some() && user.password == entry.password);
     let now = world.now;
     world.operators[who].sendings(entry.id).login = match works {
         true => Login::Accepted,
@@ -459,6 +460,7 @@ fn let_go(world: &mut World, who: usize, status: &StatusWrite, kept: bool, scena
     {
         remove_resource(world);
         world.kept |= kept;
+        world.retained |= kept;
         wrote(world, who);
     }
     false

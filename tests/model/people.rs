@@ -36,6 +36,8 @@ pub fn act_of_person(world: &mut World, action: Action) {
                 ours: false,
                 adopted: false,
                 mark: None,
+                maker: None,
+                login: true,
                 password: None,
                 created: date,
                 modified: date,

@@ -57,7 +57,8 @@ pub fn unfinished(world: &World, stalled: Option<&str>, scenario: &Scenario) -> 
         return Some("I5: an entry is never settled".to_string());
     }
     let Some(resource) = &world.resource else {
-        return None;
+        let lame = world.retained && world.remote.user.is_some_and(|user| !user.login);
+        return lame.then(|| "I5: a user that was kept cannot log in".to_string());
     };
     if resource.deleting {
         return Some("I4: a deletion never ends".to_string());

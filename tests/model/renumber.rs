@@ -36,12 +36,15 @@ numbered!(Remote {
     user,
     before,
     coming,
+    late,
     accepted
 });
+numbered!(Late { uid, since });
 numbered!(Before { user, until });
 numbered!(Change { user, since });
 numbered!(User {
     mark,
+    maker,
     password,
     created,
     modified,

@@ -20,6 +20,10 @@ pub struct Provider {
     pub dates: bool,
     /// Users carry the mark of the resource that they were made for, and a change for another one is refused.
     pub marks: bool,
+    /// A deletion is accepted first, and in effect within T_live.
+    pub deletes_late: bool,
+    /// A deletion is made of two steps, each of which is committed by itself.
+    pub deletes_in_steps: bool,
 }
 
 /// One search.
@@ -122,6 +126,7 @@ impl Scenario {
                 user: None,
                 before: None,
                 coming: None,
+                late: Vec::new(),
                 accepted: Vec::new(),
             },
             wire: Vec::new(),
@@ -129,6 +134,7 @@ impl Scenario {
             budget: self.budget,
             closed: false,
             kept: false,
+            retained: false,
             broken: None,
         };
         match self.start {
@@ -145,6 +151,8 @@ fn user(ours: bool, password: Option<Pw>, mark: Option<Uid>) -> User {
         ours,
         adopted: false,
         mark,
+        maker: None,
+        login: true,
         password,
         created: Date(1),
         modified: Date(1),

@@ -13,6 +13,8 @@ const IONOS: Provider = Provider {
     creators: true,
     dates: false,
     marks: false,
+    deletes_late: false,
+    deletes_in_steps: false,
 };
 
 /// The same, where the operator can log in, and nothing shows who made a user.
@@ -29,7 +31,7 @@ const SCALINGO: Provider = Provider {
     verifiable: false,
     creators: false,
     dates: true,
-    marks: false,
+    ..IONOS
 };
 
 /// The operator can log in; users show who made them, and have no dates.
@@ -38,8 +40,7 @@ const SIGNED: Provider = Provider {
     direct_read: true,
     verifiable: true,
     creators: true,
-    dates: false,
-    marks: false,
+    ..IONOS
 };
 
 /// The operator can log in; users are marked, and a change of a user with another mark is refused.
@@ -82,6 +83,7 @@ const NONE: Budget = Budget {
     suspends: 0,
     misspecs: 0,
     closings: 0,
+    failed_deletions: 0,
 };
 
 /// One lost answer and one crash.
@@ -99,9 +101,13 @@ const RIVALS: Budget = Budget {
 };
 
 fn two_leaders(name: &'static str, start: Start, budget: Budget) -> Scenario {
+    two_leaders_of(name, PLAIN, start, budget)
+}
+
+fn two_leaders_of(name: &'static str, provider: Provider, start: Start, budget: Budget) -> Scenario {
     Scenario {
         refresh: false,
-        ..scenario(name, PLAIN, start, budget)
+        ..scenario(name, provider, start, budget)
     }
 }
 
@@ -439,4 +445,69 @@ pub fn second_thoughts_on_retention_of_what_is_new() -> Scenario {
         Start::Created,
         budget,
     )
+}
+
+/// Deletions are accepted first, and in effect within T_live.
+const LATE: Provider = Provider {
+    deletes_late: true,
+    ..PLAIN
+};
+
+pub fn succession() -> Scenario {
+    let budget = Budget {
+        lost_answers: 1,
+        deletions: 1,
+        recreations: 1,
+        failed_deletions: 1,
+        ..NONE
+    };
+    two_leaders_of("succession", LATE, Start::Ready, budget)
+}
+
+pub fn succession_with_crashes() -> Scenario {
+    let budget = Budget {
+        crashes: 1,
+        stale_reads: 1,
+        deletions: 1,
+        recreations: 1,
+        ..NONE
+    };
+    two_leaders_of("succession, crashes", LATE, Start::Ready, budget)
+}
+
+pub fn succession_on_a_busy_cluster() -> Scenario {
+    let busy = Provider {
+        turns_busy: true,
+        ..LATE
+    };
+    let budget = Budget {
+        lost_answers: 1,
+        deletions: 1,
+        recreations: 1,
+        ..NONE
+    };
+    two_leaders_of("succession, a busy cluster", busy, Start::Ready, budget)
+}
+
+pub fn succession_by_two_leaders() -> Scenario {
+    let budget = Budget {
+        deletions: 1,
+        recreations: 1,
+        ..RIVALS
+    };
+    two_leaders_of("succession, two leaders", LATE, Start::Ready, budget)
+}
+
+pub fn deletion_in_steps() -> Scenario {
+    let stepwise = Provider {
+        deletes_in_steps: true,
+        ..SQL
+    };
+    let budget = Budget {
+        deletions: 1,
+        retains: 2,
+        recreations: 1,
+        ..FAULTS
+    };
+    two_leaders_of("deletion, in steps", stepwise, Start::Ready, budget)
 }

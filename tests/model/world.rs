@@ -22,6 +22,8 @@ pub struct World {
     pub closed: bool,
     /// The remote user was kept on purpose, or a person let go of it.
     pub kept: bool,
+    /// That was by the operator.
+    pub retained: bool,
     /// A promise that was broken in the last step.
     pub broken: Option<&'static str>,
 }
@@ -63,6 +65,8 @@ pub struct Budget {
     pub misspecs: u8,
     /// Server objects that are deleted.
     pub closings: u8,
+    /// Deletions that were accepted and never take effect.
+    pub failed_deletions: u8,
 }
 
 /// The PostgresUser.
@@ -153,6 +157,8 @@ pub struct Remote {
     pub before: Option<Before>,
     /// A change that was accepted and is not yet in effect: the cluster is BUSY.
     pub coming: Option<Change>,
+    /// Deletions that were accepted and are not yet in effect: they delete whoever has the name then.
+    pub late: Vec<Late>,
     /// Passwords that were in effect at some time.
     pub accepted: Vec<Pw>,
 }
@@ -171,6 +177,13 @@ pub struct Change {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Late {
+    pub uid: Uid,
+    /// When it was sent.
+    pub since: Tick,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct User {
     /// Made by a request of ours.
     pub ours: bool,
@@ -178,6 +191,10 @@ pub struct User {
     pub adopted: bool,
     /// The resource whose mark it carries, where users are marked.
     pub mark: Option<Uid>,
+    /// The resource that it was made for, or taken over, last; where resources are made again.
+    pub maker: Option<Uid>,
+    /// It may log in: the first step of a deletion takes that away.
+    pub login: bool,
     /// None: a password that an outsider has set.
     pub password: Option<Pw>,
     pub created: Date,
@@ -196,6 +213,8 @@ pub struct Request {
     pub sent: Tick,
     /// When it was sent, the user was an outsider's, and had been for long enough to be known.
     pub knowingly: bool,
+    /// The first step of a deletion is done.
+    pub half: bool,
     /// Which process waits for the answer.
     pub awaited_by: Option<usize>,
     /// It took effect, and the answer is on its way.
