@@ -18,7 +18,7 @@ test-pods: ## Runs the image in real Pods: install, upgrade, failover, uninstall
 test-postgres-versions: ## Runs the SQL provider's tests on PostgreSQL 14, 16, 17 and 18, from npm
 	@hack/test-postgres-versions
 
-bench: ## Prints what 200 users cost: calls to the remote, writes to Kubernetes
+bench: ## Measures the operator under load, against targets; N="100 1000 10000", ONLY=create,delete, PROVIDER=ionos
 	@hack/bench
 
 demo: ## Shows the operator at work, step by step; PROVIDER=ionos, scalingo, postgresql; KEEP=1 to stay

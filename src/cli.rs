@@ -100,6 +100,9 @@ struct Run {
     /// Lag: how long reads may trail writes.
     #[arg(long, env = "PGUSER_READ_LAG", value_parser = duration, default_value = "5s")]
     read_lag: Duration,
+    /// How long the state of a cluster that changes make BUSY may trail them: a look sooner after a change proves nothing.
+    #[arg(long, env = "PGUSER_STATE_LAG", value_parser = duration, default_value = "1s")]
+    state_lag: Duration,
     /// How long a remote cluster has to answer "not found" before it counts as gone.
     #[arg(long, env = "PGUSER_GONE_AFTER", value_parser = duration, default_value = "5m")]
     gone_after: Duration,
@@ -210,6 +213,7 @@ impl Run {
             t_live: self.t_live,
             write_window: self.write_window,
             read_lag: self.read_lag,
+            state_lag: self.state_lag,
             gone_after: self.gone_after,
             // A list that takes as long as a call may take is still fresh when it comes.
             fresh_for: Settings::default()

@@ -1,4 +1,4 @@
-//! The process's own clock, for whoever may look at one.
+//! The process's own clock and its dice, for whoever may use them.
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -11,4 +11,12 @@ pub fn now() -> Mono {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let millis = u64::try_from(time.tv_nsec / 1_000_000).unwrap_or(0);
     Mono(seconds.saturating_mul(1000).saturating_add(millis))
+}
+
+/// Anything from 0 to 1: what keeps pauses from ending all at once.
+pub fn jitter() -> f64 {
+    let mut random = [0; 2];
+    // Without randomness there are no passwords either: the process would have ended before.
+    let _ = getrandom::fill(&mut random);
+    f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX)
 }

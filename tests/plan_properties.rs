@@ -244,7 +244,7 @@ prop_compose! {
         login in login(),
         (after_deletion, doubtful) in (of(moment()), prop::bool::weighted(0.1)),
     ) -> Attempts {
-        Attempts { in_flight, inherited, unknown, last, last_by_remote, outcome, login, after_deletion, doubtful }
+        Attempts { in_flight, inherited, unknown, last, last_by_remote, outcome, login, login_refusals: 0, after_deletion, doubtful }
     }
 }
 
@@ -396,10 +396,34 @@ proptest! {
     }
 
     #[test]
-    fn a_suspended_resource_changes_nothing_unless_it_is_deleted(desired in desired(), observed in observed()) {
+    fn a_suspended_resource_changes_nothing_on_the_server_unless_it_is_deleted(
+        desired in desired(), observed in observed(),
+    ) {
         let desired = Desired { suspended: true, deleting: false, ..desired };
         let plan = planned(&desired, &observed);
-        prop_assert!(plan.step.is_none(), "{:?}", plan.step);
+        let asks = matches!(plan.step, Some(Step::AskTurn(_) | Step::Claim | Step::Stage(_) | Step::Send(_)));
+        prop_assert!(!asks, "{:?}", plan.step);
+        prop_assert!(observed.entry.is_some() || plan.step.is_none(), "{:?}", plan.step);
+    }
+
+    #[test]
+    fn nothing_is_claimed_stored_or_sent_without_a_turn(desired in desired(), observed in observed()) {
+        let observed = Observed { turn: false, ..observed };
+        for plan in [planned(&desired, &observed), plan_gone(&observed, now(), &Settings::default())] {
+            let acts = matches!(plan.step, Some(Step::Claim | Step::Stage(_) | Step::Send(_)));
+            prop_assert!(!acts, "{:?}", plan.step);
+        }
+    }
+
+    #[test]
+    fn a_turn_is_kept_as_long_as_something_of_it_is_under_way(desired in desired(), observed in observed()) {
+        let observed = Observed { turn: true, ..observed };
+        let plan = planned(&desired, &observed);
+        let acts = matches!(plan.step, Some(Step::Claim | Step::Stage(_) | Step::Send(_)));
+        prop_assert!(plan.keeps_turn || !acts, "{:?}", plan.step);
+        let known = observed.entry.as_ref().is_some_and(|staged| !staged.attempts.unknown);
+        let goes = matches!(plan.step, Some(Step::RemoveFinalizer(_)));
+        prop_assert!(plan.keeps_turn || !known || goes, "{:?}", plan.step);
     }
 
     #[test]

@@ -14,7 +14,8 @@ pub struct Claims(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    by_key: HashMap<ExclusionKey, HashMap<String, Contender>>,
+    /// As a rule there is one for each.
+    by_key: HashMap<ExclusionKey, Vec<Contender>>,
     key_of: HashMap<String, ExclusionKey>,
 }
 
@@ -32,9 +33,10 @@ impl Claims {
         }
         inner.key_of.insert(uid.clone(), key.clone());
         let contenders = inner.by_key.entry(key).or_default();
-        contenders.insert(uid.clone(), me);
-        let all: Vec<Contender> = contenders.values().cloned().collect();
-        claims::rival(&uid, &all)
+        contenders.retain(|other| other.uid != uid);
+        contenders.push(me);
+        contenders.shrink_to_fit();
+        claims::rival(&uid, contenders)
     }
 
     /// A PostgresUser is gone. Gives those who wanted the same remote user.
@@ -64,7 +66,7 @@ impl Claims {
             .by_key
             .get(&key)
             .into_iter()
-            .flat_map(HashMap::values)
+            .flatten()
             .map(user_ref)
             .collect()
     }
@@ -82,7 +84,7 @@ impl Claims {
                 username: username.to_string(),
             };
             let all = inner.by_key.get(&key);
-            all.is_some_and(|all| all.values().any(|contender| contender.recorded))
+            all.is_some_and(|all| all.iter().any(|contender| contender.recorded))
         };
         usernames.filter(|username| !is_owned(username)).collect()
     }
@@ -93,7 +95,7 @@ impl Claims {
         inner
             .by_key
             .get(key)
-            .is_some_and(|all| all.values().any(|one| one.recorded && one.uid != but))
+            .is_some_and(|all| all.iter().any(|one| one.recorded && one.uid != but))
     }
 }
 
@@ -105,8 +107,8 @@ impl Inner {
         let Some(contenders) = self.by_key.get_mut(&key) else {
             return Vec::new();
         };
-        contenders.remove(uid);
-        let left: Vec<UserRef> = contenders.values().map(user_ref).collect();
+        contenders.retain(|other| other.uid != uid);
+        let left: Vec<UserRef> = contenders.iter().map(user_ref).collect();
         if left.is_empty() {
             self.by_key.remove(&key);
         }

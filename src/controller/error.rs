@@ -53,6 +53,7 @@ impl Error {
             | Error::WriteStatus(error)
             | Error::RemoveFinalizer(error)
             | Error::RecordKept(error) => matches!(error, kube::Error::Api(status) if status.code == 409),
+            Error::Journal(JournalError::Outdated) => true,
             _ => false,
         }
     }

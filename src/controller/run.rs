@@ -279,7 +279,18 @@ where
 {
     watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
         .default_backoff()
-        .modify(|object| object.meta_mut().managed_fields = None)
+        .modify(prune)
+}
+
+/// What `kubectl apply` notes for itself: as large as the object, and nobody here reads it.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+fn prune<K: Resource>(object: &mut K) {
+    let meta = object.meta_mut();
+    meta.managed_fields = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
 }
 
 async fn controller<K, Reconcile>(

@@ -68,6 +68,8 @@ struct Inner {
     listing: HashMap<usize, HashSet<SecretKey>>,
     /// The PostgresUsers that wait for a Secret to change: they take their password from it, or it is in their way.
     sources: HashMap<SecretKey, HashSet<UserRef>>,
+    /// The same the other way round, to be forgotten with the PostgresUser.
+    waits_for: HashMap<UserRef, HashSet<SecretKey>>,
 }
 
 /// Whether a resourceVersion is older than another. Both are the API server's own, which counts up.
@@ -106,11 +108,27 @@ impl SecretIndex {
 
     /// Notes that a PostgresUser takes its password from a Secret, or waits for it to go.
     pub fn uses(&self, namespace: &str, name: &str, user: UserRef) {
-        self.lock()
-            .sources
-            .entry((namespace.to_string(), name.to_string()))
+        let key = (namespace.to_string(), name.to_string());
+        let mut inner = self.lock();
+        inner
+            .waits_for
+            .entry(user.clone())
             .or_default()
-            .insert(user);
+            .insert(key.clone());
+        inner.sources.entry(key).or_default().insert(user);
+    }
+
+    /// A PostgresUser is gone: it waits for no Secret any more.
+    pub fn forget_user(&self, user: &UserRef) {
+        let mut inner = self.lock();
+        for key in inner.waits_for.remove(user).unwrap_or_default() {
+            if let Some(users) = inner.sources.get_mut(&key) {
+                users.remove(user);
+                if users.is_empty() {
+                    inner.sources.remove(&key);
+                }
+            }
+        }
     }
 
     /// Notes an event of the watch of one scope. Gives the Secrets that changed, and the PostgresUsers to look at.
@@ -208,4 +226,22 @@ impl Inner {
 
 fn key_of(secret: &PartialObjectMeta<Secret>) -> SecretKey {
     (secret.namespace().unwrap_or_default(), secret.name_any())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_a_user_that_is_gone() {
+        let index = SecretIndex::default();
+        let user = |name: &str| UserRef::new(name).within("shop");
+        index.uses("shop", "own", user("a"));
+        index.uses("shop", "own", user("b"));
+        index.forget_user(&user("a"));
+        assert_eq!(index.lock().sources.values().flatten().count(), 1);
+        index.forget_user(&user("b"));
+        let inner = index.lock();
+        assert!(inner.sources.is_empty() && inner.waits_for.is_empty());
+    }
 }

@@ -24,6 +24,8 @@ pub struct Attempts {
     pub outcome: Option<Outcome>,
     /// Whether the staged password was seen to log in, or not to.
     pub login: Login,
+    /// How many times in a row it was seen not to.
+    pub login_refusals: u32,
     /// When the deletion that this creation took the place of was answered: until its effect has been seen, "exists" may
     /// mean the user that is on its way out.
     pub after_deletion: Option<Mono>,

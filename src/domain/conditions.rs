@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::plan::{Report, Verified};
+use super::time::whole_seconds;
 
 /// The condition that says whether what the spec asks for is there.
 pub const READY: &str = "Ready";
@@ -166,13 +167,8 @@ fn condition(before: Option<&Condition>, finding: &Finding, generation: i64, now
         reason: finding.reason.to_string(),
         message: presentable(&finding.message),
         observed_generation: Some(generation),
-        last_transition_time: since.unwrap_or_else(|| Time(whole_second(now))),
+        last_transition_time: since.unwrap_or_else(|| Time(whole_seconds(now))),
     }
-}
-
-/// Kubernetes keeps whole seconds: with more, what is read back would differ from what was written.
-fn whole_second(now: Timestamp) -> Timestamp {
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// A text fit for a terminal: control characters, and those that turn the direction of what follows, are

@@ -7,7 +7,8 @@
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A moment on this process's monotonic clock, in milliseconds since some fixed start (on Linux, boot: the
 /// clock counts suspension). Means nothing to another process and is never stored.
@@ -31,5 +32,49 @@ impl Sub for Mono {
     /// How much later `self` is than `earlier`; zero if it is not later.
     fn sub(self, earlier: Mono) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// A time without its fraction of a second, rounded down: as Kubernetes keeps it. Whatever is stored and compared
+/// later loses its fraction where it comes in, or what is read back is never equal to what was found.
+#[must_use]
+pub fn whole_seconds(time: Timestamp) -> Timestamp {
+    let floor = time.as_nanosecond().div_euclid(1_000_000_000);
+    i64::try_from(floor)
+        .ok()
+        .and_then(|second| Timestamp::from_second(second).ok())
+        .unwrap_or(time)
+}
+
+/// Reads a time that is compared with others, as [`whole_seconds`] leaves it: earlier versions wrote fractions.
+///
+/// # Errors
+/// If it is not a time.
+pub fn read_whole_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    Option::<Timestamp>::deserialize(deserializer).map(|time| time.map(whole_seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn fractions_are_rounded_down_on_both_sides_of_1970() {
+        let whole = |text: &str| whole_seconds(text.parse().unwrap()).to_string();
+        assert_eq!(whole("2026-01-01T00:00:00.999999999Z"), "2026-01-01T00:00:00Z");
+        assert_eq!(whole("2026-01-01T00:00:01Z"), "2026-01-01T00:00:01Z");
+        assert_eq!(whole("1969-12-31T23:59:59.5Z"), "1969-12-31T23:59:59Z");
+    }
+
+    proptest! {
+        #[test]
+        fn a_whole_second_comes_back_from_a_status_as_it_was(second in -62_000_000_000i64..253_000_000_000, nanos in 0i32..1_000_000_000) {
+            let time = whole_seconds(Timestamp::new(second, nanos).unwrap());
+            let kept: Time = serde_json::from_value(serde_json::json!(Time(time))).unwrap();
+            prop_assert_eq!(kept.0, time);
+        }
     }
 }

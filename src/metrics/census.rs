@@ -81,6 +81,23 @@ pub struct AtWork {
     pub changes: i64,
     /// Those whose PostgresUser is gone.
     pub orphans: i64,
+    /// Logins whose deletion was accepted, and does not take effect.
+    pub never_deleted: i64,
+    /// Who waits for a turn, and who has one.
+    pub turns: TurnsCensus,
+}
+
+/// Who waits for a turn on a server, and who has one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TurnsCensus {
+    /// How many wait.
+    pub waiting: i64,
+    /// Since when the one that has waited longest does, in seconds since 1970.
+    pub oldest: Option<i64>,
+    /// How many turns are out.
+    pub out: i64,
+    /// How many were given since this process began.
+    pub given: i64,
 }
 
 /// The users of a remote cluster, by whom they belong to.
@@ -192,7 +209,7 @@ type OfAServer = (
 );
 
 /// What is told of each server object: name, description, unit, and value, if there is one.
-const OF_A_SERVER: [OfAServer; 7] = [
+const OF_A_SERVER: [OfAServer; 12] = [
     (
         "server_ready",
         "1 if the server answers and accepts the credentials",
@@ -234,6 +251,36 @@ const OF_A_SERVER: [OfAServer; 7] = [
         "Those of them whose PostgresUser is gone",
         None,
         |server| Some(server.at_work.as_ref()?.orphans),
+    ),
+    (
+        "server_deletions_not_in_effect",
+        "Logins whose deletion the server has accepted, and that it shows still",
+        None,
+        |server| Some(server.at_work.as_ref()?.never_deleted),
+    ),
+    (
+        "server_turns_waiting",
+        "PostgresUsers that wait for their turn to be changed on the server",
+        None,
+        |server| Some(server.at_work.as_ref()?.turns.waiting),
+    ),
+    (
+        "server_turns_waiting_since_timestamp",
+        "Since when the one of them that has waited longest does",
+        Some(Unit::Seconds),
+        |server| server.at_work.as_ref()?.turns.oldest,
+    ),
+    (
+        "server_turns_out",
+        "PostgresUsers that are being changed on the server now",
+        None,
+        |server| Some(server.at_work.as_ref()?.turns.out),
+    ),
+    (
+        "server_turns_given",
+        "Turns given since this process began to work on the server",
+        None,
+        |server| Some(server.at_work.as_ref()?.turns.given),
     ),
 ];
 

@@ -63,6 +63,16 @@ const TABLE: &[(&str, Who, &str)] = &[
         "wait: the login is being taken over by the other server object",
     ),
     (
+        "Queued",
+        Nobody,
+        "wait: the server's users are changed a few at a time",
+    ),
+    (
+        "RequestFailed",
+        Nobody,
+        "wait if the vendor has trouble; else ask the vendor about this login",
+    ),
+    (
         "Waiting",
         Nobody,
         "wait some minutes: a request of an object that is gone may still arrive",

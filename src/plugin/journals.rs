@@ -59,10 +59,10 @@ fn add(journals: &mut Journals, secret: &Secret) -> Result<(), Failure> {
         .cloned()
         .unwrap_or_default();
     journals.unknown += journal.unknown.len();
-    let entries = journal.entries.into_values();
+    let entries = journal.entries.values();
     journals.entries.extend(entries.map(|entry| Listed {
         server: server.clone(),
-        entry,
+        entry: Entry::clone(entry),
     }));
     Ok(())
 }

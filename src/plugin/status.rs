@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::output::{Format, age, note, or_none, say, table};
 use crate::api::{PostgresUser, ServerRef, names};
 use crate::domain::conditions::{CREDENTIALS_VERIFIED, READY, RECONCILING, STALLED, presentable};
+use crate::domain::wish;
 
 /// The command. Exit code 1: something is not ready.
 #[derive(Debug, Args)]
@@ -85,8 +86,8 @@ pub fn is_seen(user: &PostgresUser) -> bool {
     observed(user) == user.metadata.generation
 }
 
-/// The value of `pguser.dev/rotate`, if it was not acted on yet.
-pub fn asked_rotation(user: &PostgresUser) -> Option<&str> {
+/// The value of `pguser.dev/rotate` as the operator keeps it, if it was not acted on yet.
+pub fn asked_rotation(user: &PostgresUser) -> Option<String> {
     let asked = user
         .annotations()
         .get(names::ROTATE)
@@ -95,7 +96,7 @@ pub fn asked_rotation(user: &PostgresUser) -> Option<&str> {
         .status
         .as_ref()
         .and_then(|status| status.last_handled_rotation.as_ref());
-    (handled != Some(asked)).then_some(asked.as_str())
+    (!handled.is_some_and(|handled| wish::same(handled, asked))).then(|| wish::short(asked))
 }
 
 /// Whether a user is as its spec asks, as far as the operator has said.

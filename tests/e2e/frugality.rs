@@ -17,6 +17,8 @@ use crate::support::{
 pub fn trials(environment: &Handle) -> Vec<Trial> {
     trials!(environment;
         two_hundred_users_cost_a_request_each_and_then_nothing_but_lists,
+        three_hundred_users_cost_as_little_as_the_flags_that_are_shipped_promise,
+        ten_refreshes_of_thousands_of_users_write_nothing,
         one_user_is_not_starved_by_a_hundred_of_another_namespace,
     )
 }
@@ -128,9 +130,9 @@ async fn two_hundred_users_cost_a_request_each_and_then_nothing_but_lists(world:
         creation["users.list"] <= 2 * USERS.div_ceil(100) * (seconds + 5),
         "{creation:?}"
     );
-    // A cluster that turns BUSY with every change is looked at after each.
+    // A cluster that turns BUSY with every change is looked at until it is not any more: three times, if that takes 30 ms.
     assert!(
-        creation["cluster.get"] <= 2 * USERS + seconds + 10,
+        creation["cluster.get"] <= 6 * USERS + seconds + 10,
         "{creation:?}"
     );
     world.journal_empty().await?;
@@ -192,6 +194,89 @@ async fn a_restart_reads_and_writes_nothing(
     // In its own namespace there is what it takes to lead: journals, and a copy of credentials that an earlier run may
     // have left is removed.
     writes.retain(|event| event.namespace == world.namespace());
+    assert!(writes.is_empty(), "{}", Tally::of(&writes));
+    Ok(())
+}
+
+/// Calls and writes for each user who is made and deleted again, on the flags that are shipped.
+async fn three_hundred_users_cost_as_little_as_the_flags_that_are_shipped_promise(world: &World) -> Outcome {
+    const COUNT: u64 = 300;
+    let simulator = world.start_vendor(&[]).await?;
+    let operator = world.start_operator(Options::as_shipped().leader_elect()).await?;
+    world
+        .apply_server_with(SERVER, &simulator, "limits: {requestsPerMinute: 60000}")
+        .await?;
+    world.wait_for("PostgresServer", SERVER, "Ready", "True").await?;
+    let (mark, before) = (world.mark()?, counts(&simulator).await?);
+    world.apply(&users(0, COUNT)).await?;
+    all_ready(world, world.namespace(), usize::try_from(COUNT)?).await?;
+    // What a change still has to settle counts as well.
+    pause(7000).await;
+    cost_at_most(world, &simulator, &operator, (mark, &before), COUNT, 4.3, "made").await?;
+    let (mark, before) = (world.mark()?, counts(&simulator).await?);
+    world
+        .kubectl(&["delete", "pguser", "--all", "--wait=true", "--timeout=120s"])
+        .await?;
+    world.journal_empty().await?;
+    cost_at_most(
+        world,
+        &simulator,
+        &operator,
+        (mark, &before),
+        COUNT,
+        3.3,
+        "deleted",
+    )
+    .await
+}
+
+async fn cost_at_most(
+    world: &World,
+    simulator: &Simulator,
+    operator: &Operator,
+    (mark, before): (crate::support::Mark, &Counts),
+    users: u64,
+    writes_each: f64,
+    what: &str,
+) -> Outcome {
+    let cost = more(&counts(simulator).await?, before);
+    let writes = world.writes_since(mark, operator)?;
+    println!(
+        "{users} users were {what} for {cost:?} and\n{}",
+        Tally::of(&writes)
+    );
+    let calls: u64 = cost.values().sum();
+    assert!(10 * calls <= 11 * users + 300, "{calls} calls: {cost:?}");
+    #[expect(clippy::cast_precision_loss, reason = "some hundred")]
+    let each = writes.len() as f64 / users as f64;
+    assert!(
+        each <= writes_each,
+        "{each} writes a user:\n{}",
+        Tally::of(&writes)
+    );
+    Ok(())
+}
+
+/// A list of thousands of users that is read again and again says nothing new, and nothing is written.
+async fn ten_refreshes_of_thousands_of_users_write_nothing(world: &World) -> Outcome {
+    const FOREIGN: u64 = 2500;
+    let simulator = world.start_vendor(&[]).await?;
+    let roles = format!(
+        "do $$ begin for n in 1..{FOREIGN} loop execute format('create role foreign_%s login', n); end loop; end $$"
+    );
+    world.postgres().sql(&roles).await?;
+    let operator = world.start_operator(options()).await?;
+    server(world, &simulator).await?;
+    world.apply(&users(0, 20)).await?;
+    all_ready(world, world.namespace(), 20).await?;
+    world.journal_empty().await?;
+    pause(3000).await;
+    let (mark, before) = (world.mark()?, simulator.requests("users.list").await?);
+    let pages = (FOREIGN + 20).div_ceil(1000);
+    world
+        .requested(&simulator, "users.list", before + 10 * pages)
+        .await?;
+    let writes = world.writes_since(mark, &operator)?;
     assert!(writes.is_empty(), "{}", Tally::of(&writes));
     Ok(())
 }

@@ -21,6 +21,7 @@ mod faults;
 mod frugality;
 mod gitops;
 mod lifecycle;
+mod load;
 mod metrics;
 mod moves;
 mod neighbours;
@@ -80,6 +81,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         frugality::trials(environment),
         gitops::trials(environment),
         lifecycle::trials(environment),
+        load::trials(environment),
         replicas::trials(environment),
         rights::trials(environment),
         scalingo::trials(environment),

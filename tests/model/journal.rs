@@ -82,12 +82,13 @@ pub fn resolve(world: &mut World, who: usize, attempted: Option<Sequence>, scena
     let attempted = attempted.unwrap_or(tenure.base.next());
     let attempted = translate::header(who, tenure.base_epoch, attempted);
     let found = translate::header(world.journal.holder, world.journal.epoch, world.journal.sequence);
-    match protocol::fate(&attempted, &base, &found, scenario.rules) {
+    let moved = (world.journal.epoch, world.journal.sequence) != (tenure.base_epoch, tenure.base);
+    match protocol::fate(&attempted, Some(&base), &found, moved, scenario.rules) {
         Fate::Replaced => {
             restart(world, who);
             false
         }
-        Fate::Stored | Fate::Rebase => {
+        Fate::Stored | Fate::Open | Fate::Rebase(_) => {
             let (epoch, sequence) = (world.journal.epoch, world.journal.sequence);
             if let Some(tenure) = &mut world.operators[who].tenure {
                 tenure.base_epoch = epoch;

@@ -293,6 +293,7 @@ pub fn attempts(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) 
             Login::Accepted => RealLogin::Accepted,
             Login::Refused(at) => RealLogin::Refused(mono(*at)),
         },
+        login_refusals: 0,
         after_deletion: sendings.after_deletion.map(mono),
         doubtful: false,
     }
@@ -358,6 +359,8 @@ pub fn header(holder: usize, epoch: Epoch, sequence: Sequence) -> Header {
         lineage: "l".to_string(),
         sequence: u64::from(sequence.0),
         next_id: 0,
+        // In the model no process writes twice under one sequence number.
+        token: format!("{holder}/{}/{}", epoch.0, sequence.0),
     }
 }
 

@@ -85,6 +85,11 @@ impl Process {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
+    /// Its process id, which `setpriv` keeps.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The file with its output.
     pub fn log(&self) -> &Path {
         &self.log

@@ -83,6 +83,25 @@ fn the_objects_that_are_kept_of_the_last_version_have_every_field_of_status() {
     }
 }
 
+/// What is not written any more, since it says nothing: absence says the same.
+fn without_defaults(mut entries: Value) -> Value {
+    for entry in entries.as_array_mut().unwrap() {
+        let entry = entry.as_object_mut().unwrap();
+        for (part, field) in [("settings", "readOnly"), ("seen", "at"), ("seen", "created")] {
+            let Some(part) = entry.get_mut(part) else { continue };
+            part.as_object_mut()
+                .unwrap()
+                .retain(|name, value| name != field || !(value.is_null() || *value == json!(false)));
+        }
+        entry.retain(|name, value| match name.as_str() {
+            "retain" | "proven_ours" => *value != json!(false),
+            "settings" => *value != json!({}),
+            _ => true,
+        });
+    }
+    entries
+}
+
 #[test]
 fn journals_of_earlier_versions_are_read_whole() {
     for version in versions() {
@@ -92,7 +111,7 @@ fn journals_of_earlier_versions_are_read_whole() {
         let read = codec::read(&header, &entries).unwrap_or_else(|error| panic!("{version}: {error}"));
         assert!(read.unknown.is_empty(), "{version}: {:?}", read.unknown);
 
-        let before: Value = serde_json::from_str(&entries).unwrap();
+        let before = without_defaults(serde_json::from_str(&entries).unwrap());
         assert_eq!(read.entries.len(), before.as_array().unwrap().len(), "{version}");
         let written = codec::write(&read).unwrap();
         let after: Value = serde_json::from_str(&written.entries).unwrap();

@@ -8,6 +8,7 @@ use kube::ResourceExt;
 
 use crate::api::{PostgresUser, names};
 use crate::domain::time::Mono;
+use crate::domain::wish;
 
 /// How long a rotation may take before it is overdue: longer than any of the waits that the rules ask for.
 const OVERDUE: Duration = Duration::from_secs(15 * 60);
@@ -38,7 +39,8 @@ fn due(user: &PostgresUser) -> Option<&String> {
     let status = user.status.as_ref().filter(|status| status.secret.is_some())?;
     let wanted = !user.spec.suspend && user.metadata.deletion_timestamp.is_none();
     let asked = user.annotations().get(names::ROTATE)?;
-    (wanted && status.last_handled_rotation.as_ref() != Some(asked)).then_some(asked)
+    let handled = status.last_handled_rotation.as_ref();
+    (wanted && !handled.is_some_and(|handled| wish::same(handled, asked))).then_some(asked)
 }
 
 #[cfg(test)]

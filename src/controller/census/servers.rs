@@ -1,12 +1,17 @@
 //! Server objects, one by one.
 
+use jiff::Timestamp;
+
+use crate::clock;
 use crate::controller::context::Context;
 use crate::controller::server::Server;
+use crate::controller::server::turns::Turns;
 use crate::controller::server_object::{all_servers, remote_users};
 use crate::controller::server_spec::ServerObject;
 use crate::controller::server_view;
 use crate::domain::conditions::READY;
-use crate::metrics::census::{AtWork, Census, ForReason, ServerCensus, ServerName};
+use crate::domain::time::Mono;
+use crate::metrics::census::{AtWork, Census, ForReason, ServerCensus, ServerName, TurnsCensus};
 
 /// Counts the server objects.
 pub fn count(context: &Context, census: &mut Census) {
@@ -64,5 +69,22 @@ fn at_work(context: &Context, server: &Server) -> AtWork {
         users,
         changes: count(changes),
         orphans: count(state.orphans),
+        never_deleted: count(state.never_deleted.len()),
+        turns: turns(&state.turns),
+    }
+}
+
+fn turns(turns: &Turns) -> TurnsCensus {
+    let census = turns.census();
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let since = |moment: Mono| {
+        let waited = clock::now() - moment;
+        Timestamp::now().as_second() - i64::try_from(waited.as_secs()).unwrap_or_default()
+    };
+    TurnsCensus {
+        waiting: count(census.waiting),
+        oldest: census.oldest.map(since),
+        out: count(census.out),
+        given: i64::try_from(census.given).unwrap_or(i64::MAX),
     }
 }

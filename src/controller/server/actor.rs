@@ -193,7 +193,7 @@ fn jittered(interval: Duration) -> Duration {
 }
 
 /// Anything from 0 to 1.
-fn jitter() -> f64 {
+pub(super) fn jitter() -> f64 {
     let mut random = [0; 2];
     let _ = getrandom::fill(&mut random);
     f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX)

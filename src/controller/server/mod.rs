@@ -7,6 +7,7 @@
 //! | `turns` | who may work on users now |
 //! | `window` | how many changes go between two looks at the cluster |
 //! | `looks`, `reads` | which looks and reads somebody waits for |
+//! | `logins` | whether logins are tried now |
 //! | `next` | which call is made next |
 //! | `actor` | the task that makes the calls |
 //! | `send` | the sending of a journal entry |
@@ -14,6 +15,7 @@
 
 mod actor;
 pub mod bucket;
+mod logins;
 mod looks;
 mod next;
 mod reads;
@@ -38,6 +40,7 @@ use self::turns::Holder;
 use crate::api::{PostgresUser, ServerKind, ServerRef};
 use crate::clock;
 use crate::controller::journal_store::{Change, JournalError, JournalStore};
+use crate::domain::attempts::Login;
 use crate::domain::identity::RemoteIdentity;
 use crate::domain::journal::EntryId;
 use crate::domain::mac::MacKey;
@@ -46,6 +49,7 @@ use crate::domain::remote::{Capabilities, RemoteUser};
 use crate::domain::schedule::{CircuitSettings, Class};
 use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
+use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::provider::gate::Gate;
 use crate::provider::{AnyProvider, RemoteError};
@@ -212,11 +216,13 @@ pub struct Setup {
     pub metrics: Arc<Metrics>,
     /// The key under which password stamps are kept.
     pub mac_key: MacKey,
+    /// Ends the process, should the task end by itself.
+    pub fatal: Fatal,
 }
 
 impl Server {
-    /// Starts working on a server. The task ends when the last handle is dropped or `stop` is called.
-    pub fn start(setup: Setup) -> (Arc<Self>, tokio::task::JoinHandle<()>) {
+    /// Starts working on a server. The task ends when `stop` is called; if it ends otherwise, so does the process.
+    pub fn start(setup: Setup) -> Arc<Self> {
         let mut state = State::new(false, setup.pace.circuit(), setup.settings.fresh_for);
         state.seen_with = setup.seen_with;
         state.use_credentials(None, setup.link.credentials_mac.clone());
@@ -240,11 +246,13 @@ impl Server {
             mac_key: setup.mac_key,
         });
         let (running, ended) = (server.clone(), server.ended.clone().drop_guard());
-        let task = tokio::spawn(async move {
+        let guard = setup.fatal.guard("the task of a server has ended unexpectedly");
+        tokio::spawn(async move {
             let _ended = ended;
             actor::run(running).await;
+            guard.disarm();
         });
-        (server, task)
+        server
     }
 
     /// Looks at or changes what is known. Not to be held across an await.
@@ -304,6 +312,15 @@ impl Server {
     pub fn want_poll(&self, user: UserRef, from: Mono) {
         self.state().looks.want(user, from);
         self.wake.notify_one();
+    }
+
+    /// Notes what came of a login that was tried.
+    pub fn note_login(&self, username: &str, login: &Login) {
+        let mut state = self.state();
+        match login {
+            Login::Refused(at) => state.logins.refused(username, *at, actor::jitter()),
+            Login::NotTried | Login::Accepted | Login::Unverifiable(_) => state.logins.worked(),
+        }
     }
 
     /// Asks for a turn (R11). Whoever it is given to is told.

@@ -2,12 +2,14 @@
 //! what came of them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::UserRef;
+use super::logins::Logins;
 use super::looks::Looks;
 use super::reads::{Difficulties, Reads};
 use super::turns::Turns;
@@ -56,9 +58,10 @@ pub struct State {
     /// When this process began to look after the server.
     pub began: Mono,
     snapshot: Option<Snapshot>,
-    /// The list before the last one, when it was started and whom it showed: two lists make an absence where there is
-    /// no direct read.
-    earlier_list: Option<(Mono, HashSet<String>)>,
+    /// The list before the last one, when it was started and whom it showed, by hashes of their names: two lists make an
+    /// absence. Two names with one hash make an absence doubtful, never certain.
+    earlier_list: Option<(Mono, HashSet<u64>)>,
+    hashes: RandomState,
     reads: HashMap<String, Sight>,
     /// The cluster's state, and when the read that told it was started.
     pub cluster: Option<(ClusterState, Mono)>,
@@ -86,6 +89,8 @@ pub struct State {
     pub creator_id: Option<String>,
     /// What became of logins with published passwords: the password's MAC, the outcome, when.
     tried: HashMap<String, (String, Login, Mono)>,
+    /// Whether logins are tried now.
+    pub logins: Logins,
     /// A login could not be tried lately: why, and when.
     pub unverifiable: Option<(String, Mono)>,
     /// When the next refresh is due; none: now.
@@ -132,6 +137,7 @@ impl State {
             began: clock::now(),
             snapshot: None,
             earlier_list: None,
+            hashes: RandomState::new(),
             reads: HashMap::new(),
             cluster: None,
             address: Address::default(),
@@ -146,6 +152,7 @@ impl State {
             circuit: Circuit::new(circuit),
             creator_id: None,
             tried: HashMap::new(),
+            logins: Logins::default(),
             unverifiable: None,
             refresh_due: None,
             refresh_asked: None,
@@ -177,7 +184,8 @@ impl State {
         let listed = self.snapshot.as_ref().map(|snapshot| {
             let user = snapshot.users.get(username).cloned();
             let apart = self.earlier_list.as_ref().is_some_and(|(earlier, names)| {
-                snapshot.started - *earlier >= settings.read_lag && !names.contains(username)
+                snapshot.started - *earlier >= settings.read_lag
+                    && !names.contains(&self.hashes.hash_one(username))
             });
             let conclusive = apart || (direct_read && snapshot.pages <= 1);
             Sight {
@@ -260,9 +268,10 @@ impl State {
     /// succession, no two would ever be Lag apart.
     fn keep_earlier(&mut self, lag: Duration) {
         let Some(last) = self.snapshot.take() else { return };
-        let is_apart = |earlier: &(Mono, HashSet<String>)| last.started - earlier.0 >= lag;
+        let is_apart = |earlier: &(Mono, HashSet<u64>)| last.started - earlier.0 >= lag;
         if self.earlier_list.as_ref().is_none_or(is_apart) {
-            self.earlier_list = Some((last.started, last.users.into_keys().collect()));
+            let names = last.users.keys().map(|name| self.hashes.hash_one(name));
+            self.earlier_list = Some((last.started, names.collect()));
         }
     }
 
@@ -535,6 +544,7 @@ impl State {
     pub(super) fn forget_failures(&mut self) {
         self.circuit.reset();
         self.difficulties = Difficulties::default();
+        self.logins = Logins::default();
         self.not_found = None;
         self.refresh_due = None;
         self.worked = false;

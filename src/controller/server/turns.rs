@@ -55,6 +55,8 @@ pub struct Turns {
     cost: Duration,
     /// How much of the remote's work may be out.
     ahead: Duration,
+    /// How many turns were given.
+    given: u64,
 }
 
 impl Turns {
@@ -68,6 +70,7 @@ impl Turns {
             answers: 0,
             cost: Duration::ZERO,
             ahead: fresh_for / 3,
+            given: 0,
         }
     }
 
@@ -137,6 +140,7 @@ impl Turns {
                 is_current: false,
             };
             self.out.insert(uid, out);
+            self.given += 1;
             told.push(waiting.holder);
         }
         told
@@ -186,11 +190,28 @@ impl Turns {
         self.answers = 0;
     }
 
-    /// How many wait, since when the one that has waited longest, and how many turns are out.
-    pub fn census(&self) -> (usize, Option<Mono>, usize) {
-        let oldest = self.waiting.values().map(|waiting| waiting.since).min();
-        (self.waiting.len(), oldest, self.out.len())
+    /// Who waits, and who has a turn.
+    pub fn census(&self) -> Census {
+        Census {
+            waiting: self.waiting.len(),
+            oldest: self.waiting.values().map(|waiting| waiting.since).min(),
+            out: self.out.len(),
+            given: self.given,
+        }
     }
+}
+
+/// Who waits for a turn, and who has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Census {
+    /// How many wait.
+    pub waiting: usize,
+    /// Since when the one that has waited longest does.
+    pub oldest: Option<Mono>,
+    /// How many turns are out.
+    pub out: usize,
+    /// How many were given.
+    pub given: u64,
 }
 
 #[cfg(test)]
@@ -276,6 +297,7 @@ mod tests {
         assert!(!turns.give_back("u0"));
         assert_eq!(turns.give(at(0)), [user("u1")]);
         assert!(turns.give_back("u1"));
-        assert_eq!(turns.census(), (0, None, 0));
+        let census = turns.census();
+        assert_eq!((census.waiting, census.out, census.given), (0, 0, 1));
     }
 }

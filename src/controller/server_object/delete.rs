@@ -25,6 +25,7 @@ pub async fn delete(object: &ServerObject, context: &Arc<Context>) -> Result<Act
     let gate = gate_of(object, context);
     let link = credentials::link(object, context, &found, &gate);
     let server = at_work(object, context, link, gate).await?;
+    orphans::let_go_of_named(object, &server, context).await?;
     let again = orphans::resolve(&server, context).await?;
     let users = context.users_of(&object.key());
     let entries = server

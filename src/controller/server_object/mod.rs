@@ -63,6 +63,7 @@ async fn bring_into_order(object: &ServerObject, context: &Arc<Context>) -> Resu
     let gate = gate_of(object, context);
     let link = credentials::link(object, context, &found, &gate);
     let server = at_work(object, context, link, gate).await?;
+    orphans::let_go_of_named(object, &server, context).await?;
     let again = orphans::resolve(&server, context).await?;
     status::report(object, &server, context).await?;
     Ok(again.map_or_else(Action::await_change, Action::requeue))
@@ -178,7 +179,7 @@ async fn at_work(
     };
     let provider = object.provider().ok_or(Error::ServerLost)?;
     let seen_with = object.status().and_then(|status| status.credentials_mac.clone());
-    let (server, _task) = Server::start(Setup {
+    let server = Server::start(Setup {
         key: key.clone(),
         uid: object.uid(),
         identity: provider.identity(),
@@ -195,6 +196,7 @@ async fn at_work(
         }),
         metrics: context.metrics.clone(),
         mac_key: context.mac_key.clone(),
+        fatal: context.fatal.clone(),
     });
     if let Some(asked) = object.annotation(names::REFRESH) {
         server.refresh_if_new(asked);

@@ -1,14 +1,17 @@
 //! R5: entries of the journal whose PostgresUser is gone are resolved all the same.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
 
+use crate::api::names;
 use crate::clock;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::journal_store::Change;
+use crate::controller::kept::KeptUser;
 use crate::controller::server::turns::Holder;
 use crate::controller::server::{Server, UserRef};
 use crate::controller::server_spec::ServerObject;
@@ -16,7 +19,7 @@ use crate::controller::server_view;
 use crate::controller::user::observe::with_attempts;
 use crate::domain::attempts::Login;
 use crate::domain::identity::ExclusionKey;
-use crate::domain::journal::Entry;
+use crate::domain::journal::{Entry, Kind};
 use crate::domain::plan::{
     DraftPassword, Observed, Plan, Predecessor, Rival, SecretView, ServerView, Stalled, Step, Tried,
     plan_gone,
@@ -62,9 +65,34 @@ pub async fn resolve(server: &Server, context: &Context) -> Result<Option<Durati
     Ok(again)
 }
 
+/// A person lets go of a login that is to be deleted and is not seen to go, by an annotation on the server object: it is
+/// recorded, and its entry settled.
+///
+/// # Errors
+/// If a step failed.
+pub async fn let_go_of_named(object: &ServerObject, server: &Server, context: &Context) -> Result<(), Error> {
+    let Some(username) = object.annotation(names::FORCE_FINALIZE) else {
+        return Ok(());
+    };
+    let is_named = |entry: &Arc<Entry>| entry.username == *username && entry.kind == Kind::Delete;
+    for entry in orphans(server, context).await?.into_iter().filter(is_named) {
+        let kept = KeptUser {
+            uid: entry.owner.uid.clone(),
+            user: format!("{}/{}", entry.owner.namespace, entry.owner.name),
+            cluster: server.identity.to_string(),
+            username: entry.username.clone(),
+            why: "Forced",
+        };
+        context.kept.record(&kept).await.map_err(Error::RecordKept)?;
+        context.metrics.kept_user();
+        server.settle(entry.id).await?;
+    }
+    Ok(())
+}
+
 /// The entries whose PostgresUser is gone.
-async fn orphans(server: &Server, context: &Context) -> Result<Vec<Entry>, Error> {
-    let entries: Vec<Entry> = server
+async fn orphans(server: &Server, context: &Context) -> Result<Vec<Arc<Entry>>, Error> {
+    let entries: Vec<Arc<Entry>> = server
         .journal
         .view(|journal, _| journal.map(|journal| journal.entries.values().cloned().collect()))
         .unwrap_or_default();

@@ -191,7 +191,32 @@ fn findings(old: &ServerStatus, object: &ServerObject, server: &Server, context:
             "Stalled",
             stalled.map(|trouble| (trouble.reason, trouble.message.clone())),
         ),
+        Change::while_true(DELETION_PENDING, never_deleted(object, server)),
     ]
+}
+
+/// The condition, present only while true, that deletions were accepted and do not take effect.
+const DELETION_PENDING: &str = "DeletionPending";
+
+/// The deletions that no PostgresUser is there to tell of any more.
+fn never_deleted(object: &ServerObject, server: &Server) -> Option<(&'static str, String)> {
+    let names = server.state().never_deleted.clone();
+    let some = match object {
+        ServerObject::Namespaced(_) => format!(
+            ": {}",
+            shown(names.iter().map(String::as_str).collect()).join(", ")
+        ),
+        ServerObject::Cluster(_) => String::new(),
+    };
+    (!names.is_empty()).then(|| {
+        let message = format!(
+            "{} logins were deleted by the server's word and are still there{some}; the deletion is sent again now and then. \
+             To let go of one and leave it on the server, set the annotation {}=USERNAME on this server object",
+            names.len(),
+            crate::api::names::FORCE_FINALIZE,
+        );
+        ("StillThere", message)
+    })
 }
 
 fn reachable(server: &Server) -> String {

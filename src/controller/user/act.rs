@@ -344,12 +344,34 @@ async fn verify(context: &Context, view: &View, id: EntryId) -> Result<Done, Err
         .as_ref()
         .and_then(|staged| staged.entry.password.clone())
         .ok_or(Error::ServerLost)?;
+    if let Some(later) = may_log_in(view)? {
+        return Ok(later);
+    }
     let login = log_in(context, view, password).await?;
-    server(view)?.state().attempts_mut(id).login = login;
+    let mut state = server(view)?.state();
+    let attempts = state.attempts_mut(id);
+    attempts.login_refusals = match login {
+        Login::Refused(_) => attempts.login_refusals.saturating_add(1),
+        _ => 0,
+    };
+    attempts.login = login;
     Ok(Done::default())
 }
 
+/// Where the logins of others are refused one after another, this one is not tried now.
+fn may_log_in(view: &View) -> Result<Option<Done>, Error> {
+    let now = crate::clock::now();
+    let wait = server(view)?.state().logins.may_try(now).err();
+    Ok(wait.map(|until| Done {
+        then: Then::WaitFor((until - now).max(Duration::from_millis(200))),
+        ..Done::default()
+    }))
+}
+
 async fn try_published(context: &Context, view: &View) -> Result<Done, Error> {
+    if let Some(later) = may_log_in(view)? {
+        return Ok(later);
+    }
     let published = view
         .observed
         .published
@@ -386,16 +408,16 @@ async fn log_in(context: &Context, view: &View, password: Password) -> Result<Lo
         username: view.user.username().to_string(),
         password,
     };
-    Ok(
-        match login::verify(&target, &login_settings(context, server)).await {
-            LoginResult::Accepted => Login::Accepted,
-            LoginResult::Refused => Login::Refused(crate::clock::now()),
-            LoginResult::Unverifiable { reason } => {
-                server.state().unverifiable = Some((reason.clone(), crate::clock::now()));
-                Login::Unverifiable(reason)
-            }
-        },
-    )
+    let login = match login::verify(&target, &login_settings(context, server)).await {
+        LoginResult::Accepted => Login::Accepted,
+        LoginResult::Refused => Login::Refused(crate::clock::now()),
+        LoginResult::Unverifiable { reason } => {
+            server.state().unverifiable = Some((reason.clone(), crate::clock::now()));
+            Login::Unverifiable(reason)
+        }
+    };
+    server.note_login(view.user.username(), &login);
+    Ok(login)
 }
 
 async fn settle(view: &View, id: EntryId) -> Result<Done, Error> {

@@ -250,6 +250,7 @@ fn gone(context: &Context, user: &PostgresUser) {
         .unwrap_or_else(PoisonError::into_inner)
         .remove(&uid);
     context.passing.over(&uid);
+    context.secrets.forget_user(&UserRef::from_obj(user));
     for other in context.claims.leave(&uid) {
         context.dispatch.user(other);
     }

@@ -24,6 +24,7 @@ use crate::domain::journal::{Entry, EntryId, Kind};
 use crate::domain::plan::*;
 use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
+use crate::domain::wish;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 
@@ -110,7 +111,7 @@ pub async fn observe(
         own_claim,
         record,
         published: published(&status),
-        handled_rotation: status.last_handled_rotation.clone(),
+        handled_rotation: status.last_handled_rotation.as_deref().map(wish::short),
         rejected: status.rejected_password.as_ref().map(rejected),
         rejected_settings: status.rejected_settings.as_ref().map(rejected),
         tried: tried(server.as_deref(), &user, &status),
@@ -359,12 +360,8 @@ pub fn is_out_of_trouble(view: &View) -> bool {
 fn staged_entry(context: &Context, server: &ServerAtWork, user: &PostgresUser) -> Option<StagedEntry> {
     let uid = user.uid()?;
     let (entry, tenure) = server.journal.view(|journal, tenure| {
-        let entry = journal?
-            .entries
-            .values()
-            .find(|entry| entry.owner.uid == uid)?
-            .clone();
-        Some((entry, tenure.cloned()))
+        let entry = journal?.entries.of(&uid)?;
+        Some((Entry::clone(entry), tenure.cloned()))
     })?;
     Some(with_attempts(context, server, entry, tenure.as_ref()))
 }
@@ -432,8 +429,10 @@ fn predecessor(
     let mut found = Predecessor::None;
     for server in servers {
         let others: Vec<_> = server.journal.view(|journal, _| {
-            let entries = journal.iter().flat_map(|journal| journal.entries.values());
-            let others = entries.filter(|entry| entry.username == user.username() && entry.owner.uid != uid);
+            let entries = journal
+                .into_iter()
+                .flat_map(|journal| journal.entries.for_username(user.username()));
+            let others = entries.filter(|entry| entry.owner.uid != uid);
             others.map(|entry| (entry.id, entry.kind)).collect()
         });
         for (id, kind) in others {
@@ -534,7 +533,7 @@ async fn desired(
             .filter(|value| !value.is_empty())
             .cloned()
     };
-    let rotate = annotation(names::ROTATE);
+    let rotate = annotation(names::ROTATE).map(|value| wish::short(&value));
     let source = match deleting {
         // Deletion asks for no password, and the namespace's Secrets may be gone.
         true => wanted::Source::generated(),

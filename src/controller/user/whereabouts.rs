@@ -95,9 +95,8 @@ fn has_entry(context: &Context, key: &ServerKey, user: &PostgresUser) -> bool {
     let servers = context.servers.lock().unwrap_or_else(PoisonError::into_inner);
     let uid = user.uid().unwrap_or_default();
     servers.get(key).is_some_and(|server| {
-        server.journal.view(|journal, _| {
-            let mut entries = journal.iter().flat_map(|journal| journal.entries.values());
-            entries.any(|entry| entry.owner.uid == uid)
-        })
+        server
+            .journal
+            .view(|journal, _| journal.is_some_and(|journal| journal.entries.of(&uid).is_some()))
     })
 }

@@ -1,5 +1,7 @@
 //! How a journal is written down.
 
+use std::io;
+
 use ring::digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,9 +10,6 @@ use zeroize::Zeroizing;
 
 use super::{Entry, Header, Journal};
 use crate::domain::mac::hex;
-
-/// The most bytes that a journal's entries may take: what does not fit waits.
-pub const MAX_BYTES: usize = 128 * 1024;
 
 /// The entry format that this version writes.
 const FORMAT: u64 = 1;
@@ -44,11 +43,50 @@ struct StoredHeader {
     checksum: String,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct StoredEntry {
-    format: u64,
     #[serde(flatten)]
     entry: Entry,
+}
+
+/// An entry as it is written.
+#[derive(Serialize)]
+struct Line<'a> {
+    format: u64,
+    #[serde(flatten)]
+    entry: &'a Entry,
+}
+
+impl<'a> Line<'a> {
+    fn new(entry: &'a Entry) -> Self {
+        Line {
+            format: FORMAT,
+            entry,
+        }
+    }
+}
+
+/// How many bytes an entry takes, written down, with what parts it from the next.
+pub fn size(entry: &Entry) -> usize {
+    size_of(&Line::new(entry))
+}
+
+/// How many bytes a part of an entry takes, written down.
+pub(super) fn size_of(value: &impl Serialize) -> usize {
+    struct Count(usize);
+    impl io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(1);
+    // Counting cannot fail, and what is counted here is text, numbers and lists.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
 }
 
 /// Writes a journal down.
@@ -56,15 +94,23 @@ struct StoredEntry {
 /// # Errors
 /// If it cannot be written as JSON, which would be a fault of the types.
 pub fn write(journal: &Journal) -> Result<Written, serde_json::Error> {
-    let known = journal.entries.values().map(|entry| {
-        serde_json::to_value(StoredEntry {
-            format: FORMAT,
-            entry: entry.clone(),
-        })
-    });
-    let mut all = known.collect::<Result<Vec<Value>, _>>()?;
-    all.extend(journal.unknown.iter().cloned());
-    let entries = Zeroizing::new(serde_json::to_string(&all)?);
+    // Large enough from the start: a text that grows leaves copies of passwords behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(journal.bytes()));
+    text.push(b'[');
+    for entry in journal.entries.values() {
+        serde_json::to_writer(&mut *text, &Line::new(entry))?;
+        text.push(b',');
+    }
+    for value in &journal.unknown {
+        serde_json::to_writer(&mut *text, value)?;
+        text.push(b',');
+    }
+    if text.last() == Some(&b',') {
+        text.pop();
+    }
+    text.push(b']');
+    let entries = String::from_utf8(std::mem::take(&mut *text)).map_err(serde::ser::Error::custom)?;
+    let entries = Zeroizing::new(entries);
     let checksum = checksum(&journal.header, &entries);
     let header = serde_json::to_string(&StoredHeader {
         header: journal.header.clone(),
@@ -90,7 +136,7 @@ pub fn read(header: &str, entries: &str) -> Result<Journal, CodecError> {
     };
     for value in all {
         match known_entry(&value) {
-            Some(entry) => drop(journal.entries.insert(entry.id, entry)),
+            Some(entry) => journal.entries.add(entry),
             None => journal.unknown.push(value),
         }
     }
@@ -104,10 +150,15 @@ fn known_entry(value: &Value) -> Option<Entry> {
     StoredEntry::deserialize(value).ok().map(|stored| stored.entry)
 }
 
+/// Of all but the token, which earlier versions do not know: a journal stays good when going back to one.
 fn checksum(header: &Header, entries: &str) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
+    let header = Header {
+        token: String::new(),
+        ..header.clone()
+    };
     // A struct of plain fields can always be written.
-    context.update(serde_json::to_string(header).unwrap_or_default().as_bytes());
+    context.update(serde_json::to_string(&header).unwrap_or_default().as_bytes());
     context.update(&[0]);
     context.update(entries.as_bytes());
     hex(context.finish().as_ref())
@@ -149,6 +200,7 @@ mod tests {
             lineage: "l".into(),
             sequence: 9,
             next_id: 8,
+            token: "t".into(),
         };
         Journal {
             header,
@@ -169,6 +221,58 @@ mod tests {
         assert_eq!(read(&written.header, "[]"), Err(CodecError::Checksum));
         let tampered = written.header.replace("\"sequence\":9", "\"sequence\":8");
         assert_eq!(read(&tampered, &written.entries), Err(CodecError::Checksum));
+    }
+
+    #[test]
+    fn dates_that_an_earlier_version_kept_with_fractions_are_read_in_whole_seconds() {
+        let mut earlier = journal();
+        let mut entry = Entry::clone(&earlier.entries[&EntryId(7)]);
+        entry.seen.at = Some("2026-01-01T00:00:00.25Z".parse().unwrap());
+        entry.seen.created = Some("2025-01-01T00:00:00.123456789Z".parse().unwrap());
+        earlier.entries.add(entry);
+        let written = write(&earlier).unwrap();
+        let back = read(&written.header, &written.entries).unwrap();
+        let seen = &back.entries[&EntryId(7)].seen;
+        assert_eq!(seen.at, "2026-01-01T00:00:00Z".parse().ok());
+        assert_eq!(seen.created, "2025-01-01T00:00:00Z".parse().ok());
+    }
+
+    #[test]
+    fn a_journal_is_as_long_as_was_reckoned() {
+        let mut journal = journal();
+        let length = |journal: &Journal| write(journal).unwrap().entries.len();
+        assert_eq!(length(&journal), journal.bytes());
+        journal
+            .unknown
+            .push(serde_json::json!({"format": 99, "what": "ever"}));
+        assert_eq!(length(&journal), journal.bytes());
+        journal.entries.take(EntryId(7));
+        assert_eq!(length(&journal), journal.bytes());
+        assert_eq!(journal.entries.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_as_usual_is_not_written() {
+        let mut deletion = Entry::clone(&journal().entries[&EntryId(7)]);
+        (deletion.password, deletion.kind, deletion.cause) = (None, Kind::Delete, Cause::Deletion);
+        let written = serde_json::to_string(&Line::new(&deletion)).unwrap();
+        for usual in ["settings", "retain", "proven_ours", "password", "null"] {
+            assert!(!written.contains(usual), "{written}");
+        }
+        assert!(written.len() < 260, "{} bytes: {written}", written.len());
+    }
+
+    /// An earlier version knows no tokens: it must find the checksum right all the same.
+    #[test]
+    fn the_token_is_no_part_of_the_checksum() {
+        let written = write(&journal()).unwrap();
+        let without = written.header.replace(r#","token":"t""#, "");
+        assert_ne!(without, written.header);
+        let back = read(&without, &written.entries).unwrap();
+        assert_eq!(
+            (back.header.token.as_str(), back.entries),
+            ("", journal().entries)
+        );
     }
 
     #[test]

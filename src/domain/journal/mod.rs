@@ -1,10 +1,10 @@
 //! The journal: the write-ahead log of remote mutations, as data. [`protocol`] has the rules of who may write
-//! and send; `controller::journal` keeps it in a Secret.
+//! and send, [`bounds`] what fits; `controller::journal_store` keeps it in a Secret.
 
+pub mod bounds;
 pub mod codec;
+mod entries;
 pub mod protocol;
-
-use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,9 @@ use serde_json::Value;
 use super::identity::Mark;
 use super::password::Password;
 use super::role::RoleSettings;
+use super::time::read_whole_seconds;
+use super::wish::read_short;
+pub use entries::Entries;
 
 /// Names an entry within its journal. Never used twice in one lineage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -52,7 +55,7 @@ pub enum Cause {
     /// The user does not exist any more, although there is a record of it.
     Vanished,
     /// The annotation `pguser.dev/rotate` has this value.
-    Rotation(String),
+    Rotation(#[serde(deserialize_with = "read_short")] String),
     /// The user's own Secret holds another password.
     OwnPassword,
     /// The output Secret is gone or its password was changed.
@@ -75,8 +78,18 @@ pub enum Cause {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Seen {
     /// The remote's `Date` when it was read; `None` where it sends none.
+    #[serde(
+        default,
+        deserialize_with = "read_whole_seconds",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub at: Option<Timestamp>,
     /// When the user was made, if it was there and the remote said.
+    #[serde(
+        default,
+        deserialize_with = "read_whole_seconds",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub created: Option<Timestamp>,
     /// Whether the user was there.
     pub present: bool,
@@ -104,16 +117,21 @@ pub struct Entry {
     /// What was known when it was decided.
     pub seen: Seen,
     /// Whether the remote user has been shown to be ours since (an owner record, or R9's weighing).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub proven_ours: bool,
     /// What the login should be besides, when this was decided.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub settings: RoleSettings,
     /// The login is to be kept when its resource goes.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub retain: bool,
     /// The epoch that stamped it.
     pub epoch: u64,
+}
+
+/// What is as usual is not written down: thousands of accepted deletions have to fit.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Who writes the journal, and which of its states this is.
@@ -129,6 +147,10 @@ pub struct Header {
     pub sequence: u64,
     /// The next entry's id.
     pub next_id: u64,
+    /// Random, and another with every write: what carries the token of a write is that write (R1). Earlier versions
+    /// wrote none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub token: String,
 }
 
 /// The journal of one server object.
@@ -137,7 +159,16 @@ pub struct Journal {
     /// Whose and which.
     pub header: Header,
     /// What is not yet settled.
-    pub entries: BTreeMap<EntryId, Entry>,
+    pub entries: Entries,
     /// Entries of a format that this version does not know: kept as they are.
     pub unknown: Vec<Value>,
+}
+
+impl Journal {
+    /// How many bytes the entries take, written down.
+    pub fn bytes(&self) -> usize {
+        let unknown: usize = self.unknown.iter().map(codec::size_of).sum();
+        // Each is counted with a comma, of which there is one fewer; and there are two brackets.
+        (self.entries.bytes() + unknown + 1).max(2)
+    }
 }

@@ -1,9 +1,8 @@
-//! Who may write the journal, and when an entry may be sent: R1, R3, R4, and the journal's bounds.
+//! Who may write the journal, and when an entry may be sent: R1, R3, R4.
 
 use std::collections::BTreeSet;
 
-use super::codec::MAX_BYTES;
-use super::{Cause, Entry, EntryId, Header, Journal, Kind};
+use super::{Entry, EntryId, Header, Journal};
 use crate::domain::settings::{Rule, Rules, Settings};
 use crate::domain::time::Mono;
 
@@ -28,33 +27,69 @@ pub fn taken_over(journal: &Journal, holder: &str) -> Journal {
     next.header.holder = holder.to_string();
     next.header.epoch += 1;
     next.header.sequence += 1;
-    for entry in next.entries.values_mut() {
-        entry.epoch = next.header.epoch;
-    }
+    let stamped = journal.entries.values().map(|entry| {
+        let stamped = Entry {
+            epoch: next.header.epoch,
+            ..Entry::clone(entry)
+        };
+        (entry.id, stamped)
+    });
+    next.entries = stamped.collect();
     next
 }
 
-/// What a failed or unanswered journal write turned out to be, after a quorum read.
+/// What a read tells of a write that was refused or not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It was stored after all.
+    /// It was stored.
     Stored,
-    /// It was not, and nobody else leads: do it again on what was read.
-    Rebase,
+    /// What it was made from is still there, which proves nothing: it may yet arrive. The very same write is repeated,
+    /// and nothing else is built on it.
+    Open,
+    /// It was not stored and never will be, and nobody else leads: the changes are made again.
+    Rebase(Onto),
     /// Another process leads: stop.
     Replaced,
 }
 
-/// R1: reads what became of a write that was not acknowledged. `base` is what the write was made from.
-pub fn fate(attempted: &Header, base: &Header, found: &Header, rules: Rules) -> Fate {
-    let same_leader = found.epoch == base.epoch && found.lineage == base.lineage;
-    if found == attempted {
-        Fate::Stored
-    } else if same_leader || !rules.hold(Rule::R1) {
-        Fate::Rebase
-    } else {
-        Fate::Replaced
+/// What stands in the place of a write that was not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Onto {
+    /// Nothing that this process does not know: what it has in memory is the newest, whatever a person has put in its
+    /// place, and is written again.
+    Known,
+    /// The write of another process: what was decided without a look at it is refused, and decided anew.
+    Foreign,
+}
+
+/// R1: what became of a write that was not acknowledged. `base` is what it was made from, if there was anything;
+/// `moved`, whether the resourceVersion that the write depends on is there no more.
+pub fn fate(attempted: &Header, base: Option<&Header>, found: &Header, moved: bool, rules: Rules) -> Fate {
+    if has_token(found, attempted) {
+        return Fate::Stored;
     }
+    let Some(base) = base else {
+        // Another process made the journal first: it is taken over like any other.
+        return Fate::Rebase(Onto::Foreign);
+    };
+    if !moved {
+        return Fate::Open;
+    }
+    let same_leader = found.epoch == base.epoch && found.lineage == base.lineage;
+    if !same_leader && rules.hold(Rule::R1) {
+        return Fate::Replaced;
+    }
+    // Under an epoch of its own nobody else writes: what is there was this process's some time before.
+    let own_epoch = same_leader && base.epoch == attempted.epoch && found.holder == attempted.holder;
+    match own_epoch || has_token(found, base) {
+        true => Fate::Rebase(Onto::Known),
+        false => Fate::Rebase(Onto::Foreign),
+    }
+}
+
+/// Whether `found` is this very write. Of a journal without a token, from an earlier version, nothing is known.
+fn has_token(found: &Header, write: &Header) -> bool {
+    !write.token.is_empty() && found.token == write.token
 }
 
 /// R3 and R4, at the last moment before sending: whether this process may still send this entry.
@@ -73,130 +108,98 @@ pub fn inherited_until(tenure: &Tenure, settings: &Settings) -> Mono {
     }
 }
 
-/// Room that is kept for deletions, in bytes: creations may not fill the journal so that nothing can go.
-const KEPT_FOR_DELETIONS: usize = 16 * 1024;
-
-/// Whether there is room for one more entry of `size` bytes: deletions have room kept for them, and no namespace
-/// takes more than half.
-pub fn has_room(journal: &Journal, namespace: &str, kind: Kind, size: usize) -> bool {
-    let all: usize = journal.entries.values().map(size_of).sum();
-    let of_namespace: usize = journal
-        .entries
-        .values()
-        .filter(|entry| entry.owner.namespace == namespace)
-        .map(size_of)
-        .sum();
-    if kind == Kind::Delete {
-        return all + size <= MAX_BYTES;
-    }
-    all + size <= MAX_BYTES - KEPT_FOR_DELETIONS && of_namespace + size <= MAX_BYTES / 2
-}
-
-/// About how many bytes an entry takes, written down; never fewer.
-pub fn size_of(entry: &Entry) -> usize {
-    let owner = &entry.owner;
-    let password = entry.password.as_ref().map_or("", |password| password.reveal());
-    let cause = match &entry.cause {
-        Cause::Rotation(value) => value.as_str(),
-        _ => "",
-    };
-    let texts = [
-        owner.namespace.as_str(),
-        &owner.name,
-        &owner.uid,
-        &entry.username,
-        password,
-        cause,
-    ];
-    // Field names, kinds, numbers, dates and punctuation.
-    const REST: usize = 420;
-    REST + texts.into_iter().map(json_len).sum::<usize>()
-}
-
-/// How many bytes a text takes in JSON.
-fn json_len(text: &str) -> usize {
-    text.chars()
-        .map(|character| match character {
-            '"' | '\\' => 2,
-            control if control < ' ' => 6,
-            other => other.len_utf8(),
-        })
-        .sum()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Owner, Seen};
     use super::*;
-    use crate::domain::password::Password;
 
-    fn header(holder: &str, epoch: u64, sequence: u64) -> Header {
+    fn header(holder: &str, epoch: u64, sequence: u64, token: &str) -> Header {
         Header {
             holder: holder.into(),
             epoch,
             lineage: "l".into(),
             sequence,
             next_id: 0,
+            token: token.into(),
         }
     }
 
+    fn own(sequence: u64, token: &str) -> Header {
+        header("a", 1, sequence, token)
+    }
+
+    /// The fate of the write `new` on `old`, where `found` is there under another resourceVersion than `old` had.
+    fn of(found: &Header) -> Fate {
+        fate(&own(6, "new"), Some(&own(5, "old")), found, true, Rules::all())
+    }
+
     #[test]
-    fn an_entry_takes_no_more_room_than_is_reckoned() {
-        let entry = Entry {
-            id: EntryId(u64::MAX),
-            owner: Owner {
-                namespace: "n".repeat(63),
-                name: "m".repeat(253),
-                uid: "u".repeat(36),
-            },
-            username: "\"\\\u{1}🦀".repeat(9),
-            kind: Kind::SetPassword,
-            cause: Cause::Rotation("\u{1}".repeat(100)),
-            password: Some(Password::new("\"".repeat(128))),
-            settings: Default::default(),
-            retain: false,
-            seen: Seen {
-                mark: None,
-                at: Some("2026-01-01T00:00:00.123456789Z".parse().unwrap()),
-                created: Some("2026-01-01T00:00:00.123456789Z".parse().unwrap()),
-                present: true,
-            },
-            proven_ours: false,
-            epoch: u64::MAX,
-        };
-        let written = serde_json::to_string(&entry).unwrap().len() + r#"{"format":1,},"#.len();
-        assert!(written <= size_of(&entry), "{written} > {}", size_of(&entry));
-        assert!(
-            size_of(&entry) < written + 250,
-            "{written} << {}",
-            size_of(&entry)
+    fn a_write_is_known_by_its_token() {
+        assert_eq!(of(&own(6, "new")), Fate::Stored);
+    }
+
+    #[test]
+    fn an_equal_header_with_another_token_is_another_write() {
+        assert_eq!(of(&own(6, "other")), Fate::Rebase(Onto::Known));
+    }
+
+    #[test]
+    fn a_read_of_what_was_there_before_proves_nothing() {
+        let (base, attempted) = (own(5, "old"), own(6, "new"));
+        assert_eq!(
+            fate(&attempted, Some(&base), &base, false, Rules::all()),
+            Fate::Open
         );
     }
 
     #[test]
-    fn an_unanswered_write_that_is_found_was_stored() {
-        let (base, attempted) = (header("a", 1, 5), header("a", 1, 6));
-        assert_eq!(fate(&attempted, &base, &attempted, Rules::all()), Fate::Stored);
+    fn what_a_person_has_touched_or_put_back_is_written_over() {
+        assert_eq!(of(&own(5, "old")), Fate::Rebase(Onto::Known));
+        assert_eq!(of(&own(3, "long ago")), Fate::Rebase(Onto::Known));
     }
 
     #[test]
-    fn an_unanswered_write_that_is_not_found_is_made_again() {
-        let (base, attempted) = (header("a", 1, 5), header("a", 1, 6));
-        assert_eq!(fate(&attempted, &base, &base, Rules::all()), Fate::Rebase);
-    }
-
-    #[test]
-    fn a_write_that_meets_another_epoch_ends_the_process() {
-        let (base, attempted) = (header("a", 1, 5), header("a", 1, 6));
-        let other = header("b", 2, 6);
-        assert_eq!(fate(&attempted, &base, &other, Rules::all()), Fate::Replaced);
+    fn another_epoch_or_another_journal_ends_the_process() {
+        assert_eq!(of(&header("b", 2, 6, "other")), Fate::Replaced);
         let other_lineage = Header {
             lineage: "m".into(),
-            ..base.clone()
+            ..own(6, "other")
         };
+        assert_eq!(of(&other_lineage), Fate::Replaced);
+    }
+
+    #[test]
+    fn the_epoch_that_is_being_taken_is_ones_own_only_with_ones_own_token() {
+        let (base, attempted) = (header("b", 1, 5, "old"), header("a", 2, 6, "new"));
+        let of = |found: &Header| fate(&attempted, Some(&base), found, true, Rules::all());
+        assert_eq!(of(&header("a", 2, 6, "new")), Fate::Stored);
+        assert_eq!(of(&header("c", 2, 6, "other")), Fate::Replaced);
+        assert_eq!(of(&header("a", 2, 6, "other")), Fate::Replaced);
+    }
+
+    #[test]
+    fn what_the_former_leader_wrote_in_the_meantime_is_looked_at_first() {
+        let (base, attempted) = (header("b", 1, 5, "old"), header("a", 2, 7, "new"));
+        let of = |found: &Header| fate(&attempted, Some(&base), found, true, Rules::all());
+        assert_eq!(of(&header("b", 1, 6, "later")), Fate::Rebase(Onto::Foreign));
+        assert_eq!(of(&header("a", 1, 6, "later")), Fate::Rebase(Onto::Foreign));
+        assert_eq!(of(&base), Fate::Rebase(Onto::Known));
+    }
+
+    #[test]
+    fn a_journal_that_another_process_made_first_is_looked_at_first() {
+        let found = header("b", 1, 1, "other");
+        let of = |found: &Header| fate(&own(1, "new"), None, found, true, Rules::all());
+        assert_eq!(of(&found), Fate::Rebase(Onto::Foreign));
+        assert_eq!(of(&own(1, "new")), Fate::Stored);
+    }
+
+    #[test]
+    fn a_journal_without_a_token_is_never_known_again() {
+        let base = header("b", 1, 5, "");
+        let attempted = header("a", 2, 6, "new");
         assert_eq!(
-            fate(&attempted, &base, &other_lineage, Rules::all()),
-            Fate::Replaced
+            fate(&attempted, Some(&base), &base, true, Rules::all()),
+            Fate::Rebase(Onto::Foreign)
         );
     }
 }

@@ -4,6 +4,8 @@ use super::entry::{Case, was_made_anew};
 use super::evidence::speaks_against;
 use super::fresh::{self, Quiet};
 use super::types::*;
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::domain::attempts::Login;
@@ -11,6 +13,9 @@ use crate::domain::journal::{Cause, Kind};
 use crate::domain::remote::RemoteUser;
 use crate::domain::settings::Rule;
 use crate::domain::time::Mono;
+
+/// The longest pause between two logins of one user while they are refused.
+const LONGEST_BETWEEN_LOGINS: Duration = Duration::from_secs(60);
 
 const NOT_IN_EFFECT: &str = "the server accepted the password, but a login with it is refused: it is sent again until \
                              it takes effect";
@@ -181,7 +186,7 @@ impl Case<'_> {
 
     /// Accepted, but a login is refused: soon tried again, and sent again once a late effect is ruled out.
     fn not_in_effect(&self, tried: Mono) -> Plan {
-        let again = tried + self.settings.read_lag;
+        let again = tried + self.pause_after_refusals();
         let late = self.staged.attempts.last.map(|last| last + self.settings.t_live);
         let mut plan = if self.now < again {
             let mut plan = Plan::waiting(self.observed, "NotInEffect", NOT_IN_EFFECT.to_string());
@@ -194,6 +199,13 @@ impl Case<'_> {
         };
         plan.report.verified = Verified::No(NOT_IN_EFFECT.to_string());
         plan
+    }
+
+    /// A login that is refused is tried again soon, and then less and less often.
+    fn pause_after_refusals(&self) -> Duration {
+        let doublings = self.staged.attempts.login_refusals.saturating_sub(1).min(16);
+        let pause = self.settings.read_lag.saturating_mul(1 << doublings);
+        pause.min(LONGEST_BETWEEN_LOGINS.max(self.settings.read_lag))
     }
 
     /// What was made is not made again, but given its password again: a creation would find that it exists.

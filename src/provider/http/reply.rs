@@ -169,7 +169,7 @@ fn begins_like_html(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'<')
 }
 
-/// An HTTP date, as every server writes it today (RFC 9110: IMF-fixdate).
+/// An HTTP date, as every server writes it today (RFC 9110: IMF-fixdate), which has whole seconds.
 fn http_date(value: &str) -> Option<Timestamp> {
     static PARSER: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
     PARSER.parse_timestamp(value.trim()).ok()

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::domain::endpoint::Host;
 use crate::domain::password::Password;
 use crate::domain::role::Traits;
+use crate::domain::time::whole_seconds;
 use crate::provider::lenient::{Flag, Lenient};
 use crate::provider::{Cluster, ClusterState, Creator, RemoteUser};
 
@@ -176,14 +177,15 @@ pub(super) struct RequestProperties<'a> {
     pub(super) password: &'a Password,
 }
 
-/// An ISO 8601 time, with an offset or without, which then means UTC. Nothing if it cannot be read.
+/// An ISO 8601 time, with an offset or without, which then means UTC, in whole seconds. Nothing if it cannot be read,
+/// or lies beyond the year 9999.
 fn timestamp(text: &str) -> Option<Timestamp> {
     let time = text
         .parse::<Timestamp>()
         .ok()
         .or_else(|| TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok())?;
     // Servers write 0001-01-01 for "never".
-    (time > Timestamp::UNIX_EPOCH).then_some(time)
+    (time > Timestamp::UNIX_EPOCH).then_some(whole_seconds(time))
 }
 
 #[cfg(test)]
@@ -283,8 +285,40 @@ mod tests {
         assert_eq!(timestamp("2020-12-10T14:37:50+01:00"), utc);
         assert_eq!(timestamp("2020-12-10T13:37:50"), utc);
         assert_eq!(timestamp("2020-12-10T13:37:50.000"), utc);
-        for bad in ["", "now", "0001-01-01T00:00:00Z", "2020-13-10T13:37:50Z"] {
+        for bad in [
+            "",
+            "now",
+            "0001-01-01T00:00:00Z",
+            "2020-13-10T13:37:50Z",
+            "2020-12-10T13:37:50.Z",
+            "9999-12-31T23:59:59-23:00",
+            "10000-01-01T00:00:00Z",
+            "+292278994-08-17T07:12:55Z",
+        ] {
             assert_eq!(timestamp(bad), None, "{bad}");
+        }
+    }
+
+    /// A status keeps whole seconds: a date with a fraction would never be equal to itself.
+    #[test]
+    fn fractions_of_a_second_are_dropped_however_many_digits_they_have() {
+        let utc = "2020-12-10T13:37:50Z".parse().ok();
+        for digits in 0..=9 {
+            let fraction = &".987654321"[..if digits == 0 { 0 } else { digits + 1 }];
+            for (hour, offset) in [
+                ("13", "Z"),
+                ("14", "+01:00"),
+                ("14", "+0100"),
+                ("03", "-10:00"),
+                ("13", ""),
+            ] {
+                let text = format!("2020-12-10T{hour}:37:50{fraction}{offset}");
+                assert_eq!(timestamp(&text), utc, "{text}");
+                let user = user(&format!(
+                    r#"{{"properties":{{"username":"a"}},"metadata":{{"createdDate":"{text}","lastModifiedDate":"{text}"}}}}"#
+                ));
+                assert_eq!((user.created, user.modified), (utc, utc), "{text}");
+            }
         }
     }
 

@@ -275,7 +275,7 @@ impl Provider for Postgresql {
                 database: None,
                 sslmode: None,
             },
-            date: Timestamp::from_microsecond(now).ok(),
+            date: roles::date(now),
         })
     }
 
@@ -360,5 +360,5 @@ const STATE: &str = "SELECT NOT pg_is_in_recovery() AND current_setting('transac
 /// The server's clock, if it will say.
 async fn now(call: &Call<'_>) -> Option<Timestamp> {
     let rows = call.query(STATE, &[]).await.ok()?;
-    Timestamp::from_microsecond(rows.first()?.try_get(1).ok()?).ok()
+    roles::date(rows.first()?.try_get(1).ok()?)
 }

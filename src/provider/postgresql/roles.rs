@@ -15,6 +15,7 @@ use super::connection::Facts;
 use super::errors::UNREACHABLE;
 use super::mark::{self, Marking};
 use crate::domain::role::{FoundRole, Traits};
+use crate::domain::time::whole_seconds;
 use crate::provider::{Creator, RemoteError, RemoteUser};
 
 /// A role as it was read.
@@ -122,7 +123,7 @@ fn read(call: &Call<'_>, rows: &[Row]) -> Result<Seen<Vec<Role>>, RemoteError> {
     let roles: Result<Vec<_>, _> = rows.iter().map(role).collect();
     Ok(Seen {
         value: roles.map_err(|_| call.odd())?.into_iter().flatten().collect(),
-        date: Timestamp::from_microsecond(now).ok(),
+        date: date(now),
     })
 }
 
@@ -185,10 +186,33 @@ fn names(row: &Row, column: &str) -> Result<BTreeSet<String>, tokio_postgres::Er
     Ok(names.unwrap_or_default().into_iter().collect())
 }
 
+/// What the server's clock shows, in whole seconds like every date that is compared.
+pub(super) fn date(micros: i64) -> Option<Timestamp> {
+    Timestamp::from_microsecond(micros).ok().map(whole_seconds)
+}
+
 /// A moment; PostgreSQL knows some that are further away than can be said here.
 fn moment(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(match micros < 0 {
         true => Timestamp::MIN,
         false => Timestamp::MAX,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_clock_is_read_in_whole_seconds_if_it_is_a_date_at_all() {
+        let second = 1_700_000_000;
+        for micros in [0, 1, 500_000, 999_999] {
+            assert_eq!(
+                date(second * 1_000_000 + micros),
+                Timestamp::from_second(second).ok(),
+                "{micros}"
+            );
+        }
+        assert_eq!(date(i64::MAX), None);
+    }
 }

@@ -22,7 +22,7 @@ mod world;
 
 #[allow(unused_imports)]
 pub use self::{
-    audit::{AuditEvent, AuditLog, Tally},
+    audit::{AuditEvent, AuditLog, Mark, Tally},
     environment::{Environment, Handle},
     judge::{Diff, Judge},
     operator::{Operator, Options},

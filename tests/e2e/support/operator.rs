@@ -1,6 +1,7 @@
 //! The operator's own binary, with the rights that it is shipped with.
 
 use std::{
+    ffi::OsString,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::ExitStatus,
@@ -24,6 +25,7 @@ impl Default for Options {
             ("--t-live", "3s"),
             ("--write-window", "1s"),
             ("--read-lag", "300ms"),
+            ("--state-lag", "100ms"),
             ("--gone-after", "2s"),
             ("--min-refresh-interval", "1s"),
             ("--retry-base", "200ms"),
@@ -42,6 +44,17 @@ impl Default for Options {
 }
 
 impl Options {
+    /// As a user has it who sets nothing: only what is needed to reach the servers of a test is set.
+    pub fn as_shipped() -> Self {
+        let own = Options::default();
+        let flags = own.flags.into_iter();
+        Options {
+            flags: flags.filter(|(name, _)| name == "--allow-endpoint").collect(),
+            env: vec![("PGUSER_LOG".to_owned(), "info".to_owned())],
+            ..Options::default()
+        }
+    }
+
     /// Sets a flag, in place of all of the same name.
     pub fn flag(mut self, name: &str, value: &str) -> Self {
         self.flags.retain(|(other, _)| other != name);
@@ -132,7 +145,7 @@ impl Operator {
     /// Starts it, and does not wait until it is ready.
     pub fn start(&mut self) -> Outcome {
         self.runs += 1;
-        let mut command = Process::command(env!("CARGO_BIN_EXE_pguser-operator"));
+        let mut command = Process::command(program());
         command.arg("run").arg("--admin-addr").arg(self.admin.to_string());
         for (name, value) in &self.options.flags {
             command.arg(format!("{name}={value}"));
@@ -202,6 +215,11 @@ impl Operator {
         self.ready().await
     }
 
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
     /// The name by which the API server, and so the audit log, knows it.
     pub fn user(&self) -> &str {
         &self.user
@@ -253,6 +271,11 @@ impl Operator {
             .as_mut()
             .ok_or_else(|| Failure::from("the operator does not run"))
     }
+}
+
+/// The operator that cargo has built for the tests, or the one that the environment names.
+fn program() -> OsString {
+    std::env::var_os("PGUSER_TEST_OPERATOR").unwrap_or_else(|| env!("CARGO_BIN_EXE_pguser-operator").into())
 }
 
 /// An address that is free now. Somebody else may take it until it is used.

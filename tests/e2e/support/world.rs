@@ -122,6 +122,11 @@ impl World {
         &self.postgres
     }
 
+    /// The database, for who does not borrow the world.
+    pub fn shared_postgres(&self) -> Arc<Postgres> {
+        self.postgres.clone()
+    }
+
     // ------------------------------------------------------------------------------------------ what is started
 
     /// Starts the remote side of the world's provider on its PostgreSQL, with switches of the simulator.
