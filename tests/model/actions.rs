@@ -24,8 +24,12 @@ pub enum Action {
     Look(usize, bool),
     /// A process reads the cluster's state, which trails the last change.
     PollTrailing(usize),
-    /// A journal write: stored or not, and the answer lost.
+    /// A journal write: stored, or on its way still, and the answer lost.
     LoseWrite(usize, About, bool),
+    /// It reaches the API server.
+    PutArrives(usize),
+    /// A process that can read nothing gives a journal write up.
+    GiveUpWrite(usize),
     /// A request takes effect (or turns the cluster busy), and is answered.
     Commit(usize),
     /// The same, but the answer takes its time.
@@ -79,6 +83,7 @@ pub fn actions(world: &World, scenario: &Scenario) -> Vec<Action> {
     if world.remote.coming.is_some() {
         all.push(Action::TakeEffect);
     }
+    all.extend((0..world.puts.len()).map(Action::PutArrives));
     for at in 0..world.remote.late.len() {
         all.push(Action::DeleteLate(at));
         if world.budget.failed_deletions > 0 {
@@ -117,8 +122,11 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario, all: &mut Vec<Act
         None if world.budget.watch_lags > 0 && are_people_about(world) => all.push(Action::WatchLags(who)),
         None => {}
     }
-    if operator.pending.is_some() {
+    if let Some(pending) = &operator.pending {
         all.push(Action::Resume(who));
+        if matches!(pending, Pending::Unsure(_)) && scenario.gives_up {
+            all.push(Action::GiveUpWrite(who));
+        }
         return;
     }
     let trailing = world.remote.before.is_some() && world.budget.stale_reads > 0;
@@ -302,6 +310,11 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
         }
         Action::PollTrailing(who) => operator::poll(world, who, true),
         Action::LoseWrite(who, about, stored) => lose_write(world, who, about, stored, scenario),
+        Action::PutArrives(at) => {
+            let write = world.puts.remove(at);
+            journal::store(world, &write);
+        }
+        Action::GiveUpWrite(who) => world.operators[who].pending = None,
         Action::Commit(at) => {
             commit(world, at, scenario);
             if world.wire[at].answer.is_some() {
@@ -356,35 +369,29 @@ fn resume(world: &mut World, who: usize, scenario: &Scenario) {
     match world.operators[who].pending.take() {
         Some(Pending::Do(decision)) => operator::carry_out(world, who, decision, scenario),
         Some(Pending::WriteStatus(write)) => operator::write_status(world, who, &write, scenario),
-        Some(Pending::Unsure { sequence, started }) => {
-            let stored = world.journal.sequence == sequence;
-            if journal::resolve(world, who, Some(sequence), scenario)
-                && stored
-                && let Some(tenure) = &mut world.operators[who].tenure
-            {
-                tenure.written = started;
-            }
+        Some(Pending::Unsure(write)) => {
+            journal::look_into(world, who, &write, scenario);
         }
         None => {}
     }
 }
 
-/// A journal write whose answer is lost: what the process knows stays as it was, until it reads again.
+/// A journal write whose answer is lost: what the process knows stays as it was, until it reads.
 fn lose_write(world: &mut World, who: usize, about: About, stored: bool, scenario: &Scenario) {
     world.budget.lost_writes -= 1;
-    let decision = operator::decide(world, who, about, scenario);
-    let Some(tenure) = world.operators[who].tenure.clone() else {
+    let change = match operator::decide(world, who, about, scenario).step {
+        Todo::Stage(draft) => journal::staging(world, who, &draft),
+        Todo::Settle(id) => Some(Change::Settle(id)),
+        _ => None,
+    };
+    let write = change.and_then(|change| journal::compose(world, who, &change));
+    let Some(write) = write else { return };
+    if !stored {
+        world.puts.push(write.clone());
+    } else if !journal::store(world, &write) {
         return;
-    };
-    let pending = Pending::Unsure {
-        sequence: tenure.base.next(),
-        started: world.now,
-    };
-    if stored && tenure.base == world.journal.sequence {
-        operator::carry_out(world, who, decision, scenario);
-        world.operators[who].tenure = Some(tenure);
     }
-    world.operators[who].pending = Some(pending);
+    world.operators[who].pending = Some(Pending::Unsure(Box::new(write)));
 }
 
 fn tick(world: &mut World) {

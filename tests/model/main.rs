@@ -55,16 +55,20 @@ fn holds(scenario: Scenario) {
 
 /// Without the rule, something goes wrong in this scenario: so the rule is needed, and the model can tell.
 fn is_missed(rule: Rule, scenario: Scenario) {
-    let found = explore(&scenario.clone().without(rule));
+    goes_wrong(&format!("{rule:?}"), &scenario.without(rule));
+}
+
+fn goes_wrong(what: &str, scenario: &Scenario) {
+    let found = explore(scenario);
     let Some(violation) = found.violation else {
         panic!(
-            "{rule:?} is left out of {:?}, and nothing goes wrong in {} states",
+            "{what} is left out of {:?}, and nothing goes wrong in {} states",
             scenario.name, found.states
         );
     };
     let steps = violation.path.len();
     say(format!(
-        "without {rule:?}, {}: {} after {steps} steps",
+        "without {what}, {}: {} after {steps} steps",
         scenario.name, violation.promise
     ));
 }
@@ -88,6 +92,8 @@ promises_are_kept_in! {
     creation_beside_an_outsider_that_a_login_tells
     creation_by_two_leaders
     creation_with_lost_journal_writes
+    rotation_with_lost_journal_writes
+    creation_where_writes_are_given_up
     rotation
     two_rotations
     rotation_by_two_leaders
@@ -186,4 +192,9 @@ fn r11_turns_are_needed() {
 #[test]
 fn r11_what_is_said_before_the_turn_is_needed() {
     is_missed(Rule::R11, scenarios::deletion_in_turn());
+}
+
+#[test]
+fn r1_the_token_is_needed() {
+    goes_wrong("a token", &scenarios::creation_where_headers_prove());
 }

@@ -5,7 +5,7 @@ use pguser_operator::domain::journal::protocol;
 use pguser_operator::domain::plan::{Plan, Step, is_good_to_send_on, plan, plan_gone};
 use pguser_operator::domain::settings::Rule;
 
-use crate::journal::{settle, stage, unused, write_journal};
+use crate::journal::{staging, unused, write_journal};
 use crate::numbers::*;
 use crate::scenario::{FRESH, LAG, STATE_LAG, Scenario};
 use crate::translate;
@@ -23,7 +23,7 @@ pub fn work(world: &World, who: usize) -> Vec<About> {
     // Only what the API server itself does not know is gone, whatever the watch shows.
     let living = [world.seen_by(who), world.resource.as_ref()];
     let is_gone = |entry: &&JournalEntry| living.iter().flatten().all(|living| living.uid != entry.uid);
-    let gone = world.journal.entries.iter().filter(is_gone);
+    let gone = world.known_to(who).entries.iter().filter(is_gone);
     let gone = gone.map(|entry| About::Entry(entry.id));
     let resource = world.seen_by(who).map(|_| About::Resource);
     resource.into_iter().chain(gone).collect()
@@ -31,17 +31,16 @@ pub fn work(world: &World, who: usize) -> Vec<About> {
 
 /// What the planner says to this process.
 pub fn ask(world: &World, who: usize, about: About, scenario: &Scenario) -> Plan {
-    let operator = &world.operators[who];
     let (now, settings) = (translate::mono(world.now), scenario.settings());
     match (about, world.seen_by(who)) {
         (About::Resource, Some(resource)) => {
             let entry = entry_about(world, who, about);
-            let observed = translate::observed(world, operator, Some(resource), entry, scenario);
+            let observed = translate::observed(world, who, Some(resource), entry, scenario);
             plan(&translate::desired(resource, scenario), &observed, now, &settings)
         }
         (About::Resource, None) => Plan::default(),
         (About::Entry(id), _) => {
-            let observed = translate::observed(world, operator, None, world.entry(id), scenario);
+            let observed = translate::observed(world, who, None, world.known_to(who).entry(id), scenario);
             plan_gone(&observed, now, &settings)
         }
     }
@@ -49,10 +48,10 @@ pub fn ask(world: &World, who: usize, about: About, scenario: &Scenario) -> Plan
 
 fn entry_about(world: &World, who: usize, about: About) -> Option<&JournalEntry> {
     match about {
-        About::Entry(id) => world.entry(id),
+        About::Entry(id) => world.known_to(who).entry(id),
         About::Resource => {
             let uid = world.seen_by(who)?.uid;
-            world.journal.entries.iter().find(|entry| entry.uid == uid)
+            world.known_to(who).entries.iter().find(|entry| entry.uid == uid)
         }
     }
 }
@@ -147,14 +146,17 @@ pub fn carry_out(world: &mut World, who: usize, decision: Decision, scenario: &S
             poll(world, who, false);
             true
         }
-        Todo::Stage(draft) => stage(world, who, draft, scenario),
+        Todo::Stage(draft) => match staging(world, who, draft) {
+            Some(change) => write_journal(world, who, scenario, &change),
+            None => false,
+        },
         Todo::Send(entry) => {
             queue(world, who, entry, scenario);
             true
         }
         Todo::Verify(entry) => verify(world, who, entry),
         Todo::Publish { entry, on } => return publish(world, who, entry.as_ref(), on, decision.status),
-        Todo::Settle(id) => settle(world, who, *id, scenario),
+        Todo::Settle(id) => write_journal(world, who, scenario, &Change::Settle(*id)),
         Todo::ReleaseSecret(version) => release_secret(world, *version),
         Todo::LetGo { kept } => let_go(world, who, &decision.status, *kept, scenario),
     };
@@ -323,7 +325,7 @@ pub fn dispatch(world: &mut World, who: usize, id: EntryNo, scenario: &Scenario)
     let sendings = world.operators[who].sendings(id);
     sendings.queued = false;
     sendings.in_flight = false;
-    if let Some(entry) = world.entry(id).cloned() {
+    if let Some(entry) = world.known_to(who).entry(id).cloned() {
         send(world, who, &entry, scenario);
     }
 }
@@ -356,6 +358,19 @@ fn heeds(world: &mut World, who: usize, entry: &JournalEntry) {
     }
 }
 
+/// R0: whatever the one who leads sends is stored, with this very password.
+fn is_stored(world: &mut World, who: usize, entry: &JournalEntry) {
+    let tenure = world.operators[who].tenure.as_ref();
+    let leads = tenure.is_some_and(|tenure| tenure.epoch == world.journal.epoch);
+    let stored = world.journal.entry(entry.id);
+    let same = stored.is_some_and(|stored| {
+        (stored.uid, stored.kind, stored.password) == (entry.uid, entry.kind, entry.password)
+    });
+    if leads && !same {
+        world.breaks("R0: what is sent is not what is stored");
+    }
+}
+
 fn may_send(world: &World, who: usize, entry: &JournalEntry, scenario: &Scenario) -> bool {
     let tenure = world.operators[who].tenure.as_ref();
     tenure.is_some_and(|tenure| {
@@ -371,11 +386,12 @@ fn send(world: &mut World, who: usize, entry: &JournalEntry, scenario: &Scenario
     }
     if !may_send(world, who, entry, scenario) {
         // The window is closed: a touch opens it, or shows that another leads.
-        write_journal(world, who, scenario, |_| {});
+        write_journal(world, who, scenario, &Change::Touch);
         if !may_send(world, who, entry, scenario) {
             return;
         }
     }
+    is_stored(world, who, entry);
     if scenario.scheduled {
         heeds(world, who, entry);
     }
@@ -454,7 +470,7 @@ fn release_secret(world: &mut World, version: SecretVersion) -> bool {
 
 fn let_go(world: &mut World, who: usize, status: &StatusWrite, kept: bool, scenario: &Scenario) -> bool {
     // The touch shows whether another leads by now, and has made what this process remembers as absent.
-    if write_journal(world, who, scenario, |_| {})
+    if write_journal(world, who, scenario, &Change::Touch)
         && let Some(resource) = unchanged(world, status, scenario)
         && resource.deleting
     {

@@ -62,7 +62,7 @@ pub fn commit(world: &mut World, at: usize, scenario: &Scenario) {
         match scenario.provider.turns_busy {
             true => {
                 let since = world.now;
-                world.remote.coming = Some(Change { user, since });
+                world.remote.coming = Some(Coming { user, since });
             }
             false => change_user(world, user),
         }

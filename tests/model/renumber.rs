@@ -11,6 +11,7 @@ numbered!(World {
     journal,
     remote,
     wire,
+    puts,
     operators
 });
 numbered!(Resource { uid, version, status });
@@ -21,8 +22,15 @@ numbered!(OutputSecret { version, password });
 numbered!(Stored {
     epoch,
     sequence,
+    token,
     next_id,
     entries
+});
+numbered!(JournalWrite {
+    base,
+    next,
+    change,
+    started
 });
 numbered!(JournalEntry {
     id,
@@ -41,7 +49,7 @@ numbered!(Remote {
 });
 numbered!(Late { uid, since });
 numbered!(Before { user, until });
-numbered!(Change { user, since });
+numbered!(Coming { user, since });
 numbered!(User {
     mark,
     maker,
@@ -80,8 +88,8 @@ numbered!(Tenure {
     epoch,
     began,
     written,
-    base_epoch,
-    base
+    copy,
+    version
 });
 numbered!(Sight { user, started, date });
 numbered!(Poll { started });
@@ -140,10 +148,7 @@ impl Numbered for Pending {
         match self {
             Pending::Do(decision) => decision.visit(f),
             Pending::WriteStatus(write) => write.visit(f),
-            Pending::Unsure { sequence, started } => {
-                sequence.visit(f);
-                started.visit(f);
-            }
+            Pending::Unsure(write) => write.visit(f),
         }
     }
 }
@@ -163,6 +168,19 @@ impl Numbered for Todo {
             Todo::Settle(id) => id.visit(f),
             Todo::ReleaseSecret(version) => version.visit(f),
             Todo::Nothing | Todo::Claim | Todo::Look | Todo::Poll | Todo::LetGo { .. } => {}
+        }
+    }
+}
+
+impl Numbered for Change {
+    fn visit(&mut self, f: &mut dyn FnMut(Sort, &mut u8)) {
+        match self {
+            Change::Touch => {}
+            Change::Settle(id) => id.visit(f),
+            Change::Stage(draft, password) => {
+                draft.visit(f);
+                password.visit(f);
+            }
         }
     }
 }

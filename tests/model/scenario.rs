@@ -37,6 +37,10 @@ pub struct Scenario {
     pub start: Start,
     /// Turns are asked for and given, and what is to be sent waits for that; else both are at once.
     pub scheduled: bool,
+    /// A token proves a journal write (R1); else whatever has the same holder, epoch and sequence.
+    pub tokens: bool,
+    /// A journal write is given up where no read answers; else nothing is done until it is known what became of it (R1).
+    pub gives_up: bool,
     /// Reads happen that nobody asked for, when the last is old: the periodic refresh, or for another user.
     pub refresh: bool,
     pub rules: Rules,
@@ -91,13 +95,21 @@ impl Scenario {
 
     pub fn start(&self) -> World {
         let now = Tick(START);
+        let journal = Stored {
+            holder: 0,
+            epoch: Epoch(1),
+            sequence: Sequence(1),
+            token: Token(1),
+            next_id: EntryNo(1),
+            entries: Vec::new(),
+        };
         let mut leader = Operator::started();
         leader.tenure = Some(Tenure {
             epoch: Epoch(1),
             began: now,
             written: now,
-            base_epoch: Epoch(1),
-            base: Sequence(1),
+            copy: journal.clone(),
+            version: journal.token,
         });
         let mut world = World {
             now,
@@ -115,13 +127,7 @@ impl Scenario {
                 status: Status::default(),
             }),
             secret: None,
-            journal: Stored {
-                holder: 0,
-                epoch: Epoch(1),
-                sequence: Sequence(1),
-                next_id: EntryNo(1),
-                entries: Vec::new(),
-            },
+            journal,
             remote: Remote {
                 user: None,
                 before: None,
@@ -130,6 +136,7 @@ impl Scenario {
                 accepted: Vec::new(),
             },
             wire: Vec::new(),
+            puts: Vec::new(),
             operators: [leader, Operator::started()],
             budget: self.budget,
             closed: false,

@@ -120,6 +120,8 @@ fn scenario(name: &'static str, provider: Provider, start: Start, budget: Budget
         retain: false,
         start,
         scheduled: false,
+        tokens: true,
+        gives_up: false,
         refresh: true,
         rules: Rules::all(),
     }
@@ -177,11 +179,39 @@ pub fn creation_by_two_leaders() -> Scenario {
 
 pub fn creation_with_lost_journal_writes() -> Scenario {
     let budget = Budget {
-        lost_writes: 1,
+        lost_writes: 2,
         takeovers: 1,
         ..NONE
     };
     two_leaders("creation, lost journal writes", Start::Created, budget)
+}
+
+pub fn rotation_with_lost_journal_writes() -> Scenario {
+    let budget = Budget {
+        lost_writes: 1,
+        lost_answers: 1,
+        crashes: 1,
+        rotations: 1,
+        ..NONE
+    };
+    two_leaders("rotation, lost journal writes", Start::Ready, budget)
+}
+
+/// As it was: equal headers are proof, and a write of which nothing can be learnt is given up.
+pub fn creation_where_headers_prove() -> Scenario {
+    Scenario {
+        tokens: false,
+        gives_up: true,
+        ..creation_with_lost_journal_writes()
+    }
+}
+
+/// A write of which nothing can be learnt is given up.
+pub fn creation_where_writes_are_given_up() -> Scenario {
+    Scenario {
+        gives_up: true,
+        ..creation_with_lost_journal_writes()
+    }
 }
 
 pub fn rotation() -> Scenario {

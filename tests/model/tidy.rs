@@ -11,6 +11,9 @@ pub fn tidy(world: &mut World, scenario: &Scenario) {
     let now = world.now;
     let trails = |before: &Before| before.until.0 + LAG > now.0 && world.budget.stale_reads > 0;
     world.remote.before = world.remote.before.take().filter(trails);
+    // A write that another has overtaken will never be stored.
+    let there = world.journal.token;
+    world.puts.retain(|write| write.base == there);
     forget_passwords(world);
     tidy_wire(world);
     tidy_users(world, scenario);
@@ -19,22 +22,25 @@ pub fn tidy(world: &mut World, scenario: &Scenario) {
     }
     let World {
         operators,
-        journal,
         wire,
         resource,
         ..
     } = world;
     let living = resource.as_ref().map(|resource| resource.uid);
     for operator in operators {
+        let known = operator.tenure.as_ref().map(|tenure| &tenure.copy);
         let watched = operator.watched.as_ref();
         let seen = watched.and_then(|watched| watched.resource.as_ref());
         let seen = seen.map(|resource| resource.uid);
         operator.turns.retain(|turn| {
-            let has_entry = journal.entries.iter().any(|entry| entry.uid == turn.uid);
+            let has_entry = known
+                .iter()
+                .flat_map(|known| &known.entries)
+                .any(|entry| entry.uid == turn.uid);
             has_entry || living == Some(turn.uid) || seen == Some(turn.uid)
         });
         operator.turns.sort_by_key(|turn| turn.uid);
-        tidy_operator(operator, journal, wire, now, scenario);
+        tidy_operator(operator, wire, now, scenario);
     }
 }
 
@@ -95,15 +101,13 @@ fn tidy_users(world: &mut World, scenario: &Scenario) {
     }
 }
 
-fn tidy_operator(
-    operator: &mut Operator,
-    journal: &Stored,
-    wire: &[Request],
-    now: Tick,
-    scenario: &Scenario,
-) {
+fn tidy_operator(operator: &mut Operator, wire: &[Request], now: Tick, scenario: &Scenario) {
+    let known = operator.tenure.as_ref().map(|tenure| &tenure.copy);
     operator.attempts.retain(|sendings| {
-        journal.entries.iter().any(|entry| entry.id == sendings.entry)
+        known
+            .iter()
+            .flat_map(|known| &known.entries)
+            .any(|entry| entry.id == sendings.entry)
             || wire.iter().any(|request| request.entry == sendings.entry)
     });
     operator.attempts.sort_by_key(|sendings| sendings.entry);
@@ -223,7 +227,7 @@ fn tidy_evidence(world: &mut World) {
         .filter_map(|operator| operator.sight.as_ref());
     made.extend(sights.filter_map(|sight| sight.user).map(|view| view.created));
     let mut weighed = vec![];
-    for entry in &mut world.journal.entries {
+    for entry in world.journals().flat_map(|journal| &mut journal.entries) {
         entry.seen.at = entry
             .seen
             .at

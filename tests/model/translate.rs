@@ -165,11 +165,12 @@ pub fn sight(sight: &Sight, scenario: &Scenario) -> plan::Sight {
 /// What a process observes: of a resource and its entry, or of an entry without a resource.
 pub fn observed(
     world: &World,
-    operator: &Operator,
+    who: usize,
     resource: Option<&Resource>,
     entry: Option<&JournalEntry>,
     scenario: &Scenario,
 ) -> Observed {
+    let operator = &world.operators[who];
     let status = resource
         .map(|resource| resource.status.clone())
         .unwrap_or_default();
@@ -206,7 +207,7 @@ pub fn observed(
         last_write: operator.last_write.map(mono),
         entry: entry.map(|entry| staged(entry, operator, scenario)),
         rival: rival(world, resource),
-        predecessor: predecessor(world, operator, resource, scenario),
+        predecessor: predecessor(world, who, resource, scenario),
         turn: !scenario.scheduled || uid.is_some_and(given),
         difficulty: None,
     }
@@ -220,17 +221,13 @@ fn rival(world: &World, resource: Option<&Resource>) -> Option<plan::Rival> {
 
 /// R0 is about the remote user: an entry of another resource for it counts, but for a deletion that was accepted, whose place
 /// a creation may take.
-fn predecessor(
-    world: &World,
-    operator: &Operator,
-    resource: Option<&Resource>,
-    scenario: &Scenario,
-) -> Predecessor {
+fn predecessor(world: &World, who: usize, resource: Option<&Resource>, scenario: &Scenario) -> Predecessor {
     let Some(resource) = resource.filter(|_| scenario.rules.hold(Rule::R0)) else {
         return Predecessor::None;
     };
+    let operator = &world.operators[who];
     let mut others = world
-        .journal
+        .known_to(who)
         .entries
         .iter()
         .filter(|entry| entry.uid != resource.uid);
@@ -352,15 +349,24 @@ pub fn real_entry(entry: &JournalEntry) -> Entry {
     }
 }
 
-pub fn header(holder: usize, epoch: Epoch, sequence: Sequence) -> Header {
+pub fn header(stored: &Stored, scenario: &Scenario) -> Header {
+    let Stored {
+        holder,
+        epoch,
+        sequence,
+        token,
+        ..
+    } = stored;
     Header {
         holder: holder.to_string(),
         epoch: u64::from(epoch.0),
         lineage: "l".to_string(),
         sequence: u64::from(sequence.0),
         next_id: 0,
-        // In the model no process writes twice under one sequence number.
-        token: format!("{holder}/{}/{}", epoch.0, sequence.0),
+        token: match scenario.tokens {
+            true => token.0.to_string(),
+            false => format!("{holder}/{}/{}", epoch.0, sequence.0),
+        },
     }
 }
 
@@ -371,7 +377,14 @@ pub fn real_journal(stored: &Stored) -> Journal {
         .map(real_entry)
         .map(|entry| (entry.id, entry));
     Journal {
-        header: header(stored.holder, stored.epoch, stored.sequence),
+        header: Header {
+            holder: stored.holder.to_string(),
+            epoch: u64::from(stored.epoch.0),
+            lineage: "l".to_string(),
+            sequence: u64::from(stored.sequence.0),
+            next_id: 0,
+            token: String::new(),
+        },
         entries: entries.collect(),
         unknown: Vec::new(),
     }

@@ -16,6 +16,8 @@ pub struct World {
     pub journal: Stored,
     pub remote: Remote,
     pub wire: Vec<Request>,
+    /// Journal writes on their way to the API server.
+    pub puts: Vec<JournalWrite>,
     pub operators: [Operator; 2],
     pub budget: Budget,
     /// The server object is being deleted.
@@ -125,8 +127,29 @@ pub struct Stored {
     pub holder: usize,
     pub epoch: Epoch,
     pub sequence: Sequence,
+    /// Names the write. Since each is stored once at most, it is the resourceVersion as well.
+    pub token: Token,
     pub next_id: EntryNo,
     pub entries: Vec<JournalEntry>,
+}
+
+/// A write of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct JournalWrite {
+    /// The resourceVersion that it depends on.
+    pub base: Token,
+    pub next: Stored,
+    /// What it is for.
+    pub change: Change,
+    pub started: Tick,
+}
+
+/// A change of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Change {
+    Touch,
+    Settle(EntryNo),
+    Stage(Draft, Option<Pw>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -156,7 +179,7 @@ pub struct Remote {
     /// What reads that trail may still show, and when that ended to be so.
     pub before: Option<Before>,
     /// A change that was accepted and is not yet in effect: the cluster is BUSY.
-    pub coming: Option<Change>,
+    pub coming: Option<Coming>,
     /// Deletions that were accepted and are not yet in effect: they delete whoever has the name then.
     pub late: Vec<Late>,
     /// Passwords that were in effect at some time.
@@ -170,7 +193,7 @@ pub struct Before {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Change {
+pub struct Coming {
     pub user: Option<User>,
     /// When it was accepted: for a while the state may not show it yet.
     pub since: Tick,
@@ -294,8 +317,9 @@ pub struct Tenure {
     pub began: Tick,
     pub written: Tick,
     /// The journal as this process knows it.
-    pub base_epoch: Epoch,
-    pub base: Sequence,
+    pub copy: Stored,
+    /// The resourceVersion that its next write depends on.
+    pub version: Token,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -348,10 +372,7 @@ pub enum Pending {
     Do(Decision),
     WriteStatus(StatusWrite),
     /// A journal write without an answer.
-    Unsure {
-        sequence: Sequence,
-        started: Tick,
-    },
+    Unsure(Box<JournalWrite>),
 }
 
 /// A step, and what it was decided from.
@@ -457,6 +478,12 @@ impl Operator {
     }
 }
 
+impl Stored {
+    pub fn entry(&self, id: EntryNo) -> Option<&JournalEntry> {
+        self.entries.iter().find(|entry| entry.id == id)
+    }
+}
+
 impl Sendings {
     pub fn none(entry: EntryNo) -> Self {
         Self {
@@ -486,8 +513,24 @@ impl User {
 }
 
 impl World {
-    pub fn entry(&self, id: EntryNo) -> Option<&JournalEntry> {
-        self.journal.entries.iter().find(|entry| entry.id == id)
+    /// The journal as this process knows it.
+    pub fn known_to(&self, who: usize) -> &Stored {
+        let tenure = self.operators[who].tenure.as_ref();
+        tenure.map_or(&self.journal, |tenure| &tenure.copy)
+    }
+
+    /// The journal as it is, as processes know it, and as it is about to be.
+    pub fn journals(&mut self) -> impl Iterator<Item = &mut Stored> {
+        let known = self.operators.iter_mut().flat_map(|operator| {
+            let copy = operator.tenure.iter_mut().map(|tenure| &mut tenure.copy);
+            let next = operator.pending.iter_mut().filter_map(|pending| match pending {
+                Pending::Unsure(write) => Some(&mut write.next),
+                _ => None,
+            });
+            copy.chain(next)
+        });
+        let puts = self.puts.iter_mut().map(|write| &mut write.next);
+        std::iter::once(&mut self.journal).chain(known).chain(puts)
     }
 
     /// The live resource of this UID.
