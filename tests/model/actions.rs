@@ -28,6 +28,8 @@ pub enum Action {
     LoseWrite(usize, About, bool),
     /// It reaches the API server.
     PutArrives(usize),
+    /// A process reads the entries that are stored, whoever has stamped them.
+    ReadEntries(usize),
     /// A process that can read nothing gives a journal write up.
     GiveUpWrite(usize),
     /// A request takes effect (or turns the cluster busy), and is answered.
@@ -115,6 +117,9 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario, all: &mut Vec<Act
     }
     if world.budget.crashes > 0 {
         all.push(Action::Crash(who));
+    }
+    if world.budget.journal_reads > 0 && world.known_to(who).entries != world.journal.entries {
+        all.push(Action::ReadEntries(who));
     }
     of_scheduler(world, who, all);
     match &operator.watched {
@@ -313,6 +318,13 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
         Action::PutArrives(at) => {
             let write = world.puts.remove(at);
             journal::store(world, &write);
+        }
+        Action::ReadEntries(who) => {
+            world.budget.journal_reads -= 1;
+            let entries = world.journal.entries.clone();
+            if let Some(tenure) = &mut world.operators[who].tenure {
+                tenure.copy.entries = entries;
+            }
         }
         Action::GiveUpWrite(who) => world.operators[who].pending = None,
         Action::Commit(at) => {

@@ -81,9 +81,14 @@ fn next(world: &World, scenario: &Scenario) -> Action {
         };
     }
     let leading = |who: &usize| world.operators[*who].tenure.is_some();
-    let Some(_) = (0..2).find(leading) else {
-        return Action::TakeOver(0);
+    // Who was replaced and does not know it yet is ended by its lease.
+    let current = |who: &usize| {
+        let tenure = world.operators[*who].tenure.as_ref();
+        tenure.is_some_and(|tenure| tenure.epoch == world.journal.epoch)
     };
+    if !(0..2).any(|who| current(&who)) {
+        return Action::TakeOver(0);
+    }
     (0..2)
         .filter(leading)
         .find_map(|who| of_operator(world, who, scenario))

@@ -67,6 +67,8 @@ pub struct Budget {
     pub misspecs: u8,
     /// Server objects that are deleted.
     pub closings: u8,
+    /// Times that a process reads what another has left in the journal.
+    pub journal_reads: u8,
     /// Deletions that were accepted and never take effect.
     pub failed_deletions: u8,
 }
