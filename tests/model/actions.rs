@@ -4,7 +4,7 @@ use crate::journal;
 use crate::numbers::*;
 use crate::operator::{self, About};
 use crate::people::act_of_person;
-use crate::remote::{change_user, commit};
+use crate::remote::{change_user, commit, delete_late};
 use crate::scenario::{FRESH, Scenario, T_LIVE};
 use crate::tidy::tidy;
 use crate::world::*;
@@ -22,8 +22,16 @@ pub enum Action {
     Resume(usize),
     /// A process refreshes what it knows of the remote users; the list may trail the truth.
     Look(usize, bool),
-    /// A journal write: stored or not, and the answer lost.
+    /// A process reads the cluster's state, which trails the last change.
+    PollTrailing(usize),
+    /// A journal write: stored, or on its way still, and the answer lost.
     LoseWrite(usize, About, bool),
+    /// It reaches the API server.
+    PutArrives(usize),
+    /// A process reads the entries that are stored, whoever has stamped them.
+    ReadEntries(usize),
+    /// A process that can read nothing gives a journal write up.
+    GiveUpWrite(usize),
     /// A request takes effect (or turns the cluster busy), and is answered.
     Commit(usize),
     /// The same, but the answer takes its time.
@@ -34,6 +42,10 @@ pub enum Action {
     GiveUp(usize),
     /// What turned the cluster busy is in effect.
     TakeEffect,
+    /// A deletion that was accepted takes effect.
+    DeleteLate(usize),
+    /// It never will.
+    ForgetDeletion(usize),
     TakeOver(usize),
     Crash(usize),
     Rotate,
@@ -44,6 +56,19 @@ pub enum Action {
     OutsiderDeletes,
     OutsiderSetsPassword,
     ClockJumps,
+    Retain,
+    Suspend,
+    Misspecify,
+    CloseServer,
+    /// From here on a process sees the resource as it is now, until its watch catches up.
+    WatchLags(usize),
+    WatchCatchesUp(usize),
+    /// The scheduler gives a turn.
+    GiveTurn(usize, Uid),
+    /// A turn goes on to others.
+    Reclaim(usize, Uid),
+    /// What waits to be sent is sent.
+    Dispatch(usize, EntryNo),
 }
 
 pub fn actions(world: &World, scenario: &Scenario) -> Vec<Action> {
@@ -60,6 +85,13 @@ pub fn actions(world: &World, scenario: &Scenario) -> Vec<Action> {
     if world.remote.coming.is_some() {
         all.push(Action::TakeEffect);
     }
+    all.extend((0..world.puts.len()).map(Action::PutArrives));
+    for at in 0..world.remote.late.len() {
+        all.push(Action::DeleteLate(at));
+        if world.budget.failed_deletions > 0 {
+            all.push(Action::ForgetDeletion(at));
+        }
+    }
     of_people(world, &mut all);
     all
 }
@@ -69,7 +101,8 @@ fn may_tick(world: &World) -> bool {
     let urgent = |request: &Request| {
         request.awaited_by.is_some() && request.answer.is_none() && world.now.0 + 1 >= request.sent.0 + T_LIVE
     };
-    !world.wire.iter().any(urgent)
+    let overdue = |late: &Late| world.now.0 + 1 >= late.since.0 + T_LIVE;
+    !world.wire.iter().any(urgent) && !world.remote.late.iter().any(overdue)
 }
 
 fn of_operator(world: &World, who: usize, scenario: &Scenario, all: &mut Vec<Action>) {
@@ -85,8 +118,20 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario, all: &mut Vec<Act
     if world.budget.crashes > 0 {
         all.push(Action::Crash(who));
     }
-    if operator.pending.is_some() {
+    if world.budget.journal_reads > 0 && world.known_to(who).entries != world.journal.entries {
+        all.push(Action::ReadEntries(who));
+    }
+    of_scheduler(world, who, all);
+    match &operator.watched {
+        Some(_) => all.push(Action::WatchCatchesUp(who)),
+        None if world.budget.watch_lags > 0 && are_people_about(world) => all.push(Action::WatchLags(who)),
+        None => {}
+    }
+    if let Some(pending) = &operator.pending {
         all.push(Action::Resume(who));
+        if matches!(pending, Pending::Unsure(_)) && scenario.gives_up {
+            all.push(Action::GiveUpWrite(who));
+        }
         return;
     }
     let trailing = world.remote.before.is_some() && world.budget.stale_reads > 0;
@@ -95,7 +140,7 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario, all: &mut Vec<Act
         .as_ref()
         .is_none_or(|sight| sight.started.0 + FRESH < world.now.0);
     let mut look = old && scenario.refresh;
-    for about in operator::work(world) {
+    for about in operator::work(world, who) {
         look |= of_work(world, who, about, scenario, all);
     }
     if look {
@@ -106,11 +151,58 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario, all: &mut Vec<Act
     }
 }
 
+/// What the scheduler of a process may do, whatever else it is about.
+fn of_scheduler(world: &World, who: usize, all: &mut Vec<Action>) {
+    let operator = &world.operators[who];
+    for uid in waiting_for_turns(operator) {
+        all.push(Action::GiveTurn(who, uid));
+    }
+    let given = operator.turns.iter().filter(|turn| turn.given.is_some());
+    all.extend(
+        given
+            .filter(|_| world.budget.reclaims > 0)
+            .map(|turn| Action::Reclaim(who, turn.uid)),
+    );
+    all.extend(queued(operator).map(|entry| Action::Dispatch(who, entry)));
+}
+
+/// Who may be given a turn: one is out at most.
+pub fn waiting_for_turns(operator: &Operator) -> impl Iterator<Item = Uid> {
+    let is_out = operator.turns.iter().any(|turn| turn.given.is_some());
+    operator
+        .turns
+        .iter()
+        .filter(move |_| !is_out)
+        .map(|turn| turn.uid)
+}
+
+/// What waits to be sent.
+pub fn queued(operator: &Operator) -> impl Iterator<Item = EntryNo> {
+    let queued = operator.attempts.iter().filter(|sendings| sendings.queued);
+    queued.map(|sendings| sendings.entry)
+}
+
+/// Whether a person may yet change the resource.
+fn are_people_about(world: &World) -> bool {
+    let Budget {
+        deletions,
+        retains,
+        suspends,
+        misspecs,
+        rotations,
+        ..
+    } = world.budget;
+    deletions + retains + suspends + misspecs + rotations > 0
+}
+
 /// What a process may do for one of its works. True if that is to read.
 fn of_work(world: &World, who: usize, about: About, scenario: &Scenario, all: &mut Vec<Action>) -> bool {
     let decision = operator::decide(world, who, about, scenario);
     if decision.is_idle() || matches!(decision.step, Todo::Look) {
         return matches!(decision.step, Todo::Look);
+    }
+    if matches!(decision.step, Todo::Poll) && operator::state_trails(world, who) {
+        all.push(Action::PollTrailing(who));
     }
     all.push(Action::Act(who, about));
     if world.budget.pauses > 0 {
@@ -157,6 +249,10 @@ fn of_people(world: &World, all: &mut Vec<Action>) {
         Action::OutsiderSetsPassword,
     );
     may(budget.clock_jumps > 0, Action::ClockJumps);
+    may(resource.is_some() && budget.retains > 0, Action::Retain);
+    may(living && budget.suspends > 0, Action::Suspend);
+    may(living && budget.misspecs > 0, Action::Misspecify);
+    may(living && budget.closings > 0, Action::CloseServer);
 }
 
 /// Whether a user was made just now: two users are told apart by when they were made, so no two are made at once.
@@ -217,10 +313,25 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
             world.budget.stale_reads -= u8::from(stale);
             operator::look(world, who, stale, scenario);
         }
+        Action::PollTrailing(who) => operator::poll(world, who, true),
         Action::LoseWrite(who, about, stored) => lose_write(world, who, about, stored, scenario),
+        Action::PutArrives(at) => {
+            let write = world.puts.remove(at);
+            journal::store(world, &write);
+        }
+        Action::ReadEntries(who) => {
+            world.budget.journal_reads -= 1;
+            let entries = world.journal.entries.clone();
+            if let Some(tenure) = &mut world.operators[who].tenure {
+                tenure.copy.entries = entries;
+            }
+        }
+        Action::GiveUpWrite(who) => world.operators[who].pending = None,
         Action::Commit(at) => {
             commit(world, at, scenario);
-            answer(world, at);
+            if world.wire[at].answer.is_some() {
+                answer(world, at);
+            }
         }
         Action::CommitSlowly(at) => {
             world.budget.pauses -= 1;
@@ -235,6 +346,23 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
             if let Some(change) = world.remote.coming.take() {
                 change_user(world, change.user);
             }
+        }
+        Action::WatchLags(who) => {
+            world.budget.watch_lags -= 1;
+            let resource = world.resource.clone();
+            world.operators[who].watched = Some(Watched { resource });
+        }
+        Action::WatchCatchesUp(who) => world.operators[who].watched = None,
+        Action::GiveTurn(who, uid) => operator::give_turn(world, who, uid),
+        Action::Reclaim(who, uid) => {
+            world.budget.reclaims -= 1;
+            world.operators[who].turns.retain(|turn| turn.uid != uid);
+        }
+        Action::Dispatch(who, entry) => operator::dispatch(world, who, entry, scenario),
+        Action::DeleteLate(at) => delete_late(world, at),
+        Action::ForgetDeletion(at) => {
+            world.budget.failed_deletions -= 1;
+            world.remote.late.remove(at);
         }
         Action::TakeOver(who) => {
             let leads = world.operators.iter().any(|operator| operator.tenure.is_some());
@@ -252,36 +380,30 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
 fn resume(world: &mut World, who: usize, scenario: &Scenario) {
     match world.operators[who].pending.take() {
         Some(Pending::Do(decision)) => operator::carry_out(world, who, decision, scenario),
-        Some(Pending::WriteStatus(write)) => operator::write_status(world, &write, scenario),
-        Some(Pending::Unsure { sequence, started }) => {
-            let stored = world.journal.sequence == sequence;
-            if journal::resolve(world, who, Some(sequence), scenario)
-                && stored
-                && let Some(tenure) = &mut world.operators[who].tenure
-            {
-                tenure.written = started;
-            }
+        Some(Pending::WriteStatus(write)) => operator::write_status(world, who, &write, scenario),
+        Some(Pending::Unsure(write)) => {
+            journal::look_into(world, who, &write, scenario);
         }
         None => {}
     }
 }
 
-/// A journal write whose answer is lost: what the process knows stays as it was, until it reads again.
+/// A journal write whose answer is lost: what the process knows stays as it was, until it reads.
 fn lose_write(world: &mut World, who: usize, about: About, stored: bool, scenario: &Scenario) {
     world.budget.lost_writes -= 1;
-    let decision = operator::decide(world, who, about, scenario);
-    let Some(tenure) = world.operators[who].tenure.clone() else {
+    let change = match operator::decide(world, who, about, scenario).step {
+        Todo::Stage(draft) => journal::staging(world, who, &draft),
+        Todo::Settle(id) => Some(Change::Settle(id)),
+        _ => None,
+    };
+    let write = change.and_then(|change| journal::compose(world, who, &change));
+    let Some(write) = write else { return };
+    if !stored {
+        world.puts.push(write.clone());
+    } else if !journal::store(world, &write) {
         return;
-    };
-    let pending = Pending::Unsure {
-        sequence: tenure.base.next(),
-        started: world.now,
-    };
-    if stored && tenure.base == world.journal.sequence {
-        operator::carry_out(world, who, decision, scenario);
-        world.operators[who].tenure = Some(tenure);
     }
-    world.operators[who].pending = Some(pending);
+    world.operators[who].pending = Some(Pending::Unsure(Box::new(write)));
 }
 
 fn tick(world: &mut World) {
@@ -301,6 +423,23 @@ fn answer(world: &mut World, at: usize) {
     let (now, date) = (world.now, world.date);
     let operator = &mut world.operators[who];
     operator.last_write = Some(now);
+    // What the answer says of the user is worth no more than a read that started before it.
+    let patched = match &answer {
+        Answer::Accepted(view) => Some(*view),
+        Answer::Exists | Answer::NotFound => None,
+    };
+    let older = operator
+        .sight
+        .as_ref()
+        .is_none_or(|sight| sight.started <= request.sent);
+    if let Some(user) = patched.filter(|_| older) {
+        operator.sight = Some(Sight {
+            user,
+            started: request.sent,
+            date,
+            conclusive: false,
+        });
+    }
     let sendings = operator.sendings(request.entry);
     sendings.in_flight = false;
     sendings.last = sendings.last.max(Some(now));

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::actions::{Action, after};
+use crate::actions::{Action, after, queued, waiting_for_turns};
 use crate::explore::name;
+use crate::numbers::EntryNo;
 use crate::operator;
 use crate::properties::unfinished;
 use crate::scenario::Scenario;
@@ -70,6 +71,9 @@ fn next(world: &World, scenario: &Scenario) -> Action {
     if world.remote.coming.is_some() {
         return Action::TakeEffect;
     }
+    if !world.remote.late.is_empty() {
+        return Action::DeleteLate(0);
+    }
     if let Some(at) = world.wire.iter().position(|request| request.awaited_by.is_some()) {
         return match world.wire[at].answer {
             Some(_) => Action::Answer(at),
@@ -77,9 +81,14 @@ fn next(world: &World, scenario: &Scenario) -> Action {
         };
     }
     let leading = |who: &usize| world.operators[*who].tenure.is_some();
-    let Some(_) = (0..2).find(leading) else {
-        return Action::TakeOver(0);
+    // Who was replaced and does not know it yet is ended by its lease.
+    let current = |who: &usize| {
+        let tenure = world.operators[*who].tenure.as_ref();
+        tenure.is_some_and(|tenure| tenure.epoch == world.journal.epoch)
     };
+    if !(0..2).any(|who| current(&who)) {
+        return Action::TakeOver(0);
+    }
     (0..2)
         .filter(leading)
         .find_map(|who| of_operator(world, who, scenario))
@@ -91,11 +100,17 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario) -> Option<Action>
     if operator.pending.is_some() {
         return Some(Action::Resume(who));
     }
+    if operator.watched.is_some() {
+        return Some(Action::WatchCatchesUp(who));
+    }
+    if let Some(entry) = queued(operator).next() {
+        return Some(Action::Dispatch(who, entry));
+    }
     let fresh = operator
         .sight
         .as_ref()
         .is_some_and(|sight| sight.started == world.now);
-    for about in operator::work(world) {
+    for about in operator::work(world, who) {
         let decision = operator::decide(world, who, about, scenario);
         match decision.step {
             _ if decision.is_idle() => {}
@@ -107,8 +122,13 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario) -> Option<Action>
                     .poll
                     .as_ref()
                     .is_some_and(|poll| poll.started == world.now) => {}
+            // So is what was refused a moment ago.
+            Todo::Send(ref entry) if was_refused_now(world, operator, entry.id) => {}
             _ => return Some(Action::Act(who, about)),
         }
+    }
+    if let Some(uid) = waiting_for_turns(operator).next() {
+        return Some(Action::GiveTurn(who, uid));
     }
     // The periodic refresh.
     let old = operator
@@ -116,6 +136,12 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario) -> Option<Action>
         .as_ref()
         .is_none_or(|sight| sight.started.0 + 2 < world.now.0);
     old.then_some(Action::Look(who, false))
+}
+
+fn was_refused_now(world: &World, operator: &Operator, entry: EntryNo) -> bool {
+    operator.attempts.iter().any(|sendings| {
+        sendings.entry == entry && sendings.outcome.is_some() && sendings.last == Some(world.now)
+    })
 }
 
 fn stalled(world: &World, scenario: &Scenario) -> Option<String> {

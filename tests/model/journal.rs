@@ -1,6 +1,6 @@
-//! How a process takes over, writes and reads the journal.
+//! How a process takes over, writes and reads the journal. It plans from its own copy.
 
-use pguser_operator::domain::journal::protocol::{self, Fate};
+use pguser_operator::domain::journal::protocol::{self, Fate, Onto};
 use pguser_operator::domain::plan::DraftPassword;
 
 use crate::numbers::*;
@@ -12,7 +12,9 @@ use crate::world::*;
 /// Takes the journal over (R1), reading and writing in one go: a write in between would be refused.
 pub fn take_over(world: &mut World, who: usize) {
     let next = protocol::taken_over(&translate::real_journal(&world.journal), &who.to_string());
+    let token = Token(unused(world, Sort::Token));
     world.journal.holder = who;
+    world.journal.token = token;
     world.journal.epoch = Epoch(u8::try_from(next.header.epoch).unwrap());
     world.journal.sequence = Sequence(u8::try_from(next.header.sequence).unwrap());
     for (entry, stamped) in world.journal.entries.iter_mut().zip(next.entries.values()) {
@@ -24,11 +26,12 @@ pub fn take_over(world: &mut World, who: usize) {
         epoch: world.journal.epoch,
         began: now,
         written: now,
-        base_epoch: world.journal.epoch,
-        base: world.journal.sequence,
+        copy: world.journal.clone(),
+        version: token,
     });
     operator.attempts.clear();
     operator.pending = None;
+    operator.turns.clear();
     for entry in &world.journal.entries {
         let sendings = operator.sendings(entry.id);
         sendings.inherited = true;
@@ -44,99 +47,143 @@ pub fn take_over(world: &mut World, who: usize) {
     }
 }
 
-/// A journal write, conditional on what this process knows of the journal. A refusal ends the process if another
-/// leads (R1); otherwise the write is made again on what was read.
-pub fn write_journal(
-    world: &mut World,
-    who: usize,
-    scenario: &Scenario,
-    change: impl FnOnce(&mut World),
-) -> bool {
-    if !is_base(world, who) && !resolve(world, who, None, scenario) {
+/// The journal with a change made on what this process knows; none if the change was decided on what is no more.
+pub fn compose(world: &World, who: usize, change: &Change) -> Option<JournalWrite> {
+    let tenure = world.operators[who].tenure.as_ref()?;
+    let mut next = tenure.copy.clone();
+    next.holder = who;
+    next.sequence = next.sequence.next();
+    next.token = Token(unused(world, Sort::Token));
+    match change {
+        Change::Touch => {}
+        Change::Settle(id) => next.entries.retain(|entry| entry.id != *id),
+        Change::Stage(draft, password) => {
+            if let Some(replaced) = draft.replaces {
+                next.entries.iter().find(|entry| entry.id == replaced)?;
+                next.entries.retain(|entry| entry.id != replaced);
+            }
+            if next.entries.iter().any(|entry| entry.uid == draft.uid) {
+                return None;
+            }
+            next.entries.push(JournalEntry {
+                id: next.next_id,
+                uid: draft.uid,
+                kind: draft.kind,
+                cause: draft.cause.clone(),
+                password: *password,
+                seen: draft.seen,
+                proven_ours: draft.proven_ours,
+                retain: draft.retain,
+                epoch: tenure.epoch,
+            });
+            next.next_id = next.next_id.next();
+        }
+    }
+    Some(JournalWrite {
+        base: tenure.version,
+        next,
+        change: change.clone(),
+        started: world.now,
+    })
+}
+
+/// A journal write, conditional on what this process knows of the journal, and answered at once. A refusal ends the
+/// process if another leads (R1).
+pub fn write_journal(world: &mut World, who: usize, scenario: &Scenario, change: &Change) -> bool {
+    let Some(write) = compose(world, who, change) else {
         return false;
-    }
-    change(world);
-    world.journal.sequence = world.journal.sequence.next();
-    world.journal.holder = who;
-    let (now, epoch, sequence) = (world.now, world.journal.epoch, world.journal.sequence);
-    if let Some(tenure) = &mut world.operators[who].tenure {
-        tenure.written = now;
-        tenure.base_epoch = epoch;
-        tenure.base = sequence;
-    }
-    true
+    };
+    put(world, who, &write, scenario)
 }
 
-fn is_base(world: &World, who: usize) -> bool {
-    let tenure = world.operators[who].tenure.as_ref();
-    tenure.is_some_and(|tenure| tenure.base == world.journal.sequence)
+/// Stores a write, if what it was made from is still there; else finds out what became of it.
+pub fn put(world: &mut World, who: usize, write: &JournalWrite, scenario: &Scenario) -> bool {
+    if store(world, write) {
+        accept(world, who, write);
+        return true;
+    }
+    look_into(world, who, write, scenario)
 }
 
-/// Reads what became of a journal write that was refused or not answered. False: this process has ended.
-pub fn resolve(world: &mut World, who: usize, attempted: Option<Sequence>, scenario: &Scenario) -> bool {
+/// The write reaches the API server.
+pub fn store(world: &mut World, write: &JournalWrite) -> bool {
+    let stands = write.base == world.journal.token;
+    if stands {
+        world.journal = write.next.clone();
+    }
+    stands
+}
+
+/// Reads what became of a write that was refused or not answered. True: it is stored, or made again and stored.
+pub fn look_into(world: &mut World, who: usize, write: &JournalWrite, scenario: &Scenario) -> bool {
     let Some(tenure) = world.operators[who].tenure.clone() else {
         return false;
     };
-    let base = translate::header(who, tenure.base_epoch, tenure.base);
-    let attempted = attempted.unwrap_or(tenure.base.next());
-    let attempted = translate::header(who, tenure.base_epoch, attempted);
-    let found = translate::header(world.journal.holder, world.journal.epoch, world.journal.sequence);
-    let moved = (world.journal.epoch, world.journal.sequence) != (tenure.base_epoch, tenure.base);
+    let base = translate::header(&tenure.copy, scenario);
+    let attempted = translate::header(&write.next, scenario);
+    let found = translate::header(&world.journal, scenario);
+    let moved = world.journal.token != write.base;
     match protocol::fate(&attempted, Some(&base), &found, moved, scenario.rules) {
+        Fate::Stored => {
+            accept(world, who, write);
+            true
+        }
+        // The very same write is repeated.
+        Fate::Open => put(world, who, write, scenario),
         Fate::Replaced => {
             restart(world, who);
             false
         }
-        Fate::Stored | Fate::Open | Fate::Rebase(_) => {
-            let (epoch, sequence) = (world.journal.epoch, world.journal.sequence);
+        Fate::Rebase(onto) => {
+            let journal = world.journal.clone();
             if let Some(tenure) = &mut world.operators[who].tenure {
-                tenure.base_epoch = epoch;
-                tenure.base = sequence;
+                tenure.version = journal.token;
+                if onto == Onto::Foreign {
+                    tenure.copy = journal;
+                }
             }
-            true
+            let decided = !matches!(write.change, Change::Touch);
+            let outdated = onto == Onto::Foreign && decided;
+            !outdated && write_journal(world, who, scenario, &write.change)
         }
     }
 }
 
-pub fn stage(world: &mut World, who: usize, draft: &Draft, scenario: &Scenario) -> bool {
-    let Some(password) = password_for(world, draft) else {
-        return false;
+/// It is stored: what waited for that goes on.
+fn accept(world: &mut World, who: usize, write: &JournalWrite) {
+    let operator = &mut world.operators[who];
+    let Some(tenure) = &mut operator.tenure else {
+        return;
     };
-    let Some(epoch) = world.operators[who].tenure.as_ref().map(|tenure| tenure.epoch) else {
-        return false;
-    };
-    write_journal(world, who, scenario, |world| {
-        let id = world.journal.next_id;
-        world.journal.next_id = id.next();
-        if let Some(replaced) = draft.replaces {
-            let succeeded = world.entry(replaced).is_some_and(|entry| entry.uid != draft.uid);
-            world.journal.entries.retain(|entry| entry.id != replaced);
-            carry_over(&mut world.operators[who], replaced, id, succeeded);
+    let before = std::mem::replace(&mut tenure.copy, write.next.clone());
+    // What is there is this write, by all that this process can tell.
+    tenure.version = world.journal.token;
+    tenure.written = write.started;
+    match &write.change {
+        Change::Touch => {}
+        Change::Settle(id) => operator.attempts.retain(|sendings| sendings.entry != *id),
+        Change::Stage(draft, _) => {
+            if let Some(replaced) = draft.replaces {
+                let mut replaced_ones = before.entries.iter().filter(|entry| entry.id == replaced);
+                let succeeded = replaced_ones.any(|entry| entry.uid != draft.uid);
+                carry_over(operator, replaced, before.next_id, succeeded);
+            }
         }
-        world.journal.entries.push(JournalEntry {
-            id,
-            uid: draft.uid,
-            kind: draft.kind,
-            cause: draft.cause.clone(),
-            password,
-            seen: draft.seen,
-            proven_ours: draft.proven_ours,
-            epoch,
-        });
-    })
+    }
 }
 
-/// The password of a draft; none if it cannot be had any more.
-fn password_for(world: &World, draft: &Draft) -> Option<Option<Pw>> {
-    match draft.password {
-        DraftPassword::None => Some(None),
-        DraftPassword::New => Some(Some(Pw(unused(world, Sort::Password)))),
+/// What stages a draft; none if its password cannot be had any more.
+pub fn staging(world: &World, who: usize, draft: &Draft) -> Option<Change> {
+    let password = match draft.password {
+        DraftPassword::None => None,
+        DraftPassword::New => Some(Pw(unused(world, Sort::Password))),
         DraftPassword::Published => {
             let held = world.secret.as_ref().map(|secret| secret.password);
-            (held.is_some() && held == draft.published).then_some(held)
+            Some(held.filter(|_| held == draft.published)?)
         }
-        DraftPassword::Same => world.entry(draft.replaces?).map(|entry| entry.password),
-    }
+        DraftPassword::Same => world.known_to(who).entry(draft.replaces?)?.password,
+    };
+    Some(Change::Stage(draft.clone(), password))
 }
 
 /// A number of this sort that nobody has yet.
@@ -160,6 +207,8 @@ fn carry_over(operator: &mut Operator, replaced: EntryNo, id: EntryNo, deletion:
             unknown: earlier.unknown,
             last: earlier.last,
             last_by_remote: earlier.last_by_remote,
+            login: earlier.login,
+            after_deletion: earlier.after_deletion,
             ..Sendings::none(id)
         });
     } else if deletion {
@@ -168,16 +217,4 @@ fn carry_over(operator: &mut Operator, replaced: EntryNo, id: EntryNo, deletion:
             ..Sendings::none(id)
         });
     }
-}
-
-pub fn settle(world: &mut World, who: usize, id: EntryNo, scenario: &Scenario) -> bool {
-    let done = write_journal(world, who, scenario, |world| {
-        world.journal.entries.retain(|entry| entry.id != id);
-    });
-    if done {
-        world.operators[who]
-            .attempts
-            .retain(|sendings| sendings.entry != id);
-    }
-    done
 }

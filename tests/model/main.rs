@@ -2,9 +2,30 @@
 //! loses answers and commits late, and people, with the production planner deciding. `world` is what there is,
 //! `actions` what can happen, `properties` and `calm` what is promised, `scenarios` what is searched.
 //!
+//! A process plans from its own copy of the journal, and may see the resource as it was (the watch lags); turns are
+//! asked for and given, and what is to be sent waits (R11, in the searches "in turn"); the cluster's state trails its
+//! changes (R7); deletions take effect late, in steps, or never.
+//!
 //! Not searched, since no client can prevent it without preconditions in the API: a request that was on its way
 //! when an outsider made the same name anew; a process that stops between the last check of R3 and its first byte
 //! for longer than T_live; a change from outside within T_live of one of ours; an outsider that nothing tells from us.
+//!
+//! Taken for granted: whatever a request does, it does within T_live of being sent, a deletion that takes effect late
+//! too; once a process has seen a cluster BUSY, what it sees next is not of before; a journal write is stored once at
+//! most.
+//!
+//! Not modelled: several users. So one turn at most is out, but for a resource and what its predecessor has left; a
+//! batch of changes in which BUSY shows, and the list by which it is read back (`Attempts::doubtful`), is not searched,
+//! nor are group commits of several changes, journals that are full, and the bound on unknown entries. Nor are: refusals
+//! of a change, trouble with the server and its circuit, a cluster that is gone, a server object that names another
+//! cluster, moves between server objects, settings (`Configure`), own passwords, logins with the published password,
+//! lists of several pages, a Secret's watch that lags, a journal that is lost or restored, and a write that takes a journal
+//! over whose answer is lost.
+//!
+//! Two parts of R1 stand in for each other. That equal headers are no proof is missed only where a write is also given
+//! up when no read answers (`r1_the_token_is_needed`): with either of the two as R1 has it, all promises were kept in
+//! whole searches of 247,000 and 483,000 states. R4 is missed only where a process comes to see entries of another epoch:
+//! what it reads under R1 never has any.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -43,7 +64,7 @@ fn holds(scenario: Scenario) {
         scenario.name, found.states, found.depth
     ));
     if let Some(violation) = &found.violation {
-        println!("{} is broken by {:#?}", violation.promise, violation.path);
+        println!("{} is broken by {:?}", violation.promise, violation.path);
         println!("and then by itself {:?}", violation.course);
     }
     assert!(
@@ -55,16 +76,20 @@ fn holds(scenario: Scenario) {
 
 /// Without the rule, something goes wrong in this scenario: so the rule is needed, and the model can tell.
 fn is_missed(rule: Rule, scenario: Scenario) {
-    let found = explore(&scenario.clone().without(rule));
+    goes_wrong(&format!("{rule:?}"), &scenario.without(rule));
+}
+
+fn goes_wrong(what: &str, scenario: &Scenario) {
+    let found = explore(scenario);
     let Some(violation) = found.violation else {
         panic!(
-            "{rule:?} is left out of {:?}, and nothing goes wrong in {} states",
+            "{what} is left out of {:?}, and nothing goes wrong in {} states",
             scenario.name, found.states
         );
     };
     let steps = violation.path.len();
     say(format!(
-        "without {rule:?}, {}: {} after {steps} steps",
+        "without {what}, {}: {} after {steps} steps",
         scenario.name, violation.promise
     ));
 }
@@ -87,7 +112,9 @@ promises_are_kept_in! {
     creation_beside_an_outsider
     creation_beside_an_outsider_that_a_login_tells
     creation_by_two_leaders
+    creation_by_two_leaders_who_read
     creation_with_lost_journal_writes
+    rotation_with_lost_journal_writes
     rotation
     two_rotations
     rotation_by_two_leaders
@@ -106,6 +133,18 @@ promises_are_kept_in! {
     marked_deletion_beside_an_outsider
     marked_adoption
     marked_recreation
+    creation_in_turn
+    deletion_in_turn
+    deletion_in_turn_beside_an_outsider
+    held_creation
+    held_rotation
+    second_thoughts_on_retention
+    second_thoughts_on_retention_of_what_is_new
+    succession
+    succession_with_crashes
+    succession_on_a_busy_cluster
+    succession_by_two_leaders
+    deletion_in_steps
 }
 
 #[test]
@@ -130,7 +169,7 @@ fn r3_the_gate_is_needed() {
 
 #[test]
 fn r4_ones_own_stamp_is_needed() {
-    is_missed(Rule::R4, scenarios::creation_by_two_leaders());
+    is_missed(Rule::R4, scenarios::creation_by_two_leaders_who_read_and_crash());
 }
 
 #[test]
@@ -164,4 +203,19 @@ fn r9_weighing_what_exists_is_needed() {
 #[test]
 fn r10_waiting_by_ones_own_clock_is_needed() {
     is_missed(Rule::R10, scenarios::jumping_clock());
+}
+
+#[test]
+fn r11_turns_are_needed() {
+    is_missed(Rule::R11, scenarios::deletion_in_turn_beside_an_outsider());
+}
+
+#[test]
+fn r11_what_is_said_before_the_turn_is_needed() {
+    is_missed(Rule::R11, scenarios::deletion_in_turn());
+}
+
+#[test]
+fn r1_the_token_is_needed() {
+    goes_wrong("a token", &scenarios::creation_where_headers_prove());
 }

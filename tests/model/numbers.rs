@@ -15,11 +15,12 @@ pub enum Sort {
     ResourceVersion,
     Epoch,
     Sequence,
+    Token,
     EntryId,
     Uid,
 }
 
-const SORTS: usize = 9;
+const SORTS: usize = 10;
 
 /// No wait of the protocol is as long as this: W + T_live is 3.
 const LONG: u8 = 4;
@@ -69,6 +70,7 @@ number!(SecretVersion, SecretVersion);
 number!(ResourceVersion, ResourceVersion);
 number!(Epoch, Epoch);
 number!(Sequence, Sequence);
+number!(Token, Token);
 number!(EntryNo, EntryId);
 number!(Uid, Uid);
 

@@ -1,12 +1,13 @@
 //! An operator process: observe, plan, act, report. The deciding is done by the production functions.
 
+use pguser_operator::domain::journal::Kind;
 use pguser_operator::domain::journal::protocol;
-use pguser_operator::domain::plan::{Plan, plan, plan_gone};
+use pguser_operator::domain::plan::{Plan, Step, is_good_to_send_on, plan, plan_gone};
 use pguser_operator::domain::settings::Rule;
 
-use crate::journal::{settle, stage, unused, write_journal};
+use crate::journal::{staging, unused, write_journal};
 use crate::numbers::*;
-use crate::scenario::{FRESH, LAG, Scenario};
+use crate::scenario::{FRESH, LAG, STATE_LAG, Scenario};
 use crate::translate;
 use crate::world::*;
 
@@ -18,46 +19,39 @@ pub enum About {
 }
 
 /// Everything that there is to work on.
-pub fn work(world: &World) -> Vec<About> {
-    let living = world.resource.as_ref().map(|resource| resource.uid);
-    let gone = world
-        .journal
-        .entries
-        .iter()
-        .filter(|entry| Some(entry.uid) != living);
+pub fn work(world: &World, who: usize) -> Vec<About> {
+    // Only what the API server itself does not know is gone, whatever the watch shows.
+    let living = [world.seen_by(who), world.resource.as_ref()];
+    let is_gone = |entry: &&JournalEntry| living.iter().flatten().all(|living| living.uid != entry.uid);
+    let gone = world.known_to(who).entries.iter().filter(is_gone);
     let gone = gone.map(|entry| About::Entry(entry.id));
-    world
-        .resource
-        .iter()
-        .map(|_| About::Resource)
-        .chain(gone)
-        .collect()
+    let resource = world.seen_by(who).map(|_| About::Resource);
+    resource.into_iter().chain(gone).collect()
 }
 
 /// What the planner says to this process.
 pub fn ask(world: &World, who: usize, about: About, scenario: &Scenario) -> Plan {
-    let operator = &world.operators[who];
     let (now, settings) = (translate::mono(world.now), scenario.settings());
-    match (about, &world.resource) {
+    match (about, world.seen_by(who)) {
         (About::Resource, Some(resource)) => {
-            let entry = entry_about(world, about);
-            let observed = translate::observed(world, operator, Some(resource), entry, scenario);
+            let entry = entry_about(world, who, about);
+            let observed = translate::observed(world, who, Some(resource), entry, scenario);
             plan(&translate::desired(resource, scenario), &observed, now, &settings)
         }
         (About::Resource, None) => Plan::default(),
         (About::Entry(id), _) => {
-            let observed = translate::observed(world, operator, None, world.entry(id), scenario);
+            let observed = translate::observed(world, who, None, world.known_to(who).entry(id), scenario);
             plan_gone(&observed, now, &settings)
         }
     }
 }
 
-fn entry_about(world: &World, about: About) -> Option<&JournalEntry> {
+fn entry_about(world: &World, who: usize, about: About) -> Option<&JournalEntry> {
     match about {
-        About::Entry(id) => world.entry(id),
+        About::Entry(id) => world.known_to(who).entry(id),
         About::Resource => {
-            let uid = world.resource.as_ref()?.uid;
-            world.journal.entries.iter().find(|entry| entry.uid == uid)
+            let uid = world.seen_by(who)?.uid;
+            world.known_to(who).entries.iter().find(|entry| entry.uid == uid)
         }
     }
 }
@@ -65,18 +59,23 @@ fn entry_about(world: &World, about: About) -> Option<&JournalEntry> {
 /// What a process would do now.
 pub fn decide(world: &World, who: usize, about: About, scenario: &Scenario) -> Decision {
     let said = ask(world, who, about, scenario);
-    let resource = world.resource.as_ref().filter(|_| about == About::Resource);
-    let entry = entry_about(world, about);
+    let resource = world.seen_by(who).filter(|_| about == About::Resource);
+    let entry = entry_about(world, who, about);
     let uid = resource
         .map(|resource| resource.uid)
         .or(entry.map(|entry| entry.uid));
-    let published = resource.and_then(|resource| resource.status.published);
-    let published = published.map(|published| published.password);
+    let has_asked = uid.is_some_and(|uid| world.operators[who].turn(uid).is_some());
     let step = match (&said.step, uid) {
-        (Some(step), Some(uid)) => translate::todo(step, uid, entry, published),
+        (Some(Step::AskTurn(_)), Some(_)) if has_asked => Todo::Nothing,
+        (Some(step), Some(uid)) => translate::todo(step, uid, entry, resource),
         _ => Todo::Nothing,
     };
+    let waits = matches!(said.step, Some(Step::AskTurn(_)));
     Decision {
+        gives_back: uid.filter(|_| has_asked && !waits && !said.keeps_turn),
+        begins: resource
+            .filter(|resource| scenario.scheduled && begins(&step, resource, &world.operators[who]))
+            .map(|resource| resource.version),
         step,
         status: translate::status_write(&said.report, resource),
     }
@@ -85,7 +84,7 @@ pub fn decide(world: &World, who: usize, about: About, scenario: &Scenario) -> D
 impl Decision {
     /// Whether doing it changes nothing in the world.
     pub fn is_idle(&self) -> bool {
-        matches!(self.step, Todo::Nothing) && !self.status.says_something()
+        matches!(self.step, Todo::Nothing) && !self.status.says_something() && self.gives_back.is_none()
     }
 }
 
@@ -122,22 +121,42 @@ pub fn restart(world: &mut World, who: usize) {
 
 /// Does what was decided. The status write that follows is a step of its own.
 pub fn carry_out(world: &mut World, who: usize, decision: Decision, scenario: &Scenario) {
+    if let Some(uid) = decision.gives_back {
+        world.operators[who].turns.retain(|turn| turn.uid != uid);
+    }
+    if !is_current(world, who, &decision, scenario) {
+        return;
+    }
     let done = match &decision.step {
         Todo::Nothing => true,
-        Todo::Claim => claim(world, &decision.status, scenario),
+        Todo::AskTurn(uid) => {
+            let turn = Turn {
+                uid: *uid,
+                given: None,
+            };
+            world.operators[who].turns.push(turn);
+            true
+        }
+        Todo::Claim => claim(world, who, &decision.status, scenario),
         Todo::Look => {
             look(world, who, false, scenario);
             true
         }
         Todo::Poll => {
-            poll(world, who);
+            poll(world, who, false);
             true
         }
-        Todo::Stage(draft) => stage(world, who, draft, scenario),
-        Todo::Send(entry) => send(world, who, entry, scenario),
+        Todo::Stage(draft) => match staging(world, who, draft) {
+            Some(change) => write_journal(world, who, scenario, &change),
+            None => false,
+        },
+        Todo::Send(entry) => {
+            queue(world, who, entry, scenario);
+            true
+        }
         Todo::Verify(entry) => verify(world, who, entry),
         Todo::Publish { entry, on } => return publish(world, who, entry.as_ref(), on, decision.status),
-        Todo::Settle(id) => settle(world, who, *id, scenario),
+        Todo::Settle(id) => write_journal(world, who, scenario, &Change::Settle(*id)),
         Todo::ReleaseSecret(version) => release_secret(world, *version),
         Todo::LetGo { kept } => let_go(world, who, &decision.status, *kept, scenario),
     };
@@ -158,17 +177,76 @@ fn unchanged<'a>(
     (same || !conditional).then_some(resource)
 }
 
-fn claim(world: &mut World, status: &StatusWrite, scenario: &Scenario) -> bool {
+/// Whether a deletion or a first creation is about to be stored, or to be sent for the first time, which may be in another
+/// turn than the one in which it was stored.
+fn begins(step: &Todo, resource: &Resource, operator: &Operator) -> bool {
+    let kind = match step {
+        Todo::Stage(draft) => draft.kind,
+        Todo::Send(entry) if operator.was_never_sent(entry.id) => entry.kind,
+        _ => return false,
+    };
+    kind == Kind::Delete || (kind == Kind::Create && resource.status.record.is_none())
+}
+
+/// R11: before something is begun, the resource itself is read, once in a turn. False: it is another by now, and what is to
+/// be done is planned anew.
+fn is_current(world: &mut World, who: usize, decision: &Decision, scenario: &Scenario) -> bool {
+    let version = decision.begins.filter(|_| scenario.rules.hold(Rule::R11));
+    let (Some(version), Some(uid)) = (version, decision.status.uid) else {
+        return true;
+    };
+    let found = world.resource.as_ref().filter(|resource| resource.uid == uid);
+    let same = found.is_some_and(|resource| resource.version == version);
+    let operator = &mut world.operators[who];
+    if operator.given(uid).is_some_and(|given| given.current) {
+        return true;
+    }
+    if let Some(given) = operator.given(uid) {
+        given.current = true;
+    }
+    if !same {
+        operator.watched = None;
+    }
+    same
+}
+
+/// A turn is given: from here on what its holder has said before counts.
+pub fn give_turn(world: &mut World, who: usize, uid: Uid) {
+    let counts = world.counts(uid);
+    let turns = &mut world.operators[who].turns;
+    for turn in turns.iter_mut().filter(|turn| turn.uid == uid) {
+        turn.given = Some(Given {
+            current: false,
+            counts,
+        });
+    }
+}
+
+/// What this process has written to the resource it has also seen.
+fn wrote(world: &mut World, who: usize) {
+    let resource = world.resource.clone();
+    let uid = resource.as_ref().map(|resource| resource.uid);
+    let operator = &mut world.operators[who];
+    if let Some(watched) = &mut operator.watched {
+        watched.resource = resource;
+    }
+    if let Some(given) = uid.and_then(|uid| operator.given(uid)) {
+        given.current = true;
+    }
+}
+
+fn claim(world: &mut World, who: usize, status: &StatusWrite, scenario: &Scenario) -> bool {
     if let Some(resource) = unchanged(world, status, scenario)
         && !resource.deleting
     {
         resource.claimed = true;
         resource.version = resource.version.next();
+        wrote(world, who);
     }
     false
 }
 
-pub fn write_status(world: &mut World, write: &StatusWrite, scenario: &Scenario) {
+pub fn write_status(world: &mut World, who: usize, write: &StatusWrite, scenario: &Scenario) {
     let Some(resource) = unchanged(world, write, scenario) else {
         return;
     };
@@ -182,6 +260,9 @@ pub fn write_status(world: &mut World, write: &StatusWrite, scenario: &Scenario)
     status.set_backs += u8::from(write.set_back);
     if resource.status != before {
         resource.version = resource.version.next();
+        if let Some(watched) = &mut world.operators[who].watched {
+            watched.resource = world.resource.clone();
+        }
     }
 }
 
@@ -207,8 +288,18 @@ pub fn look(world: &mut World, who: usize, stale: bool, scenario: &Scenario) {
     });
 }
 
-fn poll(world: &mut World, who: usize) {
-    let (now, available) = (world.now, world.remote.coming.is_none());
+/// Whether the cluster's state may not show yet that it is BUSY: a while after the change, unless it has shown it already.
+pub fn state_trails(world: &World, who: usize) -> bool {
+    let seen = world.operators[who].last_busy;
+    let coming = world.remote.coming.as_ref();
+    coming.is_some_and(|change| {
+        world.now.0 < change.since.0 + STATE_LAG && seen.is_none_or(|seen| seen < change.since)
+    })
+}
+
+/// Reads the cluster's state; `stale`: as it was before the last change.
+pub fn poll(world: &mut World, who: usize, stale: bool) {
+    let (now, available) = (world.now, stale || world.remote.coming.is_none());
     let operator = &mut world.operators[who];
     operator.poll = Some(Poll {
         available,
@@ -219,16 +310,90 @@ fn poll(world: &mut World, who: usize) {
     }
 }
 
-fn send(world: &mut World, who: usize, entry: &JournalEntry, scenario: &Scenario) -> bool {
-    let Some(tenure) = &world.operators[who].tenure else {
-        return false;
-    };
+/// What is to be sent waits for that.
+fn queue(world: &mut World, who: usize, entry: &JournalEntry, scenario: &Scenario) {
+    if !scenario.scheduled {
+        return send(world, who, entry, scenario);
+    }
+    let sendings = world.operators[who].sendings(entry.id);
+    sendings.in_flight = true;
+    sendings.queued = true;
+}
+
+/// The server's task comes to what is to be sent.
+pub fn dispatch(world: &mut World, who: usize, id: EntryNo, scenario: &Scenario) {
+    let sendings = world.operators[who].sendings(id);
+    sendings.queued = false;
+    sendings.in_flight = false;
+    if let Some(entry) = world.known_to(who).entry(id).cloned() {
+        send(world, who, &entry, scenario);
+    }
+}
+
+/// R11, at the last moment: whether there is a turn, and what is known of the user is young enough to send on.
+fn is_good_to_send(world: &World, who: usize, entry: &JournalEntry, scenario: &Scenario) -> bool {
+    let operator = &world.operators[who];
+    let has_turn = operator.turn(entry.uid).is_some_and(|turn| turn.given.is_some());
+    let attempts = translate::attempts(entry, operator, scenario);
+    let sight = operator
+        .sight
+        .as_ref()
+        .map(|sight| translate::sight(sight, scenario));
     let now = translate::mono(world.now);
-    let real = translate::real_entry(entry);
-    if !protocol::may_send(&real, &real_tenure(tenure), now, &scenario.settings()) {
-        // The window is closed: a touch opens it, or shows that another leads. The sending is planned anew.
-        write_journal(world, who, scenario, |_| {});
-        return false;
+    has_turn && is_good_to_send_on(entry.kind, &attempts, sight.as_ref(), now, &scenario.settings())
+}
+
+/// R11: what a person has said before the scheduler came to it counts.
+fn heeds(world: &mut World, who: usize, entry: &JournalEntry) {
+    let operator = &mut world.operators[who];
+    let first = operator.was_never_sent(entry.id);
+    let given = operator.given(entry.uid).map(|given| given.counts);
+    let still = world.counts(entry.uid);
+    let counts = given.unwrap_or(still);
+    if first && counts.kept && still.kept && entry.kind == Kind::Delete {
+        world.breaks("I4: a user is deleted that was to be kept");
+    }
+    if first && counts.held && still.held && entry.kind == Kind::Create {
+        world.breaks("R11: a user is made although nothing was to be done");
+    }
+}
+
+/// R0: whatever the one who leads sends is stored, with this very password.
+fn is_stored(world: &mut World, who: usize, entry: &JournalEntry) {
+    let tenure = world.operators[who].tenure.as_ref();
+    let leads = tenure.is_some_and(|tenure| tenure.epoch == world.journal.epoch);
+    let stored = world.journal.entry(entry.id);
+    let same = stored.is_some_and(|stored| {
+        (stored.uid, stored.kind, stored.password) == (entry.uid, entry.kind, entry.password)
+    });
+    if leads && !same {
+        world.breaks("R0: what is sent is not what is stored");
+    }
+}
+
+fn may_send(world: &World, who: usize, entry: &JournalEntry, scenario: &Scenario) -> bool {
+    let tenure = world.operators[who].tenure.as_ref();
+    tenure.is_some_and(|tenure| {
+        let (entry, tenure) = (translate::real_entry(entry), real_tenure(tenure));
+        protocol::may_send(&entry, &tenure, translate::mono(world.now), &scenario.settings())
+    })
+}
+
+fn send(world: &mut World, who: usize, entry: &JournalEntry, scenario: &Scenario) {
+    let judged = scenario.scheduled && scenario.rules.hold(Rule::R11);
+    if judged && !is_good_to_send(world, who, entry, scenario) {
+        return;
+    }
+    if !may_send(world, who, entry, scenario) {
+        // The window is closed: a touch opens it, or shows that another leads.
+        write_journal(world, who, scenario, &Change::Touch);
+        if !may_send(world, who, entry, scenario) {
+            return;
+        }
+    }
+    is_stored(world, who, entry);
+    if scenario.scheduled {
+        heeds(world, who, entry);
     }
     let (now, date) = (world.now, world.date);
     let known = |user: &User| !user.ours && user.born.0 + FRESH + LAG < now.0;
@@ -240,6 +405,7 @@ fn send(world: &mut World, who: usize, entry: &JournalEntry, scenario: &Scenario
         password: entry.password,
         sent: now,
         knowingly,
+        half: false,
         awaited_by: Some(who),
         answer: None,
     });
@@ -249,14 +415,13 @@ fn send(world: &mut World, who: usize, entry: &JournalEntry, scenario: &Scenario
     sendings.in_flight = true;
     sendings.last = sendings.last.max(Some(now));
     sendings.last_by_remote = Some(date);
-    true
 }
 
 fn verify(world: &mut World, who: usize, entry: &JournalEntry) -> bool {
     let works = world
         .remote
         .user
-        .is_some_and(|user| user.password.is_some() && user.password == entry.password);
+        .is_some_and(|user| user.login && user.password.is_some() && user.password == entry.password);
     let now = world.now;
     world.operators[who].sendings(entry.id).login = match works {
         true => Login::Accepted,
@@ -305,12 +470,14 @@ fn release_secret(world: &mut World, version: SecretVersion) -> bool {
 
 fn let_go(world: &mut World, who: usize, status: &StatusWrite, kept: bool, scenario: &Scenario) -> bool {
     // The touch shows whether another leads by now, and has made what this process remembers as absent.
-    if write_journal(world, who, scenario, |_| {})
+    if write_journal(world, who, scenario, &Change::Touch)
         && let Some(resource) = unchanged(world, status, scenario)
         && resource.deleting
     {
         remove_resource(world);
         world.kept |= kept;
+        world.retained |= kept;
+        wrote(world, who);
     }
     false
 }

@@ -36,6 +36,8 @@ pub fn act_of_person(world: &mut World, action: Action) {
                 ours: false,
                 adopted: false,
                 mark: None,
+                maker: None,
+                login: true,
                 password: None,
                 created: date,
                 modified: date,
@@ -55,6 +57,22 @@ pub fn act_of_person(world: &mut World, action: Action) {
                 ..user
             });
             change_user(world, user);
+        }
+        Action::Retain => {
+            world.budget.retains -= 1;
+            change_resource(world, |resource| resource.will.retain ^= true);
+        }
+        Action::Suspend => {
+            world.budget.suspends -= 1;
+            change_resource(world, |resource| resource.will.suspended ^= true);
+        }
+        Action::Misspecify => {
+            world.budget.misspecs -= 1;
+            change_resource(world, |resource| resource.will.invalid ^= true);
+        }
+        Action::CloseServer => {
+            world.budget.closings -= 1;
+            world.closed = true;
         }
         Action::ClockJumps => {
             world.budget.clock_jumps -= 1;
@@ -95,6 +113,7 @@ fn recreate(world: &mut World) {
         deleting: false,
         claimed: false,
         rotate: 0,
+        will: Will::default(),
         status: Status::default(),
     });
 }

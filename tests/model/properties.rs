@@ -25,7 +25,8 @@ fn lost_password(world: &World) -> bool {
         .iter()
         .any(|entry| entry.uid == resource.uid);
     let known = staged || resource.status.record.is_some();
-    let managed = (user.ours || user.adopted) && known && !resource.deleting;
+    let strange = world.kept && resource.status.record.is_none();
+    let managed = (user.ours || user.adopted) && known && !strange && !resource.deleting;
     let Some(password) = user.password.filter(|_| managed) else {
         return false;
     };
@@ -46,11 +47,18 @@ fn orphan(world: &World) -> bool {
 
 /// I5: what is wrong with a world in which nothing happens any more.
 pub fn unfinished(world: &World, stalled: Option<&str>, scenario: &Scenario) -> Option<String> {
+    let held = world.resource.as_ref().is_some_and(|resource| {
+        !resource.deleting && (resource.will.suspended || resource.will.invalid || world.closed)
+    });
+    if held {
+        return held_up(world);
+    }
     if !world.journal.entries.is_empty() && stalled.is_none() {
         return Some("I5: an entry is never settled".to_string());
     }
     let Some(resource) = &world.resource else {
-        return None;
+        let lame = world.retained && world.remote.user.is_some_and(|user| !user.login);
+        return lame.then(|| "I5: a user that was kept cannot log in".to_string());
     };
     if resource.deleting {
         return Some("I4: a deletion never ends".to_string());
@@ -70,6 +78,21 @@ pub fn unfinished(world: &World, stalled: Option<&str>, scenario: &Scenario) -> 
         return None;
     }
     wrong_secret(world, resource, user)
+}
+
+/// Nothing new is done: but what was accepted is published, and what nobody has sent is settled.
+fn held_up(world: &World) -> Option<String> {
+    let known = |entry: &JournalEntry| {
+        let leader = world.operators.iter().find(|operator| operator.tenure.is_some());
+        let mut sendings = leader.into_iter().flat_map(|leader| &leader.attempts);
+        sendings
+            .find(|sendings| sendings.entry == entry.id)
+            .is_none_or(|sendings| !sendings.unknown)
+    };
+    match world.journal.entries.iter().any(known) {
+        true => Some("I5: what is known is never settled".to_string()),
+        false => None,
+    }
 }
 
 fn wrong_secret(world: &World, resource: &Resource, user: &User) -> Option<String> {

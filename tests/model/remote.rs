@@ -2,6 +2,7 @@
 
 use pguser_operator::domain::journal::Kind;
 
+use crate::numbers::Uid;
 use crate::scenario::Scenario;
 use crate::world::*;
 
@@ -9,12 +10,15 @@ pub fn commit(world: &mut World, at: usize, scenario: &Scenario) {
     let request = world.wire[at].clone();
     let there = world.remote.user;
     let marks = scenario.provider.marks;
+    let maker = (scenario.budget.recreations > 0).then_some(request.uid);
     let (effect, answer) = match (&request.kind, there) {
         (Kind::Create, None) => {
             let user = User {
                 ours: true,
                 adopted: false,
                 mark: marks.then_some(request.uid),
+                maker,
+                login: true,
                 password: request.password,
                 created: world.date,
                 modified: world.date,
@@ -25,8 +29,19 @@ pub fn commit(world: &mut World, at: usize, scenario: &Scenario) {
         (Kind::Create, Some(_)) => (None, Answer::Exists),
         (_, None) => (None, Answer::NotFound),
         (_, Some(user)) if marks && !is_meant(&request, &user) => (None, Answer::NotFound),
+        (Kind::Delete, Some(user)) if scenario.provider.deletes_in_steps && !request.half => {
+            no_theft(world, &request, &user, false);
+            world.wire[at].half = true;
+            return change_user(world, Some(User { login: false, ..user }));
+        }
+        (Kind::Delete, Some(_)) if scenario.provider.deletes_late => {
+            let (uid, since) = (request.uid, request.sent);
+            world.remote.late.push(Late { uid, since });
+            (None, Answer::Accepted(None))
+        }
         (Kind::Delete, Some(user)) => {
             no_theft(world, &request, &user, false);
+            no_successor(world, request.uid, &user);
             (Some(None), Answer::Accepted(None))
         }
         (kind, Some(user)) => {
@@ -35,6 +50,7 @@ pub fn commit(world: &mut World, at: usize, scenario: &Scenario) {
             let user = User {
                 adopted: user.adopted || adopting,
                 mark: marks.then_some(request.uid),
+                maker,
                 password: request.password,
                 modified: world.date,
                 ..user
@@ -44,7 +60,10 @@ pub fn commit(world: &mut World, at: usize, scenario: &Scenario) {
     };
     if let Some(user) = effect {
         match scenario.provider.turns_busy {
-            true => world.remote.coming = Some(Change { user }),
+            true => {
+                let since = world.now;
+                world.remote.coming = Some(Coming { user, since });
+            }
             false => change_user(world, user),
         }
     }
@@ -69,10 +88,28 @@ pub fn change_user(world: &mut World, user: Option<User>) {
         user: world.remote.user,
         until: world.now,
     });
+    world.kept &= user.is_some();
+    world.retained &= user.is_some();
     world.remote.user = user;
     if let Some(password) = user.and_then(|user| user.password)
         && !world.remote.accepted.contains(&password)
     {
         world.remote.accepted.push(password);
+    }
+}
+
+/// A deletion that was accepted some time ago takes effect.
+pub fn delete_late(world: &mut World, at: usize) {
+    let late = world.remote.late.remove(at);
+    if let Some(user) = world.remote.user {
+        no_successor(world, late.uid, &user);
+        change_user(world, None);
+    }
+}
+
+/// A user that was made for another resource since is not deleted for this one.
+fn no_successor(world: &mut World, uid: Uid, user: &User) {
+    if user.ours && user.maker.is_some_and(|maker| maker != uid) {
+        world.breaks("I3: a successor is deleted");
     }
 }

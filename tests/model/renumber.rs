@@ -11,6 +11,7 @@ numbered!(World {
     journal,
     remote,
     wire,
+    puts,
     operators
 });
 numbered!(Resource { uid, version, status });
@@ -21,8 +22,15 @@ numbered!(OutputSecret { version, password });
 numbered!(Stored {
     epoch,
     sequence,
+    token,
     next_id,
     entries
+});
+numbered!(JournalWrite {
+    base,
+    next,
+    change,
+    started
 });
 numbered!(JournalEntry {
     id,
@@ -36,12 +44,15 @@ numbered!(Remote {
     user,
     before,
     coming,
+    late,
     accepted
 });
+numbered!(Late { uid, since });
 numbered!(Before { user, until });
-numbered!(Change { user });
+numbered!(Coming { user, since });
 numbered!(User {
     mark,
+    maker,
     password,
     created,
     modified,
@@ -67,14 +78,18 @@ numbered!(Operator {
     poll,
     last_busy,
     attempts,
-    pending
+    pending,
+    watched,
+    turns
 });
+numbered!(Watched { resource });
+numbered!(Turn { uid });
 numbered!(Tenure {
     epoch,
     began,
     written,
-    base_epoch,
-    base
+    copy,
+    version
 });
 numbered!(Sight { user, started, date });
 numbered!(Poll { started });
@@ -83,10 +98,16 @@ numbered!(Sendings {
     last,
     last_by_remote,
     outcome,
-    login
+    login,
+    after_deletion
 });
 numbered!(Outcome { at, answer });
-numbered!(Decision { step, status });
+numbered!(Decision {
+    gives_back,
+    begins,
+    step,
+    status
+});
 numbered!(Draft {
     uid,
     replaces,
@@ -127,10 +148,7 @@ impl Numbered for Pending {
         match self {
             Pending::Do(decision) => decision.visit(f),
             Pending::WriteStatus(write) => write.visit(f),
-            Pending::Unsure { sequence, started } => {
-                sequence.visit(f);
-                started.visit(f);
-            }
+            Pending::Unsure(write) => write.visit(f),
         }
     }
 }
@@ -146,9 +164,23 @@ impl Numbered for Todo {
                     version.visit(f);
                 }
             }
+            Todo::AskTurn(uid) => uid.visit(f),
             Todo::Settle(id) => id.visit(f),
             Todo::ReleaseSecret(version) => version.visit(f),
             Todo::Nothing | Todo::Claim | Todo::Look | Todo::Poll | Todo::LetGo { .. } => {}
+        }
+    }
+}
+
+impl Numbered for Change {
+    fn visit(&mut self, f: &mut dyn FnMut(Sort, &mut u8)) {
+        match self {
+            Change::Touch => {}
+            Change::Settle(id) => id.visit(f),
+            Change::Stage(draft, password) => {
+                draft.visit(f);
+                password.visit(f);
+            }
         }
     }
 }

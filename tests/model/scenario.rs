@@ -20,6 +20,10 @@ pub struct Provider {
     pub dates: bool,
     /// Users carry the mark of the resource that they were made for, and a change for another one is refused.
     pub marks: bool,
+    /// A deletion is accepted first, and in effect within T_live.
+    pub deletes_late: bool,
+    /// A deletion is made of two steps, each of which is committed by itself.
+    pub deletes_in_steps: bool,
 }
 
 /// One search.
@@ -31,6 +35,12 @@ pub struct Scenario {
     pub adopt: bool,
     pub retain: bool,
     pub start: Start,
+    /// Turns are asked for and given, and what is to be sent waits for that; else both are at once.
+    pub scheduled: bool,
+    /// A token proves a journal write (R1); else whatever has the same holder, epoch and sequence.
+    pub tokens: bool,
+    /// A journal write is given up where no read answers; else nothing is done until it is known what became of it (R1).
+    pub gives_up: bool,
     /// Reads happen that nobody asked for, when the last is old: the periodic refresh, or for another user.
     pub refresh: bool,
     pub rules: Rules,
@@ -53,6 +63,8 @@ pub const T_LIVE: u8 = 2;
 pub const WINDOW: u8 = 1;
 pub const LAG: u8 = 1;
 pub const FRESH: u8 = 1;
+/// How long the cluster's state may trail its changes.
+pub const STATE_LAG: u8 = 1;
 /// How many milliseconds a tick has.
 pub const TICK: u64 = 1000;
 
@@ -70,6 +82,7 @@ impl Scenario {
             write_window: ticks(WINDOW),
             read_lag: ticks(LAG),
             fresh_for: ticks(FRESH),
+            state_lag: ticks(STATE_LAG),
             rules: self.rules,
             ..Settings::default()
         }
@@ -82,13 +95,21 @@ impl Scenario {
 
     pub fn start(&self) -> World {
         let now = Tick(START);
+        let journal = Stored {
+            holder: 0,
+            epoch: Epoch(1),
+            sequence: Sequence(1),
+            token: Token(1),
+            next_id: EntryNo(1),
+            entries: Vec::new(),
+        };
         let mut leader = Operator::started();
         leader.tenure = Some(Tenure {
             epoch: Epoch(1),
             began: now,
             written: now,
-            base_epoch: Epoch(1),
-            base: Sequence(1),
+            copy: journal.clone(),
+            version: journal.token,
         });
         let mut world = World {
             now,
@@ -99,26 +120,28 @@ impl Scenario {
                 deleting: false,
                 claimed: false,
                 rotate: 0,
+                will: Will {
+                    retain: self.retain,
+                    ..Will::default()
+                },
                 status: Status::default(),
             }),
             secret: None,
-            journal: Stored {
-                holder: 0,
-                epoch: Epoch(1),
-                sequence: Sequence(1),
-                next_id: EntryNo(1),
-                entries: Vec::new(),
-            },
+            journal,
             remote: Remote {
                 user: None,
                 before: None,
                 coming: None,
+                late: Vec::new(),
                 accepted: Vec::new(),
             },
             wire: Vec::new(),
+            puts: Vec::new(),
             operators: [leader, Operator::started()],
             budget: self.budget,
+            closed: false,
             kept: false,
+            retained: false,
             broken: None,
         };
         match self.start {
@@ -135,6 +158,8 @@ fn user(ours: bool, password: Option<Pw>, mark: Option<Uid>) -> User {
         ours,
         adopted: false,
         mark,
+        maker: None,
+        login: true,
         password,
         created: Date(1),
         modified: Date(1),

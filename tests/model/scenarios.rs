@@ -13,6 +13,8 @@ const IONOS: Provider = Provider {
     creators: true,
     dates: false,
     marks: false,
+    deletes_late: false,
+    deletes_in_steps: false,
 };
 
 /// The same, where the operator can log in, and nothing shows who made a user.
@@ -29,7 +31,7 @@ const SCALINGO: Provider = Provider {
     verifiable: false,
     creators: false,
     dates: true,
-    marks: false,
+    ..IONOS
 };
 
 /// The operator can log in; users show who made them, and have no dates.
@@ -38,8 +40,7 @@ const SIGNED: Provider = Provider {
     direct_read: true,
     verifiable: true,
     creators: true,
-    dates: false,
-    marks: false,
+    ..IONOS
 };
 
 /// The operator can log in; users are marked, and a change of a user with another mark is refused.
@@ -76,6 +77,14 @@ const NONE: Budget = Budget {
     outsider_deletes: 0,
     outsider_passwords: 0,
     clock_jumps: 0,
+    watch_lags: 0,
+    reclaims: 0,
+    retains: 0,
+    suspends: 0,
+    misspecs: 0,
+    closings: 0,
+    journal_reads: 0,
+    failed_deletions: 0,
 };
 
 /// One lost answer and one crash.
@@ -93,9 +102,13 @@ const RIVALS: Budget = Budget {
 };
 
 fn two_leaders(name: &'static str, start: Start, budget: Budget) -> Scenario {
+    two_leaders_of(name, PLAIN, start, budget)
+}
+
+fn two_leaders_of(name: &'static str, provider: Provider, start: Start, budget: Budget) -> Scenario {
     Scenario {
         refresh: false,
-        ..scenario(name, PLAIN, start, budget)
+        ..scenario(name, provider, start, budget)
     }
 }
 
@@ -107,6 +120,9 @@ fn scenario(name: &'static str, provider: Provider, start: Start, budget: Budget
         adopt: false,
         retain: false,
         start,
+        scheduled: false,
+        tokens: true,
+        gives_up: false,
         refresh: true,
         rules: Rules::all(),
     }
@@ -162,6 +178,22 @@ pub fn creation_by_two_leaders() -> Scenario {
     two_leaders("creation, two leaders", Start::Created, RIVALS)
 }
 
+pub fn creation_by_two_leaders_who_read() -> Scenario {
+    let budget = Budget {
+        takeovers: 1,
+        journal_reads: 1,
+        ..NONE
+    };
+    two_leaders("creation, two leaders who read", Start::Created, budget)
+}
+
+/// The same, where the one who sent what is not his does not live to finish it. (Searched whole with R4: 526,000 states.)
+pub fn creation_by_two_leaders_who_read_and_crash() -> Scenario {
+    let mut scenario = creation_by_two_leaders_who_read();
+    scenario.budget.crashes = 1;
+    scenario
+}
+
 pub fn creation_with_lost_journal_writes() -> Scenario {
     let budget = Budget {
         lost_writes: 1,
@@ -169,6 +201,26 @@ pub fn creation_with_lost_journal_writes() -> Scenario {
         ..NONE
     };
     two_leaders("creation, lost journal writes", Start::Created, budget)
+}
+
+pub fn rotation_with_lost_journal_writes() -> Scenario {
+    let budget = Budget {
+        lost_writes: 1,
+        lost_answers: 1,
+        crashes: 1,
+        rotations: 1,
+        ..NONE
+    };
+    two_leaders("rotation, lost journal writes", Start::Ready, budget)
+}
+
+/// As it was: equal headers are proof, and a write of which nothing can be learnt is given up.
+pub fn creation_where_headers_prove() -> Scenario {
+    Scenario {
+        tokens: false,
+        gives_up: true,
+        ..creation_with_lost_journal_writes()
+    }
 }
 
 pub fn rotation() -> Scenario {
@@ -346,4 +398,157 @@ pub fn marked_creation_by_two_leaders() -> Scenario {
         refresh: false,
         ..scenario("creation, marks, two leaders", marked, Start::Created, RIVALS)
     }
+}
+
+/// Turns are asked for and given, and what is to be sent waits.
+fn scheduled(name: &'static str, provider: Provider, start: Start, budget: Budget) -> Scenario {
+    Scenario {
+        scheduled: true,
+        refresh: false,
+        ..scenario(name, provider, start, budget)
+    }
+}
+
+pub fn creation_in_turn() -> Scenario {
+    let budget = Budget {
+        lost_answers: 1,
+        suspends: 2,
+        deletions: 1,
+        watch_lags: 1,
+        reclaims: 1,
+        ..NONE
+    };
+    scheduled("creation, in turn", PLAIN, Start::Created, budget)
+}
+
+pub fn deletion_in_turn() -> Scenario {
+    let budget = Budget {
+        deletions: 1,
+        retains: 2,
+        watch_lags: 1,
+        reclaims: 1,
+        ..FAULTS
+    };
+    scheduled("deletion, in turn", PLAIN, Start::Ready, budget)
+}
+
+pub fn deletion_in_turn_beside_an_outsider() -> Scenario {
+    let budget = Budget {
+        deletions: 1,
+        outsider_deletes: 1,
+        outsider_creates: 1,
+        lost_answers: 1,
+        ..NONE
+    };
+    scheduled("deletion, in turn, an outsider", TELLING, Start::Ready, budget)
+}
+
+pub fn held_creation() -> Scenario {
+    let budget = Budget {
+        suspends: 2,
+        closings: 1,
+        deletions: 1,
+        ..FAULTS
+    };
+    two_leaders("creation, held", Start::Created, budget)
+}
+
+pub fn held_rotation() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        suspends: 1,
+        misspecs: 2,
+        ..FAULTS
+    };
+    two_leaders("rotation, held", Start::Ready, budget)
+}
+
+pub fn second_thoughts_on_retention() -> Scenario {
+    let budget = Budget {
+        retains: 2,
+        rotations: 1,
+        deletions: 1,
+        ..FAULTS
+    };
+    two_leaders("retention, second thoughts", Start::Ready, budget)
+}
+
+pub fn second_thoughts_on_retention_of_what_is_new() -> Scenario {
+    let budget = Budget {
+        retains: 2,
+        deletions: 1,
+        lost_answers: 1,
+        ..NONE
+    };
+    two_leaders(
+        "retention of what is new, second thoughts",
+        Start::Created,
+        budget,
+    )
+}
+
+/// Deletions are accepted first, and in effect within T_live.
+const LATE: Provider = Provider {
+    deletes_late: true,
+    ..PLAIN
+};
+
+pub fn succession() -> Scenario {
+    let budget = Budget {
+        lost_answers: 1,
+        deletions: 1,
+        recreations: 1,
+        failed_deletions: 1,
+        ..NONE
+    };
+    two_leaders_of("succession", LATE, Start::Ready, budget)
+}
+
+pub fn succession_with_crashes() -> Scenario {
+    let budget = Budget {
+        crashes: 1,
+        stale_reads: 1,
+        deletions: 1,
+        recreations: 1,
+        ..NONE
+    };
+    two_leaders_of("succession, crashes", LATE, Start::Ready, budget)
+}
+
+pub fn succession_on_a_busy_cluster() -> Scenario {
+    let busy = Provider {
+        turns_busy: true,
+        ..LATE
+    };
+    let budget = Budget {
+        lost_answers: 1,
+        deletions: 1,
+        recreations: 1,
+        ..NONE
+    };
+    two_leaders_of("succession, a busy cluster", busy, Start::Ready, budget)
+}
+
+pub fn succession_by_two_leaders() -> Scenario {
+    let budget = Budget {
+        deletions: 1,
+        recreations: 1,
+        takeovers: 1,
+        ..NONE
+    };
+    two_leaders_of("succession, two leaders", LATE, Start::Ready, budget)
+}
+
+pub fn deletion_in_steps() -> Scenario {
+    let stepwise = Provider {
+        deletes_in_steps: true,
+        ..SQL
+    };
+    let budget = Budget {
+        deletions: 1,
+        retains: 2,
+        recreations: 1,
+        ..FAULTS
+    };
+    two_leaders_of("deletion, in steps", stepwise, Start::Ready, budget)
 }

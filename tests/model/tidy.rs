@@ -1,7 +1,7 @@
 //! Forgets what can make no difference any more, so that worlds which behave alike are alike.
 
 use crate::numbers::*;
-use crate::scenario::{FRESH, LAG, Scenario, T_LIVE, WINDOW};
+use crate::scenario::{FRESH, LAG, STATE_LAG, Scenario, T_LIVE, WINDOW};
 use crate::world::*;
 
 /// Longer ago than any wait.
@@ -11,6 +11,9 @@ pub fn tidy(world: &mut World, scenario: &Scenario) {
     let now = world.now;
     let trails = |before: &Before| before.until.0 + LAG > now.0 && world.budget.stale_reads > 0;
     world.remote.before = world.remote.before.take().filter(trails);
+    // A write that another has overtaken will never be stored.
+    let there = world.journal.token;
+    world.puts.retain(|write| write.base == there);
     forget_passwords(world);
     tidy_wire(world);
     tidy_users(world, scenario);
@@ -19,12 +22,25 @@ pub fn tidy(world: &mut World, scenario: &Scenario) {
     }
     let World {
         operators,
-        journal,
         wire,
+        resource,
         ..
     } = world;
+    let living = resource.as_ref().map(|resource| resource.uid);
     for operator in operators {
-        tidy_operator(operator, journal, wire, now, scenario);
+        let known = operator.tenure.as_ref().map(|tenure| &tenure.copy);
+        let watched = operator.watched.as_ref();
+        let seen = watched.and_then(|watched| watched.resource.as_ref());
+        let seen = seen.map(|resource| resource.uid);
+        operator.turns.retain(|turn| {
+            let has_entry = known
+                .iter()
+                .flat_map(|known| &known.entries)
+                .any(|entry| entry.uid == turn.uid);
+            has_entry || living == Some(turn.uid) || seen == Some(turn.uid)
+        });
+        operator.turns.sort_by_key(|turn| turn.uid);
+        tidy_operator(operator, wire, now, scenario);
     }
 }
 
@@ -85,15 +101,13 @@ fn tidy_users(world: &mut World, scenario: &Scenario) {
     }
 }
 
-fn tidy_operator(
-    operator: &mut Operator,
-    journal: &Stored,
-    wire: &[Request],
-    now: Tick,
-    scenario: &Scenario,
-) {
+fn tidy_operator(operator: &mut Operator, wire: &[Request], now: Tick, scenario: &Scenario) {
+    let known = operator.tenure.as_ref().map(|tenure| &tenure.copy);
     operator.attempts.retain(|sendings| {
-        journal.entries.iter().any(|entry| entry.id == sendings.entry)
+        known
+            .iter()
+            .flat_map(|known| &known.entries)
+            .any(|entry| entry.id == sendings.entry)
             || wire.iter().any(|request| request.entry == sendings.entry)
     });
     operator.attempts.sort_by_key(|sendings| sendings.entry);
@@ -131,7 +145,7 @@ fn tidy_operator(
         {
             sendings.last = Some(Tick(LONG_AGO));
         }
-        sendings.forget_order(operator.poll.as_ref(), now, scenario);
+        sendings.forget_order(polled.as_ref(), operator.last_busy, now, scenario);
         if !scenario.provider.dates && scenario.one_clock() {
             sendings.last_by_remote = None;
         }
@@ -143,9 +157,15 @@ fn tidy_operator(
     };
     let latest_unknown = operator.attempts.iter().filter(|sendings| sendings.unknown);
     let latest_unknown = latest_unknown.filter_map(|sendings| sendings.last).min();
-    operator.last_busy = operator
-        .last_busy
-        .filter(|busy| latest_unknown.is_some_and(|last| *busy > last) && !past(busy.0 + T_LIVE));
+    operator.last_busy = operator.last_busy.filter(|busy| {
+        let holds_back = latest_unknown.is_some_and(|last| *busy > last) && !past(busy.0 + T_LIVE);
+        holds_back
+            || (*busy == now
+                && operator
+                    .attempts
+                    .iter()
+                    .any(|sendings| sendings.outcome.is_some()))
+    });
     let too_early = |poll: &Poll| {
         let unknown = operator.attempts.iter().filter(|sendings| sendings.unknown);
         let quiet = unknown
@@ -158,6 +178,7 @@ fn tidy_operator(
         !tells && quiet.is_none_or(|quiet| poll.started.0 < quiet)
     };
     if let Some(poll) = &mut operator.poll
+        && poll.started < now
         && (!poll.available || !busy || too_early(poll))
     {
         poll.started = Tick(LONG_AGO);
@@ -168,16 +189,19 @@ fn tidy_operator(
 }
 
 impl Sendings {
-    /// Whether the last poll was later than the answer is all that matters of either time.
-    fn forget_order(&mut self, poll: Option<&Poll>, now: Tick, scenario: &Scenario) {
+    /// Whether the last poll proves the change to be in effect, or the next will, is all that matters of either time.
+    fn forget_order(&mut self, poll: Option<&Poll>, busy: Option<Tick>, now: Tick, scenario: &Scenario) {
         let Some(outcome) = &mut self.outcome else {
             return;
         };
-        let polled = poll.is_some_and(|poll| poll.started >= outcome.at);
-        outcome.at = match polled || !scenario.provider.turns_busy {
-            true => Tick(LONG_AGO),
-            false => now,
-        };
+        let certain = outcome.at.0 + STATE_LAG;
+        let busy = busy.filter(|busy| *busy >= outcome.at);
+        let proves = |poll: &Poll| poll.started.0 >= certain || busy.is_some_and(|busy| poll.started >= busy);
+        if !scenario.provider.turns_busy || poll.is_some_and(proves) {
+            outcome.at = Tick(LONG_AGO);
+        } else if now.0 > certain {
+            outcome.at = Tick(now.0 - STATE_LAG);
+        }
     }
 }
 
@@ -203,7 +227,7 @@ fn tidy_evidence(world: &mut World) {
         .filter_map(|operator| operator.sight.as_ref());
     made.extend(sights.filter_map(|sight| sight.user).map(|view| view.created));
     let mut weighed = vec![];
-    for entry in &mut world.journal.entries {
+    for entry in world.journals().flat_map(|journal| &mut journal.entries) {
         entry.seen.at = entry
             .seen
             .at

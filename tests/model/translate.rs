@@ -66,13 +66,16 @@ fn version(version: SecretVersion) -> String {
 pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
     Desired {
         username: USERNAME.to_string(),
-        invalid: None,
+        invalid: resource.will.invalid.then(|| plan::Invalid {
+            reason: "InvalidUsername",
+            message: String::new(),
+        }),
         rotate: (resource.rotate > 0).then(|| resource.rotate.to_string()),
         password: WantedPassword::Generated,
         settings: RoleSettings::default(),
         adopt: scenario.adopt,
-        retain: scenario.retain,
-        suspended: false,
+        retain: resource.will.retain,
+        suspended: resource.will.suspended,
         deleting: resource.deleting,
         force_finalize: false,
         content_digest: "d".to_string(),
@@ -81,7 +84,7 @@ pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
     }
 }
 
-fn server(operator: &Operator, scenario: &Scenario) -> plan::Server {
+fn server(operator: &Operator, closed: bool, scenario: &Scenario) -> plan::Server {
     let provider = scenario.provider;
     plan::Server {
         reference: reference(),
@@ -102,7 +105,10 @@ fn server(operator: &Operator, scenario: &Scenario) -> plan::Server {
             .poll
             .as_ref()
             .map(|poll| (state(poll.available), mono(poll.started))),
-        closed: None,
+        closed: closed.then(|| plan::Unusable {
+            reason: "ServerNotReady",
+            message: String::new(),
+        }),
         available: operator
             .poll
             .iter()
@@ -147,24 +153,36 @@ fn remote_user(view: &View, scenario: &Scenario) -> RemoteUser {
     }
 }
 
+pub fn sight(sight: &Sight, scenario: &Scenario) -> plan::Sight {
+    plan::Sight {
+        user: sight.user.as_ref().map(|view| remote_user(view, scenario)),
+        started: mono(sight.started),
+        date: Some(timestamp(sight.date)),
+        conclusive: sight.conclusive,
+    }
+}
+
 /// What a process observes: of a resource and its entry, or of an entry without a resource.
 pub fn observed(
     world: &World,
-    operator: &Operator,
+    who: usize,
     resource: Option<&Resource>,
     entry: Option<&JournalEntry>,
     scenario: &Scenario,
 ) -> Observed {
+    let operator = &world.operators[who];
     let status = resource
         .map(|resource| resource.status.clone())
         .unwrap_or_default();
     let claimed = resource.is_some_and(|resource| resource.claimed);
+    // Of a server object that is being deleted, what is being deleted itself does not hear.
+    let closed = world.closed && resource.is_some_and(|resource| !resource.deleting);
+    let uid = resource
+        .map(|resource| resource.uid)
+        .or(entry.map(|entry| entry.uid));
+    let given = |uid: Uid| operator.turn(uid).is_some_and(|turn| turn.given.is_some());
     Observed {
-        uid: resource
-            .map(|resource| resource.uid)
-            .or(entry.map(|entry| entry.uid))
-            .map(|uid| uid.0.to_string())
-            .unwrap_or_default(),
+        uid: uid.map(|uid| uid.0.to_string()).unwrap_or_default(),
         rejected_settings: None,
         // Passwords are shown to be changed by date, or not at all.
         tried: plan::Tried {
@@ -184,18 +202,13 @@ pub fn observed(
         rejected: None,
         set_backs: usize::from(status.set_backs),
         secret: secret(world.secret.as_ref().filter(|_| resource.is_some())),
-        server: ServerView::Usable(Box::new(server(operator, scenario))),
-        sight: operator.sight.as_ref().map(|sight| plan::Sight {
-            user: sight.user.as_ref().map(|view| remote_user(view, scenario)),
-            started: mono(sight.started),
-            date: Some(timestamp(sight.date)),
-            conclusive: sight.conclusive,
-        }),
+        server: ServerView::Usable(Box::new(server(operator, closed, scenario))),
+        sight: operator.sight.as_ref().map(|seen| sight(seen, scenario)),
         last_write: operator.last_write.map(mono),
         entry: entry.map(|entry| staged(entry, operator, scenario)),
         rival: rival(world, resource),
-        predecessor: predecessor(world, operator, resource, scenario),
-        turn: true,
+        predecessor: predecessor(world, who, resource, scenario),
+        turn: !scenario.scheduled || uid.is_some_and(given),
         difficulty: None,
     }
 }
@@ -208,17 +221,13 @@ fn rival(world: &World, resource: Option<&Resource>) -> Option<plan::Rival> {
 
 /// R0 is about the remote user: an entry of another resource for it counts, but for a deletion that was accepted, whose place
 /// a creation may take.
-fn predecessor(
-    world: &World,
-    operator: &Operator,
-    resource: Option<&Resource>,
-    scenario: &Scenario,
-) -> Predecessor {
+fn predecessor(world: &World, who: usize, resource: Option<&Resource>, scenario: &Scenario) -> Predecessor {
     let Some(resource) = resource.filter(|_| scenario.rules.hold(Rule::R0)) else {
         return Predecessor::None;
     };
+    let operator = &world.operators[who];
     let mut others = world
-        .journal
+        .known_to(who)
         .entries
         .iter()
         .filter(|entry| entry.uid != resource.uid);
@@ -237,7 +246,7 @@ fn predecessor(
 
 /// When a deletion was answered of which nothing can still arrive.
 fn answered_deletion(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) -> Option<Mono> {
-    let attempts = staged(entry, operator, scenario).attempts;
+    let attempts = attempts(entry, operator, scenario);
     let deleted = matches!(
         attempts.outcome,
         Some(RealOutcome::Accepted { .. } | RealOutcome::NotFound)
@@ -261,39 +270,42 @@ fn secret(secret: Option<&OutputSecret>) -> SecretView {
     }
 }
 
-fn staged(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) -> plan::StagedEntry {
+/// What a process knows of the sendings of an entry.
+pub fn attempts(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) -> Attempts {
     let none = Sendings::none(entry.id);
-    let sendings = operator
-        .attempts
-        .iter()
-        .find(|sendings| sendings.entry == entry.id)
-        .unwrap_or(&none);
+    let mut known = operator.attempts.iter();
+    let sendings = known.find(|sendings| sendings.entry == entry.id).unwrap_or(&none);
+    Attempts {
+        in_flight: sendings.in_flight,
+        inherited: sendings.inherited,
+        unknown: sendings.unknown,
+        last: sendings.last.map(mono),
+        last_by_remote: sendings.last_by_remote.map(timestamp),
+        outcome: sendings
+            .outcome
+            .as_ref()
+            .map(|outcome| real_outcome(outcome, scenario)),
+        login: match &sendings.login {
+            Login::NotTried => RealLogin::NotTried,
+            Login::Accepted => RealLogin::Accepted,
+            Login::Refused(at) => RealLogin::Refused(mono(*at)),
+        },
+        login_refusals: 0,
+        after_deletion: sendings.after_deletion.map(mono),
+        doubtful: false,
+    }
+}
+
+fn staged(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) -> plan::StagedEntry {
+    let attempts = attempts(entry, operator, scenario);
     let inherited_until = operator
         .tenure
         .as_ref()
-        .filter(|_| sendings.inherited)
+        .filter(|_| attempts.inherited)
         .map(|tenure| crate::operator::inherited_until(tenure, scenario));
     plan::StagedEntry {
         entry: real_entry(entry),
-        attempts: Attempts {
-            in_flight: sendings.in_flight,
-            inherited: sendings.inherited,
-            unknown: sendings.unknown,
-            last: sendings.last.map(mono),
-            last_by_remote: sendings.last_by_remote.map(timestamp),
-            outcome: sendings
-                .outcome
-                .as_ref()
-                .map(|outcome| real_outcome(outcome, scenario)),
-            login: match &sendings.login {
-                Login::NotTried => RealLogin::NotTried,
-                Login::Accepted => RealLogin::Accepted,
-                Login::Refused(at) => RealLogin::Refused(mono(*at)),
-            },
-            login_refusals: 0,
-            after_deletion: sendings.after_deletion.map(mono),
-            doubtful: false,
-        },
+        attempts,
         mac: entry.password.map(mac),
         inherited_until,
     }
@@ -332,20 +344,29 @@ pub fn real_entry(entry: &JournalEntry) -> Entry {
         },
         proven_ours: entry.proven_ours,
         settings: RoleSettings::default(),
-        retain: false,
+        retain: entry.retain,
         epoch: u64::from(entry.epoch.0),
     }
 }
 
-pub fn header(holder: usize, epoch: Epoch, sequence: Sequence) -> Header {
+pub fn header(stored: &Stored, scenario: &Scenario) -> Header {
+    let Stored {
+        holder,
+        epoch,
+        sequence,
+        token,
+        ..
+    } = stored;
     Header {
         holder: holder.to_string(),
         epoch: u64::from(epoch.0),
         lineage: "l".to_string(),
         sequence: u64::from(sequence.0),
         next_id: 0,
-        // In the model no process writes twice under one sequence number.
-        token: format!("{holder}/{}/{}", epoch.0, sequence.0),
+        token: match scenario.tokens {
+            true => token.0.to_string(),
+            false => format!("{holder}/{}/{}", epoch.0, sequence.0),
+        },
     }
 }
 
@@ -356,7 +377,14 @@ pub fn real_journal(stored: &Stored) -> Journal {
         .map(real_entry)
         .map(|entry| (entry.id, entry));
     Journal {
-        header: header(stored.holder, stored.epoch, stored.sequence),
+        header: Header {
+            holder: stored.holder.to_string(),
+            epoch: u64::from(stored.epoch.0),
+            lineage: "l".to_string(),
+            sequence: u64::from(stored.sequence.0),
+            next_id: 0,
+            token: String::new(),
+        },
         entries: entries.collect(),
         unknown: Vec::new(),
     }
@@ -400,10 +428,12 @@ fn number(id: EntryId) -> EntryNo {
 }
 
 /// A step in the model's words. `entry` is the one that the planner was shown.
-pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, published: Option<Pw>) -> Todo {
+pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, resource: Option<&Resource>) -> Todo {
+    let published = resource.and_then(|resource| resource.status.published);
+    let published = published.map(|published| published.password);
     match step {
         Step::Claim => Todo::Claim,
-        Step::AskTurn(_) => panic!("everybody has a turn in the model"),
+        Step::AskTurn(_) => Todo::AskTurn(uid),
         Step::List | Step::Read => Todo::Look,
         Step::PollCluster => Todo::Poll,
         Step::ReadSecret => Todo::Nothing,
@@ -420,6 +450,9 @@ pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, published: Opti
                 present: draft.seen.present,
             },
             proven_ours: draft.proven_ours,
+            retain: resource.map_or(entry.is_some_and(|entry| entry.retain), |resource| {
+                resource.will.retain
+            }),
         }),
         Step::Send(_) => Todo::Send(entry.unwrap().clone()),
         Step::Verify(_) => Todo::Verify(entry.unwrap().clone()),

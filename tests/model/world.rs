@@ -16,10 +16,16 @@ pub struct World {
     pub journal: Stored,
     pub remote: Remote,
     pub wire: Vec<Request>,
+    /// Journal writes on their way to the API server.
+    pub puts: Vec<JournalWrite>,
     pub operators: [Operator; 2],
     pub budget: Budget,
+    /// The server object is being deleted.
+    pub closed: bool,
     /// The remote user was kept on purpose, or a person let go of it.
     pub kept: bool,
+    /// That was by the operator.
+    pub retained: bool,
     /// A promise that was broken in the last step.
     pub broken: Option<&'static str>,
 }
@@ -51,6 +57,20 @@ pub struct Budget {
     pub outsider_passwords: u8,
     /// Jumps of the remote's clock.
     pub clock_jumps: u8,
+    /// Times that a process sees the resource as it was for a while.
+    pub watch_lags: u8,
+    /// Turns that go on to others before their holder is done.
+    pub reclaims: u8,
+    /// Changes of `deletionPolicy`, of `suspend`, and between a valid and an invalid spec.
+    pub retains: u8,
+    pub suspends: u8,
+    pub misspecs: u8,
+    /// Server objects that are deleted.
+    pub closings: u8,
+    /// Times that a process reads what another has left in the journal.
+    pub journal_reads: u8,
+    /// Deletions that were accepted and never take effect.
+    pub failed_deletions: u8,
 }
 
 /// The PostgresUser.
@@ -63,7 +83,16 @@ pub struct Resource {
     pub claimed: bool,
     /// How many rotations were asked for.
     pub rotate: u8,
+    pub will: Will,
     pub status: Status,
+}
+
+/// What else a person wants, and changes at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Will {
+    pub retain: bool,
+    pub suspended: bool,
+    pub invalid: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -100,8 +129,29 @@ pub struct Stored {
     pub holder: usize,
     pub epoch: Epoch,
     pub sequence: Sequence,
+    /// Names the write. Since each is stored once at most, it is the resourceVersion as well.
+    pub token: Token,
     pub next_id: EntryNo,
     pub entries: Vec<JournalEntry>,
+}
+
+/// A write of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct JournalWrite {
+    /// The resourceVersion that it depends on.
+    pub base: Token,
+    pub next: Stored,
+    /// What it is for.
+    pub change: Change,
+    pub started: Tick,
+}
+
+/// A change of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Change {
+    Touch,
+    Settle(EntryNo),
+    Stage(Draft, Option<Pw>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -113,6 +163,7 @@ pub struct JournalEntry {
     pub password: Option<Pw>,
     pub seen: Seen,
     pub proven_ours: bool,
+    pub retain: bool,
     pub epoch: Epoch,
 }
 
@@ -130,7 +181,9 @@ pub struct Remote {
     /// What reads that trail may still show, and when that ended to be so.
     pub before: Option<Before>,
     /// A change that was accepted and is not yet in effect: the cluster is BUSY.
-    pub coming: Option<Change>,
+    pub coming: Option<Coming>,
+    /// Deletions that were accepted and are not yet in effect: they delete whoever has the name then.
+    pub late: Vec<Late>,
     /// Passwords that were in effect at some time.
     pub accepted: Vec<Pw>,
 }
@@ -142,8 +195,17 @@ pub struct Before {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Change {
+pub struct Coming {
     pub user: Option<User>,
+    /// When it was accepted: for a while the state may not show it yet.
+    pub since: Tick,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Late {
+    pub uid: Uid,
+    /// When it was sent.
+    pub since: Tick,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -154,6 +216,10 @@ pub struct User {
     pub adopted: bool,
     /// The resource whose mark it carries, where users are marked.
     pub mark: Option<Uid>,
+    /// The resource that it was made for, or taken over, last; where resources are made again.
+    pub maker: Option<Uid>,
+    /// It may log in: the first step of a deletion takes that away.
+    pub login: bool,
     /// None: a password that an outsider has set.
     pub password: Option<Pw>,
     pub created: Date,
@@ -172,6 +238,8 @@ pub struct Request {
     pub sent: Tick,
     /// When it was sent, the user was an outsider's, and had been for long enough to be known.
     pub knowingly: bool,
+    /// The first step of a deletion is done.
+    pub half: bool,
     /// Which process waits for the answer.
     pub awaited_by: Option<usize>,
     /// It took effect, and the answer is on its way.
@@ -208,6 +276,41 @@ pub struct Operator {
     pub last_busy: Option<Tick>,
     pub attempts: Vec<Sendings>,
     pub pending: Option<Pending>,
+    /// The resource as the watch shows it; none: as it is.
+    pub watched: Option<Watched>,
+    /// Who has, or waits for, a turn (R11).
+    pub turns: Vec<Turn>,
+}
+
+/// What the watch shows while it lags.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Watched {
+    pub resource: Option<Resource>,
+}
+
+/// A turn of the scheduler, or a wish for one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Turn {
+    pub uid: Uid,
+    pub given: Option<Given>,
+}
+
+/// A turn that was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Given {
+    /// The resource was read, or written, since.
+    pub current: bool,
+    /// What counted when it was given.
+    pub counts: Counts,
+}
+
+/// What a person had said of a resource before the scheduler worked on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Counts {
+    /// The user is to be kept when the resource goes.
+    pub kept: bool,
+    /// Nothing new is to be done.
+    pub held: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -216,8 +319,9 @@ pub struct Tenure {
     pub began: Tick,
     pub written: Tick,
     /// The journal as this process knows it.
-    pub base_epoch: Epoch,
-    pub base: Sequence,
+    pub copy: Stored,
+    /// The resourceVersion that its next write depends on.
+    pub version: Token,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -239,6 +343,8 @@ pub struct Poll {
 pub struct Sendings {
     pub entry: EntryNo,
     pub in_flight: bool,
+    /// It is to be sent, and waits for that.
+    pub queued: bool,
     pub inherited: bool,
     pub unknown: bool,
     pub last: Option<Tick>,
@@ -268,15 +374,16 @@ pub enum Pending {
     Do(Decision),
     WriteStatus(StatusWrite),
     /// A journal write without an answer.
-    Unsure {
-        sequence: Sequence,
-        started: Tick,
-    },
+    Unsure(Box<JournalWrite>),
 }
 
 /// A step, and what it was decided from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Decision {
+    /// Whose turn is of no use any more.
+    pub gives_back: Option<Uid>,
+    /// Before it is done, the resource itself is read: as it was when this was decided, it must be still.
+    pub begins: Option<ResourceVersion>,
     pub step: Todo,
     pub status: StatusWrite,
 }
@@ -285,6 +392,7 @@ pub struct Decision {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Todo {
     Nothing,
+    AskTurn(Uid),
     Claim,
     Look,
     Poll,
@@ -316,6 +424,7 @@ pub struct Draft {
     pub published: Option<Pw>,
     pub seen: Seen,
     pub proven_ours: bool,
+    pub retain: bool,
 }
 
 /// A write of the status, conditional on the resource as it was when it was decided.
@@ -341,7 +450,24 @@ impl Operator {
             last_busy: None,
             attempts: Vec::new(),
             pending: None,
+            watched: None,
+            turns: Vec::new(),
         }
+    }
+
+    pub fn turn(&self, uid: Uid) -> Option<&Turn> {
+        self.turns.iter().find(|turn| turn.uid == uid)
+    }
+
+    /// Whether an entry was never sent, as far as this process knows.
+    pub fn was_never_sent(&self, entry: EntryNo) -> bool {
+        let mut sent = self.attempts.iter().filter(|sendings| sendings.last.is_some());
+        !sent.any(|sendings| sendings.entry == entry)
+    }
+
+    pub fn given(&mut self, uid: Uid) -> Option<&mut Given> {
+        let turn = self.turns.iter_mut().find(|turn| turn.uid == uid);
+        turn.and_then(|turn| turn.given.as_mut())
     }
 
     pub fn sendings(&mut self, entry: EntryNo) -> &mut Sendings {
@@ -354,11 +480,18 @@ impl Operator {
     }
 }
 
+impl Stored {
+    pub fn entry(&self, id: EntryNo) -> Option<&JournalEntry> {
+        self.entries.iter().find(|entry| entry.id == id)
+    }
+}
+
 impl Sendings {
     pub fn none(entry: EntryNo) -> Self {
         Self {
             entry,
             in_flight: false,
+            queued: false,
             inherited: false,
             unknown: false,
             last: None,
@@ -382,8 +515,24 @@ impl User {
 }
 
 impl World {
-    pub fn entry(&self, id: EntryNo) -> Option<&JournalEntry> {
-        self.journal.entries.iter().find(|entry| entry.id == id)
+    /// The journal as this process knows it.
+    pub fn known_to(&self, who: usize) -> &Stored {
+        let tenure = self.operators[who].tenure.as_ref();
+        tenure.map_or(&self.journal, |tenure| &tenure.copy)
+    }
+
+    /// The journal as it is, as processes know it, and as it is about to be.
+    pub fn journals(&mut self) -> impl Iterator<Item = &mut Stored> {
+        let known = self.operators.iter_mut().flat_map(|operator| {
+            let copy = operator.tenure.iter_mut().map(|tenure| &mut tenure.copy);
+            let next = operator.pending.iter_mut().filter_map(|pending| match pending {
+                Pending::Unsure(write) => Some(&mut write.next),
+                _ => None,
+            });
+            copy.chain(next)
+        });
+        let puts = self.puts.iter_mut().map(|write| &mut write.next);
+        std::iter::once(&mut self.journal).chain(known).chain(puts)
     }
 
     /// The live resource of this UID.
@@ -391,6 +540,23 @@ impl World {
         self.resource
             .as_mut()
             .filter(|resource| Some(resource.uid) == uid)
+    }
+
+    /// The resource as this process sees it.
+    pub fn seen_by(&self, who: usize) -> Option<&Resource> {
+        match &self.operators[who].watched {
+            Some(watched) => watched.resource.as_ref(),
+            None => self.resource.as_ref(),
+        }
+    }
+
+    /// What a person has said by now of the resource of this UID.
+    pub fn counts(&self, uid: Uid) -> Counts {
+        let resource = self.resource.as_ref().filter(|resource| resource.uid == uid);
+        resource.map_or(Counts::default(), |resource| Counts {
+            kept: resource.will.retain && resource.status.published.is_some(),
+            held: resource.will.suspended || resource.will.invalid || self.closed,
+        })
     }
 
     pub fn breaks(&mut self, promise: &'static str) {

@@ -174,7 +174,10 @@ impl Case<'_> {
             return self.blocked(&format!("{}: {}", trouble.reason, trouble.message));
         }
         // Whatever the look shows leads to a request or to a wait: it is made once there is a turn for it.
-        if !self.observed.turn && self.settings.rules.hold(Rule::R11) {
+        let nothing_to_do_yet = self.look_just_now().is_some_and(|sight| sight.user.is_none())
+            && matches!(fresh::quiet(self.observed, server, self.now, self.settings),
+                Quiet::From(from) if self.now < from);
+        if !self.observed.turn && !nothing_to_do_yet && self.settings.rules.hold(Rule::R11) {
             return Plan::ask_turn(self.observed, Class::Deletion, true);
         }
         match self.look_just_now() {
@@ -249,7 +252,9 @@ impl Case<'_> {
             // Nothing of it can still arrive. Its entry stays until a list, shared by all, shows the absence (`gone`).
             return self.say_farewell(Farewell::Deleted);
         }
-        if self.desired.retain && !done && !staged.attempts.unknown {
+        // Of what nothing is on record nobody would know any more: it is deleted all the same.
+        let known = self.observed.record.is_some();
+        if self.desired.retain && known && !done && !staged.attempts.unknown {
             return self.doing(Step::Settle(staged.entry.id));
         }
         if fresh::surely_absent(self.observed, server, self.now, self.settings) {
@@ -415,8 +420,15 @@ impl Case<'_> {
 
     /// A retained login keeps a Secret that works: what is under way is finished, where that can be done.
     fn finish_first(&self, staged: &StagedEntry, server: &Server) -> Plan {
-        if server.trouble.is_some() || staged.entry.kind == Kind::Create {
+        if server.trouble.is_some() {
             return self.doing(Step::Settle(staged.entry.id));
+        }
+        if staged.entry.kind == Kind::Create {
+            // What may still arrive would make the user anew, should it be deleted after all.
+            return match staged.attempts.unknown {
+                true => self.drop_when_quiet(staged, server),
+                false => self.doing(Step::Settle(staged.entry.id)),
+            };
         }
         super::entry::plan(self.desired, self.observed, staged, self.now, self.settings)
     }

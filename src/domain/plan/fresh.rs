@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::types::{Look, Observed, Server, Sight, StagedEntry};
-use crate::domain::attempts::{Login, Outcome};
+use crate::domain::attempts::{Attempts, Login, Outcome};
 use crate::domain::journal::Kind;
 use crate::domain::remote::ClusterState;
 use crate::domain::settings::{Rule, Settings};
@@ -117,8 +117,21 @@ pub fn just_now(settings: &Settings) -> Duration {
     settings.read_lag.max(JUST_NOW)
 }
 
-/// How old a look may be at the moment at which a request of this kind is sent. What is sent again was looked at for
-/// that, or needs no look: the entry says what it met.
+/// Whether what is known of a user is young enough, at this moment, to send a request on (R11): what was planned may have
+/// waited since. Only a creation that is sent again needs no look: whatever it meets is weighed.
+pub fn is_good_to_send_on(
+    kind: Kind,
+    attempts: &Attempts,
+    sight: Option<&Sight>,
+    now: Mono,
+    settings: &Settings,
+) -> bool {
+    let is_weighed = kind == Kind::Create && attempts.last.is_some();
+    let oldest = look_serves_for(kind, settings);
+    is_weighed || sight.is_some_and(|sight| now - sight.started <= oldest)
+}
+
+/// How old a look may be at the moment at which a request of this kind is sent.
 pub fn look_serves_for(kind: Kind, settings: &Settings) -> Duration {
     match kind {
         Kind::Delete => just_now(settings),
