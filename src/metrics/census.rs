@@ -92,8 +92,8 @@ pub struct AtWork {
 pub struct TurnsCensus {
     /// How many wait.
     pub waiting: i64,
-    /// Since when the one that has waited longest does, in seconds since 1970.
-    pub oldest: Option<i64>,
+    /// Since when the one that has waited longest does, in seconds since 1970; now, if nobody waits.
+    pub oldest: i64,
     /// How many turns are out.
     pub out: i64,
     /// How many were given since this process began.
@@ -268,7 +268,7 @@ const OF_A_SERVER: [OfAServer; 12] = [
         "server_turns_waiting_since_timestamp",
         "Since when the one of them that has waited longest does",
         Some(Unit::Seconds),
-        |server| server.at_work.as_ref()?.turns.oldest,
+        |server| Some(server.at_work.as_ref()?.turns.oldest),
     ),
     (
         "server_turns_out",

@@ -83,7 +83,7 @@ fn turns(turns: &Turns) -> TurnsCensus {
     };
     TurnsCensus {
         waiting: count(census.waiting),
-        oldest: census.oldest.map(since),
+        oldest: since(census.oldest.unwrap_or_else(clock::now)),
         out: count(census.out),
         given: i64::try_from(census.given).unwrap_or(i64::MAX),
     }

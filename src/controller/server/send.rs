@@ -7,7 +7,7 @@ use super::{Server, UserRef};
 use crate::clock;
 use crate::domain::attempts::{Login, Outcome};
 use crate::domain::journal::{Entry, EntryId, Kind, protocol};
-use crate::domain::plan::look_serves_for;
+use crate::domain::plan::is_good_to_send_on;
 use crate::domain::remote::{ClusterState, Creator, RemoteUser};
 use crate::domain::time::Mono;
 use crate::failpoint::{self, Side};
@@ -71,17 +71,12 @@ async fn admitted(server: &Server, entry: &Entry) -> Result<(), Unsent> {
     }
 }
 
-/// Whether what is known of the user is young enough, at this moment, to send a first attempt on. What is sent again was
-/// planned on a look of after the last attempt.
+/// Whether what is known of the user is good to send on at this moment.
 fn look_is_good(server: &Server, entry: &Entry) -> bool {
     let state = server.state();
-    let sent_before = state
-        .attempts(entry.id)
-        .is_some_and(|attempts| attempts.last.is_some());
-    let direct = server.capabilities.direct_read;
-    let sight = state.sight(&entry.username, direct, &server.settings);
-    let oldest = look_serves_for(entry.kind, &server.settings);
-    sent_before || sight.is_some_and(|sight| clock::now() - sight.started <= oldest)
+    let attempts = state.attempts(entry.id).cloned().unwrap_or_default();
+    let sight = state.sight(&entry.username, server.capabilities.direct_read, &server.settings);
+    is_good_to_send_on(entry.kind, &attempts, sight.as_ref(), clock::now(), &server.settings)
 }
 
 async fn attempt(server: &Server, provider: &AnyProvider, entry: &Entry, asked: Mono) {

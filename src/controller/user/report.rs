@@ -13,12 +13,12 @@ use crate::api::{
     Binding, Ownership, PostgresUser, PublishedSecret, RejectedPassword, RemoteUserRecord, UserStatus,
 };
 use crate::clock;
-use crate::domain::time::whole_seconds;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::events;
 use crate::domain::conditions;
 use crate::domain::plan::{Lasting, Plan, Record, Rejected, Step};
+use crate::domain::time::whole_seconds;
 use crate::failpoint::{self, Side};
 
 /// What came of a report.
@@ -209,7 +209,6 @@ fn noted(rejected: &Rejected) -> RejectedPassword {
         message: rejected.message.clone(),
     }
 }
-
 
 fn remote_user(username: &str, record: &Record) -> RemoteUserRecord {
     RemoteUserRecord {

@@ -114,7 +114,16 @@ impl Case<'_> {
             .record
             .as_ref()
             .is_some_and(|record| record.identity == new.identity && record.created == new.created);
-        (handled && owned) || !self.settings.rules.hold(Rule::R8)
+        (handled && owned && self.is_dated(user)) || !self.settings.rules.hold(Rule::R8)
+    }
+
+    /// Whether the record has what the answer said of the change: without it our own change would look like somebody else's.
+    fn is_dated(&self, user: Option<&RemoteUser>) -> bool {
+        let (Some(user), Some(record)) = (user, &self.observed.record) else {
+            return true;
+        };
+        let stamp = &user.traits.password_stamp;
+        record.last_set >= user.modified && (stamp.is_none() || record.password_stamp == *stamp)
     }
 
     fn record(&self, user: Option<&RemoteUser>) -> Record {

@@ -92,7 +92,8 @@ fn by_date(user: &RemoteUser, sight: &Sight, staged: &StagedEntry, settings: &Se
     let latest = last_by_remote(sight, staged).and_then(|last| {
         // A second more, since the end of the last attempt may be kept without its fraction.
         let late = SignedDuration::try_from(settings.t_live).ok()?;
-        last.checked_add(late.checked_add(SignedDuration::from_secs(1))?).ok()
+        last.checked_add(late.checked_add(SignedDuration::from_secs(1))?)
+            .ok()
     });
     // Without an upper bound a date can speak against, but not for.
     match latest {

@@ -132,7 +132,7 @@ pub fn is_good_to_send_on(
 }
 
 /// How old a look may be at the moment at which a request of this kind is sent.
-pub fn look_serves_for(kind: Kind, settings: &Settings) -> Duration {
+fn look_serves_for(kind: Kind, settings: &Settings) -> Duration {
     match kind {
         Kind::Delete => just_now(settings),
         _ => settings.fresh_for,

@@ -31,7 +31,7 @@ pub mod types;
 
 pub use delete::ways_out;
 pub use evidence::{Verdict, weigh};
-pub use fresh::{is_good_to_send_on, look_serves_for};
+pub use fresh::is_good_to_send_on;
 pub use gone::plan_gone;
 pub use types::*;
 
