@@ -687,3 +687,23 @@ fn a_move_that_could_not_be_made_is_tried_again_after_a_while() {
     assert_eq!(waiting.step, None);
     assert_eq!(waiting.again, Some(Duration::from_secs(30)));
 }
+
+#[test]
+fn a_spec_that_cannot_be_read_changes_nothing_and_is_told_of_whatever_its_server_is_like() {
+    let unreadable = Desired {
+        invalid: Some(Invalid {
+            reason: "Undecodable",
+            message: "spec.postgresql cannot be read".to_string(),
+        }),
+        ..desired()
+    };
+    let mut world = observed(server());
+    assert_eq!(stalled(&unreadable, &world), Some("Undecodable"));
+    assert_eq!(step(&unreadable, &world), None);
+    world.server = ServerView::Unusable(Unusable {
+        reason: "ServerNotFound",
+        message: String::new(),
+    });
+    assert_eq!(stalled(&unreadable, &world), Some("Undecodable"));
+    assert_eq!(step(&unreadable, &world), None);
+}

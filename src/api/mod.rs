@@ -2,10 +2,12 @@
 //! subcommand.
 
 pub mod crd;
+pub mod lean;
 pub mod names;
 pub mod postgres_server;
 pub mod postgres_user;
 
+pub use lean::{Lean, Readable, Unread};
 pub use postgres_server::{
     Allowed, Attribute, CaKeyRef, CaSource, ClusterPostgresServer, ClusterPostgresServerSpec, Connection,
     Ionos, Limits, LocalSecretRef, PostgresServer, PostgresServerSpec, Postgresql, Scalingo,

@@ -8,16 +8,19 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, Client, ResourceExt};
+use kube::{Client, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::claims::Claims;
 use super::kept::Kept;
+use super::listing::Listing;
+use super::objects::Objects;
 use super::passing::Passing;
 use super::secrets::{SecretIndex, is_older};
 use super::server::bucket::Buckets;
 use super::server::{Pace, Server, ServerKey, Triggers, UserRef};
 use super::shard::Selector;
+use super::unread::UnreadObjects;
 use super::user::whereabouts;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser};
 use crate::domain::identity::RemoteIdentity;
@@ -109,6 +112,10 @@ pub struct Context {
     pub mac_key: MacKey,
     /// What is watched.
     pub stores: Stores,
+    /// What has been listed of it.
+    pub listing: Arc<Listing>,
+    /// What of all this could not be read as a whole.
+    pub unread: UnreadObjects,
     /// Secrets, by metadata.
     pub secrets: SecretIndex,
     /// Who has which remote user.
@@ -135,13 +142,18 @@ pub struct Context {
 
 impl Context {
     /// The PostgresUsers of a namespace.
-    pub fn users(&self, namespace: &str) -> Api<PostgresUser> {
-        Api::namespaced(self.client.clone(), namespace)
+    pub fn users(&self, namespace: &str) -> Objects<PostgresUser> {
+        Objects::of(self.client.clone(), namespace).noting(&self.unread)
+    }
+
+    /// The same, by metadata.
+    pub fn users_by_metadata(&self, namespace: &str) -> Objects<PartialObjectMeta<PostgresUser>> {
+        Objects::of(self.client.clone(), namespace)
     }
 
     /// The Secrets of a namespace.
-    pub fn secrets_of(&self, namespace: &str) -> Api<Secret> {
-        Api::namespaced(self.client.clone(), namespace)
+    pub fn secrets_of(&self, namespace: &str) -> Objects<Secret> {
+        Objects::of(self.client.clone(), namespace)
     }
 
     /// A server at work.

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 
+use super::objects::Objects;
 use crate::api::names;
 
 /// The ConfigMap's name.
@@ -16,7 +17,7 @@ pub const NAME: &str = "pguser-kept-users";
 #[derive(Debug, Clone)]
 pub struct Kept {
     /// The ConfigMaps of the operator's namespace.
-    pub config_maps: Api<ConfigMap>,
+    pub config_maps: Objects<ConfigMap>,
 }
 
 /// One remote user that was left behind.

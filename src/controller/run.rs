@@ -16,7 +16,6 @@ use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
 use kube::runtime::{WatchStreamExt, predicates, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -24,16 +23,24 @@ use super::backoff::Backoff;
 use super::census;
 use super::context::{Context, Dispatch, Options, Stores};
 use super::error::Error;
+use super::listing::{self, Listing};
 use super::server_object;
 use super::server_spec::ServerObject;
 use super::shard;
+use super::unread::{Reading, UnreadObjects};
 use super::user;
-use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser, ServerKind};
+use crate::api::{ClusterPostgresServer, Lean, PostgresServer, PostgresUser, Readable, ServerKind};
 
 /// How many objects of a kind are worked on at once: the servers' own tasks pace what is remote.
 const CONCURRENCY: u16 = 64;
 /// A watch's own time limit, below what load balancers allow.
 const WATCH_SECONDS: u32 = 240;
+
+const USERS: &str = "PostgresUser";
+const SERVERS: &str = "PostgresServer";
+const CLUSTER_SERVERS: &str = "ClusterPostgresServer";
+const SECRETS: &str = "Secret";
+const NAMESPACES: &str = "Namespace";
 
 type Reconciliation = Pin<Box<dyn Future<Output = Result<Action, Error>> + Send>>;
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -44,6 +51,8 @@ pub struct Wiring {
     pub dispatch: Dispatch,
     /// What is watched.
     pub stores: Stores,
+    /// What of that has been listed.
+    pub listing: Arc<Listing>,
     users: Vec<Scope<PostgresUser>>,
     servers: Vec<Scope<PostgresServer>>,
     cluster_servers: Option<Scope<ClusterPostgresServer>>,
@@ -55,13 +64,17 @@ struct Scope<K: Resource + Clone + 'static>
 where
     K::DynamicType: Eq + Hash + Clone + Default,
 {
-    api: Api<K>,
+    name: listing::Scope,
+    api: Api<Lean<K>>,
     writer: Writer<K>,
     store: Store<K>,
     triggers: mpsc::UnboundedReceiver<ObjectRef<K>>,
 }
 
-fn scope<K>(api: Api<K>) -> (Scope<K>, mpsc::UnboundedSender<ObjectRef<K>>, Store<K>)
+fn scope<K>(
+    name: listing::Scope,
+    api: Api<Lean<K>>,
+) -> (Scope<K>, mpsc::UnboundedSender<ObjectRef<K>>, Store<K>)
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
@@ -69,6 +82,7 @@ where
     let (sender, triggers) = mpsc::unbounded_channel();
     (
         Scope {
+            name,
             api,
             writer,
             store: store.clone(),
@@ -79,6 +93,12 @@ where
     )
 }
 
+fn expect(listing: &Listing, kind: &'static str, namespace: &str) -> listing::Scope {
+    let scope = listing::Scope::new(kind, namespace);
+    listing.expect(scope.clone());
+    scope
+}
+
 /// The names under which scopes are kept: the watched namespaces, or one empty name for all.
 fn scope_names(options: &Options) -> Vec<String> {
     match options.namespaces.is_empty() {
@@ -87,7 +107,7 @@ fn scope_names(options: &Options) -> Vec<String> {
     }
 }
 
-fn api_of<K>(client: &Client, namespace: &str) -> Api<K>
+fn api_of<K>(client: &Client, namespace: &str) -> Api<Lean<K>>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
 {
@@ -99,7 +119,7 @@ where
 
 impl Wiring {
     /// Lays the wires for what the administrator wants watched.
-    pub fn new(client: &Client, options: &Options) -> Self {
+    pub fn new(client: &Client, options: &Options, listing: Arc<Listing>) -> Self {
         let mut dispatch = Dispatch {
             users: HashMap::new(),
             servers: HashMap::new(),
@@ -108,28 +128,36 @@ impl Wiring {
         let mut stores = Stores::default();
         let (mut users, mut servers) = (Vec::new(), Vec::new());
         for name in scope_names(options) {
-            let (scope_of_users, sender, store) = scope(api_of(client, &name));
+            let of_users = expect(&listing, USERS, &name);
+            let (scope_of_users, sender, store) = scope(of_users, api_of(client, &name));
             users.push(scope_of_users);
             dispatch.users.insert(name.clone(), sender);
             stores.users.push(store);
-            let (scope_of_servers, sender, store) = scope(api_of(client, &name));
+            let of_servers = expect(&listing, SERVERS, &name);
+            let (scope_of_servers, sender, store) = scope(of_servers, api_of(client, &name));
             servers.push(scope_of_servers);
             dispatch.servers.insert(name, sender);
             stores.servers.push(store);
         }
         let (mut cluster_servers, mut namespaces) = (None, None);
         if options.cluster_servers {
-            let (scope, sender, store) = scope(Api::all(client.clone()));
+            let name = expect(&listing, CLUSTER_SERVERS, "");
+            let (scope, sender, store) = scope(name, Api::all(client.clone()));
             cluster_servers = Some(scope);
             dispatch.cluster_servers = Some(sender);
             stores.cluster_servers = Some(store);
             let (store, writer) = reflector::store();
             stores.namespaces = Some(store);
             namespaces = Some(writer);
+            expect(&listing, NAMESPACES, "");
+        }
+        for name in secret_scopes(options) {
+            expect(&listing, SECRETS, &name);
         }
         Self {
             dispatch,
             stores,
+            listing,
             users,
             servers,
             cluster_servers,
@@ -178,22 +206,17 @@ impl Wiring {
         if let Some(writer) = self.namespaces {
             tasks.push(Box::pin(watch_namespaces(writer, context.clone(), stop.clone())));
         }
-        tasks.push(Box::pin(watch_secrets(
-            context.clone(),
-            stop.clone(),
-            ready.clone(),
-        )));
+        tasks.push(Box::pin(watch_secrets(context.clone(), stop.clone())));
         tasks.push(Box::pin(count(context.clone(), stop.clone(), ready.clone())));
         tasks.push(Box::pin(become_ready(context.clone(), stop, ready)));
         futures::future::join_all(tasks).await;
     }
 }
 
-/// Opened once everything has been listed: before that, nothing is known of who owns what.
+/// Opened once everything has been listed, or tried in vain: before that, nothing is known of who owns what.
 #[derive(Default)]
 struct Ready {
     open: tokio::sync::watch::Sender<bool>,
-    secrets: tokio::sync::watch::Sender<usize>,
 }
 
 impl Ready {
@@ -202,13 +225,13 @@ impl Ready {
     }
 }
 
-/// Holds reconciliations back until everything has been listed.
+/// Holds reconciliations back until everything has been listed that they rest on.
 fn gate<K, Reconciled, Outcome>(
     ready: &Arc<Ready>,
     reconcile: Reconciled,
 ) -> impl FnMut(Arc<K>, Arc<Context>) -> Reconciliation + Send + use<K, Reconciled, Outcome>
 where
-    K: Send + Sync + 'static,
+    K: Resource + Send + Sync + 'static,
     Reconciled: Fn(Arc<K>, Arc<Context>) -> Outcome + Send + Sync + Clone + 'static,
     Outcome: Future<Output = Result<Action, Error>> + Send,
 {
@@ -217,40 +240,52 @@ where
         let (ready, reconcile) = (ready.clone(), reconcile.clone());
         Box::pin(async move {
             ready.wait().await;
+            context.listing.knows(object.meta().namespace.as_deref()).await;
             reconcile(object, context).await
         })
     }
 }
 
-/// Waits until all is listed, notes who has which remote user, and lets the reconciliations go.
+/// Waits until all is listed that can be, notes who has which remote user, and lets the reconciliations go.
 async fn become_ready(context: Arc<Context>, stop: CancellationToken, ready: Arc<Ready>) {
-    let listed = async {
-        for store in &context.stores.users {
-            let _ = store.wait_until_ready().await;
-        }
-        for store in &context.stores.servers {
-            let _ = store.wait_until_ready().await;
-        }
-        if let Some(store) = &context.stores.cluster_servers {
-            let _ = store.wait_until_ready().await;
-        }
-        if let Some(store) = &context.stores.namespaces {
-            let _ = store.wait_until_ready().await;
-        }
-        let scopes = secret_scopes(&context.options).len();
-        let _ = ready
-            .secrets
-            .subscribe()
-            .wait_for(|listed| *listed >= scopes)
-            .await;
-    };
     tokio::select! {
-        () = listed => {}
+        () = context.listing.tried() => {}
         () = stop.cancelled() => return,
     }
     note_owners(&context);
-    tracing::info!("everything is listed; reconciling");
+    match context.listing.unknown() {
+        missing if missing.is_empty() => tracing::info!("everything is listed; reconciling"),
+        missing => tracing::warn!(?missing, "not everything can be listed; reconciling the rest"),
+    }
     ready.open.send_replace(true);
+}
+
+/// Notes how a list went. What is listed later than the rest is made known before anybody is judged by it.
+fn note_listing<K>(context: &Context, scope: &listing::Scope, event: &watcher::Result<watcher::Event<K>>) {
+    match event {
+        Ok(watcher::Event::InitDone) if context.listing.listed(scope) && scope.kind == USERS => {
+            note_owners(context);
+            if context.listing.is_complete() {
+                look_at_all_again(context);
+            }
+        }
+        Err(watcher::Error::InitialListFailed(error)) => {
+            tracing::warn!(
+                ?scope,
+                error = super::error::api(error),
+                "a list failed; it is tried again"
+            );
+            context.listing.failed(scope);
+        }
+        _ => {}
+    }
+}
+
+/// What was put off until everything is known can go on.
+fn look_at_all_again(context: &Context) {
+    for user in context.stores.users.iter().flat_map(Store::state) {
+        context.dispatch.user(ObjectRef::from_obj(&*user));
+    }
 }
 
 /// Counts what there is, once all of it has been listed.
@@ -272,13 +307,18 @@ fn note_owners(context: &Context) {
     }
 }
 
-/// The watch of one scope, pruned of what takes room and is never read.
-fn watch<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<watcher::Event<K>>>
+/// The watch of one scope, in which each object is read by itself, and without what takes room and is never looked at.
+fn watch<K>(
+    api: Api<Lean<K>>,
+    unread: &UnreadObjects,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + use<K>
 where
-    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+    K: Resource<DynamicType = ()> + Readable + Clone + std::fmt::Debug + Send + 'static,
 {
+    let mut reading = Reading::new(unread.clone());
     watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
         .default_backoff()
+        .map_ok(move |event| reading.plain(event))
         .modify(prune)
 }
 
@@ -286,9 +326,7 @@ where
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 fn prune<K: Resource>(object: &mut K) {
-    let meta = object.meta_mut();
-    meta.managed_fields = None;
-    if let Some(annotations) = &mut meta.annotations {
+    if let Some(annotations) = &mut object.meta_mut().annotations {
         annotations.remove(LAST_APPLIED);
     }
 }
@@ -300,14 +338,16 @@ async fn controller<K, Reconcile>(
     context: Arc<Context>,
     stop: CancellationToken,
 ) where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Readable + Clone + std::fmt::Debug + Send + Sync + 'static,
     Reconcile: FnMut(Arc<K>, Arc<Context>) -> Reconciliation + Send,
 {
     let changes = predicates::generation::<K>;
-    let in_context = context.clone();
-    let stream = watch(scope.api)
+    let (in_context, listed_in) = (context.clone(), context.clone());
+    let name = scope.name;
+    let stream = watch(scope.api, &context.unread)
         .reflect(scope.writer)
         .inspect_ok(move |event| seen(event, &in_context))
+        .inspect(move |event| note_listing(&listed_in, &name, event))
         .touched_objects()
         .predicate_filter(
             kube::runtime::Predicate::combine(
@@ -383,28 +423,23 @@ fn secret_scopes(options: &Options) -> Vec<String> {
     names
 }
 
-async fn watch_secrets(context: Arc<Context>, stop: CancellationToken, ready: Arc<Ready>) {
+async fn watch_secrets(context: Arc<Context>, stop: CancellationToken) {
     let scopes = secret_scopes(&context.options).into_iter().enumerate();
     let watches = scopes.map(|(index, name)| {
-        let (context, ready) = (context.clone(), ready.clone());
+        let context = context.clone();
         async move {
-            let api: Api<PartialObjectMeta<Secret>> = match name.is_empty() {
+            let scope = listing::Scope::new(SECRETS, &name);
+            let api: Api<Lean<PartialObjectMeta<Secret>>> = match name.is_empty() {
                 true => Api::all(context.client.clone()),
                 false => Api::namespaced(context.client.clone(), &name),
             };
-            let mut listed = false;
-            let events = watch(api);
+            let events = watch(api, &context.unread);
             futures::pin_mut!(events);
             while let Some(event) = events.next().await {
+                note_listing(&context, &scope, &event);
                 let Ok(event) = event else { continue };
-                let done = matches!(event, watcher::Event::InitDone);
                 let in_scope = |namespace: &str| name.is_empty() || namespace == name;
-                let changed = context.secrets.apply(index, in_scope, event);
-                if done && !listed {
-                    listed = true;
-                    ready.secrets.send_modify(|count| *count += 1);
-                }
-                tell(&context, changed);
+                tell(&context, context.secrets.apply(index, in_scope, event));
             }
         }
     });
@@ -439,9 +474,12 @@ async fn watch_namespaces(
     context: Arc<Context>,
     stop: CancellationToken,
 ) {
-    let api: Api<PartialObjectMeta<Namespace>> = Api::all(context.client.clone());
-    let events = watch(api)
+    let api: Api<Lean<PartialObjectMeta<Namespace>>> = Api::all(context.client.clone());
+    let scope = listing::Scope::new(NAMESPACES, "");
+    let listed_in = context.clone();
+    let events = watch(api, &context.unread)
         .reflect(writer)
+        .inspect(move |event| note_listing(&listed_in, &scope, event))
         .touched_objects()
         .predicate_filter(predicates::labels, Default::default());
     let events = events.for_each(|namespace| {

@@ -7,14 +7,15 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use kube::ResourceExt;
 use kube::core::{Expression, SelectorExt};
 
 use super::context::{Context, server_key};
 use super::server_spec::ServerObject;
 use super::user::observe::contender;
 use super::user::whereabouts::{self, Whereabouts};
-use crate::api::PostgresUser;
-use crate::domain::identity::{ExclusionKey, RemoteIdentity};
+use crate::api::{PostgresUser, names};
+use crate::domain::identity::{Claim, ExclusionKey, RemoteIdentity};
 
 /// Which server objects are looked after, by their labels, in the grammar of `kubectl get --selector`. The default
 /// selects all.
@@ -113,6 +114,9 @@ pub fn works_on(context: &Context, user: &PostgresUser) -> bool {
 
 /// What has to be known of every PostgresUser, by whomever it is worked on: which remote user it has, or wants.
 pub fn note_owner(context: &Context, user: &PostgresUser) {
+    if context.unread.of(&user.metadata).is_some() {
+        return note_owner_as_read(context, user);
+    }
     let recorded = user.record().map(RemoteIdentity::of_record);
     let is_recorded = recorded.is_some();
     let named = || ServerObject::find(context, &server_key(user)).and_then(|object| object.identity());
@@ -121,6 +125,29 @@ pub fn note_owner(context: &Context, user: &PostgresUser) {
             identity,
             username: user.username().to_string(),
         };
+        context.claims.contend(key, contender(user, is_recorded));
+    }
+}
+
+/// Of one that could not be read as a whole, what has been begun for it: whatever its spec asks for, that stays its own.
+fn note_owner_as_read(context: &Context, user: &PostgresUser) {
+    let record = user
+        .status
+        .as_ref()
+        .and_then(|status| status.remote_users.first());
+    let recorded = record.map(|record| ExclusionKey {
+        identity: RemoteIdentity::of_record(record),
+        username: record.username.clone(),
+    });
+    let claim = user.annotations().get(names::CLAIM);
+    let claimed = claim
+        .and_then(|text| Claim::from_annotation(text))
+        .map(|claim| ExclusionKey {
+            identity: claim.identity,
+            username: claim.username,
+        });
+    let is_recorded = recorded.is_some();
+    if let Some(key) = recorded.or(claimed) {
         context.claims.contend(key, contender(user, is_recorded));
     }
 }

@@ -42,6 +42,11 @@ struct Reconciled {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfKind {
+    kind: String,
+}
+
 /// All that is counted.
 #[derive(Debug)]
 pub struct Metrics {
@@ -52,6 +57,8 @@ pub struct Metrics {
     first_secret: Histogram,
     password_changes: Counter,
     kept: Counter,
+    undecodable: Family<OfKind, Gauge>,
+    not_listed: Gauge,
     leader: Gauge,
     census: Latest,
 }
@@ -73,6 +80,8 @@ impl Metrics {
             first_secret: Histogram::new(FIRST_SECRET_BUCKETS),
             password_changes: Counter::default(),
             kept: Counter::default(),
+            undecodable: Family::default(),
+            not_listed: Gauge::default(),
             leader: Gauge::default(),
             census: Latest::default(),
         };
@@ -81,6 +90,7 @@ impl Metrics {
         for kind in KINDS {
             new.reconciled_counter(kind, true).inc_by(0);
             new.reconciled_counter(kind, false).inc_by(0);
+            new.set_undecodable(kind, 0);
         }
         new
     }
@@ -119,6 +129,16 @@ impl Metrics {
             "kept_users",
             "Remote users that were left when their PostgresUser went",
             self.kept.clone(),
+        );
+        all.register(
+            "undecodable_objects",
+            "Objects of which something cannot be read, and that are left as they are",
+            self.undecodable.clone(),
+        );
+        all.register(
+            "scopes_not_listed",
+            "Kinds in a namespace that could not be listed yet, or not again",
+            self.not_listed.clone(),
         );
         all.register_collector(Box::new(self.census.clone()));
     }
@@ -163,6 +183,18 @@ impl Metrics {
     /// Counts a remote user that was left behind on purpose or by force.
     pub fn kept_user(&self) {
         self.kept.inc();
+    }
+
+    /// Notes how many objects of a kind cannot be read as a whole.
+    pub fn set_undecodable(&self, kind: &str, count: usize) {
+        let kind = kind.to_string();
+        let gauge = self.undecodable.get_or_create_owned(&OfKind { kind });
+        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Notes how many scopes are not listed.
+    pub fn set_not_listed(&self, count: usize) {
+        self.not_listed.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Notes whether this process leads.

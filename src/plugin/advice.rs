@@ -188,6 +188,11 @@ const TABLE: &[(&str, Who, &str)] = &[
         "change spec.postgresql, or what the server object allows, as the message says",
     ),
     (
+        "Undecodable",
+        Person,
+        "mend the field that the message names, or install a version of the operator that can read it",
+    ),
+    (
         "SettingsRejected",
         Person,
         "change spec.postgresql, or mend what the message names and kubectl pguser rotate",

@@ -7,14 +7,17 @@ use std::time::Duration;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::PartialObjectMeta;
 use kube::{Client, Config, ResourceExt};
 use serde_json::Value;
 
 use super::completion;
 use super::failure::{Asked, Failure, chain};
-use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser};
+use super::output::note;
+use crate::api::{ClusterPostgresServer, Lean, PostgresServer, PostgresUser};
+use crate::controller::objects::Objects;
 use crate::controller::server::ServerKey;
 use crate::controller::server_spec::ServerObject;
 
@@ -130,13 +133,23 @@ impl Flags {
 
 impl Cluster {
     /// The PostgresUsers of a namespace.
-    pub fn users(&self, namespace: &str) -> Api<PostgresUser> {
-        Api::namespaced(self.client.clone(), namespace)
+    pub fn users(&self, namespace: &str) -> Objects<PostgresUser> {
+        Objects::of(self.client.clone(), namespace)
+    }
+
+    /// The same, by metadata.
+    pub fn users_by_metadata(&self, namespace: &str) -> Objects<PartialObjectMeta<PostgresUser>> {
+        Objects::of(self.client.clone(), namespace)
     }
 
     /// The Secrets of a namespace.
-    pub fn secrets(&self, namespace: &str) -> Api<Secret> {
-        Api::namespaced(self.client.clone(), namespace)
+    pub fn secrets(&self, namespace: &str) -> Objects<Secret> {
+        Objects::of(self.client.clone(), namespace)
+    }
+
+    /// The same, by metadata.
+    pub fn secrets_by_metadata(&self, namespace: &str) -> Objects<PartialObjectMeta<Secret>> {
+        Objects::of(self.client.clone(), namespace)
     }
 
     /// One PostgresUser of the namespace.
@@ -148,8 +161,9 @@ impl Cluster {
 
     /// One PostgresUser of the namespace, if it is there.
     pub async fn user_if_any(&self, name: &str) -> Result<Option<PostgresUser>, Failure> {
-        let found = self.users(&self.namespace).get_opt(name).await;
-        found.map_err(|error| self.asked("get", "postgresusers", Some(name)).failed(&error))
+        let found = self.users(&self.namespace).get_lean(name).await;
+        let found = found.map_err(|error| self.asked("get", "postgresusers", Some(name)).failed(&error))?;
+        Ok(found.map(as_far_as_read))
     }
 
     /// The PostgresUsers that are meant: those named, or all with these labels.
@@ -181,9 +195,19 @@ impl Cluster {
         if let Some(selector) = selector {
             params = params.labels(selector);
         }
-        let (api, namespace) = match everywhere {
-            true => (Api::all(self.client.clone()), None),
-            false => (self.users(&self.namespace), Some(self.namespace.as_str())),
+        self.users_in((!everywhere).then_some(&self.namespace), &params)
+            .await
+    }
+
+    /// The PostgresUsers of a namespace, or of all.
+    pub async fn users_in(
+        &self,
+        namespace: Option<&str>,
+        params: &ListParams,
+    ) -> Result<Vec<PostgresUser>, Failure> {
+        let api = match namespace {
+            Some(namespace) => self.users(namespace),
+            None => Objects::all(self.client.clone()),
         };
         let asked = Asked {
             verb: "list",
@@ -191,8 +215,9 @@ impl Cluster {
             namespace,
             name: None,
         };
-        let list = api.list(&params).await.map_err(|error| asked.failed(&error))?;
-        Ok(list.items)
+        let list = api.list_lean(params).await;
+        let list = list.map_err(|error| asked.failed(&error))?;
+        Ok(list.into_iter().map(as_far_as_read).collect())
     }
 
     /// A server object, if it is there.
@@ -208,12 +233,12 @@ impl Cluster {
         };
         let found = match &key.namespace {
             Some(namespace) => {
-                let api: Api<PostgresServer> = Api::namespaced(self.client.clone(), namespace);
+                let api: Objects<PostgresServer> = Objects::of(self.client.clone(), namespace);
                 let found = api.get_opt(&key.name).await;
                 found.map(|it| it.map(|it| ServerObject::Namespaced(Arc::new(it))))
             }
             None => {
-                let api: Api<ClusterPostgresServer> = Api::all(self.client.clone());
+                let api: Objects<ClusterPostgresServer> = Objects::all(self.client.clone());
                 let found = api.get_opt(&key.name).await;
                 found.map(|it| it.map(|it| ServerObject::Cluster(Arc::new(it))))
             }
@@ -262,6 +287,17 @@ impl Cluster {
             name,
         }
     }
+}
+
+/// What could not be read is not shown, and that is said.
+fn as_far_as_read(lean: Lean<PostgresUser>) -> PostgresUser {
+    if let Some(unread) = &lean.unread {
+        note(&format!(
+            "PostgresUser {} is shown without what cannot be read: {unread}",
+            lean.object.name_any()
+        ));
+    }
+    lean.object
 }
 
 #[cfg(test)]

@@ -177,9 +177,9 @@ fn names(flags: &Flags) -> Vec<String> {
     };
     let listing = async {
         let cluster = flags.connect().await.ok()?;
-        let users = cluster.users(&cluster.namespace);
-        let list = users.list_metadata(&ListParams::default()).await.ok()?;
-        Some(list.items.iter().map(ResourceExt::name_any).collect())
+        let users = cluster.users_by_metadata(&cluster.namespace);
+        let list = users.list(&ListParams::default()).await.ok()?;
+        Some(list.iter().map(ResourceExt::name_any).collect())
     };
     let listed = runtime.block_on(async { tokio::time::timeout(PATIENCE, listing).await });
     listed.ok().flatten().unwrap_or_default()

@@ -41,10 +41,10 @@ pub async fn read(cluster: &Cluster, namespace: &str) -> Result<Journals, Failur
     let list = list.map_err(|error| asked.failed(&error))?;
     let mut journals = Journals {
         entries: Vec::new(),
-        count: list.items.len(),
+        count: list.len(),
         unknown: 0,
     };
-    for secret in &list.items {
+    for secret in &list {
         add(&mut journals, secret)?;
     }
     Ok(journals)

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, ListParams};
+use kube::api::ListParams;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -11,8 +11,9 @@ use super::cluster::{Cluster, object_name};
 use super::failure::{Asked, Failure};
 use super::journals;
 use super::output::{Output, note, table};
-use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser, ServerStatus};
+use crate::api::{ClusterPostgresServer, PostgresServer, ServerStatus};
 use crate::controller::kept;
+use crate::controller::objects::Objects;
 
 /// The command, for administrators. Exit code 1: there are some; 3: not everything could be looked at.
 #[derive(Debug, Args)]
@@ -86,14 +87,11 @@ impl Orphans {
     }
 
     async fn unmanaged(&self, cluster: &Cluster) -> Result<Vec<Orphan>, Failure> {
-        let (api, namespace): (Api<PostgresServer>, _) = match self.all_namespaces {
-            true => (Api::all(cluster.client.clone()), None),
+        let (api, namespace): (Objects<PostgresServer>, _) = match self.all_namespaces {
+            true => (Objects::all(cluster.client.clone()), None),
             false => {
                 let namespace = cluster.namespace.as_str();
-                (
-                    Api::namespaced(cluster.client.clone(), namespace),
-                    Some(namespace),
-                )
+                (Objects::of(cluster.client.clone(), namespace), Some(namespace))
             }
         };
         let asked = Asked {
@@ -106,7 +104,7 @@ impl Orphans {
             .list(&ListParams::default())
             .await
             .map_err(|error| asked.failed(&error))?;
-        let servers = list.items.iter().map(|it| (&it.metadata, it.status.as_ref()));
+        let servers = list.iter().map(|it| (&it.metadata, it.status.as_ref()));
         Ok(self.unmanaged_by_status(servers, "PostgresServer"))
     }
 
@@ -117,12 +115,12 @@ impl Orphans {
             namespace: None,
             name: None,
         };
-        let api: Api<ClusterPostgresServer> = Api::all(cluster.client.clone());
+        let api: Objects<ClusterPostgresServer> = Objects::all(cluster.client.clone());
         let list = api
             .list(&ListParams::default())
             .await
             .map_err(|error| asked.failed(&error))?;
-        let servers = list.items.iter().map(|it| (&it.metadata, it.status.as_ref()));
+        let servers = list.iter().map(|it| (&it.metadata, it.status.as_ref()));
         Ok(self.unmanaged_by_status(servers, "ClusterPostgresServer"))
     }
 
@@ -152,7 +150,7 @@ impl Orphans {
             namespace: Some(namespace),
             name: Some(kept::NAME),
         };
-        let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), namespace);
+        let api: Objects<ConfigMap> = Objects::of(cluster.client.clone(), namespace);
         let map = api
             .get_opt(kept::NAME)
             .await
@@ -243,9 +241,9 @@ async fn has_owner(cluster: &Cluster, owner: &crate::domain::journal::Owner) -> 
         namespace: Some(&owner.namespace),
         name: Some(&owner.name),
     };
-    let api: Api<PostgresUser> = cluster.users(&owner.namespace);
-    let found = api
-        .get_metadata_opt(&owner.name)
+    let found = cluster
+        .users_by_metadata(&owner.namespace)
+        .get_opt(&owner.name)
         .await
         .map_err(|error| asked.failed(&error))?;
     Ok(found.is_some_and(|it| it.metadata.uid.as_deref() == Some(&owner.uid)))

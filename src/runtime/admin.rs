@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -13,21 +14,27 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::controller::listing::Listing;
 use crate::metrics::{Format, Metrics};
+
+/// A process that works, and has not been able to list anything for this long, is not ready.
+const LONG: Duration = Duration::from_secs(60);
 
 /// What the probes tell.
 #[derive(Debug, Clone)]
 pub struct Health {
     ready: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
+    listing: Arc<Listing>,
 }
 
 impl Health {
     /// Alive, not yet ready.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    pub fn new(metrics: Arc<Metrics>, listing: Arc<Listing>) -> Self {
         Self {
             ready: Arc::default(),
             metrics,
+            listing,
         }
     }
 
@@ -55,13 +62,12 @@ pub async fn serve(address: SocketAddr, health: Health, stop: CancellationToken)
 }
 
 async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {
-    match health.ready.load(Ordering::SeqCst) {
-        true => (StatusCode::OK, "ok"),
-        false => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the Kubernetes API has not been reached yet",
-        ),
-    }
+    let why = match health.ready.load(Ordering::SeqCst) {
+        false => "the Kubernetes API has not been reached yet",
+        true if health.listing.nothing_for() > Some(LONG) => "nothing could be listed yet: see the log",
+        true => return (StatusCode::OK, "ok"),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 async fn metrics(State(health): State<Health>, headers: HeaderMap) -> impl IntoResponse {

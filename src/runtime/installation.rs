@@ -2,10 +2,12 @@
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{Api, ObjectMeta, PostParams};
+use kube::api::{ObjectMeta, PostParams};
+use kube::core::PartialObjectMeta;
 use kube::{Client, ResourceExt};
 
 use crate::api::names;
+use crate::controller::objects::Objects;
 use crate::domain::mac::MacKey;
 
 /// The Secret that holds the key of the MACs in status.
@@ -16,7 +18,7 @@ const KEY: &str = "pguser-operator-key";
 /// # Errors
 /// If neither can be read.
 pub async fn identity(client: &Client, namespace: &str) -> Result<String, kube::Error> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let namespaces: Objects<PartialObjectMeta<Namespace>> = Objects::all(client.clone());
     let found = match namespaces.get("kube-system").await {
         Ok(found) => found,
         Err(kube::Error::Api(status)) if status.code == 403 || status.code == 404 => {
@@ -32,7 +34,7 @@ pub async fn identity(client: &Client, namespace: &str) -> Result<String, kube::
 /// # Errors
 /// If the API server refuses, or what is there is not a key.
 pub async fn mac_key(client: &Client, namespace: &str) -> Result<MacKey, String> {
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let secrets: Objects<Secret> = Objects::of(client.clone(), namespace);
     let describe = |error: kube::Error| crate::controller::error::api(&error);
     if let Some(secret) = secrets.get_opt(KEY).await.map_err(describe)? {
         return parse(&secret);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kube::runtime::events::{Recorder, Reporter};
-use kube::{Api, Client, Config};
+use kube::{Client, Config};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -17,11 +17,14 @@ use crate::api::names;
 use crate::controller::claims::Claims;
 use crate::controller::context::{Context, Options};
 use crate::controller::kept::Kept;
+use crate::controller::listing::Listing;
+use crate::controller::objects::Objects;
 use crate::controller::passing::Passing;
 use crate::controller::run::Wiring;
 use crate::controller::secrets::SecretIndex;
 use crate::controller::server::Pace;
 use crate::controller::server::bucket::Buckets;
+use crate::controller::unread::UnreadObjects;
 use crate::domain::settings::Settings;
 use crate::fatal::Fatal;
 use crate::metrics::Metrics;
@@ -77,7 +80,8 @@ pub enum Failure {
 pub async fn run(setup: Setup) -> Result<(), Failure> {
     let stop = stop_on_signal()?;
     let metrics = Arc::new(Metrics::new());
-    let health = Health::new(metrics.clone());
+    let listing = Arc::new(Listing::new(metrics.clone()));
+    let health = Health::new(metrics.clone(), listing.clone());
     let probes = tokio::spawn(admin::serve(setup.admin, health.clone(), stop.clone()));
     let (client, journal_client) = clients().await?;
     let reached = async {
@@ -93,7 +97,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         () = reached => health.set_ready(),
         () = stop.cancelled() => return Ok(()),
     }
-    let outcome = lead(setup, client, journal_client, metrics, stop.clone()).await;
+    let outcome = lead(setup, client, journal_client, metrics, listing, stop.clone()).await;
     stop.cancel();
     if let Ok(served) = probes.await {
         served?;
@@ -135,6 +139,7 @@ async fn lead(
     client: Client,
     journal_client: Client,
     metrics: Arc<Metrics>,
+    listing: Arc<Listing>,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     let Some(lease) = setup.lease.clone() else {
@@ -143,6 +148,7 @@ async fn lead(
             client,
             journal_client,
             metrics,
+            listing,
             stop,
             std::future::pending(),
         )
@@ -166,7 +172,8 @@ async fn lead(
         }
     }
     tracing::info!("leading");
-    let outcome = work(setup, client, journal_client, metrics, stop, candidate.deposed()).await;
+    let deposed = candidate.deposed();
+    let outcome = work(setup, client, journal_client, metrics, listing, stop, deposed).await;
     candidate.resign().await;
     outcome
 }
@@ -176,12 +183,13 @@ async fn work(
     client: Client,
     journal_client: Client,
     metrics: Arc<Metrics>,
+    listing: Arc<Listing>,
     stop: CancellationToken,
     deposed: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     metrics.set_leader(true);
     let fatal = Fatal::new();
-    let wiring = Wiring::new(&client, &setup.options);
+    let wiring = Wiring::new(&client, &setup.options, listing);
     let context = context(setup, client, journal_client, metrics, &wiring, fatal.clone()).await?;
     let at_work = async {
         wiring.run(context.clone(), stop.clone()).await;
@@ -223,7 +231,7 @@ async fn context(
     Ok(Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter),
         kept: Kept {
-            config_maps: Api::namespaced(client.clone(), &namespace),
+            config_maps: Objects::of(client.clone(), &namespace),
         },
         passing: Passing::default(),
         client,
@@ -238,6 +246,8 @@ async fn context(
         installation,
         mac_key,
         stores: wiring.stores.clone(),
+        listing: wiring.listing.clone(),
+        unread: UnreadObjects::new(metrics.clone()),
         secrets: SecretIndex::default(),
         claims: Claims::default(),
         servers: Mutex::default(),

@@ -1,6 +1,8 @@
 //! Logs, and traces where they are built in.
 
 use clap::ValueEnum;
+use tracing::Metadata;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -24,6 +26,13 @@ pub struct Telemetry {
     _traces: Traces,
 }
 
+/// What may be logged, whatever is asked for: the Kubernetes client shows answers that it cannot read as they came, with
+/// whole Secrets in them, and those of an API server that refuses.
+fn is_fit(event: &Metadata<'_>) -> bool {
+    const SHOWS_ANSWERS: &str = "kube_client::client";
+    event.is_span() || event.target() != SHOWS_ANSWERS
+}
+
 /// Starts logging to standard error. `filter` is a list of `target=level`, as in `RUST_LOG`.
 ///
 /// # Errors
@@ -35,7 +44,9 @@ pub fn init(filter: &str, format: LogFormat) -> Result<Telemetry, String> {
         LogFormat::Json => logs.json().flatten_event(true).boxed(),
         LogFormat::Text => logs.with_ansi(false).boxed(),
     };
-    let registry = tracing_subscriber::registry().with(logs.with_filter(filter));
+    let registry = tracing_subscriber::registry()
+        .with(filter_fn(is_fit))
+        .with(logs.with_filter(filter));
     #[cfg(feature = "otlp")]
     let traces = Traces::start()?;
     #[cfg(feature = "otlp")]
@@ -45,4 +56,45 @@ pub fn init(filter: &str, format: LogFormat) -> Result<Telemetry, String> {
         #[cfg(feature = "otlp")]
         _traces: traces,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            written.write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn answers_of_the_api_server_are_logged_at_no_setting() {
+        let written = Written::default();
+        let writer = written.clone();
+        let logs = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+        let filter = EnvFilter::new("trace,kube_client=trace,kube_client::client=trace");
+        let subscriber = tracing_subscriber::registry()
+            .with(filter_fn(is_fit))
+            .with(logs.with_filter(filter));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(target: "kube_client::client", "canary");
+            tracing::trace!(target: "kube_client::client", "canary");
+            tracing::warn!(target: "kube_client::config", "seen");
+        });
+        let text = written.0.lock().unwrap();
+        let text = String::from_utf8_lossy(&text);
+        assert!(text.contains("seen") && !text.contains("canary"), "{text}");
+    }
 }

@@ -35,6 +35,7 @@ mod sql;
 mod support;
 #[cfg(feature = "otlp")]
 mod traces;
+mod undecodable;
 mod upgrade;
 
 use std::process::ExitCode;
@@ -88,6 +89,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         shards::trials(environment),
         silence::trials(environment),
         sql::trials(environment),
+        undecodable::trials(environment),
         upgrade::trials(environment),
         #[cfg(feature = "otlp")]
         traces::trials(environment),

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use kube::{
     Api,
     api::{DynamicObject, ListParams},
-    core::{ApiResource, GroupVersionKind},
+    core::{ApiResource, GroupVersionKind, Request},
 };
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::support::{Handle, Options, Outcome, SERVER, Scene, TOKEN, World, eventually, pause, trials};
+use crate::support::{
+    Handle, Options, Outcome, SERVER, Scene, TOKEN, World, eventually, pause, poison, trials,
+};
 
 pub fn trials(environment: &Handle) -> Vec<Trial> {
     trials!(environment; nothing_secret_shows_anywhere_but_in_secrets)
@@ -106,6 +108,7 @@ async fn nothing_secret_shows_anywhere_but_in_secrets(world: &World) -> Outcome 
     own_password(&scene).await?;
     rotations(&scene, &mut canaries).await?;
     answers_that_echo(&scene, &mut canaries).await?;
+    unreadable_metadata(&scene, &mut canaries).await?;
     refusals(&scene).await?;
     crash(&mut scene, &mut canaries).await?;
     gather(world, &mut canaries, &USERS).await?;
@@ -240,6 +243,37 @@ async fn refusals(scene: &Scene<'_>) -> Outcome {
     Ok(())
 }
 
+/// Secrets whose metadata holds what no type can hold are read all the same, and shown to nobody.
+async fn unreadable_metadata(scene: &Scene<'_>, canaries: &mut Canaries) -> Outcome {
+    let world = scene.world;
+    let before = world.user_works("own").await?;
+    let shop = world.user_works("shop").await?;
+    for secret in [
+        "orders-credentials",
+        "own-source",
+        "shop-postgres",
+        "own-postgres",
+    ] {
+        poison(world, "v1/Secret", secret).await?;
+    }
+    for (kind, name) in [
+        ("PostgresServer", SERVER),
+        ("PostgresUser", "shop"),
+        ("PostgresUser", "own"),
+    ] {
+        poison(world, kind, name).await?;
+    }
+    let refresh = json!({"metadata": {"annotations": {"pguser.dev/refresh": "poisoned"}}});
+    world.merge("PostgresServer", SERVER, refresh).await?;
+    world.rotate("shop", "poisoned").await?;
+    world.rotate("own", "poisoned").await?;
+    let after = world.rotated("shop", &shop).await?;
+    canaries.add(&before);
+    canaries.add(&after);
+    world.wait_for("PostgresServer", SERVER, "Ready", "True").await?;
+    gather(world, canaries, &USERS).await
+}
+
 async fn crash(scene: &mut Scene<'_>, canaries: &mut Canaries) -> Outcome {
     let world = scene.world;
     scene
@@ -273,17 +307,17 @@ async fn objects(world: &World) -> Outcome<Vec<(String, String)>> {
         for (group, version, kind) in kinds {
             let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
             let api: Api<DynamicObject> = Api::namespaced_with(world.client().clone(), namespace, &resource);
-            for object in api.list(&ListParams::default()).await? {
-                let name = object.metadata.name.clone().unwrap_or_default();
-                texts.push((format!("{kind} {name}"), serde_json::to_string(&object)?));
-            }
+            let list = Request::new(api.resource_url()).list(&ListParams::default())?;
+            texts.push((format!("a {kind}"), world.client().request_text(list).await?));
         }
         // Of Secrets, what everybody sees who watches metadata.
         let secrets: Api<k8s_openapi::api::core::v1::Secret> =
             Api::namespaced(world.client().clone(), namespace);
-        for secret in secrets.list_metadata(&ListParams::default()).await? {
-            texts.push(("a Secret's metadata".to_owned(), serde_json::to_string(&secret)?));
-        }
+        let list = Request::new(secrets.resource_url()).list_metadata(&ListParams::default())?;
+        texts.push((
+            "a Secret's metadata".to_owned(),
+            world.client().request_text(list).await?,
+        ));
     }
     Ok(texts)
 }

@@ -21,10 +21,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::Api;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+use super::objects::Objects;
 use crate::clock;
 use crate::domain::journal::bounds::NoRoom;
 use crate::domain::journal::protocol::Tenure;
@@ -32,7 +32,7 @@ use crate::domain::journal::{Entry, EntryId, Journal, codec};
 use crate::domain::settings::Settings;
 use crate::fatal::Fatal;
 use crate::provider::gate::Gate;
-pub use secret::{parse, remove};
+pub use secret::{parse, read, remove};
 use writer::Writer;
 
 /// Why a change was not stored.
@@ -81,7 +81,7 @@ pub enum Change {
 #[derive(Debug, Clone)]
 pub struct Place {
     /// The operator's namespace, through a client that does not retry.
-    pub secrets: Api<Secret>,
+    pub secrets: Objects<Secret>,
     /// The Secret's name.
     pub name: String,
     /// What it says of whose it is.

@@ -14,6 +14,9 @@ use crate::domain::journal::{Journal, codec};
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads a journal, and the resourceVersion that it has.
+///
+/// # Errors
+/// If it cannot be read, or is damaged.
 pub async fn read(place: &Place) -> Result<Option<(Journal, String)>, JournalError> {
     let get = tokio::time::timeout(TIMEOUT, place.secrets.get_opt(&place.name)).await;
     let got = get.map_err(|_| JournalError::Unwritten("no answer in time".to_string()))?;

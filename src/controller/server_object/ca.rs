@@ -1,12 +1,12 @@
 //! The certificates of the authorities that a PostgreSQL server's certificate is checked against.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::Api;
 
 use super::provider::CA_KEY;
 use crate::api::CaSource;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
+use crate::controller::objects::Objects;
 use crate::controller::server_spec::{ProviderSpec, ServerObject};
 
 /// What the spec names, else what the credentials Secret has under `ca.crt`, else none: the system's authorities are
@@ -63,7 +63,7 @@ async fn named(
             ("secretKeyRef", reference, found)
         }
         (None, Some(reference)) => {
-            let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
+            let maps: Objects<ConfigMap> = Objects::of(context.client.clone(), &namespace);
             let map = maps.get_opt(&reference.name).await.map_err(Error::ReadSecret)?;
             let found = map
                 .and_then(|map| map.data?.remove(&reference.key))

@@ -7,7 +7,7 @@
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use super::ca;
@@ -15,6 +15,7 @@ use super::provider::{self, CA_KEY, Keys, Material};
 use crate::api::names;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
+use crate::controller::objects::Objects;
 use crate::controller::server::Link;
 use crate::controller::server_spec::ServerObject;
 use crate::controller::user::wanted::password_in;
@@ -271,7 +272,7 @@ pub fn all_servers(context: &Context) -> Vec<ServerObject> {
         .collect()
 }
 
-fn copies(context: &Context) -> Api<Secret> {
+fn copies(context: &Context) -> Objects<Secret> {
     context.secrets_of(&context.options.journal_namespace)
 }
 

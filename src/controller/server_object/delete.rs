@@ -31,16 +31,22 @@ pub async fn delete(object: &ServerObject, context: &Arc<Context>) -> Result<Act
     let entries = server
         .journal
         .view(|journal, _| journal.map_or(0, |journal| journal.entries.len()));
-    if !users.is_empty() || entries > 0 {
+    if !users.is_empty() || entries > 0 || !context.listing.is_complete() {
         status::report(object, &server, context).await?;
         return Ok(Action::requeue(again.unwrap_or(AGAIN)));
     }
-    remove(object, &server, context).await?;
+    remove(object, Some(&server), context).await?;
     Ok(Action::await_change())
 }
 
-async fn remove(object: &ServerObject, server: &Server, context: &Context) -> Result<(), Error> {
-    server.stop();
+/// Removes what there is of a server object that nothing needs any more.
+///
+/// # Errors
+/// If the API server refuses.
+pub async fn remove(object: &ServerObject, server: Option<&Server>, context: &Context) -> Result<(), Error> {
+    if let Some(server) = server {
+        server.stop();
+    }
     context
         .servers
         .lock()

@@ -7,6 +7,7 @@ mod delete;
 mod orphans;
 mod provider;
 mod status;
+mod unread;
 
 pub use ca::secret_of as ca_secret;
 pub use credentials::all_servers;
@@ -15,7 +16,7 @@ pub use status::remote_users;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::Action;
 use serde_json::{Value, json};
 
@@ -23,6 +24,7 @@ use crate::api::names;
 use crate::controller::context::{Bell, Context};
 use crate::controller::error::Error;
 use crate::controller::journal_store::{JournalStore, Place};
+use crate::controller::objects::Objects;
 use crate::controller::server::{Link, Server, ServerKey, Setup, UserRef};
 use crate::controller::server_spec::ServerObject;
 use crate::provider::gate::Gate;
@@ -51,6 +53,9 @@ async fn bring_into_order(object: &ServerObject, context: &Arc<Context>) -> Resu
     if !context.options.selector.selects(object) {
         leave_to_another(object, context).await;
         return Ok(Action::await_change());
+    }
+    if let Some(unread) = context.unread.of(object.meta()) {
+        return unread::hold(object, &unread, context).await;
     }
     if object.deleting() {
         return delete::delete(object, context).await;
@@ -115,11 +120,11 @@ async fn patch_metadata(
     let patched = match object {
         ServerObject::Namespaced(_) => {
             let namespace = object.key().namespace.unwrap_or_default();
-            let api: Api<crate::api::PostgresServer> = Api::namespaced(context.client.clone(), &namespace);
+            let api: Objects<crate::api::PostgresServer> = Objects::of(context.client.clone(), &namespace);
             api.patch(&name, &params, &patch).await.map(drop)
         }
         ServerObject::Cluster(_) => {
-            let api: Api<crate::api::ClusterPostgresServer> = Api::all(context.client.clone());
+            let api: Objects<crate::api::ClusterPostgresServer> = Objects::all(context.client.clone());
             api.patch(&name, &params, &patch).await.map(drop)
         }
     };
@@ -129,7 +134,7 @@ async fn patch_metadata(
 /// Where a server's journal is.
 fn place(object: &ServerObject, context: &Context) -> Place {
     Place {
-        secrets: Api::namespaced(context.journal_client.clone(), &context.options.journal_namespace),
+        secrets: Objects::of(context.journal_client.clone(), &context.options.journal_namespace),
         name: format!("pguser-journal-{}", object.uid()),
         annotations: [(names::JOURNAL_SERVER.to_string(), object.key().to_string())].into(),
         holder: context.options.holder.clone(),

@@ -141,10 +141,14 @@ async fn is_orphan(entry: &Entry, server: &Server, context: &Context) -> Result<
         return Ok(false);
     }
     let found = context
-        .users(&entry.owner.namespace)
+        .users_by_metadata(&entry.owner.namespace)
         .get_opt(&entry.owner.name)
-        .await
-        .map_err(Error::ReadUser)?;
+        .await;
+    let found = match found {
+        // Of a namespace that may not be read nobody knows who has gone.
+        Err(kube::Error::Api(status)) if status.code == 403 => return Ok(false),
+        other => other.map_err(Error::ReadUser)?,
+    };
     Ok(found.is_none_or(|user| user.uid().as_deref() != Some(&entry.owner.uid)))
 }
 

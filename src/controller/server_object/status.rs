@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use crate::api::{ClusterPostgresServer, PostgresServer, ServerStatus, ServerUsers};
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::events;
+use crate::controller::objects::Objects;
 use crate::controller::server::{Link, Server};
 use crate::controller::server_spec::ServerObject;
 use crate::controller::server_view;
@@ -43,7 +44,7 @@ pub async fn report(object: &ServerObject, server: &Server, context: &Context) -
     match object {
         ServerObject::Namespaced(it) => {
             let namespace = object.key().namespace.unwrap_or_default();
-            let api: Api<PostgresServer> = Api::namespaced(context.client.clone(), &namespace);
+            let api: Objects<PostgresServer> = Objects::of(context.client.clone(), &namespace);
             let written = api
                 .patch_status(&name, &params, &patch)
                 .await
@@ -52,7 +53,7 @@ pub async fn report(object: &ServerObject, server: &Server, context: &Context) -
             tell(context, &**it, &old, &new).await;
         }
         ServerObject::Cluster(it) => {
-            let api: Api<ClusterPostgresServer> = Api::all(context.client.clone());
+            let api: Objects<ClusterPostgresServer> = Objects::all(context.client.clone());
             let written = api
                 .patch_status(&name, &params, &patch)
                 .await

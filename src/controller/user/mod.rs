@@ -5,6 +5,7 @@ pub mod observe;
 pub mod output;
 pub mod report;
 pub mod turn;
+pub mod unread;
 pub mod wanted;
 pub mod whereabouts;
 
@@ -68,8 +69,19 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
     let mut user = newest(context, user);
     let mut content = None;
     for _ in 0..STEPS {
+        unread::tell(context, &user).await;
+        if unread::hides_the_login(context, &user) {
+            shard::note_owner(context, &user);
+            note_idle(context, &user);
+            return Ok(Action::requeue(unread::AGAIN));
+        }
+        let is_unread = context.unread.of(&user.metadata).is_some();
         let place = match whereabouts::of(context, &user) {
             Whereabouts::Here(place) => place,
+            // Whom it was pointed to may not be what was read.
+            Whereabouts::HandOver(_) if context.unread.of(&user.metadata).is_some() => {
+                return Ok(Action::await_change());
+            }
             Whereabouts::HandOver(to) => return hand_over(context, user, &to).await,
             Whereabouts::Elsewhere => {
                 shard::note_owner(context, &user);
@@ -84,7 +96,7 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
         match turn::before_step(context, &view, &plan).await? {
             Current::Same => {}
             Current::Changed(newer) => {
-                user = remember(context, newer);
+                user = remember(context, *newer);
                 continue;
             }
             Current::Gone => {
@@ -114,6 +126,9 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
         let pause = match done.then {
             Then::Again => continue,
             Then::Wait if reported.facts && plan.step.is_none() => continue,
+            // What could not be read in its status was the operator's own, and has been written anew.
+            Then::Wait if is_unread && context.unread.of(&user.metadata).is_none() => continue,
+            Then::Wait if is_unread => Some(unread::AGAIN),
             Then::Gone => continue,
             Then::Wait => None,
             Then::WaitFor(pause) => Some(pause),
@@ -247,6 +262,8 @@ fn gone(context: &Context, user: &PostgresUser) {
         .unwrap_or_else(PoisonError::into_inner)
         .remove(&uid);
     context.passing.over(&uid);
+    // An answer may have come after the watch has told of its end.
+    context.unread.forget(&uid);
     context.secrets.forget_user(&UserRef::from_obj(user));
     for other in context.claims.leave(&uid) {
         context.dispatch.user(other);

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
+use super::unread;
 use super::wanted;
 use super::whereabouts::Place;
 use crate::api::{
@@ -253,6 +254,15 @@ fn server_view(
     has_entry: bool,
 ) -> ServerView {
     let deleting = user.metadata.deletion_timestamp.is_some();
+    if let Some(unread) = unread::for_deletion(context, user).filter(|_| deleting) {
+        return ServerView::Unusable(unread);
+    }
+    if let Some(unread) = object.and_then(|object| context.unread.of(object.meta())) {
+        return unusable(
+            "ServerNotReady",
+            format!("of the server object something cannot be read: {unread}"),
+        );
+    }
     let admitted =
         |object: &ServerObject| deleting || object.admits(context, &user.namespace().unwrap_or_default());
     // Whether a server exists that does not admit this namespace is not the namespace's to know; but what it had begun
@@ -563,13 +573,17 @@ async fn desired(
         ServerView::Usable(server) => Some(&server.capabilities),
         ServerView::Unusable(_) => None,
     };
+    let invalid = unread::invalid(context, user).or_else(|| {
+        capabilities.and_then(|capabilities| wanted::invalid(user, object, capabilities, &source))
+    });
     Ok(Desired {
         username: user.username().to_string(),
-        invalid: capabilities.and_then(|capabilities| wanted::invalid(user, object, capabilities, &source)),
+        invalid,
         rotate,
         password: source.wanted,
         settings: wanted::settings(user, object),
-        adopt: user.spec.adoption_policy == AdoptionPolicy::Adopt,
+        // Somebody who is not known yet may have it.
+        adopt: user.spec.adoption_policy == AdoptionPolicy::Adopt && context.listing.is_complete(),
         retain,
         suspended: user.spec.suspend,
         deleting,

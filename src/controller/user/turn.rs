@@ -17,7 +17,7 @@ pub enum Current {
     /// It is as it was seen, or that does not matter now.
     Same,
     /// It is another by now.
-    Changed(PostgresUser),
+    Changed(Box<PostgresUser>),
     /// It is gone.
     Gone,
 }
@@ -46,7 +46,9 @@ pub async fn before_step(context: &Context, view: &View, plan: &Plan) -> Result<
     server.state().turns.note_current(&uid);
     Ok(match found {
         Some(found) if found.uid() != view.user.uid() => Current::Gone,
-        Some(found) if found.resource_version() != view.user.resource_version() => Current::Changed(found),
+        Some(found) if found.resource_version() != view.user.resource_version() => {
+            Current::Changed(Box::new(found))
+        }
         Some(_) => Current::Same,
         None => Current::Gone,
     })

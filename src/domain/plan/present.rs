@@ -16,6 +16,8 @@ pub fn held(desired: &Desired, observed: &Observed) -> Option<Plan> {
         return Some(Plan::suspended(observed));
     }
     let server = match &observed.server {
+        // What cannot be read is wrong whatever the server is like.
+        ServerView::Unusable(_) if desired.invalid.is_some() => return invalid(desired, observed),
         ServerView::Unusable(why) => {
             // As while an operator starts: what is published stays as it is, and nothing is written of it (I7).
             return Some(Plan::troubled(observed, &why.as_trouble()));
@@ -28,6 +30,11 @@ pub fn held(desired: &Desired, observed: &Observed) -> Option<Plan> {
     if let Some(why) = &server.closed {
         return Some(Plan::troubled(observed, &why.as_trouble()));
     }
+    invalid(desired, observed)
+}
+
+/// The spec is one that cannot be fulfilled, or not even read.
+fn invalid(desired: &Desired, observed: &Observed) -> Option<Plan> {
     let invalid = desired.invalid.as_ref()?;
     let stalled = Stalled {
         reason: invalid.reason,

@@ -10,16 +10,16 @@ use std::sync::Arc;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::api::{Api, ListParams, ObjectMeta};
+use kube::api::{ListParams, ObjectMeta};
 use serde::Serialize;
 
 use super::cluster::{Cluster, object_name, user_name};
-use super::failure::{Asked, Failure};
+use super::failure::Failure;
 use super::output::{Output, age};
 use super::{Verdict, completion};
 use crate::api::{PostgresServer, PostgresUser, ServerKind, names};
+use crate::controller::objects::Objects;
 use crate::controller::server::ServerKey;
 use crate::controller::server_spec::ServerObject;
 use crate::domain::conditions::presentable;
@@ -143,27 +143,15 @@ async fn explain(cluster: &Cluster, subject: &Subject) -> Result<Explained, Fail
 
 /// The PostgresUsers that may refer to a server object.
 async fn users_near(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<PostgresUser>, Failure> {
-    let api = match namespace {
-        Some(namespace) => cluster.users(namespace),
-        None => Api::all(cluster.client.clone()),
-    };
-    let asked = Asked {
-        verb: "list",
-        resource: "postgresusers",
-        namespace,
-        name: None,
-    };
-    let list = api.list(&ListParams::default()).await;
-    Ok(list.map_err(|error| asked.failed(&error))?.items)
+    cluster.users_in(namespace, &ListParams::default()).await
 }
 
 /// All of ours in the namespace, as it matters when the namespace is deleted.
 async fn everything(cluster: &Cluster) -> Result<Vec<Explained>, Failure> {
-    let api: Api<PostgresServer> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let api: Objects<PostgresServer> = Objects::of(cluster.client.clone(), &cluster.namespace);
     let servers = api.list(&ListParams::default()).await;
     let servers = servers.map_err(|error| cluster.asked("list", "postgresservers", None).failed(&error))?;
     let servers: Vec<_> = servers
-        .items
         .into_iter()
         .map(|it| ServerObject::Namespaced(Arc::new(it)))
         .collect();
@@ -182,9 +170,9 @@ async fn everything(cluster: &Cluster) -> Result<Vec<Explained>, Failure> {
 
 /// Credentials Secrets that are being deleted while a server object needs them.
 async fn held_credentials(cluster: &Cluster) -> Result<Vec<Explained>, Failure> {
-    let secrets: Api<Secret> = cluster.secrets(&cluster.namespace);
-    let list = match secrets.list_metadata(&ListParams::default()).await {
-        Ok(list) => list.items,
+    let secrets = cluster.secrets_by_metadata(&cluster.namespace);
+    let list = match secrets.list(&ListParams::default()).await {
+        Ok(list) => list,
         // Who may not list Secrets is not concerned with credentials either.
         Err(kube::Error::Api(status)) if status.code == 403 => Vec::new(),
         Err(error) => return Err(cluster.asked("list", "secrets", None).failed(&error)),

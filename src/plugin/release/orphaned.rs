@@ -7,14 +7,14 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::{current, delete, retain};
 use crate::api::{PostgresUser, names};
 use crate::controller::kept::{Kept, KeptUser};
+use crate::controller::objects::Objects;
 use crate::controller::user::output;
 use crate::plugin::cluster::Cluster;
 use crate::plugin::failure::{Asked, Failure};
@@ -57,14 +57,10 @@ async fn nobody_leads(cluster: &Cluster, operator: &str) -> Result<(), Failure> 
         namespace: Some(operator),
         name: None,
     };
-    let api: Api<Lease> = Api::namespaced(cluster.client.clone(), operator);
+    let api: Objects<Lease> = Objects::of(cluster.client.clone(), operator);
     let leases = api.list(&ListParams::default()).await;
     let leases = leases.map_err(|error| asked.failed(&error))?;
-    match leases
-        .items
-        .iter()
-        .find_map(|lease| held(lease, Timestamp::now()))
-    {
+    match leases.iter().find_map(|lease| held(lease, Timestamp::now())) {
         None => Ok(()),
         Some(held) => Err(Failure::Other(format!(
             "an operator works: {held}. Leave out --orphan; or stop it, and come back in a minute"
@@ -180,7 +176,7 @@ async fn record(cluster: &Cluster, user: &PostgresUser, operator: &str) -> Resul
         return Ok(());
     };
     let kept = Kept {
-        config_maps: Api::<ConfigMap>::namespaced(cluster.client.clone(), operator),
+        config_maps: Objects::of(cluster.client.clone(), operator),
     };
     let entry = KeptUser {
         uid: user.uid().unwrap_or_default(),

@@ -3,10 +3,10 @@
 use kube::{
     Api, Client,
     api::{DeleteParams, DynamicObject, Patch, PatchParams},
-    core::{ApiResource, GroupVersionKind},
+    core::{ApiResource, GroupVersionKind, Request},
 };
 
-use super::Outcome;
+use super::{Outcome, raw};
 
 /// Who tests are, to server-side apply.
 const MANAGER: &str = "e2e";
@@ -32,7 +32,8 @@ pub async fn apply(client: &Client, namespace: &str, object: DynamicObject) -> O
     let name = object.metadata.name.clone().ok_or("an object without a name")?;
     let api = api(client, namespace, &object)?;
     let params = PatchParams::apply(MANAGER).force();
-    Ok(api.patch(&name, &params, &Patch::Apply(&object)).await?)
+    let request = Request::new(api.resource_url()).patch(&name, &params, &Patch::Apply(&object))?;
+    Ok(serde_json::from_value(raw::object(client, request).await?)?)
 }
 
 /// Orders an object's deletion.

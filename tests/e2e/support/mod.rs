@@ -10,6 +10,7 @@ mod manifests;
 mod operator;
 mod person;
 mod prometheus;
+mod raw;
 mod rbac;
 mod scene;
 #[path = "../../support_servers/mod.rs"]
@@ -28,6 +29,7 @@ pub use self::{
     operator::{Operator, Options},
     person::{Answer, Person},
     prometheus::{Monitoring, Prometheus, promtool},
+    raw::poison,
     scene::{Scene, pause},
     servers::{
         ADDON_ID, APP, CLUSTER_ID, Failure, Outcome, PATIENCE, Postgres, Process, REPOSITORY, Simulator,

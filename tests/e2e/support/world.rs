@@ -13,7 +13,8 @@ use std::{
 use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, GetParams, ListParams, Patch, PatchParams, PostParams},
+    core::Request,
 };
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -21,7 +22,7 @@ use tokio::sync::Mutex;
 use super::{
     Environment, Operator, Options, Outcome, PATIENCE, Postgres, Provider, Vendor,
     audit::{AuditEvent, AuditLog, Mark},
-    eventually, manifests,
+    eventually, manifests, raw,
     rbac::Rights,
     servers::tail,
 };
@@ -218,21 +219,35 @@ impl World {
 
     /// An object, if it is there.
     pub async fn get(&self, kind: &str, name: &str) -> Outcome<Option<DynamicObject>> {
-        Ok(self.api(kind).get_opt(name).await?)
+        let request = Request::new(self.api(kind).resource_url()).get(name, &GetParams::default())?;
+        match raw::object(self.client(), request).await {
+            Ok(object) => Ok(Some(serde_json::from_value(object)?)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Merges a change into an object: `{"metadata": {"annotations": …}}`.
     pub async fn merge(&self, kind: &str, name: &str, change: Value) -> Outcome {
-        let patch = Patch::Merge(change);
-        self.api(kind)
-            .patch(name, &PatchParams::default(), &patch)
-            .await?;
+        let (params, patch) = (PatchParams::default(), Patch::Merge(change));
+        let request = Request::new(self.api(kind).resource_url()).patch(name, &params, &patch)?;
+        raw::object(self.client(), request).await?;
+        Ok(())
+    }
+
+    /// Merges a change into an object's status, as somebody with that right.
+    pub async fn merge_status(&self, kind: &str, name: &str, change: Value) -> Outcome {
+        let (params, patch) = (PatchParams::default(), Patch::Merge(change));
+        let url = self.api(kind).resource_url().to_owned();
+        let request = Request::new(url).patch_subresource("status", name, &params, &patch)?;
+        raw::object(self.client(), request).await?;
         Ok(())
     }
 
     /// Orders an object's deletion, and does not wait for it.
     pub async fn delete(&self, kind: &str, name: &str) -> Outcome {
-        self.api(kind).delete(name, &DeleteParams::default()).await?;
+        let request = Request::new(self.api(kind).resource_url()).delete(name, &DeleteParams::default())?;
+        raw::object(self.client(), request).await?;
         Ok(())
     }
 
@@ -321,8 +336,11 @@ impl World {
     /// The content of a Secret in a namespace, if it is there.
     pub async fn secret_in(&self, namespace: &str, name: &str) -> Outcome<Option<BTreeMap<String, String>>> {
         let secrets: Api<Secret> = Api::namespaced(self.client().clone(), namespace);
-        let Some(secret) = secrets.get_opt(name).await? else {
-            return Ok(None);
+        let request = Request::new(secrets.resource_url()).get(name, &GetParams::default())?;
+        let secret: Secret = match raw::object(self.client(), request).await {
+            Ok(secret) => serde_json::from_value(secret)?,
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
+            Err(error) => return Err(error.into()),
         };
         let data = secret.data.unwrap_or_default();
         let texts = data

@@ -5,7 +5,6 @@ mod api_server;
 use std::time::Duration;
 
 use futures::future::join_all;
-use kube::api::Api;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
@@ -20,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn place(server: &ApiServer, holder: &str) -> Place {
     Place {
-        secrets: Api::namespaced(server.client(), "pguser-system"),
+        secrets: Objects::of(server.client(), "pguser-system"),
         name: "journal".into(),
         annotations: BTreeMap::new(),
         holder: holder.into(),

@@ -1,0 +1,105 @@
+//! A server object of which something could not be read.
+//!
+//! Whom it admits, where it is and whom it trusts may all be other than what was read: nothing is begun by it, and what is
+//! at work already goes on as it was. It may be deleted once nothing needs it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::controller::Action;
+use serde_json::json;
+
+use super::{AGAIN, delete, has_finalizer, place, tell_users};
+use crate::api::{ClusterPostgresServer, PostgresServer, Unread};
+use crate::controller::context::Context;
+use crate::controller::error::Error;
+use crate::controller::journal_store;
+use crate::controller::objects::Objects;
+use crate::controller::server_spec::ServerObject;
+use crate::domain::conditions::{self, Change, Finding, READY, RECONCILING, STALLED, Status};
+
+/// The condition's reason.
+const REASON: &str = "Undecodable";
+
+/// How soon to look again at what has just been mended.
+const SOON: Duration = Duration::from_millis(200);
+
+/// Holds a server object as it is.
+///
+/// # Errors
+/// If a step failed; it is then tried again after a pause.
+pub async fn hold(object: &ServerObject, unread: &Unread, context: &Context) -> Result<Action, Error> {
+    let message = format!(
+        "this operator cannot read {unread}: nothing new is begun by this server object until that is mended, or a version \
+         is installed that can"
+    );
+    if context.unread.untold(object.meta()).is_some() {
+        object.publish(context, true, REASON, message.clone()).await;
+        tell_users(context, &object.key());
+    }
+    report(object, message, context).await?;
+    if !object.deleting() || !has_finalizer(object) {
+        // A status that is mended is no change that anybody is told of.
+        let mended = context.unread.of(object.meta()).is_none();
+        return Ok(Action::requeue(if mended { SOON } else { AGAIN }));
+    }
+    if is_needed(object, context).await? {
+        return Ok(Action::requeue(AGAIN));
+    }
+    let server = context.server(&object.key());
+    delete::remove(object, server.as_deref(), context).await?;
+    Ok(Action::await_change())
+}
+
+/// Whether a PostgresUser refers to it, as far as all are known, or anything is in its journal.
+async fn is_needed(object: &ServerObject, context: &Context) -> Result<bool, Error> {
+    if !context.users_of(&object.key()).is_empty() || !context.listing.is_complete() {
+        return Ok(true);
+    }
+    let journal = journal_store::read(&place(object, context))
+        .await
+        .map_err(Error::Journal)?;
+    Ok(journal.is_some_and(|(journal, _)| !journal.entries.is_empty() || !journal.unknown.is_empty()))
+}
+
+/// Writes the conditions, if they have changed.
+async fn report(object: &ServerObject, message: String, context: &Context) -> Result<(), Error> {
+    let old = object
+        .status()
+        .map(|status| status.conditions.clone())
+        .unwrap_or_default();
+    let generation = object.meta().generation.unwrap_or_default();
+    let changes = [
+        Change::Set(Finding {
+            type_: READY,
+            status: Status::False,
+            reason: REASON,
+            message: message.clone(),
+        }),
+        Change::Remove(RECONCILING),
+        Change::while_true(STALLED, Some((REASON, message))),
+    ];
+    let new = conditions::merge(&old, &changes, generation, Timestamp::now());
+    if new == old {
+        return Ok(());
+    }
+    let patch = Patch::Merge(json!({
+        "metadata": {"uid": object.meta().uid, "resourceVersion": object.meta().resource_version},
+        "status": {"conditions": new, "observedGeneration": generation},
+    }));
+    let (key, params) = (object.key(), PatchParams::default());
+    let written = match key.namespace {
+        Some(namespace) => {
+            let api: Objects<PostgresServer> = Objects::of(context.client.clone(), &namespace);
+            let api = api.noting(&context.unread);
+            api.patch_status(&key.name, &params, &patch).await.map(drop)
+        }
+        None => {
+            let api: Objects<ClusterPostgresServer> = Objects::all(context.client.clone());
+            let api = api.noting(&context.unread);
+            api.patch_status(&key.name, &params, &patch).await.map(drop)
+        }
+    };
+    written.map_err(Error::WriteStatus)
+}
