@@ -707,3 +707,41 @@ fn a_spec_that_cannot_be_read_changes_nothing_and_is_told_of_whatever_its_server
     assert_eq!(stalled(&unreadable, &world), Some("Undecodable"));
     assert_eq!(step(&unreadable, &world), None);
 }
+
+#[test]
+fn a_change_that_was_accepted_is_recorded_with_its_date_before_it_is_settled() {
+    let changed = RemoteUser {
+        modified: Some(date_ago(1)),
+        ..user(60)
+    };
+    let attempts = Attempts {
+        last: Some(ago(1)),
+        outcome: Some(Outcome::Accepted {
+            at: ago(1),
+            user: Some(changed.clone()),
+        }),
+        ..Attempts::none()
+    };
+    let mut world = observed(server());
+    world.record = record(60);
+    world.entry = staged(Kind::SetPassword, attempts, Seen::default());
+    let mac = world.entry.as_ref().unwrap().mac.clone().unwrap();
+    world.published = Some(Published {
+        resource_version: "5".to_string(),
+        mac,
+        content_digest: "d".to_string(),
+    });
+    world.secret = SecretView::Ours {
+        resource_version: "5".to_string(),
+        owned: true,
+        content: None,
+    };
+    let first = plan(&desired(), &world, ago(0), &Settings::default());
+    assert_eq!(first.step, None);
+    let recorded = first.report.record.expect("a record");
+    assert_eq!(recorded.last_set, Some(date_ago(1)));
+
+    world.record = Some(recorded);
+    let then = plan(&desired(), &world, ago(0), &Settings::default());
+    assert!(matches!(then.step, Some(Step::Settle(_))));
+}
