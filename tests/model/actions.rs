@@ -366,7 +366,7 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
         }
         Action::TakeOver(who) => {
             let leads = world.operators.iter().any(|operator| operator.tenure.is_some());
-            world.budget.takeovers -= u8::from(leads);
+            world.budget.takeovers = world.budget.takeovers.saturating_sub(u8::from(leads));
             journal::take_over(world, who);
         }
         Action::Crash(who) => {

@@ -394,9 +394,14 @@ pub fn marked_creation_by_two_leaders() -> Scenario {
         verifiable: false,
         ..SQL
     };
+    let budget = Budget {
+        takeovers: 1,
+        lost_answers: 1,
+        ..NONE
+    };
     Scenario {
         refresh: false,
-        ..scenario("creation, marks, two leaders", marked, Start::Created, RIVALS)
+        ..scenario("creation, marks, two leaders", marked, Start::Created, budget)
     }
 }
 
