@@ -54,7 +54,7 @@ impl Flow {
                 ("journal-write", 2),
                 ("remote-create", 1),
                 ("secret-write", 1),
-                ("status-write", 3),
+                ("status-write", 1),
             ],
             Flow::Rotation => &[
                 ("journal-write", 2),
@@ -66,7 +66,6 @@ impl Flow {
                 ("journal-write", 2),
                 ("remote-delete", 1),
                 ("secret-delete", 1),
-                ("status-write", 1),
                 ("finalizer-remove", 1),
             ],
         }

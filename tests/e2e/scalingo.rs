@@ -192,14 +192,16 @@ async fn a_bearer_token_needs_no_app(world: &World) -> Outcome {
 
 /// Neither dates nor makers are shown, and no login can be tried: but it is on record.
 async fn a_restart_right_after_a_creation_leaves_no_doubt(world: &World) -> Outcome {
-    // So long that nothing is settled in between.
+    // It ends after the publication, before the entry is settled.
     let options = Options::default()
         .flag("--verify-logins", "false")
-        .flag("--read-lag", "4s");
+        .env("PGUSER_FAILPOINT", "journal-write:before:2");
     let (vendor, mut operator) = world.set_up_with(&[], options).await?;
-    let password = world.ready_user("checkout").await?;
-    operator.kill();
+    world.apply_user("checkout", SERVER).await?;
+    operator.exit().await?;
     assert_eq!(world.journal_entries().await?.len(), 1, "it was settled before");
+    let password = world.password_of("checkout").await?;
+    operator.reconfigure(|options| options.env("PGUSER_FAILPOINT", ""));
     operator.restart().await?;
     world.journal_empty().await?;
     world.quiet(&operator).await?;

@@ -10,6 +10,10 @@ use crate::domain::time::Mono;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// Looks that somebody waits for are this far apart at least, so that they are shared.
 const SHARED: Duration = Duration::from_millis(300);
+/// The same where many wait.
+const SHARED_BY_MANY: Duration = Duration::from_millis(600);
+/// How many are many.
+const MANY: usize = 4;
 /// What part of the last busy spell the first pause of the next one is.
 const SHARE_OF_SPELL: u32 = 20;
 
@@ -87,7 +91,11 @@ impl Looks {
     /// When somebody who waits is served next.
     pub fn due(&self) -> Option<Mono> {
         let from = self.waiting.values().min()?;
-        let spaced = self.last.map_or(Mono::default(), |last| last + SHARED);
+        let apart = match self.waiting.len() > MANY {
+            true => SHARED_BY_MANY,
+            false => SHARED,
+        };
+        let spaced = self.last.map_or(Mono::default(), |last| last + apart);
         Some(spaced.max(*from))
     }
 }

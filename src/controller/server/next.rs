@@ -66,9 +66,7 @@ pub fn next(state: &mut State, nature: Nature, settings: &Settings, pace: &Pace,
             true => state.window.room(),
             false => usize::MAX,
         };
-        let entries: Vec<_> = std::iter::from_fn(|| state.queue.pop().map(|(_, id)| id))
-            .take(room.min(nature.at_once))
-            .collect();
+        let entries = state.take_sends(room.min(nature.at_once));
         if !entries.is_empty() {
             return Next::Send(entries);
         }

@@ -71,9 +71,12 @@ async fn admitted(server: &Server, entry: &Entry) -> Result<(), Unsent> {
     }
 }
 
-/// Whether what is known of the user is good to send on at this moment.
+/// Whether the owner has a turn still, and what is known of the user is good to send on at this moment (R11).
 fn look_is_good(server: &Server, entry: &Entry) -> bool {
     let state = server.state();
+    if !state.turns.holds(&entry.owner.uid) {
+        return false;
+    }
     let attempts = state.attempts(entry.id).cloned().unwrap_or_default();
     let sight = state.sight(&entry.username, server.capabilities.direct_read, &server.settings);
     is_good_to_send_on(entry.kind, &attempts, sight.as_ref(), clock::now(), &server.settings)
@@ -187,6 +190,7 @@ fn accepted(server: &Server, entry: &Entry, answer: Answer<Option<RemoteUser>>, 
     attempts.last = Some(ended);
     attempts.last_by_remote = answer.date.or(by_remote);
     attempts.login = Login::NotTried;
+    attempts.doubtful = false;
     attempts.outcome = Some(Outcome::Accepted {
         at: ended,
         user: answer.value,

@@ -353,7 +353,7 @@ impl State {
                     date: answer.date,
                 });
             }
-            _ => self.note_busy(longest_pause),
+            _ => self.note_busy(started, longest_pause),
         }
         self.gone = cluster.state == ClusterState::Destroying && (self.worked || self.seen_before);
         self.worked = true;
@@ -373,10 +373,10 @@ impl State {
         self.available = looks.into_iter().skip(surplus).collect();
     }
 
-    fn note_busy(&mut self, longest_pause: Duration) {
-        let now = clock::now();
-        self.last_not_available = Some(now);
-        self.looks.busy(now, longest_pause);
+    /// What counts is when the look was started: it may have been answered after a change that it does not speak of.
+    fn note_busy(&mut self, started: Mono, longest_pause: Duration) {
+        self.last_not_available = Some(started);
+        self.looks.busy(started, longest_pause);
         self.turns.slow_down();
         for entry in self.window.busy() {
             if let Some(attempts) = self.attempts.get_mut(&entry) {
@@ -462,17 +462,37 @@ impl State {
     }
 
     pub(super) fn want_send(&mut self, id: EntryId, class: Class, namespace: &str) {
-        let attempts = self.attempts_mut(id);
-        if attempts.in_flight {
+        let waits = self.delayed.iter().any(|(_, delayed, ..)| *delayed == id);
+        if waits || self.attempts(id).is_some_and(|attempts| attempts.in_flight) {
             return;
         }
-        attempts.in_flight = true;
         match self.tries.get(&id) {
             Some((_, not_before)) if *not_before > clock::now() => {
                 self.delayed.push((*not_before, id, class, namespace.to_string()));
             }
             _ => self.queue.push(class, namespace, id),
         }
+    }
+
+    /// Takes what is to be sent now, up to so many. From here on it counts as on its way.
+    pub(super) fn take_sends(&mut self, most: usize) -> Vec<EntryId> {
+        let mut taken = Vec::new();
+        while taken.len() < most {
+            let Some((_, id)) = self.queue.pop() else { break };
+            self.attempts_mut(id).in_flight = true;
+            taken.push(id);
+        }
+        taken
+    }
+
+    /// Makes sure that an entry that is to be taken out of the journal is not sent meanwhile. False if it is on its way.
+    pub fn withdraw(&mut self, id: EntryId) -> bool {
+        if self.attempts(id).is_some_and(|attempts| attempts.in_flight) {
+            return false;
+        }
+        self.queue.remove(&id);
+        self.delayed.retain(|(_, delayed, ..)| *delayed != id);
+        true
     }
 
     /// Puts an entry off: it was not sent, or has to be sent again.

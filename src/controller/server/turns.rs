@@ -95,6 +95,11 @@ impl Turns {
         out.map(|out| out.touched = now).is_some()
     }
 
+    /// Whether this one has a turn.
+    pub fn holds(&self, uid: &str) -> bool {
+        self.out.contains_key(uid)
+    }
+
     /// Since when this one has waited for a turn, or had one.
     pub fn since(&self, uid: &str) -> Option<Mono> {
         let waiting = self.waiting.get(uid).map(|waiting| waiting.since);

@@ -46,9 +46,9 @@ pub async fn resolve(server: &Server, context: &Context) -> Result<Option<Durati
             server.give_turn_back(&entry.owner.uid);
         }
         match &plan.step {
-            Some(Step::Settle(id)) => settled.push(*id),
+            Some(Step::Settle(id)) if server.state().withdraw(*id) => settled.push(*id),
+            Some(Step::Settle(_)) | None => {}
             Some(step) => act(server, entry, step).await?,
-            None => {}
         }
         // What is done here announces itself to nobody: it is looked at again soon.
         let soon = plan

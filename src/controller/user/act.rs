@@ -227,6 +227,11 @@ async fn stage(context: &Context, view: &View, draft: &Draft) -> Result<Done, Er
         retain: view.desired.retain,
         epoch: 0,
     };
+    if let Some(replaced) = draft.replaces
+        && !server.state().withdraw(replaced)
+    {
+        return Ok(Done::wait());
+    }
     let change = Change::Stage {
         entry: Box::new(entry),
         replaces: draft.replaces,
@@ -421,6 +426,10 @@ async fn log_in(context: &Context, view: &View, password: Password) -> Result<Lo
 }
 
 async fn settle(view: &View, id: EntryId) -> Result<Done, Error> {
+    if !server(view)?.state().withdraw(id) {
+        // It has just been sent: what comes of it is planned anew.
+        return Ok(Done::wait());
+    }
     server(view)?.settle(id).await?;
     Ok(Done::default())
 }

@@ -54,12 +54,17 @@ pub async fn before_step(context: &Context, view: &View, plan: &Plan) -> Result<
     })
 }
 
-/// Whether a deletion or a first creation is about to be stored.
+/// Whether a deletion or a first creation is about to be stored, or sent for the first time.
 fn begins(view: &View, plan: &Plan) -> bool {
     match &plan.step {
         Some(Step::Stage(draft)) => {
             draft.kind == Kind::Delete || (draft.kind == Kind::Create && view.observed.record.is_none())
         }
+        // It was stored in an earlier turn, and nobody has sent it: the person may have changed it since.
+        Some(Step::Send(_)) => view.observed.entry.as_ref().is_some_and(|staged| {
+            let first = staged.entry.kind == Kind::Create && view.observed.record.is_none();
+            staged.attempts.never_sent() && (staged.entry.kind == Kind::Delete || first)
+        }),
         _ => false,
     }
 }

@@ -58,6 +58,10 @@ impl Case<'_> {
         }
         let look = fresh::look_after(self.server, self.staged.attempts.last?, self.settings)?;
         let sight = self.observed.sight.as_ref();
+        if self.staged.entry.kind != Kind::Create {
+            // That the user is there says nothing of its password: it is sent again, alone this time.
+            return Some(self.send_to_the_same());
+        }
         match sight.filter(|sight| sight.started >= look.started) {
             None => Some(Plan::look(self.observed, self.server, Step::List)),
             Some(sight) if sight.user.is_some() => None,

@@ -95,7 +95,11 @@ impl Plan {
             false => Self::waiting(observed, "Queued", QUEUED.to_string()),
         };
         plan.step = Some(Step::AskTurn(class));
-        plan.report.lasting = Lasting::Queues;
+        plan.report.lasting = match class {
+            // It has been under way for a while, with others between.
+            Class::Unfinished => Lasting::Passes,
+            _ => Lasting::Queues,
+        };
         plan
     }
 
