@@ -450,7 +450,10 @@ async fn a_login_that_is_deleted_late_is_waited_for(world: &World) -> Outcome {
     world.gone("PostgresUser", "webshop", PATIENCE).await?;
     // I4: the login goes after its object, and the journal has the deletion until it has gone.
     let entries = world.journal_entries().await?;
-    assert!(entries.iter().any(|entry| entry["kind"] == "Delete"), "{entries:?}");
+    assert!(
+        entries.iter().any(|entry| entry["kind"] == "Delete"),
+        "{entries:?}"
+    );
     world.journal_empty().await?;
     world.login_gone("webshop", &password).await
 }

@@ -79,7 +79,13 @@ fn look_is_good(server: &Server, entry: &Entry) -> bool {
     }
     let attempts = state.attempts(entry.id).cloned().unwrap_or_default();
     let sight = state.sight(&entry.username, server.capabilities.direct_read, &server.settings);
-    is_good_to_send_on(entry.kind, &attempts, sight.as_ref(), clock::now(), &server.settings)
+    is_good_to_send_on(
+        entry.kind,
+        &attempts,
+        sight.as_ref(),
+        clock::now(),
+        &server.settings,
+    )
 }
 
 async fn attempt(server: &Server, provider: &AnyProvider, entry: &Entry, asked: Mono) {

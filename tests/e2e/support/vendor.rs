@@ -295,7 +295,7 @@ impl Vendor {
                 let (cut, pause) = match fate {
                     Fate::AnswerLost => (true, 0),
                     Fate::CommittedLate(pause) => (true, pause),
-                    Fate::Slow => (false, 1500),
+                    Fate::Slow => (false, 3000),
                 };
                 let pause = Duration::from_millis(pause);
                 let waiting = commits::delay_next(&self.postgres, wire, cut, pause).await?;
@@ -305,7 +305,7 @@ impl Vendor {
         let fault = match fate {
             Fate::AnswerLost => json!({"type": "drop", "when": "after-commit"}),
             Fate::CommittedLate(pause) => json!({"type": "late-commit", "afterMs": pause}),
-            Fate::Slow => json!({"type": "latency", "beforeMs": 1500, "afterMs": 500}),
+            Fate::Slow => json!({"type": "latency", "beforeMs": 3000, "afterMs": 500}),
         };
         let before = simulator.requests(route).await?;
         let fault = json!({"route": route, "count": 1, "fault": fault});
