@@ -8,8 +8,6 @@
 FROM docker.io/library/rust:1.95.0-slim-bookworm AS build
 ARG PROFILE=release
 WORKDIR /src
-# The allocator is built by make.
-RUN apt-get update && apt-get install --yes --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \

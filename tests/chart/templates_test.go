@@ -43,6 +43,7 @@ func TestFlags(t *testing.T) {
 		"t_live":                     {"times: {tLive: 200s}", "--t-live=200s"},
 		"write_window":               {"times: {writeWindow: 20s}", "--write-window=20s"},
 		"read_lag":                   {"times: {readLag: 6s}", "--read-lag=6s"},
+		"state_lag":                  {"times: {stateLag: 2s}", "--state-lag=2s"},
 		"gone_after":                 {"times: {goneAfter: 10m}", "--gone-after=10m"},
 		"min_refresh_interval":       {"times: {minRefreshInterval: 1m}", "--min-refresh-interval=1m"},
 		"request_timeout":            {"times: {requestTimeout: 20s}", "--request-timeout=20s"},

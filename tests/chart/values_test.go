@@ -101,8 +101,9 @@ func TestValues(t *testing.T) {
 	})
 	t.Run("set_every_flag_or_leave_it_to_extraArgs_on_purpose", func(t *testing.T) {
 		left := map[string]string{
-			"--allow-http":        "for tests alone",
-			"--journal-namespace": "the Pod's own, by the environment",
+			"--allow-http":                          "for tests alone",
+			"--journal-namespace":                   "the Pod's own, by the environment",
+			"--requests-per-minute-per-credentials": "for whoever shares credentials between many server objects",
 		}
 		flags := read(t, "docs/flags.md")
 		deployment := read(t, "charts/pguser-operator/templates/deployment.yaml")
