@@ -355,11 +355,9 @@ async fn a_login_that_is_refused_is_tried_less_and_less_often(world: &World) -> 
         tried < 30,
         "{tried} logins were tried for five users in eight seconds"
     );
-    let told = world.user_not_ready("user-0", "NotInEffect").await?;
-    assert!(
-        told.message.contains("a login with it is refused"),
-        "{}",
-        told.message
-    );
+    let told = world
+        .user_is("user-0", "CredentialsVerified", "False", "LoginRefused")
+        .await?;
+    assert!(told.contains("a login with it is refused"), "{told}");
     Ok(())
 }
