@@ -189,14 +189,7 @@ fn succeeded(state: &mut super::state::State) {
 
 /// A tenth more or less, so that servers do not all refresh at once.
 fn jittered(interval: Duration) -> Duration {
-    interval.mul_f64(0.9 + 0.2 * jitter())
-}
-
-/// Anything from 0 to 1.
-pub(super) fn jitter() -> f64 {
-    let mut random = [0; 2];
-    let _ = getrandom::fill(&mut random);
-    f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX)
+    interval.mul_f64(0.9 + 0.2 * clock::jitter())
 }
 
 async fn read(server: &Server, provider: &AnyProvider, username: &str) {
@@ -287,7 +280,7 @@ pub(super) fn failed(server: &Server, error: &RemoteError) {
     let changed = {
         let mut state = server.state();
         let asked = error.class.retry_after();
-        state.circuit.on_failure(clock::now(), asked, jitter());
+        state.circuit.on_failure(clock::now(), asked, clock::jitter());
         state.turns.slow_down();
         if matches!(error.class, ErrorClass::RateLimited { .. }) {
             let until = state.circuit.next_probe().unwrap_or_default();

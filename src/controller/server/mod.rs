@@ -318,7 +318,7 @@ impl Server {
     pub fn note_login(&self, username: &str, login: &Login) {
         let mut state = self.state();
         match login {
-            Login::Refused(at) => state.logins.refused(username, *at, actor::jitter()),
+            Login::Refused(at) => state.logins.refused(username, *at, clock::jitter()),
             Login::NotTried | Login::Accepted | Login::Unverifiable(_) => state.logins.worked(),
         }
     }

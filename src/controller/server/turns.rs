@@ -34,7 +34,6 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Out {
-    given: Mono,
     /// When it was last looked at; when it was given, until then.
     touched: Mono,
     /// Since when it waits for anything but the remote and the journal.
@@ -100,12 +99,6 @@ impl Turns {
         self.out.contains_key(uid)
     }
 
-    /// Since when this one has waited for a turn, or had one.
-    pub fn since(&self, uid: &str) -> Option<Mono> {
-        let waiting = self.waiting.get(uid).map(|waiting| waiting.since);
-        waiting.or_else(|| self.out.get(uid).map(|out| out.given))
-    }
-
     /// Takes back a turn, or a wish for one. True if others may have one now.
     pub fn give_back(&mut self, uid: &str) -> bool {
         if self.waiting.remove(uid).is_some() {
@@ -143,7 +136,6 @@ impl Turns {
                 continue;
             };
             let out = Out {
-                given: now,
                 touched: now,
                 idle_since: None,
                 is_current: false,
