@@ -81,31 +81,34 @@ impl Meter {
         self.rate = rate;
     }
 
-    /// The moment from which one more request may be made; not later than now, if it may be made now.
-    pub fn free_at(&self, now: Mono) -> Mono {
-        let room = u64::from(self.rate.burst - 1) * self.rate.distance();
+    /// The moment from which so many more requests may be made in a row; not later than now, if they may be made now. More
+    /// than a burst is never waited for.
+    pub fn free_at(&self, now: Mono, requests: u32) -> Mono {
+        let requests = requests.clamp(1, self.rate.burst);
+        let room = u64::from(self.rate.burst - requests) * self.rate.distance();
         let bucket = Mono(self.full_at.saturating_sub(room).div_ceil(1000));
-        bucket.max(self.minute_free_at(now))
+        bucket.max(self.minute_free_at(now, requests))
     }
 
-    /// When the last minute has fewer requests than it may have.
-    fn minute_free_at(&self, now: Mono) -> Mono {
+    /// When the last minute has room for so many.
+    fn minute_free_at(&self, now: Mono, requests: u32) -> Mono {
+        let most_before = self.rate.per_minute - requests;
         let mut left = self.in_last_minute;
         for (moment, requests) in &self.last_minute {
             let gone = *moment + MINUTE;
-            if left < self.rate.per_minute {
+            if left <= most_before {
                 break;
             }
             left -= requests;
-            if left < self.rate.per_minute && gone > now {
+            if left <= most_before && gone > now {
                 return gone;
             }
         }
         Mono::default()
     }
 
-    /// Notes a request.
-    pub fn note(&mut self, now: Mono) {
+    /// Notes requests.
+    pub fn note(&mut self, now: Mono, requests: u32) {
         while let Some((moment, requests)) = self.last_minute.front() {
             if *moment + MINUTE > now {
                 break;
@@ -115,12 +118,13 @@ impl Meter {
         }
         let moment = Mono(now.0.div_ceil(GRAIN) * GRAIN);
         match self.last_minute.back_mut() {
-            Some((last, requests)) if *last >= moment => *requests += 1,
-            _ => self.last_minute.push_back((moment, 1)),
+            Some((last, before)) if *last >= moment => *before += requests,
+            _ => self.last_minute.push_back((moment, requests)),
         }
-        self.in_last_minute += 1;
+        self.in_last_minute += requests;
         let now = now.0.saturating_mul(1000);
-        self.full_at = self.full_at.max(now).saturating_add(self.rate.distance());
+        let taken = u64::from(requests).saturating_mul(self.rate.distance());
+        self.full_at = self.full_at.max(now).saturating_add(taken);
     }
 }
 
@@ -136,14 +140,14 @@ mod tests {
         let mut now = Mono(1);
         let mut moments = Vec::new();
         for distance in distances {
-            now = now.max(meter.free_at(now)) + Duration::from_millis(*distance);
-            let free = meter.free_at(now);
+            now = now.max(meter.free_at(now, 1)) + Duration::from_millis(*distance);
+            let free = meter.free_at(now, 1);
             now = now.max(free);
             assert!(
-                meter.free_at(now) <= now,
+                meter.free_at(now, 1) <= now,
                 "what was free at {free:?} is free then"
             );
-            meter.note(now);
+            meter.note(now, 1);
             moments.push(now.0);
         }
         moments
@@ -183,15 +187,39 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_requests_waits_until_there_is_room_for_all_of_them() {
+        let mut meter = Meter::new(Rate::new(600, Some(10)));
+        let start = Mono(100_000);
+        assert!(meter.free_at(start, 10) <= start);
+        meter.note(start, 10);
+        // Each tenth of a second has one.
+        assert_eq!(meter.free_at(start, 1), start + Duration::from_millis(100));
+        assert_eq!(meter.free_at(start, 10), start + Duration::from_secs(1));
+        assert_eq!(
+            meter.free_at(start, 1000),
+            meter.free_at(start, 10),
+            "a burst at most"
+        );
+    }
+
+    #[test]
+    fn what_was_requested_beyond_the_limit_is_waited_for_afterwards() {
+        let mut meter = Meter::new(Rate::new(5, None));
+        let start = Mono(100_000);
+        meter.note(start, 11);
+        assert!(meter.free_at(start, 1) >= start + MINUTE);
+    }
+
+    #[test]
     fn a_lower_limit_counts_what_was_requested_before() {
         let mut meter = Meter::new(Rate::new(600, None));
         for _ in 0..60 {
-            meter.note(Mono(1000));
+            meter.note(Mono(1000), 1);
         }
         meter.limit(Rate::new(10, None));
-        assert!(meter.free_at(Mono(1000)) >= Mono(61_000));
+        assert!(meter.free_at(Mono(1000), 1) >= Mono(61_000));
         meter.limit(Rate::new(6000, None));
-        assert!(meter.free_at(Mono(7000)) <= Mono(7000));
+        assert!(meter.free_at(Mono(7000), 1) <= Mono(7000));
     }
 
     proptest! {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::Duration;
 
+use super::pause::Growth;
 use super::time::Mono;
 
 /// Why something is to be looked at, the most urgent first.
@@ -304,17 +305,12 @@ impl Circuit {
 
     /// The first delay, doubled for each failure after the one that opened the circuit.
     fn delay(&self, jitter: f64) -> Duration {
-        let doublings = self.failures.saturating_sub(self.settings.failures).min(32);
-        let delay = self
-            .settings
-            .first
-            .saturating_mul(2_u32.saturating_pow(doublings));
-        let jitter = if jitter.is_finite() {
-            jitter.clamp(0.0, 1.0)
-        } else {
-            0.0
+        let growth = Growth {
+            first: self.settings.first,
+            longest: self.settings.longest,
         };
-        delay.min(self.settings.longest).mul_f64(1.0 - jitter / 2.0)
+        let after_opening = self.failures.saturating_sub(self.settings.failures);
+        growth.after(after_opening.saturating_add(1), jitter)
     }
 }
 

@@ -42,6 +42,10 @@ pub enum Action {
     GiveUp(usize),
     /// What turned the cluster busy is in effect.
     TakeEffect,
+    /// A process sends a change of another user, between the same two looks.
+    NeighbourSends(usize),
+    /// What turned the cluster busy is not kept.
+    DropBatch,
     /// A deletion that was accepted takes effect.
     DeleteLate(usize),
     /// It never will.
@@ -82,8 +86,11 @@ pub fn actions(world: &World, scenario: &Scenario) -> Vec<Action> {
     for (at, request) in world.wire.iter().enumerate() {
         of_request(world, at, request, &mut all);
     }
-    if world.remote.coming.is_some() {
+    if world.remote.busy_since().is_some() {
         all.push(Action::TakeEffect);
+    }
+    if may_drop(world) {
+        all.push(Action::DropBatch);
     }
     all.extend((0..world.puts.len()).map(Action::PutArrives));
     for at in 0..world.remote.late.len() {
@@ -94,6 +101,16 @@ pub fn actions(world: &World, scenario: &Scenario) -> Vec<Action> {
     }
     of_people(world, &mut all);
     all
+}
+
+/// A single change is kept, and that it is BUSY is seen before a cluster drops anything.
+fn may_drop(world: &World) -> bool {
+    let (Some(coming), Some(crowd)) = (&world.remote.coming, world.remote.crowd) else {
+        return false;
+    };
+    let since = coming.since.max(crowd);
+    let mut seen = world.operators.iter().filter_map(|operator| operator.last_busy);
+    world.budget.drops > 0 && seen.any(|seen| seen >= since)
 }
 
 /// Time stands still while it would make an answer be lost that may not be.
@@ -122,6 +139,10 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario, all: &mut Vec<Act
         all.push(Action::ReadEntries(who));
     }
     of_scheduler(world, who, all);
+    let quiet = operator.poll.as_ref().is_some_and(|poll| poll.available);
+    if world.budget.neighbours > 0 && world.remote.crowd.is_none() && quiet {
+        all.push(Action::NeighbourSends(who));
+    }
     match &operator.watched {
         Some(_) => all.push(Action::WatchCatchesUp(who)),
         None if world.budget.watch_lags > 0 && are_people_about(world) => all.push(Action::WatchLags(who)),
@@ -313,7 +334,7 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
             world.budget.stale_reads -= u8::from(stale);
             operator::look(world, who, stale, scenario);
         }
-        Action::PollTrailing(who) => operator::poll(world, who, true),
+        Action::PollTrailing(who) => operator::poll(world, who, true, scenario),
         Action::LoseWrite(who, about, stored) => lose_write(world, who, about, stored, scenario),
         Action::PutArrives(at) => {
             let write = world.puts.remove(at);
@@ -343,9 +364,20 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
             give_up(world, at);
         }
         Action::TakeEffect => {
+            world.remote.crowd = None;
             if let Some(change) = world.remote.coming.take() {
                 change_user(world, change.user);
             }
+        }
+        Action::NeighbourSends(who) => {
+            world.budget.neighbours -= 1;
+            world.remote.crowd = Some(world.now);
+            world.operators[who].crowd = Some(world.now);
+        }
+        Action::DropBatch => {
+            world.budget.drops -= 1;
+            world.remote.crowd = None;
+            world.remote.coming = None;
         }
         Action::WatchLags(who) => {
             world.budget.watch_lags -= 1;
@@ -444,6 +476,7 @@ fn answer(world: &mut World, at: usize) {
     sendings.in_flight = false;
     sendings.last = sendings.last.max(Some(now));
     sendings.last_by_remote = Some(date);
+    sendings.doubtful = false;
     sendings.outcome = Some(Outcome { at: now, answer });
 }
 

@@ -68,7 +68,7 @@ pub fn course(world: &World, scenario: &Scenario) -> Vec<Action> {
 
 /// What happens next when nothing goes wrong: what is under way ends, then processes act, then time passes.
 fn next(world: &World, scenario: &Scenario) -> Action {
-    if world.remote.coming.is_some() {
+    if world.remote.busy_since().is_some() {
         return Action::TakeEffect;
     }
     if !world.remote.late.is_empty() {

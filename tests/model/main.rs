@@ -14,9 +14,13 @@
 //! too; once a process has seen a cluster BUSY, what it sees next is not of before; a journal write is stored once at
 //! most.
 //!
-//! Not modelled: several users. So one turn at most is out, but for a resource and what its predecessor has left; a
-//! batch of changes in which BUSY shows, and the list by which it is read back (`Attempts::doubtful`), is not searched,
-//! nor are group commits of several changes, journals that are full, and the bound on unknown entries. Nor are: refusals
+//! Of several users of one server one is whole; another is what it does to the first: a change of it is sent between the
+//! same two looks, the cluster is BUSY with both, and may keep neither (R7, the searches "in a crowd"). Users share nothing
+//! else that a plan is made from.
+//!
+//! Not modelled: how many turns are out (one is, but for a resource and what its predecessor has left), how many changes a
+//! cluster has earned between two looks (`controller/server/window.rs`), group commits of several changes, journals that are
+//! full, and the bound on unknown entries. Nor are: refusals
 //! of a change, trouble with the server and its circuit, a cluster that is gone, a server object that names another
 //! cluster, moves between server objects, settings (`Configure`), own passwords, logins with the published password,
 //! lists of several pages, a Secret's watch that lags, a journal that is lost or restored, and a write that takes a journal
@@ -50,7 +54,7 @@ use pguser_operator::domain::settings::Rule;
 use std::io::Write as _;
 
 use explore::explore;
-use scenario::Scenario;
+use scenario::{Doubt, Scenario};
 
 /// Says it also where the test passes: how much was searched is part of what is shown.
 fn say(line: String) {
@@ -116,6 +120,9 @@ promises_are_kept_in! {
     creation_with_lost_journal_writes
     rotation_with_lost_journal_writes
     rotation
+    creation_in_a_crowd
+    creation_in_a_crowd_with_crashes
+    rotation_in_a_crowd
     two_rotations
     rotation_by_two_leaders
     drift
@@ -185,6 +192,21 @@ fn r6_fresh_reads_are_needed() {
 #[test]
 fn r7_accepted_means_in_effect_is_needed() {
     is_missed(Rule::R7, scenarios::creation());
+}
+
+#[test]
+fn r7_reading_back_what_was_under_way_together_is_needed() {
+    for crowded in [scenarios::creation_in_a_crowd(), scenarios::rotation_in_a_crowd()] {
+        for doubt in [Doubt::Never, Doubt::UntilAnyLook] {
+            goes_wrong(
+                &format!("{doubt:?}"),
+                &Scenario {
+                    doubt,
+                    ..crowded.clone()
+                },
+            );
+        }
+    }
 }
 
 #[test]

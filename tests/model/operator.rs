@@ -7,7 +7,7 @@ use pguser_operator::domain::settings::Rule;
 
 use crate::journal::{staging, unused, write_journal};
 use crate::numbers::*;
-use crate::scenario::{FRESH, LAG, STATE_LAG, Scenario};
+use crate::scenario::{Doubt, FRESH, LAG, STATE_LAG, Scenario};
 use crate::translate;
 use crate::world::*;
 
@@ -143,7 +143,7 @@ pub fn carry_out(world: &mut World, who: usize, decision: Decision, scenario: &S
             true
         }
         Todo::Poll => {
-            poll(world, who, false);
+            poll(world, who, false, scenario);
             true
         }
         Todo::Stage(draft) => match staging(world, who, draft) {
@@ -291,22 +291,49 @@ pub fn look(world: &mut World, who: usize, stale: bool, scenario: &Scenario) {
 /// Whether the cluster's state may not show yet that it is BUSY: a while after the change, unless it has shown it already.
 pub fn state_trails(world: &World, who: usize) -> bool {
     let seen = world.operators[who].last_busy;
-    let coming = world.remote.coming.as_ref();
-    coming.is_some_and(|change| {
-        world.now.0 < change.since.0 + STATE_LAG && seen.is_none_or(|seen| seen < change.since)
-    })
+    world
+        .remote
+        .busy_since()
+        .is_some_and(|since| world.now.0 < since.0 + STATE_LAG && seen.is_none_or(|seen| seen < since))
 }
 
 /// Reads the cluster's state; `stale`: as it was before the last change.
-pub fn poll(world: &mut World, who: usize, stale: bool) {
-    let (now, available) = (world.now, stale || world.remote.coming.is_none());
+pub fn poll(world: &mut World, who: usize, stale: bool, scenario: &Scenario) {
+    let (now, available) = (world.now, stale || world.remote.busy_since().is_none());
     let operator = &mut world.operators[who];
+    match available {
+        true => prove(operator, now, scenario),
+        false => doubt(operator, scenario),
+    }
     operator.poll = Some(Poll {
         available,
         started: now,
     });
     if !available {
         operator.last_busy = Some(now);
+    }
+}
+
+/// R7: a look that showed the cluster AVAILABLE proves all that was answered long enough before.
+fn prove(operator: &mut Operator, now: Tick, scenario: &Scenario) {
+    let lag = match scenario.doubt {
+        Doubt::UntilAnyLook => 0,
+        Doubt::UntilProven | Doubt::Never => STATE_LAG,
+    };
+    let is_proven = |answered: Tick| now.0 >= answered.0 + lag;
+    operator.crowd = operator.crowd.filter(|answered| !is_proven(*answered));
+    for sendings in &mut operator.attempts {
+        let answered = sendings.outcome.as_ref().map(|outcome| outcome.at);
+        sendings.unproven &= !answered.is_some_and(is_proven);
+    }
+}
+
+/// R7: of what was under way together when the cluster turned BUSY it is not certain that it is kept.
+fn doubt(operator: &mut Operator, scenario: &Scenario) {
+    let others = operator.crowd.take().is_some() && scenario.doubt != Doubt::Never;
+    for sendings in &mut operator.attempts {
+        sendings.doubtful |= sendings.unproven && others;
+        sendings.unproven = false;
     }
 }
 
@@ -413,6 +440,7 @@ fn send(world: &mut World, who: usize, entry: &JournalEntry, scenario: &Scenario
     operator.last_write = Some(now);
     let sendings = operator.sendings(entry.id);
     sendings.in_flight = true;
+    sendings.unproven = scenario.budget.neighbours > 0;
     sendings.last = sendings.last.max(Some(now));
     sendings.last_by_remote = Some(date);
 }

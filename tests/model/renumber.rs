@@ -44,6 +44,7 @@ numbered!(Remote {
     user,
     before,
     coming,
+    crowd,
     late,
     accepted
 });
@@ -77,6 +78,7 @@ numbered!(Operator {
     absent_since,
     poll,
     last_busy,
+    crowd,
     attempts,
     pending,
     watched,

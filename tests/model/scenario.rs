@@ -41,9 +41,22 @@ pub struct Scenario {
     pub tokens: bool,
     /// A journal write is given up where no read answers; else nothing is done until it is known what became of it (R1).
     pub gives_up: bool,
+    /// When a change is doubted that was under way with others as the cluster turned BUSY (R7).
+    pub doubt: Doubt,
     /// Reads happen that nobody asked for, when the last is old: the periodic refresh, or for another user.
     pub refresh: bool,
     pub rules: Rules,
+}
+
+/// Until when a change is doubted, should the cluster turn BUSY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// Until a look proves that it is in effect.
+    UntilProven,
+    /// Until any look shows the cluster AVAILABLE, which may trail the change.
+    UntilAnyLook,
+    /// It never is.
+    Never,
 }
 
 /// What there is at the start.
@@ -132,6 +145,7 @@ impl Scenario {
                 user: None,
                 before: None,
                 coming: None,
+                crowd: None,
                 late: Vec::new(),
                 accepted: Vec::new(),
             },

@@ -2,7 +2,7 @@
 
 use pguser_operator::domain::settings::Rules;
 
-use crate::scenario::{Provider, Scenario, Start};
+use crate::scenario::{Doubt, Provider, Scenario, Start};
 use crate::world::Budget;
 
 /// Changes turn the cluster busy; users show who made them. Dates are left to other searches.
@@ -85,6 +85,8 @@ const NONE: Budget = Budget {
     closings: 0,
     journal_reads: 0,
     failed_deletions: 0,
+    neighbours: 0,
+    drops: 0,
 };
 
 /// One lost answer and one crash.
@@ -123,6 +125,7 @@ fn scenario(name: &'static str, provider: Provider, start: Start, budget: Budget
         scheduled: false,
         tokens: true,
         gives_up: false,
+        doubt: Doubt::UntilProven,
         refresh: true,
         rules: Rules::all(),
     }
@@ -229,6 +232,35 @@ pub fn rotation() -> Scenario {
         ..FAULTS
     };
     scenario("rotation", IONOS, Start::Ready, budget)
+}
+
+/// Others change their users of the same cluster meanwhile, and it may keep none of what turned it BUSY.
+const CROWD: Budget = Budget {
+    neighbours: 1,
+    drops: 1,
+    ..NONE
+};
+
+pub fn creation_in_a_crowd() -> Scenario {
+    let budget = Budget {
+        lost_answers: 1,
+        ..CROWD
+    };
+    scenario("creation, in a crowd", IONOS, Start::Created, budget)
+}
+
+pub fn creation_in_a_crowd_with_crashes() -> Scenario {
+    let budget = Budget { crashes: 1, ..CROWD };
+    scenario("creation, in a crowd, crashes", IONOS, Start::Created, budget)
+}
+
+pub fn rotation_in_a_crowd() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        lost_answers: 1,
+        ..CROWD
+    };
+    scenario("rotation, in a crowd", IONOS, Start::Ready, budget)
 }
 
 pub fn two_rotations() -> Scenario {

@@ -197,6 +197,7 @@ pub fn observed(
             resource_version: version(published.version),
             mac: mac(published.password),
             content_digest: "d".to_string(),
+            renewed_at: None,
         }),
         handled_rotation: (status.handled > 0).then(|| status.handled.to_string()),
         rejected: None,
@@ -210,6 +211,7 @@ pub fn observed(
         predecessor: predecessor(world, who, resource, scenario),
         turn: !scenario.scheduled || uid.is_some_and(given),
         difficulty: None,
+        refusal: None,
     }
 }
 
@@ -292,7 +294,7 @@ pub fn attempts(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) 
         },
         login_refusals: 0,
         after_deletion: sendings.after_deletion.map(mono),
-        doubtful: false,
+        doubtful: sendings.doubtful,
     }
 }
 

@@ -71,6 +71,10 @@ pub struct Budget {
     pub journal_reads: u8,
     /// Deletions that were accepted and never take effect.
     pub failed_deletions: u8,
+    /// Changes of another user of the same server, sent between the same two looks as ours.
+    pub neighbours: u8,
+    /// Times that a cluster which has turned BUSY with several changes keeps none of them.
+    pub drops: u8,
 }
 
 /// The PostgresUser.
@@ -182,6 +186,8 @@ pub struct Remote {
     pub before: Option<Before>,
     /// A change that was accepted and is not yet in effect: the cluster is BUSY.
     pub coming: Option<Coming>,
+    /// Another user's change is not yet in effect either; when it was accepted.
+    pub crowd: Option<Tick>,
     /// Deletions that were accepted and are not yet in effect: they delete whoever has the name then.
     pub late: Vec<Late>,
     /// Passwords that were in effect at some time.
@@ -274,6 +280,8 @@ pub struct Operator {
     pub absent_since: Option<Tick>,
     pub poll: Option<Poll>,
     pub last_busy: Option<Tick>,
+    /// When another user's change was answered of which no look has proven that it is in effect.
+    pub crowd: Option<Tick>,
     pub attempts: Vec<Sendings>,
     pub pending: Option<Pending>,
     /// The resource as the watch shows it; none: as it is.
@@ -353,6 +361,10 @@ pub struct Sendings {
     pub login: Login,
     /// When the deletion was answered that this creation took the place of.
     pub after_deletion: Option<Tick>,
+    /// It was sent, and no look has proven since that it is in effect, or shown that the cluster is BUSY.
+    pub unproven: bool,
+    /// The cluster turned BUSY while others were unproven, too.
+    pub doubtful: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -448,6 +460,7 @@ impl Operator {
             absent_since: None,
             poll: None,
             last_busy: None,
+            crowd: None,
             attempts: Vec::new(),
             pending: None,
             watched: None,
@@ -499,7 +512,17 @@ impl Sendings {
             outcome: None,
             login: Login::NotTried,
             after_deletion: None,
+            unproven: false,
+            doubtful: false,
         }
+    }
+}
+
+impl Remote {
+    /// Since when the cluster has been BUSY.
+    pub fn busy_since(&self) -> Option<Tick> {
+        let coming = self.coming.as_ref().map(|change| change.since);
+        coming.into_iter().chain(self.crowd).min()
     }
 }
 

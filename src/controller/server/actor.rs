@@ -10,6 +10,7 @@ use super::next::{Nature, Next, next};
 use super::state::Topic;
 use super::{Server, UserRef, send};
 use crate::clock;
+use crate::domain::pause::Growth;
 use crate::domain::plan::Trouble;
 use crate::domain::remote::{Cluster, ClusterState};
 use crate::domain::time::Mono;
@@ -108,10 +109,9 @@ fn recovered(server: &Server) {
 /// The remote says that there is no such cluster. It is believed only when its list says so too, more than once,
 /// for long enough, and it was there before with these credentials.
 async fn cluster_not_found(server: &Server, provider: &AnyProvider, error: RemoteError) {
-    if !server.permit().await {
+    let Some(listed) = all_pages(server, provider).await else {
         return;
-    }
-    let listed = server.call("list", provider.list()).await;
+    };
     if !matches!(&listed, Err(error) if error.class == ErrorClass::NotFound) {
         server.state().not_found = None;
         let inconsistent = RemoteError {
@@ -140,13 +140,11 @@ async fn cluster_not_found(server: &Server, provider: &AnyProvider, error: Remot
 }
 
 async fn list(server: &Server, provider: &AnyProvider) {
-    if !server.permit().await {
+    let Some(result) = all_pages(server, provider).await else {
         return;
-    }
-    let started = clock::now();
-    let result = server.call("list", provider.list()).await;
+    };
     match result {
-        Ok(mut answer) => {
+        Ok((mut answer, started)) => {
             answer.value.users.iter_mut().for_each(|user| server.seal(user));
             let (news, waiting) = listed(server, answer, started);
             server.trigger(waiting);
@@ -158,6 +156,25 @@ async fn list(server: &Server, provider: &AnyProvider) {
         Err(error) if error.class == ErrorClass::NotFound => drop(poll(server, provider).await),
         Err(error) => failed(server, &error),
     }
+}
+
+/// Lists all users, and tells when that was begun. Each page is a call: leave is asked for as many as the last list had. None
+/// if the server is to stop meanwhile, or is talked to in another way.
+async fn all_pages(
+    server: &Server,
+    provider: &AnyProvider,
+) -> Option<Result<(Answer<Listing>, Mono), RemoteError>> {
+    let expected = server.state().pages();
+    let permitted = server
+        .permit_many(u32::try_from(expected).unwrap_or(u32::MAX))
+        .await?;
+    let started = clock::now();
+    let result = server.call("list", provider.list()).await;
+    if let Ok(answer) = &result {
+        let beyond = answer.value.pages.saturating_sub(permitted);
+        server.link().bucket.charge(clock::now(), beyond);
+    }
+    Some(result.map(|answer| (answer, started)))
 }
 
 /// Notes what a list showed: it answers all who wanted a read, too. Gives the names of which it tells something new, and
@@ -308,8 +325,11 @@ pub(super) fn failed(server: &Server, error: &RemoteError) {
 
 /// The pause after an entry was sent this many times in vain.
 pub(super) fn backoff(server: &Server, tries: u32) -> Duration {
-    let doubled = server.pace.retry_base.saturating_mul(1 << tries.min(16));
-    jittered(doubled.min(server.pace.retry_cap))
+    let growth = Growth {
+        first: server.pace.retry_base,
+        longest: server.pace.retry_cap,
+    };
+    growth.after(tries.saturating_add(1), clock::jitter())
 }
 
 fn trouble_of(error: &RemoteError) -> Trouble {

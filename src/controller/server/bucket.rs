@@ -16,9 +16,6 @@ use crate::domain::time::Mono;
 /// The longest pause that a remote may ask for: after it one call finds out.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
-/// How often who waits in [`Bucket::acquire`] looks whether the pause was ended.
-const LOOK: Duration = Duration::from_millis(250);
-
 /// What is counted together, and a pause that a remote asked for.
 #[derive(Debug)]
 struct Shared {
@@ -32,7 +29,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The right of one server object to make requests. Cheap to clone; nobody ever sleeps in it but in `acquire`.
+/// The right of one server object to make requests. Cheap to clone; nobody ever sleeps in it.
 #[derive(Debug, Clone)]
 pub struct Bucket {
     /// Of the credentials.
@@ -42,28 +39,31 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Takes permission for one request.
+    /// Takes permission for so many requests in a row: for how many it was given, a burst at most.
     ///
     /// # Errors
     /// The moment at which to ask again, if there is none now.
-    pub fn try_acquire(&self, now: Mono) -> Result<(), Mono> {
+    pub fn try_acquire(&self, now: Mono, requests: u32) -> Result<u32, Mono> {
         let (mut shared, mut own) = (lock(&self.shared), lock(&self.own));
-        let free = shared.meter.free_at(now).max(own.free_at(now));
+        let most = shared.meter.rate().burst.min(own.rate().burst);
+        let requests = requests.clamp(1, most);
+        let free = shared
+            .meter
+            .free_at(now, requests)
+            .max(own.free_at(now, requests));
         let free = free.max(shared.paused_until);
         if free > now {
             return Err(free);
         }
-        shared.meter.note(now);
-        own.note(now);
-        Ok(())
+        shared.meter.note(now, requests);
+        own.note(now, requests);
+        Ok(requests)
     }
 
-    /// Waits for permission to make one request.
-    pub async fn acquire(&self) {
-        while let Err(free) = self.try_acquire(clock::now()) {
-            // A pause can be ended early.
-            tokio::time::sleep((free - clock::now()).min(LOOK)).await;
-        }
+    /// Notes requests that were made without permission, since nobody knew of them before: those that come wait for them.
+    pub fn charge(&self, now: Mono, requests: u32) {
+        lock(&self.shared).meter.note(now, requests);
+        lock(&self.own).note(now, requests);
     }
 
     /// Holds back everybody who uses the credentials: the remote said so to one.
@@ -81,11 +81,6 @@ impl Bucket {
     /// Ends the pause: somebody wants to know now.
     pub fn resume(&self) {
         lock(&self.shared).paused_until = Mono::default();
-    }
-
-    /// Until when everybody is held back; now or earlier if nobody is.
-    pub fn paused_until(&self) -> Mono {
-        lock(&self.shared).paused_until
     }
 }
 
@@ -186,8 +181,8 @@ mod tests {
         let mut now = start;
         let mut made = 0;
         while now < start + Duration::from_secs(60) {
-            match bucket.try_acquire(now) {
-                Ok(()) => made += 1,
+            match bucket.try_acquire(now, 1) {
+                Ok(_) => made += 1,
                 Err(free) => now = free,
             }
         }
@@ -228,9 +223,9 @@ mod tests {
         let other = buckets.of("c", "b", USUAL, rate(6000));
         let start = start();
         assert_eq!(in_a_minute(&one, start), 60);
-        assert!(other.try_acquire(start + Duration::from_secs(59)).is_err());
+        assert!(other.try_acquire(start + Duration::from_secs(59), 1).is_err());
         let elsewhere = buckets.of("d", "c", USUAL, rate(6000));
-        assert!(elsewhere.try_acquire(start).is_ok());
+        assert!(elsewhere.try_acquire(start, 1).is_ok());
     }
 
     #[test]
@@ -241,7 +236,7 @@ mod tests {
         assert_eq!(in_a_minute(&bucket, start), 6000);
         let end = start + Duration::from_secs(60);
         buckets.of("c", "a", USUAL, rate(10));
-        assert!(bucket.try_acquire(end).is_err());
+        assert!(bucket.try_acquire(end, 1).is_err());
     }
 
     #[test]
@@ -258,26 +253,10 @@ mod tests {
         let one = buckets.of("c", "a", USUAL, rate(USUAL));
         let other = buckets.of("c", "b", USUAL, rate(USUAL));
         one.pause(Duration::from_secs(100 * 24 * 3600));
-        let free = other.try_acquire(clock::now()).unwrap_err();
+        let free = other.try_acquire(clock::now(), 1).unwrap_err();
         assert!(free - clock::now() <= LONGEST_PAUSE && free - clock::now() > Duration::from_secs(3590));
         other.resume();
-        assert!(one.try_acquire(clock::now()).is_ok());
-    }
-
-    #[tokio::test]
-    async fn who_waits_hears_that_a_pause_was_ended() {
-        let bucket = Buckets::default().of("c", "a", USUAL, rate(USUAL));
-        bucket.pause(Duration::from_secs(600));
-        let waits = tokio::spawn({
-            let bucket = bucket.clone();
-            async move { bucket.acquire().await }
-        });
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        bucket.resume();
-        tokio::time::timeout(Duration::from_secs(5), waits)
-            .await
-            .unwrap()
-            .unwrap();
+        assert!(one.try_acquire(clock::now(), 1).is_ok());
     }
 
     /// What a new set of credentials means to who waits: the bucket is another one, at which there is no pause.
@@ -287,7 +266,7 @@ mod tests {
         let before = buckets.of("old", "a", USUAL, rate(USUAL));
         before.pause(Duration::from_secs(600));
         let after = buckets.of("new", "a", USUAL, rate(USUAL));
-        assert!(before.try_acquire(clock::now()).is_err());
-        assert!(after.try_acquire(clock::now()).is_ok());
+        assert!(before.try_acquire(clock::now(), 1).is_err());
+        assert!(after.try_acquire(clock::now(), 1).is_ok());
     }
 }

@@ -105,8 +105,10 @@ pub struct Link {
     pub bucket: Bucket,
     /// How many changes are sent at once.
     pub at_once: usize,
-    /// A keyed MAC of the credentials.
+    /// A keyed MAC of the credentials, of this object alone.
     pub credentials_mac: Option<String>,
+    /// The same for whoever has these credentials: never shown. Earlier versions kept it in status.
+    pub shared_mac: Option<String>,
     /// The credentials are a copy kept for deletions alone.
     pub deletions_only: bool,
     /// Why there is no client, if there is none: reason and message.
@@ -119,6 +121,14 @@ pub struct Link {
     pub verify_interval: std::time::Duration,
     /// The authorities that the provider trusts, if it was given its own: kept for when their source goes first.
     pub ca: Option<Vec<u8>>,
+}
+
+impl Link {
+    /// Whether a status speaks of these credentials.
+    pub fn is_known_as(&self, recorded: Option<&String>) -> bool {
+        recorded == self.credentials_mac.as_ref()
+            || (recorded.is_some() && recorded == self.shared_mac.as_ref())
+    }
 }
 
 /// Who is told when something changed.
@@ -409,11 +419,21 @@ impl Server {
     /// Waits until the rate limit lets one more call be made. False if meanwhile the server is to stop, or is talked to in
     /// another way: then the call is decided on anew.
     async fn permit(&self) -> bool {
+        self.permit_many(1).await.is_some()
+    }
+
+    /// The same for so many calls in a row: for how many there is leave.
+    async fn permit_many(&self, calls: u32) -> Option<u32> {
         let asked = clock::now();
         let mut changed = false;
-        loop {
-            let Err(until) = self.link().bucket.try_acquire(clock::now()) else {
-                break;
+        let mut given = None;
+        while !changed {
+            let until = match self.link().bucket.try_acquire(clock::now(), calls) {
+                Err(until) => until,
+                Ok(calls) => {
+                    given = Some(calls);
+                    break;
+                }
             };
             // In slices, should a notice be missed.
             let pause = (until - clock::now()).clamp(PERMIT_SLICE.0, PERMIT_SLICE.1);
@@ -422,12 +442,9 @@ impl Server {
                 () = self.relinked.notified() => changed = true,
                 () = self.stopping.cancelled() => changed = true,
             }
-            if changed {
-                break;
-            }
         }
         self.metrics.waited(self.capabilities.name, clock::now() - asked);
-        !changed
+        given
     }
 
     /// Makes a remote call, counts it, and has it in the traces.

@@ -220,7 +220,7 @@ mod tests {
     fn sent(state: &mut State, number: u64, now: Mono) {
         assert_eq!(decide(state, now), send(number));
         state.window.sent(EntryId(number));
-        state.window.answered(now);
+        state.window.answered(EntryId(number), now);
     }
 
     #[test]
@@ -261,7 +261,7 @@ mod tests {
             let mut batch = 0;
             while let Next::Send(entries) = decide(&mut state, at) {
                 state.window.sent(entries[0]);
-                state.window.answered(at);
+                state.window.answered(entries[0], at);
                 batch += 1;
             }
             sent.push(batch);

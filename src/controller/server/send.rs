@@ -97,7 +97,7 @@ async fn attempt(server: &Server, provider: &AnyProvider, entry: &Entry, asked: 
     let result = server.call(operation(entry.kind), call(provider, entry)).await;
     let ended = clock::now();
     if counts {
-        server.state().window.answered(ended);
+        server.state().window.answered(entry.id, ended);
     }
     match result {
         Ok(mut answer) => {

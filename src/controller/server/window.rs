@@ -18,6 +18,9 @@ pub struct Window {
     batch: Vec<EntryId>,
     /// When the last change was answered.
     answered: Option<Mono>,
+    /// The changes that no look has proven to be in effect, and when each was answered. A look that ends a batch may be too
+    /// soon to prove it: the state trails.
+    unproven: Vec<(EntryId, Option<Mono>)>,
     /// It was BUSY, or has refused, not long ago: a look too soon after a change is not believed.
     is_wary: bool,
 }
@@ -42,11 +45,16 @@ impl Window {
     /// A change is sent.
     pub fn sent(&mut self, entry: EntryId) {
         self.batch.push(entry);
+        self.unproven.retain(|(other, _)| *other != entry);
+        self.unproven.push((entry, None));
     }
 
     /// It was answered, or given up.
-    pub fn answered(&mut self, at: Mono) {
+    pub fn answered(&mut self, entry: EntryId, at: Mono) {
         self.answered = Some(at);
+        for (_, answered) in self.unproven.iter_mut().filter(|(other, _)| *other == entry) {
+            *answered = Some(at);
+        }
     }
 
     /// When a look may end the batch: at once, or, where the cluster was BUSY not long ago, once its state cannot trail
@@ -61,6 +69,9 @@ impl Window {
 
     /// A look that was started at this moment showed the cluster AVAILABLE.
     pub fn available(&mut self, started: Mono, state_lag: Duration) {
+        let is_proven = |answered: Mono| started >= answered + state_lag;
+        self.unproven
+            .retain(|(_, answered)| !answered.is_some_and(is_proven));
         let ends = self.look_due(state_lag).is_some_and(|due| started >= due);
         if !ends {
             return;
@@ -72,14 +83,15 @@ impl Window {
     }
 
     /// The cluster was seen BUSY, or worse. Gives the changes of which it is not certain any more that it keeps them: those
-    /// that were under way together.
+    /// that were under way together, and not yet proven to be in effect.
     pub fn busy(&mut self) -> Vec<EntryId> {
         self.doublings = 0;
         self.is_wary = true;
-        let batch = std::mem::take(&mut self.batch);
-        match batch.len() {
+        self.batch.clear();
+        let together = std::mem::take(&mut self.unproven);
+        match together.len() {
             0 | 1 => Vec::new(),
-            _ => batch,
+            _ => together.into_iter().map(|(entry, _)| entry).collect(),
         }
     }
 
@@ -101,7 +113,7 @@ mod tests {
         let room = window.room();
         for entry in 0..room {
             window.sent(EntryId(entry as u64));
-            window.answered(*now);
+            window.answered(EntryId(entry as u64), *now);
         }
         assert_eq!(window.room(), 0);
         *now = *now + Duration::from_millis(1);
@@ -120,17 +132,37 @@ mod tests {
     fn after_busy_it_is_one_and_a_look_too_soon_earns_nothing() {
         let (mut window, mut now) = (Window::default(), Mono(0));
         batch(&mut window, &mut now);
+        now = now + LAG;
+        window.available(now, LAG);
         window.sent(EntryId(1));
         window.sent(EntryId(2));
         assert_eq!(window.busy(), [EntryId(1), EntryId(2)]);
         assert_eq!(window.room(), 1);
         window.sent(EntryId(3));
-        window.answered(now);
+        window.answered(EntryId(3), now);
         window.available(now + Duration::from_millis(1), LAG);
         assert_eq!(window.room(), 0);
         assert_eq!(window.look_due(LAG), Some(now + LAG));
         window.available(now + LAG, LAG);
         assert_eq!(window.room(), 2);
+    }
+
+    /// Found by the model check.
+    #[test]
+    fn a_look_that_ends_a_batch_and_may_trail_it_does_not_prove_it() {
+        let mut window = Window::default();
+        window.sent(EntryId(1));
+        window.answered(EntryId(1), Mono(0));
+        window.available(Mono(1), LAG);
+        window.sent(EntryId(2));
+        window.answered(EntryId(2), Mono(2));
+        assert_eq!(window.busy(), [EntryId(1), EntryId(2)]);
+
+        window.sent(EntryId(3));
+        window.answered(EntryId(3), Mono(3000));
+        window.available(Mono(3000) + LAG, LAG);
+        window.sent(EntryId(4));
+        assert_eq!(window.busy(), [], "the first was seen in effect before");
     }
 
     #[test]
