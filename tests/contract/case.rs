@@ -120,7 +120,7 @@ pub enum Instead {
 impl Default for How {
     fn default() -> Self {
         Self {
-            timeout: Duration::from_secs(20),
+            timeout: PATIENT,
             secret: None,
             allow: &["localhost:*", "127.0.0.1:*"],
             instead: None,
@@ -131,6 +131,9 @@ impl Default for How {
 
 /// How long a client waits that is not to wait for long.
 pub const SHORT: Duration = Duration::from_millis(1000);
+
+/// The timeout of a client whose calls are to be answered or cut, however busy the machine is.
+pub const PATIENT: Duration = Duration::from_secs(60);
 
 pub struct Case {
     pub subject: Subject,

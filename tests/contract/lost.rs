@@ -5,7 +5,7 @@ use std::time::Duration;
 use pguser_operator::provider::{ErrorClass, RemoteError};
 use serde_json::json;
 
-use crate::case::{Case, Desk, SHORT, assert_class, assert_classes, job, password};
+use crate::case::{Case, Desk, PATIENT, SHORT, assert_class, assert_classes, job, password};
 use crate::proxy::Then;
 use crate::subject::{Op, Subject, UNKNOWN, UNREACHABLE, When, by_sql};
 use crate::tests;
@@ -32,7 +32,7 @@ async fn lost(case: &Case, desk: &Desk, op: Op, when: When, which: u32) {
 }
 
 async fn a_create_whose_answer_is_lost_has_happened(case: &Case) {
-    let desk = case.troubled(Duration::from_secs(10)).await;
+    let desk = case.troubled(PATIENT).await;
     lost(case, &desk, Op::Create, When::After, 1).await;
     let read = desk.get("checkout").await.unwrap();
     assert!(case.subject.is_ours(&read), "{read:?}");
@@ -45,7 +45,7 @@ async fn a_create_whose_answer_is_lost_has_happened(case: &Case) {
 }
 
 async fn a_create_that_is_lost_before_it_counts_has_not_happened(case: &Case) {
-    let desk = case.troubled(Duration::from_secs(10)).await;
+    let desk = case.troubled(PATIENT).await;
     lost(case, &desk, Op::Create, When::Before, 1).await;
     assert_eq!(desk.get("checkout").await, None);
     assert!(!case.exists("checkout").await);
@@ -54,7 +54,7 @@ async fn a_create_that_is_lost_before_it_counts_has_not_happened(case: &Case) {
 }
 
 async fn a_password_whose_answer_is_lost_counts(case: &Case) {
-    let desk = case.troubled(Duration::from_secs(10)).await;
+    let desk = case.troubled(PATIENT).await;
     desk.create(&job("checkout"), 1).await.unwrap();
     lost(case, &desk, Op::Set, When::After, 2).await;
     case.only("checkout", 2, &[1]).await;
@@ -63,7 +63,7 @@ async fn a_password_whose_answer_is_lost_counts(case: &Case) {
 }
 
 async fn a_password_that_is_lost_before_it_counts_does_not(case: &Case) {
-    let desk = case.troubled(Duration::from_secs(10)).await;
+    let desk = case.troubled(PATIENT).await;
     desk.create(&job("checkout"), 1).await.unwrap();
     lost(case, &desk, Op::Set, When::Before, 2).await;
     case.only("checkout", 1, &[2]).await;
@@ -78,7 +78,7 @@ fn done_or_gone(result: Result<(), RemoteError>) {
 }
 
 async fn a_deletion_whose_answer_is_lost_can_be_repeated(case: &Case) {
-    let desk = case.troubled(Duration::from_secs(10)).await;
+    let desk = case.troubled(PATIENT).await;
     desk.create(&job("checkout"), 1).await.unwrap();
     lost(case, &desk, Op::Delete, When::After, 0).await;
     // By SQL, what was lost is the first of its steps.
@@ -89,7 +89,7 @@ async fn a_deletion_whose_answer_is_lost_can_be_repeated(case: &Case) {
 }
 
 async fn a_deletion_that_is_lost_before_it_counts_changes_nothing(case: &Case) {
-    let desk = case.troubled(Duration::from_secs(10)).await;
+    let desk = case.troubled(PATIENT).await;
     desk.create(&job("checkout"), 1).await.unwrap();
     lost(case, &desk, Op::Delete, When::Before, 0).await;
     case.only("checkout", 1, &[]).await;
@@ -99,7 +99,7 @@ async fn a_deletion_that_is_lost_before_it_counts_changes_nothing(case: &Case) {
 
 async fn a_mutation_that_arrives_late_is_unknown_until_it_has(case: &Case) {
     const LATER: Duration = Duration::from_millis(800);
-    let desk = case.troubled(Duration::from_secs(10)).await;
+    let desk = case.troubled(PATIENT).await;
     desk.create(&job("checkout"), 1).await.unwrap();
     match case.subject.is_api() {
         true => {
@@ -116,7 +116,7 @@ async fn a_mutation_that_arrives_late_is_unknown_until_it_has(case: &Case) {
 }
 
 async fn an_answer_that_ends_in_the_middle_is_none(case: &Case) {
-    let desk = case.troubled(Duration::from_secs(10)).await;
+    let desk = case.troubled(PATIENT).await;
     desk.create(&job("checkout"), 1).await.unwrap();
     let faults = [
         json!({"type": "truncate"}),
