@@ -166,6 +166,7 @@ fn observed(server: Server) -> Observed {
         predecessor: Predecessor::None,
         turn: true,
         difficulty: None,
+        refusal: None,
     }
 }
 
@@ -422,6 +423,7 @@ fn published_on(server: Server) -> Observed {
         resource_version: "5".to_string(),
         mac: "m".to_string(),
         content_digest: "d".to_string(),
+        renewed_at: None,
     });
     world.secret = SecretView::Ours {
         resource_version: "5".to_string(),
@@ -730,6 +732,7 @@ fn a_change_that_was_accepted_is_recorded_with_its_date_before_it_is_settled() {
         resource_version: "5".to_string(),
         mac,
         content_digest: "d".to_string(),
+        renewed_at: None,
     });
     world.secret = SecretView::Ours {
         resource_version: "5".to_string(),
@@ -744,4 +747,128 @@ fn a_change_that_was_accepted_is_recorded_with_its_date_before_it_is_settled() {
     world.record = Some(recorded);
     let then = plan(&desired(), &world, ago(0), &Settings::default());
     assert!(matches!(then.step, Some(Step::Settle(_))));
+}
+
+#[test]
+fn a_finalizer_or_a_claim_that_was_taken_away_is_put_back_before_anything_else() {
+    let whole = published_on(server());
+    assert_eq!(step(&desired(), &whole), None);
+    let suspended = Desired {
+        suspended: true,
+        ..desired()
+    };
+    for wish in [desired(), suspended] {
+        let mut world = whole.clone();
+        world.turn = false;
+        world.finalizer = false;
+        assert_eq!(step(&wish, &world), Some(Step::Claim));
+        world.finalizer = true;
+        world.claim = None;
+        assert_eq!(step(&wish, &world), Some(Step::Claim));
+    }
+    // Of what is on another cluster than the server object names now, a claim would say something wrong.
+    let mut elsewhere = whole;
+    elsewhere.finalizer = false;
+    elsewhere.record.as_mut().unwrap().identity.cluster = "before".to_string();
+    assert_eq!(step(&desired(), &elsewhere), None);
+}
+
+#[test]
+fn a_published_password_is_not_changed_while_its_secret_cannot_be_replaced() {
+    let mut world = published_on(server());
+    world.secret = SecretView::Leaving("example.com/hold".to_string());
+    let rotating = Desired {
+        rotate: Some("now".to_string()),
+        ..desired()
+    };
+    let plan = plan(&rotating, &world, ago(0), &Settings::default());
+    assert_eq!(plan.step, None);
+    assert!(plan.report.ready.ready, "what is in it still works");
+    let stalled = plan.report.stalled.unwrap();
+    assert_eq!(stalled.reason, "SecretTerminating");
+    assert!(stalled.message.contains("example.com/hold"));
+}
+
+fn refusal() -> Option<Trouble> {
+    Some(Trouble {
+        reason: "WriteRefused",
+        message: "exceeded quota".to_string(),
+        stalled: true,
+    })
+}
+
+#[test]
+fn what_the_api_server_refuses_is_told_and_ready_says_whether_the_published_password_works() {
+    let accepted = Attempts {
+        last: Some(ago(1)),
+        outcome: Some(Outcome::Accepted {
+            at: ago(1),
+            user: Some(user(60)),
+        }),
+        ..Attempts::none()
+    };
+    let mut world = published_on(server());
+    world.entry = staged(Kind::SetPassword, accepted, Seen::default());
+    world.entry.as_mut().unwrap().mac = Some("another".to_string());
+    world.refusal = refusal();
+    let told = plan(&desired(), &world, ago(0), &Settings::default());
+    assert!(
+        matches!(told.step, Some(Step::Publish(_))),
+        "it goes on being tried"
+    );
+    assert_eq!(
+        (told.report.ready.ready, told.report.ready.reason),
+        (false, "WriteRefused")
+    );
+    assert!(told.report.ready.message.contains("exceeded quota"));
+    assert_eq!(told.report.stalled.unwrap().reason, "WriteRefused");
+
+    // Nothing was sent yet: the old one works.
+    world.entry.as_mut().unwrap().attempts = Attempts::none();
+    let told = plan(&desired(), &world, ago(0), &Settings::default());
+    assert!(told.report.ready.ready);
+    assert_eq!(told.report.stalled.unwrap().reason, "WriteRefused");
+
+    // And what is deleted says what holds it.
+    world.entry = None;
+    let told = plan(&deleting(), &world, ago(0), &Settings::default());
+    assert_eq!(told.report.ready.reason, "DeletionBlocked");
+    assert!(told.report.ready.message.contains("exceeded quota"));
+}
+
+#[test]
+fn a_refusal_is_told_no_more_once_nothing_is_wanted() {
+    let mut world = published_on(server());
+    world.refusal = refusal();
+    let told = plan(&desired(), &world, ago(0), &Settings::default());
+    assert_eq!(told.step, None);
+    assert!(told.report.ready.ready && told.report.stalled.is_none());
+}
+
+#[test]
+fn a_login_that_is_not_on_record_is_not_let_go_while_its_server_is_in_trouble() {
+    let retaining = Desired {
+        retain: true,
+        ..deleting()
+    };
+    let mut troubled = server();
+    troubled.trouble = refusal();
+    let mut world = observed(troubled);
+    world.entry = staged(Kind::Delete, unanswered(300), Seen::default());
+    world.sight = sight(Some(user(500)), 2);
+    assert_eq!(step(&retaining, &world), None);
+    assert_eq!(stalled_as(&retaining, &world), "DeletionBlocked");
+    world.record = record(500);
+    assert_eq!(step(&retaining, &world), Some(Step::Settle(EntryId(7))));
+
+    // Nor without a server; what nobody has sent made nothing.
+    world.record = None;
+    world.server = ServerView::Unusable(Unusable {
+        reason: "ServerNotFound",
+        message: "there is none".to_string(),
+    });
+    assert_eq!(step(&retaining, &world), None);
+    assert_eq!(stalled_as(&retaining, &world), "DeletionBlocked");
+    world.entry.as_mut().unwrap().attempts = Attempts::none();
+    assert_eq!(step(&retaining, &world), Some(Step::Settle(EntryId(7))));
 }

@@ -287,7 +287,7 @@ prop_compose! {
         own_claim in of(claim()),
         record in of(record()),
         published in of((text(), text(), text()).prop_map(|(resource_version, mac, content_digest)| Published {
-            resource_version, mac, content_digest,
+            resource_version, mac, content_digest, renewed_at: None,
         })),
         handled_rotation in of(text()),
         (rejected, rejected_settings) in (of(rejected()), of(rejected())),
@@ -303,7 +303,7 @@ prop_compose! {
         Observed {
             uid: "u".to_string(), rejected_settings, tried: Tried { login: tried, due }, finalizer, claim, own_claim, record, published, handled_rotation, rejected, set_backs, secret,
             server, sight, last_write, entry, rival: rival.then_some(Rival { named: None }),
-            predecessor: if unsettled { Predecessor::Blocks } else { Predecessor::None }, turn, difficulty: None,
+            predecessor: if unsettled { Predecessor::Blocks } else { Predecessor::None }, turn, difficulty: None, refusal: None,
         }
     }
 }
@@ -588,6 +588,7 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
             resource_version: "5".to_string(),
             mac: "m".to_string(),
             content_digest: "d".to_string(),
+            renewed_at: None,
         }),
         rejected: None,
         rejected_settings: None,
@@ -612,6 +613,7 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         predecessor: Predecessor::None,
         turn: true,
         difficulty: None,
+        refusal: None,
         ..observed
     };
     (desired, observed)

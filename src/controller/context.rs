@@ -16,6 +16,7 @@ use super::kept::Kept;
 use super::listing::Listing;
 use super::objects::Objects;
 use super::passing::Passing;
+use super::refusals::Refusals;
 use super::secrets::{SecretIndex, is_older};
 use super::server::bucket::Buckets;
 use super::server::{Pace, Server, ServerKey, Triggers, UserRef};
@@ -24,7 +25,8 @@ use super::unread::UnreadObjects;
 use super::user::whereabouts;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser};
 use crate::domain::identity::RemoteIdentity;
-use crate::domain::mac::MacKey;
+use crate::domain::mac::{MacKey, Subject};
+use crate::domain::password::Password;
 use crate::domain::settings::Settings;
 use crate::fatal::Fatal;
 use crate::metrics::Metrics;
@@ -130,6 +132,8 @@ pub struct Context {
     pub written: Mutex<HashMap<String, PostgresUser>>,
     /// How long PostgresUsers have been in states that pass.
     pub passing: Passing,
+    /// What was refused of PostgresUsers' last steps.
+    pub refusals: Refusals,
     /// Who is told to look again.
     pub dispatch: Dispatch,
     /// Events.
@@ -154,6 +158,23 @@ impl Context {
     /// The Secrets of a namespace.
     pub fn secrets_of(&self, namespace: &str) -> Objects<Secret> {
         Objects::of(self.client.clone(), namespace)
+    }
+
+    /// The MAC of a password of this PostgresUser: in the form in which its status has it, if it has.
+    pub fn password_mac(&self, user: &PostgresUser, password: &Password) -> String {
+        let status = user.status.as_ref();
+        let published = status.and_then(|status| status.secret.as_ref());
+        let rejected = status.and_then(|status| status.rejected_password.as_ref());
+        let known = published.map(|it| it.password_mac.as_str());
+        let known = known.into_iter().chain(rejected.map(|it| it.wish.as_str()));
+        let uid = user.metadata.uid.as_deref().unwrap_or_default();
+        self.mac_key.mac_like(known, Subject::password_of(uid), password)
+    }
+
+    /// Whether a MAC is of this password of this PostgresUser; none if nothing can be said.
+    pub fn is_password(&self, user: &PostgresUser, mac: &str, password: &Password) -> Option<bool> {
+        let uid = user.metadata.uid.as_deref().unwrap_or_default();
+        self.mac_key.verify(mac, Subject::password_of(uid), password)
     }
 
     /// A server at work.

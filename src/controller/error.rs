@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::journal_store::JournalError;
+use crate::domain::plan::Trouble;
 
 /// A reconciliation that did not get through.
 #[derive(Debug, Error)]
@@ -58,6 +59,27 @@ impl Error {
         }
     }
 
+    /// What to tell of it, if it is a refusal that a person has to see to: what the API server will not take, whenever it is
+    /// sent, and what does not fit into the journal.
+    pub fn refusal(&self) -> Option<Trouble> {
+        let (what, error) = match self {
+            Error::Claim(error) | Error::RemoveFinalizer(error) => ("this object's finalizer", error),
+            Error::WriteSecret(error) => ("the output Secret", error),
+            Error::RecordKept(error) => ("the record of users that are kept", error),
+            Error::Journal(JournalError::TooLarge(why)) => {
+                return Some(trouble("ChangeTooLarge", why.to_string()));
+            }
+            Error::Journal(JournalError::Refused(words)) => {
+                return Some(trouble("WriteRefused", refused("the journal", words)));
+            }
+            _ => return None,
+        };
+        let kube::Error::Api(status) = error else {
+            return None;
+        };
+        is_refusal(status).then(|| trouble("WriteRefused", refused(what, &api(error))))
+    }
+
     /// Whether the object that was to be written is gone.
     pub fn is_gone(&self) -> bool {
         match self {
@@ -69,13 +91,36 @@ impl Error {
     }
 }
 
+fn trouble(reason: &'static str, message: String) -> Trouble {
+    Trouble {
+        reason,
+        message,
+        stalled: true,
+    }
+}
+
+fn refused(what: &str, words: &str) -> String {
+    format!(
+        "the Kubernetes API refuses the write of {what} ({words}): it is tried again after growing pauses"
+    )
+}
+
+/// Whether the API server says that it does not take what it was sent, rather than that it cannot tell now or that something
+/// else is there.
+pub fn is_refusal(status: &kube::core::Status) -> bool {
+    matches!(status.code, 400 | 403 | 405 | 413 | 415 | 422)
+}
+
+/// The most of the API server's own words that is shown.
+const LONGEST_WORDS: usize = 400;
+
 /// What may be shown of an error from the API server: never an object that came with it.
 pub fn api(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) if status.message.len() <= 300 => {
-            format!("{} {}: {}", status.code, status.reason, status.message)
+        kube::Error::Api(status) => {
+            let words: String = status.message.chars().take(LONGEST_WORDS).collect();
+            format!("{} {}: {words}", status.code, status.reason)
         }
-        kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
         kube::Error::SerdeError(_) => "the answer could not be read".to_string(),
         _ => "the API server did not answer".to_string(),
     }

@@ -11,6 +11,7 @@ pub mod kept;
 pub mod listing;
 pub mod objects;
 pub mod passing;
+pub mod refusals;
 pub mod run;
 pub mod secrets;
 pub mod server;

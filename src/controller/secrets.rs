@@ -27,8 +27,8 @@ pub struct SecretMeta {
     pub owners: Vec<String>,
     /// It says that its PostgresUser was deleted and it was retained.
     pub retained: bool,
-    /// It is being deleted.
-    pub deleting: bool,
+    /// It is being deleted, and waits for these finalizers.
+    pub deleting: Option<String>,
 }
 
 impl SecretMeta {
@@ -52,7 +52,10 @@ impl SecretMeta {
                 .flatten()
                 .map(|owner| owner.uid.clone())
                 .collect(),
-            deleting: meta.deletion_timestamp.is_some(),
+            deleting: meta.deletion_timestamp.as_ref().map(|_| {
+                let finalizers = meta.finalizers.as_deref().unwrap_or_default();
+                finalizers.join(", ")
+            }),
         }
     }
 }
@@ -93,10 +96,15 @@ impl SecretIndex {
             .cloned()
     }
 
-    /// Notes a Secret that this process has just written, before the watch tells of it.
+    /// Notes a Secret that this process has just read or written, before the watch tells of it. A list that is under way may
+    /// have been begun before.
     pub fn wrote(&self, secret: &Secret) {
         let key = (secret.namespace().unwrap_or_default(), secret.name_any());
-        self.lock().put(key, SecretMeta::of(secret));
+        let mut inner = self.lock();
+        for seen in inner.listing.values_mut() {
+            seen.insert(key.clone());
+        }
+        inner.put(key, SecretMeta::of(secret));
     }
 
     /// Notes that a Secret turned out not to be there.
@@ -231,6 +239,27 @@ fn key_of(secret: &PartialObjectMeta<Secret>) -> SecretKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_that_is_made_while_all_are_listed_anew_is_not_forgotten() {
+        let index = SecretIndex::default();
+        let secret = |name: &str| Secret {
+            metadata: kube::api::ObjectMeta {
+                namespace: Some("shop".to_string()),
+                name: Some(name.to_string()),
+                resource_version: Some("7".to_string()),
+                ..Default::default()
+            },
+            ..Secret::default()
+        };
+        let all = |_: &str| true;
+        index.wrote(&secret("gone"));
+        index.apply(0, all, Event::Init);
+        index.wrote(&secret("made"));
+        index.apply(0, all, Event::InitDone);
+        assert!(index.get("shop", "made").is_some());
+        assert!(index.get("shop", "gone").is_none());
+    }
 
     #[test]
     fn nothing_is_kept_of_a_user_that_is_gone() {

@@ -56,6 +56,11 @@ impl Attempts {
         !self.unknown && !self.in_flight && self.outcome.is_some()
     }
 
+    /// Whether the last answer was that it is done.
+    pub fn is_accepted(&self) -> bool {
+        matches!(self.outcome, Some(Outcome::Accepted { .. }))
+    }
+
     /// Whether the entry was never sent by anyone.
     pub fn never_sent(&self) -> bool {
         !self.in_flight && !self.unknown && self.last.is_none()

@@ -173,6 +173,17 @@ const TABLE: &[(&str, Who, &str)] = &[
         "delete or rename the Secret that has the output's name",
     ),
     (
+        "SecretTerminating",
+        Person,
+        "see to the finalizers of the output Secret that the message names",
+    ),
+    (
+        "WriteRefused",
+        Person,
+        "mend what the Kubernetes API names in the message: a quota, a policy, an immutable Secret",
+    ),
+    ("ChangeTooLarge", Person, "make shorter what the message names"),
+    (
         "InvalidUsername",
         Person,
         "make another PostgresUser with a name that the server object takes",

@@ -20,6 +20,7 @@ use crate::controller::kept::Kept;
 use crate::controller::listing::Listing;
 use crate::controller::objects::Objects;
 use crate::controller::passing::Passing;
+use crate::controller::refusals::Refusals;
 use crate::controller::run::Wiring;
 use crate::controller::secrets::SecretIndex;
 use crate::controller::server::Pace;
@@ -234,6 +235,7 @@ async fn context(
             config_maps: Objects::of(client.clone(), &namespace),
         },
         passing: Passing::default(),
+        refusals: Refusals::default(),
         client,
         journal_client,
         buckets: Buckets::new(setup.options.requests_per_minute_per_credentials),

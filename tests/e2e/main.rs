@@ -26,6 +26,7 @@ mod metrics;
 mod moves;
 mod neighbours;
 mod plugin;
+mod refused;
 mod replicas;
 mod rights;
 mod scalingo;
@@ -83,6 +84,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         gitops::trials(environment),
         lifecycle::trials(environment),
         load::trials(environment),
+        refused::trials(environment),
         replicas::trials(environment),
         rights::trials(environment),
         scalingo::trials(environment),

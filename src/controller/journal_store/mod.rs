@@ -47,7 +47,10 @@ pub enum JournalError {
     /// It was decided without a look at what is in the journal by now: to be decided anew.
     #[error("the journal has changed since this was decided")]
     Outdated,
-    /// The API server refused it; it may be tried again.
+    /// The API server does not take it, in these words.
+    #[error("the Kubernetes API refuses the journal: {0}")]
+    Refused(String),
+    /// It could not be written now; it may be tried again.
     #[error("the journal could not be written: {0}")]
     Unwritten(String),
     /// The stored journal cannot be read: nothing may be written over it.

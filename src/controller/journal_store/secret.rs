@@ -8,6 +8,7 @@ use kube::api::{DeleteParams, ObjectMeta, PostParams};
 
 use super::{JournalError, Place};
 use crate::api::names;
+use crate::controller::error::api;
 use crate::domain::journal::{Journal, codec};
 
 /// How long one request to the API server may take.
@@ -122,10 +123,10 @@ fn failed(error: &kube::Error, replaces: bool) -> Sent {
     }
 }
 
-/// What may be logged of an error from the API server: never an object that it sent back.
+/// What may be shown of an error from the API server: never an object that it sent back.
 fn describe(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
+        kube::Error::Api(_) => api(error),
         _ => "no usable answer".to_string(),
     }
 }

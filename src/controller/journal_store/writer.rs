@@ -132,7 +132,7 @@ impl Writer {
             failpoint::hit("journal-write", Side::Before);
             let why = match secret::send(&self.place, &secret).await {
                 Sent::Stored(version) => return End::Stored(version, started),
-                Sent::Refused(why) if !may_arrive => return End::Failed(JournalError::Unwritten(why)),
+                Sent::Refused(why) if !may_arrive => return End::Failed(JournalError::Refused(why)),
                 Sent::Refused(why) => why,
                 Sent::Conflict => "something else is there".to_string(),
                 Sent::Unknown(why) => {

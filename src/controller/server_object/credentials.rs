@@ -19,6 +19,7 @@ use crate::controller::objects::Objects;
 use crate::controller::server::Link;
 use crate::controller::server_spec::ServerObject;
 use crate::controller::user::wanted::password_in;
+use crate::domain::mac::{Purpose, Subject};
 use crate::domain::password::Password;
 use crate::provider::AnyProvider;
 use crate::provider::gate::Gate;
@@ -127,18 +128,26 @@ fn keys_of(secret: &Secret) -> Keys {
 
 /// How the server is talked to with what was found.
 pub fn link(object: &ServerObject, context: &Context, found: &Found, gate: &Gate) -> Link {
-    let (provider, mac, deletions_only, unusable) = match found {
-        Found::Unusable { reason, message } => (None, None, false, Some((*reason, message.clone()))),
-        Found::Usable { material, copy } => {
-            let mac = context.mac_key.mac(&material.one_text());
-            match client(object, context, material, &mac, gate) {
-                Ok(provider) => (Some(provider), Some(mac), *copy, None),
-                Err(why) => (None, Some(mac), *copy, Some(why)),
-            }
-        }
+    let text = match found {
+        Found::Usable { material, .. } => Some(material.one_text()),
+        Found::Unusable { .. } => None,
+    };
+    let uid = object.uid();
+    let subject = Subject {
+        purpose: Purpose::Credentials,
+        uid: &uid,
+    };
+    let mac = text.as_ref().map(|text| context.mac_key.mac_of(subject, text));
+    let shared_mac = text.as_ref().map(|text| context.mac_key.mac(text));
+    let (provider, deletions_only, unusable) = match found {
+        Found::Unusable { reason, message } => (None, false, Some((*reason, message.clone()))),
+        Found::Usable { material, copy } => match client(object, context, material, mac.as_deref(), gate) {
+            Ok(provider) => (Some(provider), *copy, None),
+            Err(why) => (None, *copy, Some(why)),
+        },
     };
     let bucket = context.buckets.of(
-        mac.as_deref().unwrap_or_default(),
+        shared_mac.as_deref().unwrap_or_default(),
         &object.uid(),
         object.usual_per_minute(),
         object.rate(),
@@ -148,6 +157,7 @@ pub fn link(object: &ServerObject, context: &Context, found: &Found, gate: &Gate
         bucket,
         at_once: object.concurrent_changes(),
         credentials_mac: mac,
+        shared_mac,
         deletions_only,
         unusable,
         refresh_interval: object.refresh_interval(context.options.min_refresh_interval),
@@ -165,12 +175,11 @@ fn client(
     object: &ServerObject,
     context: &Context,
     material: &Material,
-    mac: &str,
+    mac: Option<&str>,
     gate: &Gate,
 ) -> Result<Arc<AnyProvider>, (&'static str, String)> {
-    let same = current(object, context).filter(|link| {
-        link.credentials_mac.as_deref() == Some(mac) && link.generation == object.meta().generation
-    });
+    let same = current(object, context)
+        .filter(|link| link.credentials_mac.as_deref() == mac && link.generation == object.meta().generation);
     if let Some(provider) = same.and_then(|link| link.provider) {
         return Ok(provider);
     }

@@ -182,7 +182,11 @@ async fn at_work(
         }
     };
     let provider = object.provider().ok_or(Error::ServerLost)?;
-    let seen_with = object.status().and_then(|status| status.credentials_mac.clone());
+    let recorded = object.status().and_then(|status| status.credentials_mac.clone());
+    let seen_with = match link.is_known_as(recorded.as_ref()) {
+        true => link.credentials_mac.clone(),
+        false => recorded,
+    };
     let server = Server::start(Setup {
         key: key.clone(),
         uid: object.uid(),

@@ -154,7 +154,7 @@ async fn is_orphan(entry: &Entry, server: &Server, context: &Context) -> Result<
 
 fn plan(server: &Server, context: &Context, entry: &Entry) -> Plan {
     let tenure = server.journal.view(|_, tenure| tenure.cloned());
-    let staged = with_attempts(context, server, entry.clone(), tenure.as_ref());
+    let staged = with_attempts(context, server, entry.clone(), None, tenure.as_ref());
     let key = ExclusionKey {
         identity: server.identity.clone(),
         username: entry.username.clone(),
@@ -184,6 +184,7 @@ fn plan(server: &Server, context: &Context, entry: &Entry) -> Plan {
         },
         set_backs: 0,
         secret: SecretView::Absent,
+        refusal: None,
         server: ServerView::Usable(Box::new(seen)),
         sight: state.sight(
             &entry.username,

@@ -154,7 +154,7 @@ fn with_journal(mut status: ServerStatus, server: &Server) -> ServerStatus {
 fn stands(old: &ServerStatus, object: &ServerObject, link: &Link) -> bool {
     let is_good = |condition: &Condition| condition.type_ == "Ready" && condition.status == "True";
     Some(old.observed_generation) == object.meta().generation
-        && old.credentials_mac == link.credentials_mac
+        && link.is_known_as(old.credentials_mac.as_ref())
         && old.conditions.iter().any(is_good)
 }
 

@@ -24,6 +24,7 @@ use crate::domain::attempts::{Login, Outcome};
 use crate::domain::generate;
 use crate::domain::identity::Claim;
 use crate::domain::journal::{Entry, EntryId, Owner};
+use crate::domain::mac::Subject;
 use crate::domain::password::Password;
 use crate::domain::plan::*;
 use crate::domain::schedule::Class;
@@ -179,14 +180,8 @@ async fn read_secret(context: &Context, view: &View) -> Result<Done, Error> {
         (Some(password), Some(details)) => output::is_intact(&secret, &view.user, details, password),
         _ => false,
     };
-    let published = view.observed.published.as_ref();
     // A MAC under another key tells nothing: a Secret that cannot be recognised counts as changed.
-    let mac = password.map(
-        |password| match published.map(|it| context.mac_key.verify(&it.mac, &password)) {
-            Some(Some(true)) => published.map(|it| it.mac.clone()).unwrap_or_default(),
-            _ => context.mac_key.mac(&password),
-        },
-    );
+    let mac = password.map(|password| context.password_mac(&view.user, &password));
     let version = secret.metadata.resource_version.clone().unwrap_or_default();
     Ok(Done {
         content: Some((version, SecretContent { mac, intact })),
@@ -227,6 +222,9 @@ async fn stage(context: &Context, view: &View, draft: &Draft) -> Result<Done, Er
         retain: view.desired.retain,
         epoch: 0,
     };
+    if let Some(password) = entry.password.as_ref().filter(|_| changes_published(view, draft)) {
+        try_publishing(context, view, password).await?;
+    }
     if let Some(replaced) = draft.replaces
         && !server.state().withdraw(replaced)
     {
@@ -253,6 +251,25 @@ async fn stage(context: &Context, view: &View, draft: &Draft) -> Result<Done, Er
         }),
         Err(error) => Err(Error::Journal(error)),
     }
+}
+
+/// Whether a password that is published now is to be changed on the remote.
+fn changes_published(view: &View, draft: &Draft) -> bool {
+    draft.password == DraftPassword::New && view.observed.published.is_some()
+}
+
+/// Finds out whether the Secret could be written, without writing it: a published password is not changed for one that
+/// nobody could be told.
+async fn try_publishing(context: &Context, view: &View, password: &Password) -> Result<(), Error> {
+    let Some(details) = &view.details else {
+        return Ok(());
+    };
+    let precondition = match &view.observed.secret {
+        SecretView::Ours { resource_version, .. } => Precondition::At(resource_version.clone()),
+        SecretView::Absent => Precondition::Absent,
+        SecretView::Foreign(_) | SecretView::Leaving(_) => return Ok(()),
+    };
+    output::would_be_taken(context, &view.user, details, password, &precondition).await
 }
 
 /// The most entries of one namespace of which some attempt has no answer: their turns have gone on to others, and they take
@@ -289,14 +306,7 @@ async fn draft_password(
                 .filter(|staged| Some(staged.entry.id) == draft.replaces);
             entry.and_then(|staged| staged.entry.password.clone()).map(Some)
         }
-        DraftPassword::Published => {
-            let secret = output::read(context, &view.user).await?;
-            let password = secret.and_then(|secret| wanted::password_in(&secret, "password"));
-            let mac = view.observed.published.as_ref().map(|published| &published.mac);
-            password
-                .filter(|password| mac.and_then(|mac| context.mac_key.verify(mac, password)) == Some(true))
-                .map(Some)
-        }
+        DraftPassword::Published => published_password(context, view).await?.map(Some),
         DraftPassword::New => match wanted::source_ref(&view.user) {
             None => {
                 let rules = wanted::rules(&view.user);
@@ -323,7 +333,7 @@ async fn draft_password(
                 own.filter(|own| {
                     *wanted
                         == WantedPassword::Own {
-                            mac: context.mac_key.mac(own),
+                            mac: context.password_mac(&view.user, own),
                         }
                 })
                 .map(Some)
@@ -459,7 +469,10 @@ async fn publish(context: &Context, view: &View, publication: &Publication) -> R
         published: Some(PublishedSecret {
             name: secret.name_any(),
             resource_version: secret.resource_version().unwrap_or_default(),
-            password_mac: context.mac_key.mac(&password),
+            password_mac: {
+                let subject = Subject::password_of(&view.observed.uid);
+                context.mac_key.mac_of(subject, &password)
+            },
             content_digest: view.desired.content_digest.clone(),
             source_version: from_source
                 .then(|| source_version(context, view, &password))
@@ -472,25 +485,27 @@ async fn publish(context: &Context, view: &View, publication: &Publication) -> R
 /// The version of the user's own Secret, if this password is what it holds.
 fn source_version(context: &Context, view: &View, password: &Password) -> Option<String> {
     let wanted = WantedPassword::Own {
-        mac: context.mac_key.mac(password),
+        mac: context.password_mac(&view.user, password),
     };
     (view.desired.password == wanted)
         .then(|| wanted::source_version(context, &view.user))
         .flatten()
 }
 
+/// The password that is published, as the output Secret has it. Under a key that is not the one of before a MAC tells nothing:
+/// then a Secret that nobody has touched has it.
 async fn published_password(context: &Context, view: &View) -> Result<Option<Password>, Error> {
-    let Some(secret) = output::read(context, &view.user).await? else {
+    let secret = output::read(context, &view.user).await?;
+    let (Some(secret), Some(published)) = (secret, &view.observed.published) else {
         return Ok(None);
     };
-    let mac = view
-        .observed
-        .published
-        .as_ref()
-        .map(|published| published.mac.clone())
-        .unwrap_or_default();
+    let untouched = secret.metadata.resource_version.as_ref() == Some(&published.resource_version);
     let password = wanted::password_in(&secret, "password");
-    Ok(password.filter(|password| context.mac_key.verify(&mac, password) == Some(true)))
+    Ok(password.filter(|password| {
+        context
+            .is_password(&view.user, &published.mac, password)
+            .unwrap_or(untouched)
+    }))
 }
 
 async fn release_secret(context: &Context, view: &View, resource_version: &str) -> Result<Done, Error> {

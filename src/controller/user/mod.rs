@@ -17,18 +17,20 @@ use kube::runtime::controller::Action;
 use kube::runtime::watcher;
 
 use self::act::{Done, Then};
+use self::observe::View;
 use self::turn::Current;
 use self::whereabouts::Whereabouts;
 use crate::api::PostgresUser;
 use crate::clock;
 use crate::controller::context::{Context, server_key};
 use crate::controller::error::Error;
+use crate::controller::kept::KeptUser;
 use crate::controller::secrets::is_older;
 use crate::controller::server::{ServerKey, UserRef};
 use crate::controller::server_spec::ServerObject;
 use crate::controller::shard;
-use crate::domain::identity::Claim;
-use crate::domain::plan::{self, Plan};
+use crate::domain::identity::{Claim, RemoteIdentity};
+use crate::domain::plan::{self, Plan, Step};
 
 /// How many steps are taken in a row before others have their turn.
 const STEPS: usize = 24;
@@ -105,7 +107,13 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
             }
         }
         let done = match &plan.step {
-            Some(step) => act::act(context, &view, step).await?,
+            Some(step) => match act::act(context, &view, step).await {
+                Ok(done) => {
+                    context.refusals.taken(&view.observed.uid, step);
+                    done
+                }
+                Err(error) => return refused(context, view, step, error).await,
+            },
             None => Done {
                 then: Then::Wait,
                 ..Done::default()
@@ -133,6 +141,9 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
             Then::Wait => None,
             Then::WaitFor(pause) => Some(pause),
         };
+        if plan.step.is_none() && !plan.report.reconciling && plan.report.stalled.is_none() {
+            context.refusals.over(&view.observed.uid);
+        }
         turn::after_step(&view, &plan, pause.is_some());
         return Ok(wait(
             &view,
@@ -141,6 +152,19 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
         ));
     }
     Ok(Action::requeue(Duration::from_secs(1)))
+}
+
+/// A step was not taken: if that is a refusal, the PostgresUser tells of it.
+async fn refused(context: &Context, view: View, step: &Step, error: Error) -> Result<Action, Error> {
+    let Some(why) = error.refusal() else {
+        return Err(error);
+    };
+    let mut view = view;
+    context.refusals.note(&view.observed.uid, step, why.clone());
+    view.observed.refusal = Some(why);
+    let plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.settings);
+    report::report(context, view.user, &plan, None).await?;
+    Err(error)
 }
 
 /// Lets another operator go on with a PostgresUser that was pointed to a server object of its.
@@ -220,7 +244,10 @@ fn remember(context: &Context, user: PostgresUser) -> PostgresUser {
 pub fn seen(event: &watcher::Event<PostgresUser>, context: &Context) {
     match event {
         watcher::Event::Apply(user) | watcher::Event::InitApply(user) => caught_up(context, user),
-        watcher::Event::Delete(user) => gone(context, user),
+        watcher::Event::Delete(user) => {
+            tell_of_unguarded(context, user);
+            gone(context, user);
+        }
         watcher::Event::InitDone => {
             for other in context.claims.leave_all_but(&context.uids_of_users()) {
                 context.dispatch.user(other);
@@ -228,6 +255,38 @@ pub fn seen(event: &watcher::Event<PostgresUser>, context: &Context) {
         }
         _ => {}
     }
+}
+
+/// A PostgresUser that had a login, and went without asking: somebody had taken its finalizer away, and it was deleted before
+/// that could be put back. The login stays, and nobody would know of it.
+fn tell_of_unguarded(context: &Context, user: &PostgresUser) {
+    let asked = user.metadata.deletion_timestamp.is_some();
+    let Some(record) = user.record().filter(|_| !asked) else {
+        return;
+    };
+    if !matches!(whereabouts::of(context, user), Whereabouts::Here(_)) {
+        return;
+    }
+    let kept = KeptUser {
+        uid: user.uid().unwrap_or_default(),
+        user: UserRef::from_obj(user).to_string(),
+        cluster: RemoteIdentity::of_record(record).to_string(),
+        username: user.username().to_string(),
+        why: "Unguarded",
+    };
+    tracing::warn!(
+        user = kept.user,
+        username = kept.username,
+        "a PostgresUser was deleted without its finalizer: its login stays on the server"
+    );
+    context.metrics.kept_user();
+    let all = context.kept.clone();
+    tokio::spawn(async move {
+        if let Err(error) = all.record(&kept).await {
+            let error = crate::controller::error::api(&error);
+            tracing::warn!(error, "a login that stays could not be recorded");
+        }
+    });
 }
 
 /// The watch shows what we wrote, or something newer.
@@ -262,6 +321,7 @@ fn gone(context: &Context, user: &PostgresUser) {
         .unwrap_or_else(PoisonError::into_inner)
         .remove(&uid);
     context.passing.over(&uid);
+    context.refusals.over(&uid);
     // An answer may have come after the watch has told of its end.
     context.unread.forget(&uid);
     context.secrets.forget_user(&UserRef::from_obj(user));

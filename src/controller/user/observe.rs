@@ -22,15 +22,17 @@ use crate::domain::connection::{ConnectionDetails, content_digest};
 use crate::domain::identity::{Claim, ExclusionKey, RemoteIdentity};
 use crate::domain::journal::protocol::{self, Tenure};
 use crate::domain::journal::{Entry, EntryId, Kind};
+use crate::domain::mac::Subject;
 use crate::domain::plan::*;
 use crate::domain::settings::Settings;
 use crate::domain::time::{Mono, whole_seconds};
 use crate::domain::wish;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 /// How long a server counts as out of reach for logins.
-const UNVERIFIABLE_FOR: std::time::Duration = std::time::Duration::from_secs(120);
+const UNVERIFIABLE_FOR: Duration = Duration::from_secs(120);
 
 /// Everything that a pass over one PostgresUser works on.
 pub struct View {
@@ -111,7 +113,10 @@ pub async fn observe(
             .and_then(|text| Claim::from_annotation(text)),
         own_claim,
         record,
-        published: published(&status),
+        published: published(&status).map(|published| Published {
+            renewed_at: renewed_at(context, server.as_deref(), &user, &published.mac),
+            ..published
+        }),
         handled_rotation: status.last_handled_rotation.as_deref().map(wish::short),
         rejected: status.rejected_password.as_ref().map(rejected),
         rejected_settings: status.rejected_settings.as_ref().map(rejected),
@@ -142,6 +147,7 @@ pub async fn observe(
                 .of(user.username())
                 .map(|it| it.trouble.clone())
         }),
+        refusal: context.refusals.of(&user.uid().unwrap_or_default()),
         entry,
         rival,
     };
@@ -187,7 +193,22 @@ fn published(status: &UserStatus) -> Option<Published> {
         resource_version: secret.resource_version.clone(),
         mac: secret.password_mac.clone(),
         content_digest: secret.content_digest.clone(),
+        renewed_at: None,
     })
+}
+
+/// Over how long a time MACs of an earlier form, or under a key that was lost, are made anew.
+const RENEWAL: Duration = Duration::from_secs(24 * 3600);
+
+fn renewed_at(
+    context: &Context,
+    server: Option<&ServerAtWork>,
+    user: &PostgresUser,
+    mac: &str,
+) -> Option<Mono> {
+    let server = server.filter(|_| !context.mac_key.is_current(mac))?;
+    let since = server.state().last_write(user.username());
+    Some(since + RENEWAL.mul_f64(share_of(&user.uid().unwrap_or_default())))
 }
 
 /// How many set-backs count: those of the last hour; all three, once there were three, until the spec changes
@@ -229,8 +250,8 @@ fn secret_view(
             None => "it was not made by this operator".to_string(),
         });
     }
-    if meta.deleting {
-        return SecretView::Absent;
+    if let Some(finalizers) = meta.deleting {
+        return SecretView::Leaving(finalizers);
     }
     let content = content.filter(|(version, _)| *version == meta.resource_version);
     SecretView::Ours {
@@ -373,14 +394,17 @@ fn staged_entry(context: &Context, server: &ServerAtWork, user: &PostgresUser) -
         let entry = journal?.entries.of(&uid)?;
         Some((Entry::clone(entry), tenure.cloned()))
     })?;
-    Some(with_attempts(context, server, entry, tenure.as_ref()))
+    let published = user.status.as_ref().and_then(|status| status.secret.as_ref());
+    let known = published.map(|published| published.password_mac.as_str());
+    Some(with_attempts(context, server, entry, known, tenure.as_ref()))
 }
 
-/// An entry with what is known of its sendings.
+/// An entry with what is known of its sendings. `published` is the MAC of what is published now.
 pub fn with_attempts(
     context: &Context,
     server: &ServerAtWork,
     entry: Entry,
+    published: Option<&str>,
     tenure: Option<&Tenure>,
 ) -> StagedEntry {
     let inherited = tenure.filter(|tenure| tenure.inherited.contains(&entry.id));
@@ -395,10 +419,10 @@ pub fn with_attempts(
         *state.attempts_mut(entry.id) = attempts.clone();
     }
     StagedEntry {
-        mac: entry
-            .password
-            .as_ref()
-            .map(|password| context.mac_key.mac(password)),
+        mac: entry.password.as_ref().map(|password| {
+            let subject = Subject::password_of(&entry.owner.uid);
+            context.mac_key.mac_like(published, subject, password)
+        }),
         inherited_until: tenure
             .filter(|_| attempts.inherited)
             .map(|tenure| protocol::inherited_until(tenure, &context.settings)),

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
+use kube::core::Status;
 use kube::{Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::api::{DeletionPolicy, OutputSecret, PostgresUser, names};
 use crate::controller::context::Context;
-use crate::controller::error::Error;
+use crate::controller::error::{Error, is_refusal};
 use crate::domain::connection::{ConnectionDetails, render};
 use crate::domain::identity::RemoteIdentity;
 use crate::domain::password::Password;
@@ -59,21 +60,17 @@ pub async fn write(
     password: &Password,
     precondition: &Precondition,
 ) -> Result<Secret, Error> {
-    let namespace = user.namespace().unwrap_or_default();
-    let api = context.secrets_of(&namespace);
-    let mut secret = build(user, details, password);
-    let params = PostParams::default();
     failpoint::hit("secret-write", Side::Before);
-    let written = match precondition {
-        Precondition::Absent => api.create(&params, &secret).await,
-        Precondition::At(version) => {
-            secret.metadata = merged(context, user, secret.metadata, version).await?;
-            api.replace(&user.secret_name(), &params, &secret).await
-        }
-        // The planner says so only without R2, which the operator never is.
-        Precondition::Nothing => return Err(Error::ServerLost),
-    };
-    let secret = match written {
+    let params = PostParams::default();
+    let secret = match sent(
+        context,
+        user,
+        build(user, details, password),
+        precondition,
+        &params,
+    )
+    .await?
+    {
         Ok(secret) => secret,
         Err(error) => {
             // Whatever is there is read before the next plan.
@@ -84,6 +81,63 @@ pub async fn write(
     failpoint::hit("secret-write", Side::After);
     context.secrets.wrote(&secret);
     Ok(secret)
+}
+
+/// Asks the API server whether it would take the output Secret, by a write that is not carried out.
+///
+/// # Errors
+/// If it refuses. What tells nothing (no answer, a webhook that knows no such writes) is not an error: the write itself will
+/// tell.
+pub async fn would_be_taken(
+    context: &Context,
+    user: &PostgresUser,
+    details: &ConnectionDetails,
+    password: &Password,
+    precondition: &Precondition,
+) -> Result<(), Error> {
+    let params = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    match sent(
+        context,
+        user,
+        build(user, details, password),
+        precondition,
+        &params,
+    )
+    .await?
+    {
+        Err(kube::Error::Api(status)) if is_refusal(&status) && !knows_no_dry_run(&status) => {
+            Err(Error::WriteSecret(kube::Error::Api(status)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the refusal is one of the trial alone: a webhook that does not say that it has no side effects is not asked.
+fn knows_no_dry_run(status: &Status) -> bool {
+    status.code == 400 && status.message.contains("does not support dry run")
+}
+
+/// Sends the Secret, under this condition.
+async fn sent(
+    context: &Context,
+    user: &PostgresUser,
+    mut secret: Secret,
+    precondition: &Precondition,
+    params: &PostParams,
+) -> Result<Result<Secret, kube::Error>, Error> {
+    let api = context.secrets_of(&user.namespace().unwrap_or_default());
+    Ok(match precondition {
+        Precondition::Absent => api.create(params, &secret).await,
+        Precondition::At(version) => {
+            secret.metadata = merged(context, user, secret.metadata, version).await?;
+            api.replace(&user.secret_name(), params, &secret).await
+        }
+        // The planner says so only without R2, which the operator never is.
+        Precondition::Nothing => return Err(Error::ServerLost),
+    })
 }
 
 /// Whether a Secret is exactly what would be written with its password, but for what others added to metadata.

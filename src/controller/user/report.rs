@@ -150,6 +150,10 @@ fn ready(conditions: &[Condition]) -> Option<&Condition> {
     conditions.iter().find(|condition| condition.type_ == "Ready")
 }
 
+fn stalled(conditions: &[Condition]) -> Option<&Condition> {
+    conditions.iter().find(|condition| condition.type_ == "Stalled")
+}
+
 fn next_status(
     old: &UserStatus,
     user: &PostgresUser,
@@ -241,13 +245,16 @@ pub fn difference<T: serde::Serialize>(old: &T, new: &T) -> Value {
 async fn tell(context: &Context, user: &PostgresUser, old: &UserStatus, new: &UserStatus) {
     let (before, after) = (ready(&old.conditions), ready(&new.conditions));
     let Some(after) = after else { return };
+    let stalled = stalled(&new.conditions);
     if before.is_some_and(|before| (&before.status, &before.reason) == (&after.status, &after.reason)) {
+        // What a person has to see to is news of a user that goes on working, too.
+        let before = self::stalled(&old.conditions).map(|before| &before.reason);
+        if let Some(now) = stalled.filter(|now| before != Some(&now.reason)) {
+            events::publish(context, user, true, &now.reason, now.message.clone()).await;
+        }
         return;
     }
-    let stalled = new
-        .conditions
-        .iter()
-        .any(|condition| condition.type_ == "Stalled");
+    let stalled = stalled.is_some();
     let note = match after.message.is_empty() {
         true => after.reason.clone(),
         false => after.message.clone(),

@@ -77,7 +77,7 @@ pub async fn source(context: &Context, user: &PostgresUser) -> Result<Source, ku
         {
             Some(password) => Source {
                 wanted: WantedPassword::Own {
-                    mac: context.mac_key.mac(&password),
+                    mac: context.password_mac(user, &password),
                 },
                 own: Some(password),
             },

@@ -96,7 +96,7 @@ impl Case<'_> {
     fn is_published(&self) -> bool {
         let secret = match &self.observed.secret {
             SecretView::Ours { resource_version, .. } => resource_version,
-            SecretView::Absent | SecretView::Foreign(_) => return false,
+            SecretView::Absent | SecretView::Foreign(_) | SecretView::Leaving(_) => return false,
         };
         if !self.settings.rules.hold(Rule::R8) {
             return true;
@@ -174,6 +174,9 @@ impl Case<'_> {
         }
         let precondition = match &self.observed.secret {
             SecretView::Foreign(whose) => return Plan::not_ready(super::present::secret_conflict(whose)),
+            SecretView::Leaving(finalizers) => {
+                return Plan::not_ready(super::present::secret_leaving(finalizers));
+            }
             _ if !self.settings.rules.hold(Rule::R2) => Precondition::Nothing,
             SecretView::Absent => Precondition::Absent,
             SecretView::Ours { resource_version, .. } => Precondition::At(resource_version.clone()),

@@ -134,13 +134,24 @@ impl Case<'_> {
 
     /// The server object is not there, or cannot be used at all.
     fn without_server(&self, why: &Unusable) -> Plan {
-        if self.observed.record.is_none() && self.observed.entry.is_none() {
+        let entry = self.observed.entry.as_ref();
+        if !self.is_recorded() && entry.is_none_or(|staged| staged.attempts.never_sent()) {
             return self.let_go(Farewell::NeverOwned);
         }
-        if self.desired.retain {
+        if self.is_kept() {
             return self.let_go(Farewell::Retained);
         }
         self.blocked(&format!("{}: {}", why.reason, why.message))
+    }
+
+    /// Something was made for the resource, and is on record.
+    fn is_recorded(&self) -> bool {
+        self.observed.record.is_some()
+    }
+
+    /// The login may be left as it is. Of one that is not on record nobody would know any more.
+    fn is_kept(&self) -> bool {
+        self.desired.retain && self.is_recorded()
     }
 
     fn is_strangers(&self, server: &Server) -> bool {
@@ -252,16 +263,14 @@ impl Case<'_> {
             // Nothing of it can still arrive. Its entry stays until a list, shared by all, shows the absence (`gone`).
             return self.say_farewell(Farewell::Deleted);
         }
-        // Of what nothing is on record nobody would know any more: it is deleted all the same.
-        let known = self.observed.record.is_some();
-        if self.desired.retain && known && !done && !staged.attempts.unknown {
+        if self.is_kept() && !done && !staged.attempts.unknown {
             return self.doing(Step::Settle(staged.entry.id));
         }
         if fresh::surely_absent(self.observed, server, self.now, self.settings) {
             return self.doing(Step::Settle(staged.entry.id));
         }
         if let Some(trouble) = &server.trouble {
-            if self.desired.retain {
+            if self.is_kept() {
                 return self.doing(Step::Settle(staged.entry.id));
             }
             return self.blocked(&format!("{}: {}", trouble.reason, trouble.message));
@@ -402,7 +411,7 @@ impl Case<'_> {
             ) {
                 Verdict::Ours => self.replace_by_deletion(staged),
                 Verdict::Foreign => self.doing(Step::Settle(staged.entry.id)),
-                Verdict::Unclaimed if self.desired.retain => self.doing(Step::Settle(staged.entry.id)),
+                Verdict::Unclaimed if self.is_kept() => self.doing(Step::Settle(staged.entry.id)),
                 Verdict::Unclaimed => self.blocked(
                     "Unclaimed: a creation had no answer, a login of that name exists, and nothing tells whether it is \
                      this object's",

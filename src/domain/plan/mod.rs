@@ -14,6 +14,7 @@
 //! | `gone` | an entry whose resource is gone (R5) |
 //! | `evidence` | whose a user that "exists" is (R9) |
 //! | `fresh` | what a read is worth (R6, R7) |
+//! | `guard` | a finalizer or claim that somebody has taken away |
 //! | `turn` | what waits for a turn of the server's scheduler (R11) |
 
 mod accepted;
@@ -22,6 +23,7 @@ mod entry;
 mod evidence;
 mod fresh;
 mod gone;
+mod guard;
 mod moved;
 mod password;
 mod present;
@@ -51,9 +53,11 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
         (None, None) => present::plan(desired, observed, now, settings),
     };
     let plan = turn::within_turn(plan, desired, observed, settings);
-    match &observed.difficulty {
-        Some(difficulty) => plan.with_difficulty(difficulty, desired),
-        None => plan,
+    let plan = guard::guarded(plan, desired, observed);
+    match (&observed.refusal, &observed.difficulty) {
+        (Some(refusal), _) => plan.with_refusal(refusal, desired, observed),
+        (None, Some(difficulty)) => plan.with_difficulty(difficulty, desired),
+        (None, None) => plan,
     }
 }
 

@@ -30,6 +30,8 @@ pub fn published_password(observed: &Observed) -> Held {
     };
     match &observed.secret {
         SecretView::Absent | SecretView::Foreign(_) => Held::Lost,
+        // It still has what was published, and nothing is decided before it is gone.
+        SecretView::Leaving(_) => Held::Intact,
         SecretView::Ours { resource_version, .. } if *resource_version == published.resource_version => {
             Held::Intact
         }
@@ -133,7 +135,7 @@ pub fn try_when_due(observed: &Observed, server: &Server, user: &RemoteUser, now
         return;
     }
     match observed.tried.due > now {
-        true => plan.again = Some(observed.tried.due - now),
+        true => plan.again = plan.again.into_iter().chain([observed.tried.due - now]).min(),
         false => plan.step = Some(Step::TryPublished),
     }
 }

@@ -193,8 +193,10 @@ fn succeed(
 
 /// What has to be true before anything may be staged.
 pub fn cannot_stage(desired: &Desired, observed: &Observed, server: &Server) -> Option<Plan> {
-    if let SecretView::Foreign(whose) = &observed.secret {
-        return Some(Plan::not_ready(secret_conflict(whose)));
+    match &observed.secret {
+        SecretView::Foreign(whose) => return Some(Plan::not_ready(secret_conflict(whose))),
+        SecretView::Leaving(finalizers) => return Some(Plan::stalled(observed, secret_leaving(finalizers))),
+        SecretView::Absent | SecretView::Ours { .. } => {}
     }
     if let Some(rejected) = observed.refused_password(desired) {
         return Some(Plan::stalled(
@@ -220,6 +222,17 @@ pub fn secret_conflict(whose: &str) -> Stalled {
         message: format!(
             "the output Secret's name is taken: {whose}. It is left as it is: delete or rename that Secret, or make \
              another PostgresUser with another spec.secret.name"
+        ),
+    }
+}
+
+/// The password is changed once its Secret can be written again, not before: until then the old one works.
+pub fn secret_leaving(finalizers: &str) -> Stalled {
+    Stalled {
+        reason: "SecretTerminating",
+        message: format!(
+            "the output Secret is being deleted and waits for finalizers of others ({finalizers}): once it is gone, it is \
+             made again with a new password. See to what holds it"
         ),
     }
 }
@@ -369,8 +382,10 @@ fn there(
             false => another_incarnation(desired, observed, server, user, sight),
         };
     }
-    if let SecretView::Foreign(whose) = &observed.secret {
-        return Plan::not_ready(secret_conflict(whose));
+    match &observed.secret {
+        SecretView::Foreign(whose) => return Plan::not_ready(secret_conflict(whose)),
+        SecretView::Leaving(finalizers) => return Plan::stalled(observed, secret_leaving(finalizers)),
+        SecretView::Absent | SecretView::Ours { .. } => {}
     }
     let seen = sight.as_seen();
     let reason = reason_for_password(desired, observed, record, user, settings);
@@ -508,7 +523,8 @@ fn in_order(
         return Plan::doing(observed, Step::ReadSecret, "Checking");
     };
     let moved = *resource_version != published.resource_version;
-    if moved || published.content_digest != desired.content_digest {
+    let is_outdated = published.renewed_at.is_some_and(|at| at <= now);
+    if moved || is_outdated || published.content_digest != desired.content_digest {
         let precondition = Precondition::At(resource_version.clone());
         return Plan::publishing(Publication {
             entry: None,
@@ -528,6 +544,7 @@ fn in_order(
         };
         dated == *record
     });
+    plan.again = published.renewed_at.map(|at| at - now);
     password::try_when_due(observed, server, user, now, &mut plan);
     plan
 }

@@ -54,6 +54,42 @@ impl Plan {
         self
     }
 
+    /// A write to the Kubernetes API was refused: nothing goes on before that ends. A published password that the server
+    /// takes goes on working.
+    pub(super) fn with_refusal(mut self, refusal: &Trouble, desired: &Desired, observed: &Observed) -> Self {
+        if self.step.is_none() && !self.report.reconciling {
+            return self;
+        }
+        let report = &mut self.report;
+        report.lasting = Lasting::Rests;
+        if desired.deleting {
+            report.ready.reason = "DeletionBlocked";
+            report.ready.message = format!(
+                "{}: {}; {}",
+                refusal.reason,
+                refusal.message,
+                super::ways_out(&desired.username)
+            );
+            return self;
+        }
+        report.ready = match works(observed) {
+            true => published(),
+            false => Readiness {
+                ready: false,
+                reason: refusal.reason,
+                message: refusal.message.clone(),
+            },
+        };
+        report.reconciling = false;
+        report.handled_rotation = None;
+        report.verified = Verified::Unchanged;
+        report.stalled = Some(Stalled {
+            reason: refusal.reason,
+            message: refusal.message.clone(),
+        });
+        self
+    }
+
     /// The output Secret is written now: what is reported is what holds once it is.
     pub(super) fn publishing(publication: Publication) -> Self {
         Self {
@@ -228,12 +264,22 @@ fn is_published(observed: &Observed) -> bool {
     };
     match &observed.secret {
         SecretView::Absent | SecretView::Foreign(_) => false,
+        SecretView::Leaving(_) => true,
         SecretView::Ours {
             content: Some(content),
             ..
         } => content.mac.as_ref() == Some(&published.mac),
         SecretView::Ours { .. } => true,
     }
+}
+
+/// Whether what is published still logs in: the server has accepted no other password since.
+fn works(observed: &Observed) -> bool {
+    let accepted_another = observed.entry.as_ref().is_some_and(|staged| {
+        let published = observed.published.as_ref().map(|published| &published.mac);
+        staged.attempts.is_accepted() && staged.mac.is_some() && staged.mac.as_ref() != published
+    });
+    is_published(observed) && !accepted_another
 }
 
 pub(super) fn published() -> Readiness {

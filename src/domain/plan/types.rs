@@ -113,6 +113,8 @@ pub struct Observed {
     pub turn: bool,
     /// What goes wrong with requests about this login, while the server itself is in order.
     pub difficulty: Option<Trouble>,
+    /// What of the last step was not taken by the Kubernetes API, or by the journal.
+    pub refusal: Option<Trouble>,
 }
 
 /// What another resource has left on its way for the same remote user.
@@ -181,6 +183,8 @@ pub struct Published {
     pub mac: String,
     /// The digest of the rest.
     pub content_digest: String,
+    /// When its MAC is made anew, if it is of an earlier form.
+    pub renewed_at: Option<Mono>,
 }
 
 /// A wish that was refused.
@@ -199,6 +203,9 @@ pub enum SecretView {
     Absent,
     /// There is one that is not this resource's; the text says whose, as far as may be told.
     Foreign(String),
+    /// This resource's, and being deleted: until the finalizers of others are gone it can be neither changed nor replaced.
+    /// The text names them.
+    Leaving(String),
     /// This resource's.
     Ours {
         /// Its resourceVersion.

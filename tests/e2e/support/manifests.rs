@@ -12,12 +12,14 @@ use super::{Outcome, raw};
 const MANAGER: &str = "e2e";
 
 /// Kinds that are in no namespace.
-const CLUSTER_SCOPED: [&str; 5] = [
+const CLUSTER_SCOPED: [&str; 7] = [
     "Namespace",
     "ClusterRole",
     "ClusterRoleBinding",
     "CustomResourceDefinition",
     "ClusterPostgresServer",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
 ];
 
 /// Reads a text of one or more YAML documents.
