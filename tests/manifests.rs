@@ -7,7 +7,7 @@ mod support_manifests;
 
 use std::collections::BTreeSet;
 
-use pguser_operator::api::crd;
+use pguser_operator::api::{crd, names};
 use serde_json::Value;
 use support_manifests::{at, documents, holds, read_and_written};
 
@@ -82,5 +82,21 @@ fn only_the_operator_reaches_secrets_and_outside_its_namespace_it_deletes_nothin
             !(operators && deletes) || role == "Role/pguser-operator" || resources == ["secrets"],
             "{role}: {resources:?}"
         );
+    }
+}
+
+#[test]
+fn the_policy_speaks_of_secrets_as_the_operator_writes_them() {
+    let policy = std::fs::read_to_string(at("deploy/base/admission_policy.yaml")).unwrap();
+    let label = format!(
+        "?labels[?'{}'].orValue('') == '{}'",
+        names::MANAGED_BY,
+        names::OPERATOR
+    );
+    let kind = format!("secret.type == '{}'", names::SECRET_TYPE);
+    let mark = format!("'{}' in ", names::SECRET_USER_UID);
+    let hold = format!("it != '{}'", names::CREDENTIALS_FINALIZER);
+    for words in [label, kind, mark, hold] {
+        assert!(policy.contains(&words), "{words}");
     }
 }

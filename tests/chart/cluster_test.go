@@ -130,6 +130,11 @@ func TestOnAnAPIServer(t *testing.T) {
 			t.Error("pods")
 		}
 	})
+	t.Run("it_writes_no_Secrets_but_its_own", func(t *testing.T) {
+		isOfTheRightTypes(t, release)
+		holds(t, namespace, "web", release)
+		holdsNobodyElse(t, "web")
+	})
 	t.Run("with_watched_namespaces_it_has_them_there_and_nowhere_else", func(t *testing.T) {
 		upgrade(t, namespaced)
 		for _, resource := range []string{"postgresusers.pguser.dev", "postgresservers.pguser.dev", "secrets"} {
@@ -192,7 +197,19 @@ func TestOnAnAPIServer(t *testing.T) {
 			}
 		})
 	}
-	must(t, "", kubectl, "delete", "namespace", namespace)
+	t.Run("kustomize_holds_the_operator_to_its_own_Secrets", func(t *testing.T) {
+		base := filepath.Join(repository, "deploy/base")
+		must(t, "", kubectl, "apply", "--server-side", "--force-conflicts", "-k", base)
+		isOfTheRightTypes(t, release)
+		holds(t, namespace, "web", release)
+		must(t, "", kubectl, "delete", "-k", base)
+	})
+	t.Run("kustomize_holds_an_operator_in_another_namespace", func(t *testing.T) {
+		overlay := elsewhereOverlay(t)
+		must(t, "", kubectl, "apply", "--server-side", "-k", overlay)
+		holds(t, "logins", "web", release)
+		must(t, "", kubectl, "delete", "-k", overlay)
+	})
 	pretendArgoCD(t)
 	pretendFlux(t)
 	for _, guide := range []string{"helm", "kustomize", "sharding", "argocd", "flux"} {

@@ -122,7 +122,10 @@ func refused(t *testing.T, values string) string {
 
 func kustomize(t *testing.T, path string) objects {
 	t.Helper()
-	out, all, err := run("", kubectl, "kustomize", filepath.Join(repository, path))
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(repository, path)
+	}
+	out, all, err := run("", kubectl, "kustomize", path)
 	if err != nil {
 		t.Fatalf("kustomize %s: %s", path, all)
 	}

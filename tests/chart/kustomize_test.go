@@ -2,6 +2,9 @@ package chart
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -78,4 +81,66 @@ func TestKustomize(t *testing.T) {
 		}
 		same(t, "rules", watched["rules"], asYAML(wanted))
 	})
+	t.Run("policy_names_the_ServiceAccount_of_an_overlay_with_another_namespace", func(t *testing.T) {
+		overlay := elsewhereOverlay(t)
+		same(t, "subject", subject(t, kustomize(t, overlay), release), "system:serviceaccount:logins:"+release)
+		file, err := os.OpenFile(filepath.Join(overlay, "kustomization.yaml"), os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if _, err := file.WriteString("nameSuffix: -b\n"); err != nil {
+			t.Fatal(err)
+		}
+		all := kustomize(t, overlay)
+		same(t, "subject", subject(t, all, release+"-b"), "system:serviceaccount:logins:"+release+"-b")
+		bound := all.get(t, "ValidatingAdmissionPolicyBinding", release+"-b")
+		same(t, "policyName", bound.at("spec", "policyName"), release+"-b")
+		for _, id := range []string{"ValidatingAdmissionPolicy /" + release + "-b", "ValidatingAdmissionPolicyBinding /" + release + "-b"} {
+			if !slices.Contains(all.ids(), id) {
+				t.Errorf("%s is not among %q", id, all.ids())
+			}
+		}
+	})
+	t.Run("overlay_namespaced_has_no_policy", func(t *testing.T) {
+		if all := kustomize(t, "deploy/overlays/namespaced"); all.has("ValidatingAdmissionPolicy") || all.has("ValidatingAdmissionPolicyBinding") {
+			t.Error(all.ids())
+		}
+	})
+}
+
+// subject is whom the policy holds, put together from the pieces in its text.
+func subject(t *testing.T, all objects, name string) string {
+	t.Helper()
+	conditions, _ := all.get(t, "ValidatingAdmissionPolicy", name).at("spec", "matchConditions").([]any)
+	if len(conditions) != 1 {
+		t.Fatalf("%d conditions", len(conditions))
+	}
+	text := conditions[0].(map[string]any)["expression"].(string)
+	pieces, ok := strings.CutPrefix(text, "request.userInfo.username == ")
+	if !ok {
+		t.Fatal(text)
+	}
+	return strings.ReplaceAll(strings.Trim(pieces, "'"), "' + '", "")
+}
+
+// elsewhereOverlay writes the overlay for another namespace that docs/install/kustomize.md shows, in a copy of deploy.
+func elsewhereOverlay(t *testing.T) string {
+	t.Helper()
+	blocks := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```").FindAllStringSubmatch(read(t, "docs/install/kustomize.md"), -1)
+	if len(blocks) != 1 {
+		t.Fatalf("the guide shows %d overlays", len(blocks))
+	}
+	checkout := t.TempDir()
+	if err := os.CopyFS(filepath.Join(checkout, "deploy"), os.DirFS(filepath.Join(repository, "deploy"))); err != nil {
+		t.Fatal(err)
+	}
+	overlay := filepath.Join(checkout, "deploy/overlays/mine")
+	if err := os.Mkdir(overlay, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(blocks[0][1]), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return overlay
 }

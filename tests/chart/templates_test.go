@@ -235,6 +235,7 @@ func TestRights(t *testing.T) {
 			for _, kind := range []string{"RoleBinding", "ClusterRoleBinding"} {
 				same(t, kind, all.get(t, kind, release)["subjects"], "[{kind: ServiceAccount, name: "+it.want+", namespace: pguser-system}]")
 			}
+			same(t, "the policy's subject", subject(t, all, release), "system:serviceaccount:pguser-system:"+it.want)
 			if all.has("ServiceAccount") == (it.want == "theirs") {
 				t.Error(all.ids())
 			}
@@ -244,6 +245,32 @@ func TestRights(t *testing.T) {
 		all := template(t, "serviceAccount: {annotations: {a: b}}")
 		same(t, "annotations", all.get(t, "ServiceAccount", release).at("metadata", "annotations"), "{a: b}")
 	})
+}
+
+func TestAdmissionPolicy(t *testing.T) {
+	t.Run("is_of_the_namespace_that_the_release_is_in", func(t *testing.T) {
+		out, all, err := tryTemplate("{}", "--namespace", "logins")
+		if err != nil {
+			t.Fatal(all)
+		}
+		same(t, "subject", subject(t, parse(t, out), release), "system:serviceaccount:logins:"+release)
+	})
+	t.Run("fails_closed_and_is_bound", func(t *testing.T) {
+		all := template(t, "fullnameOverride: logins")
+		same(t, "failurePolicy", all.get(t, "ValidatingAdmissionPolicy", "logins").at("spec", "failurePolicy"), "Fail")
+		same(t, "binding", all.get(t, "ValidatingAdmissionPolicyBinding", "logins")["spec"], "{policyName: logins, validationActions: [Deny]}")
+	})
+	for name, values := range map[string]string{
+		"can_be_left_out": "admissionPolicy: {enabled: false}",
+		"is_left_out_where_the_rights_are_not_the_clusters": namespaced,
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := template(t, values)
+			if all.has("ValidatingAdmissionPolicy") || all.has("ValidatingAdmissionPolicyBinding") {
+				t.Error(all.ids())
+			}
+		})
+	}
 }
 
 func TestCRDs(t *testing.T) {
@@ -283,7 +310,7 @@ func TestNames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			all := template(t, it.values)
-			for _, kind := range []string{"Deployment", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"} {
+			for _, kind := range []string{"Deployment", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"} {
 				all.get(t, kind, it.want)
 			}
 		})
