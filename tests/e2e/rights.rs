@@ -13,6 +13,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         an_editor_asks_for_logins_and_does_not_touch_servers,
         an_administrator_of_a_namespace_connects_it_to_servers,
         the_operator_may_do_nothing_that_it_does_not_need,
+        the_operator_works_under_the_shipped_policy,
     )
 }
 
@@ -164,4 +165,27 @@ async fn the_operator_may_do_nothing_that_it_does_not_need(world: &World) -> Out
     check(world, &user, "configmaps", &WRITE, false).await?;
     check(world, &user, "namespaces", &WRITE, false).await?;
     check(world, &user, "secrets", &["deletecollection"], false).await
+}
+
+/// What the policy allows and refuses is tested with the chart; here, that it holds the operators of these tests.
+async fn the_operator_works_under_the_shipped_policy(world: &World) -> Outcome {
+    let operator = world.operator(Options::default()).await?;
+    let user = operator.user();
+    let create = [
+        "create",
+        "secret",
+        "generic",
+        "foreign",
+        "--dry-run=server",
+        "--as",
+        user,
+    ];
+    let words = format!("{user} may not write the Secret {}/foreign", world.namespace());
+    eventually("the policy to be in force", PATIENCE, async || {
+        match world.kubectl(&create).await {
+            Err(error) if error.to_string().contains(&words) => Ok(()),
+            other => Err(format!("{other:?}").into()),
+        }
+    })
+    .await
 }

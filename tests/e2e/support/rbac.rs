@@ -1,4 +1,4 @@
-//! The rights that the operator is shipped with, and no others.
+//! The rights that the operator is shipped with, and no others, under the policy that it is shipped with.
 
 use std::path::Path;
 
@@ -21,7 +21,14 @@ const TOKEN_SECONDS: i64 = 7200;
 /// Where the operator's objects are shipped.
 const SHIPPED: &str = "deploy/base";
 
-/// The shipped ServiceAccount and its roles and bindings, moved to a namespace.
+/// Kinds of what is not in a namespace and names one, so that every operator needs one of its own.
+const ONE_EACH: [&str; 3] = [
+    "ClusterRoleBinding",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+];
+
+/// The shipped ServiceAccount, its roles and bindings and its policy, moved to a namespace.
 pub struct Rights {
     namespace: String,
     service_account: String,
@@ -29,28 +36,38 @@ pub struct Rights {
 }
 
 impl Rights {
-    /// Reads what is shipped. Namespaces are rewritten, and the names of cluster-wide bindings, of which every
-    /// operator needs one of its own; what is granted stays as it is.
+    /// Reads what is shipped. Namespaces are rewritten, and the names of what every operator needs one of its own of;
+    /// what is granted and what is refused stays as it is.
     pub fn shipped(namespace: &str) -> Outcome<Rights> {
         let mut objects = Vec::new();
         let mut service_account = None;
         for mut object in read(&Path::new(REPOSITORY).join(SHIPPED))? {
-            match object.types.as_ref().map(|types| types.kind.as_str()) {
-                Some("ServiceAccount") => {
+            let kind = object
+                .types
+                .as_ref()
+                .map(|types| types.kind.clone())
+                .unwrap_or_default();
+            if ONE_EACH.contains(&kind.as_str()) {
+                let name = object.metadata.name.take().unwrap_or_default();
+                object.metadata.name = Some(of(&name, namespace));
+            }
+            match kind.as_str() {
+                "ServiceAccount" => {
                     service_account = object.metadata.name.clone();
                     object.metadata.namespace = Some(namespace.to_owned());
                 }
-                Some("Role") => object.metadata.namespace = Some(namespace.to_owned()),
-                Some("RoleBinding") => {
+                "Role" => object.metadata.namespace = Some(namespace.to_owned()),
+                "RoleBinding" => {
                     object.metadata.namespace = Some(namespace.to_owned());
                     rehome_subjects(&mut object.data, namespace);
                 }
-                Some("ClusterRoleBinding") => {
-                    let name = object.metadata.name.take().unwrap_or_default();
-                    object.metadata.name = Some(format!("{name}-{namespace}"));
-                    rehome_subjects(&mut object.data, namespace);
+                "ClusterRoleBinding" => rehome_subjects(&mut object.data, namespace),
+                "ValidatingAdmissionPolicy" => rehome_policy(&mut object.data, namespace)?,
+                "ValidatingAdmissionPolicyBinding" => {
+                    let policy = &mut object.data["spec"]["policyName"];
+                    *policy = json!(of(policy.as_str().unwrap_or_default(), namespace));
                 }
-                Some("ClusterRole") => {}
+                "ClusterRole" => {}
                 _ => continue,
             }
             objects.push(object);
@@ -84,7 +101,7 @@ impl Rights {
             if object
                 .types
                 .as_ref()
-                .is_some_and(|types| types.kind == "ClusterRoleBinding")
+                .is_some_and(|types| ONE_EACH.contains(&types.kind.as_str()))
             {
                 let _ = manifests::delete(client, &self.namespace, object).await;
             }
@@ -170,4 +187,21 @@ fn rehome_subjects(binding: &mut Value, namespace: &str) {
             subject["namespace"] = json!(namespace);
         }
     }
+}
+
+/// The policy names the operator's namespace in a text, as the base has it.
+fn rehome_policy(policy: &mut Value, namespace: &str) -> Outcome {
+    let expression = &mut policy["spec"]["matchConditions"][0]["expression"];
+    let text = expression.as_str().unwrap_or_default();
+    let moved = text.replace("'pguser-system'", &format!("'{namespace}'"));
+    if moved == text {
+        return Err(format!("the policy in {SHIPPED} is for no namespace: {text}").into());
+    }
+    *expression = json!(moved);
+    Ok(())
+}
+
+/// The name of the one that the operator in a namespace has.
+fn of(name: &str, namespace: &str) -> String {
+    format!("{name}-{namespace}")
 }
