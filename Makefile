@@ -1,10 +1,14 @@
 # What one does with this repository. Everything takes a while the first time and little later; each says so.
 SHELL := /usr/bin/env bash -euo pipefail
 
-.PHONY: help test test-chart test-pods test-postgres-versions bench demo image controlplane fmt lint generate clean
+.PHONY: help check test test-chart test-pods test-postgres-versions bench demo image sbom controlplane fmt lint generate clean
+.PHONY: release-check pin-base-images publish-image publish-chart sign
 
 help: ## Lists the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 32
+
+check: ## Runs every test, and all else that must hold before a change goes in
+	@.ci/run
 
 test: ## Runs every test, on a real control plane and a real PostgreSQL
 	@hack/test
@@ -27,6 +31,9 @@ demo: ## Shows the operator at work, step by step; PROVIDER=ionos, scalingo, pos
 image: ## Writes an image as an OCI archive, and its SBOM, without a container engine; PROFILE=dev, IMAGE=name:tag
 	@PROFILE=$(PROFILE) IMAGE=$(IMAGE) hack/image
 
+sbom: ## Writes the SBOM of what is compiled into the operator
+	@hack/sbom target/sbom/pguser-operator.cdx.json
+
 controlplane: ## Builds the Kubernetes control plane that tests and demo use
 	@hack/controlplane
 
@@ -37,6 +44,7 @@ fmt: ## Formats Rust and Go
 lint: ## Looks for what the compiler lets pass
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	hack/actionlint
 	cd tests/controlplane && test -z "$$(gofmt -l .)" && go vet ./launch/... ./launcher/...
 	cd tests/chart && test -z "$$(gofmt -l .)" && go vet .
 	test -z "$$(gofmt -l tests/gitops)"
@@ -46,6 +54,21 @@ lint: ## Looks for what the compiler lets pass
 generate: ## Writes the CRDs anew, and the chart's copy of them
 	cargo run --quiet -- crd --out crds
 	cp crds/*.yaml charts/pguser-operator/files/crds/
+
+release-check: ## Fails unless TAG=v1.2.3 is what crates, chart, Dockerfile and changelog say
+	@hack/release check "$(TAG)"
+
+pin-base-images: ## Names the Dockerfile's base images by the digests that they have today
+	@hack/release pin
+
+publish-image: ## Builds an image for all platforms with Docker and pushes it; IMAGE=registry/name:tag
+	@hack/release image "$(IMAGE)"
+
+publish-chart: ## Packages the chart for an image and pushes it; REFERENCE=image@digest REPOSITORY=registry/charts
+	@chart=$$(hack/release chart target/chart "$(REFERENCE)") && hack/release push "$${chart#CHART=}" "$(REPOSITORY)"
+
+sign: ## Signs what was published, without a key; REFERENCE=name@digest, SBOM=file to attest
+	@hack/release sign "$(REFERENCE)" $(SBOM)
 
 clean: ## Removes what cargo built (the cache of control plane, Helm, judge and Prometheus stays; it says where)
 	cargo clean
