@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash -euo pipefail
 
 .PHONY: help check test test-chart test-pods test-postgres-versions bench demo image sbom controlplane fmt lint generate clean
-.PHONY: release-check pin-base-images publish-image publish-chart sign
+.PHONY: advisories release-check pin-base-images publish-image publish-chart sign
 
 help: ## Lists the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 32
@@ -44,6 +44,7 @@ fmt: ## Formats Rust and Go
 lint: ## Looks for what the compiler lets pass
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	hack/deny
 	hack/actionlint
 	cd tests/controlplane && test -z "$$(gofmt -l .)" && go vet ./launch/... ./launcher/...
 	cd tests/chart && test -z "$$(gofmt -l .)" && go vet .
@@ -54,6 +55,9 @@ lint: ## Looks for what the compiler lets pass
 generate: ## Writes the CRDs anew, and the chart's copy of them
 	cargo run --quiet -- crd --out crds
 	cp crds/*.yaml charts/pguser-operator/files/crds/
+
+advisories: ## Looks for known vulnerabilities in what the crates depend on; needs the advisory database
+	@hack/deny advisories
 
 release-check: ## Fails unless TAG=v1.2.3 is what crates, chart, Dockerfile and changelog say
 	@hack/release check "$(TAG)"
