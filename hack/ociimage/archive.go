@@ -11,11 +11,12 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 )
 
-// write writes an image to an OCI archive, and returns its digest. The name is there twice: skopeo and podman look at
-// the one, containerd at the other, which has to be in full.
-func write(image v1.Image, name, output string) (v1.Hash, error) {
+// write writes an image, and its SBOM if there is one, to an OCI archive, and returns the image's digest. The name is there
+// twice: skopeo and podman look at the one, containerd at the other, which has to be in full.
+func write(image v1.Image, s settings) (v1.Hash, error) {
 	folder, err := os.MkdirTemp("", "ociimage.")
 	if err != nil {
 		return v1.Hash{}, err
@@ -36,13 +37,22 @@ func write(image v1.Image, name, output string) (v1.Hash, error) {
 	err = to.AppendImage(image,
 		layout.WithPlatform(v1.Platform{OS: config.OS, Architecture: config.Architecture}),
 		layout.WithAnnotations(map[string]string{
-			"org.opencontainers.image.ref.name": name[strings.LastIndex(name, ":")+1:],
-			"io.containerd.image.name":          inFull(name),
+			"org.opencontainers.image.ref.name": s.name[strings.LastIndex(s.name, ":")+1:],
+			"io.containerd.image.name":          inFull(s.name),
 		}))
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	return digest, pack(os.DirFS(folder), output)
+	if s.sbom != "" {
+		subject, err := partial.Descriptor(image)
+		if err != nil {
+			return v1.Hash{}, err
+		}
+		if err := refer(to, *subject, s.sbom, s.created.UTC().Format(time.RFC3339)); err != nil {
+			return v1.Hash{}, err
+		}
+	}
+	return digest, pack(os.DirFS(folder), s.output)
 }
 
 // inFull is an image's name as Kubernetes completes it.

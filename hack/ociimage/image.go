@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
 // build makes an image with one layer.
@@ -29,7 +30,7 @@ func build(s settings) (v1.Image, error) {
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	image, err = mutate.Append(image, mutate.Addendum{
 		Layer:   compressed,
-		History: v1.History{Created: v1.Time{Time: s.created}, CreatedBy: "COPY " + strings.Join(sorted(s.files), " ")},
+		History: v1.History{Created: v1.Time{Time: s.created}, CreatedBy: "COPY " + strings.Join(s.paths(), " ")},
 	})
 	if err != nil {
 		return nil, err
@@ -52,12 +53,16 @@ func layer(s settings) ([]byte, error) {
 	var out bytes.Buffer
 	archive := tar.NewWriter(&out)
 	folders := map[string]bool{".": true}
-	for _, name := range sorted(s.files) {
+	for _, name := range s.paths() {
 		inside := strings.TrimPrefix(path.Clean("/"+name), "/")
 		if err := addFolders(archive, s, path.Dir(inside), folders); err != nil {
 			return nil, err
 		}
-		if err := addProgramOrText(archive, s, inside, s.files[name]); err != nil {
+		content, mode, err := s.content(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := addFile(archive, inside, mode, s.created, content); err != nil {
 			return nil, err
 		}
 	}
@@ -79,18 +84,19 @@ func addFolders(archive *tar.Writer, s settings, folder string, have map[string]
 	return addFolder(archive, folder, s.created)
 }
 
-func addProgramOrText(archive *tar.Writer, s settings, name, source string) error {
-	info, err := os.Stat(source)
-	if err != nil {
-		return err
+// content is what a file of the image holds, and its mode: that of a program or that of a text.
+func (s settings) content(name string) ([]byte, int64, error) {
+	if name == s.authorities {
+		content, err := authorities(bundle.Roots())
+		return content, 0o644, err
 	}
-	content, err := os.ReadFile(source)
+	info, err := os.Stat(s.files[name])
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
-	mode := int64(0o644)
+	content, err := os.ReadFile(s.files[name])
 	if info.Mode()&0o111 != 0 {
-		mode = 0o755
+		return content, 0o755, err
 	}
-	return addFile(archive, name, mode, s.created, content)
+	return content, 0o644, err
 }

@@ -1,7 +1,8 @@
 // Writes a container image with nothing in it but the files that are named, as an OCI archive: without a container engine,
 // a registry, or root. The same files and settings make the same bytes.
 //
-//	ociimage --output FILE --name NAME:TAG [--entrypoint PATH] [--user N:N] [--created TIME] [--label K=V]... PATH=FILE...
+//	ociimage --output FILE --name NAME:TAG [--entrypoint PATH] [--user N:N] [--created TIME] [--label K=V]... [--sbom FILE]
+//	  [--authorities PATH] PATH=FILE...
 package main
 
 import (
@@ -34,6 +35,9 @@ func (p pairs) Set(text string) error {
 // settings are what an image is made of.
 type settings struct {
 	name         string
+	output       string
+	sbom         string
+	authorities  string
 	entrypoint   string
 	user         string
 	architecture string
@@ -56,7 +60,9 @@ func run(arguments []string, out, usage io.Writer) error {
 	s := settings{labels: pairs{}, files: pairs{}}
 	flags := flag.NewFlagSet("ociimage", flag.ContinueOnError)
 	flags.SetOutput(usage)
-	output := flags.String("output", "", "the archive to write (required)")
+	flags.StringVar(&s.output, "output", "", "the archive to write (required)")
+	flags.StringVar(&s.sbom, "sbom", "", "an SBOM (CycloneDX, JSON), put beside the image as what refers to it")
+	flags.StringVar(&s.authorities, "authorities", "", "where the image has Mozilla's certificate authorities, if anywhere")
 	created := flags.String("created", "1970-01-01T00:00:00Z", "when the image says it was made")
 	flags.StringVar(&s.name, "name", "", "what it is called where the archive is loaded (required)")
 	flags.StringVar(&s.entrypoint, "entrypoint", "", "what a container runs")
@@ -71,7 +77,7 @@ func run(arguments []string, out, usage io.Writer) error {
 			return err
 		}
 	}
-	if *output == "" || s.name == "" || len(s.files) == 0 {
+	if s.output == "" || s.name == "" || len(s.files) == 0 {
 		flags.Usage()
 		return flag.ErrHelp
 	}
@@ -83,12 +89,19 @@ func run(arguments []string, out, usage io.Writer) error {
 	if err != nil {
 		return err
 	}
-	digest, err := write(image, s.name, *output)
+	digest, err := write(image, s)
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", *output, err)
+		return fmt.Errorf("writing %s: %w", s.output, err)
 	}
 	_, err = fmt.Fprintln(out, digest)
 	return err
 }
 
-func sorted(p pairs) []string { return slices.Sorted(maps.Keys(p)) }
+// paths are all that the image has, in order.
+func (s settings) paths() []string {
+	all := maps.Clone(s.files)
+	if s.authorities != "" {
+		all[s.authorities] = ""
+	}
+	return slices.Sorted(maps.Keys(all))
+}

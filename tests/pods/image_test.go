@@ -64,7 +64,7 @@ type imageConfig struct {
 }
 
 // operatorImage reads the archive of hack/image.
-func operatorImage(t *testing.T) (config imageConfig, files map[string][]byte, headers []*tar.Header) {
+func operatorImage(t *testing.T) (config imageConfig, attached []byte, files map[string][]byte, headers []*tar.Header) {
 	t.Helper()
 	archive, err := os.ReadFile(operator.archive)
 	if err != nil {
@@ -74,25 +74,30 @@ func operatorImage(t *testing.T) (config imageConfig, files map[string][]byte, h
 	blob := func(of descriptor) []byte { return blobs["blobs/"+strings.Replace(of.Digest, ":", "/", 1)] }
 	var index struct{ Manifests []descriptor }
 	parse(t, blobs["index.json"], &index)
-	var manifest struct {
-		Config descriptor
-		Layers []descriptor
+	if len(index.Manifests) != 2 {
+		t.Fatalf("%d manifests, and not an image and its SBOM", len(index.Manifests))
+	}
+	var manifest, referrer struct {
+		Config  descriptor
+		Layers  []descriptor
+		Subject descriptor
 	}
 	parse(t, blob(index.Manifests[0]), &manifest)
+	parse(t, blob(index.Manifests[1]), &referrer)
 	parse(t, blob(manifest.Config), &config)
-	if len(index.Manifests) != 1 || len(manifest.Layers) != 1 {
-		t.Fatalf("%d images, %d layers", len(index.Manifests), len(manifest.Layers))
+	if len(manifest.Layers) != 1 || len(referrer.Layers) != 1 || referrer.Subject.Digest != index.Manifests[0].Digest {
+		t.Fatalf("%d layers, %d SBOMs of %s", len(manifest.Layers), len(referrer.Layers), referrer.Subject.Digest)
 	}
 	layer, err := gzip.NewReader(bytes.NewReader(blob(manifest.Layers[0])))
 	if err != nil {
 		t.Fatal(err)
 	}
 	files, headers = unpack(t, layer)
-	return config, files, headers
+	return config, blob(referrer.Layers[0]), files, headers
 }
 
 func TestImage(t *testing.T) {
-	config, files, headers := operatorImage(t)
+	config, attached, files, headers := operatorImage(t)
 	t.Run("holds_the_binary_and_the_authorities_and_nothing_else", func(t *testing.T) {
 		var names []string
 		for _, header := range headers {
@@ -107,6 +112,15 @@ func TestImage(t *testing.T) {
 		}
 		if !bytes.Contains(files["etc/ssl/certs/ca-certificates.crt"], []byte("-----BEGIN CERTIFICATE-----")) {
 			t.Error("the authorities are none")
+		}
+	})
+	t.Run("its_SBOM_refers_to_it", func(t *testing.T) {
+		beside, err := os.ReadFile(sbom)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(attached, beside) {
+			t.Error("it is another one than the one beside the archive")
 		}
 	})
 	t.Run("its_binary_is_static", func(t *testing.T) {
