@@ -76,7 +76,10 @@ async fn a_secret_that_may_not_be_changed_keeps_a_password_that_works(world: &Wo
     has_event(world, "immutable").await?;
     pause(1500).await;
     assert_eq!(world.password("shop").await?.as_deref(), Some(password.as_str()));
-    assert!(world.postgres().accepts("shop", &password).await?, "the login's password was changed");
+    assert!(
+        world.postgres().accepts("shop", &password).await?,
+        "the login's password was changed"
+    );
     world.user_ready("shop").await?;
     world.delete("v1/Secret", SECRET).await?;
     world.rotated("shop", &password).await?;
@@ -88,7 +91,9 @@ async fn a_secret_that_waits_for_a_foreign_finalizer_keeps_its_password(world: &
     let held = json!({"metadata": {"finalizers": ["example.com/hold"]}});
     world.merge("v1/Secret", SECRET, held).await?;
     world.delete("v1/Secret", SECRET).await?;
-    let message = world.user_is("shop", "Stalled", "True", "SecretTerminating").await?;
+    let message = world
+        .user_is("shop", "Stalled", "True", "SecretTerminating")
+        .await?;
     assert!(message.contains("example.com/hold"), "{message}");
     pause(2000).await;
     scene.vendor.gave("shop", 1).await?;
@@ -209,7 +214,9 @@ async fn a_deletion_that_may_not_end_says_so(world: &World) -> Outcome {
     let policy = Policy::deny(world, world.namespace(), "postgresusers", rule).await?;
     pause(2000).await;
     world.delete("PostgresUser", "shop").await?;
-    world.deletion_blocked("shop", "the platform team says no").await?;
+    world
+        .deletion_blocked("shop", "the platform team says no")
+        .await?;
     policy.end().await?;
     world.user_gone("shop", &password).await
 }
@@ -225,7 +232,12 @@ async fn a_finalizer_and_a_claim_that_were_taken_away_are_put_back(world: &World
     users.replace("shop", &Default::default(), &user).await?;
     eventually("finalizer and claim", PATIENCE, async || {
         let user = world.get("PostgresUser", "shop").await?.ok_or("no user")?;
-        let claimed = user.metadata.annotations.iter().flatten().any(|(name, _)| name == "pguser.dev/claim");
+        let claimed = user
+            .metadata
+            .annotations
+            .iter()
+            .flatten()
+            .any(|(name, _)| name == "pguser.dev/claim");
         match user.metadata.finalizers.is_some() && claimed {
             true => Ok(()),
             false => Err("not there".into()),
@@ -254,7 +266,10 @@ async fn an_object_that_goes_without_its_finalizer_is_recorded(world: &World) ->
         }
     })
     .await?;
-    assert!(world.postgres().accepts("shop", &password).await?, "it is nobody's to delete");
+    assert!(
+        world.postgres().accepts("shop", &password).await?,
+        "it is nobody's to delete"
+    );
     assert!(scene.operator.logs().contains("without its finalizer"));
     Ok(())
 }

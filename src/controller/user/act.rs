@@ -534,20 +534,7 @@ async fn remove_finalizer(context: &Context, view: &View, farewell: Farewell) ->
             .map_err(Error::Journal)?;
     }
     if let Some(why) = left_behind(farewell) {
-        let cluster = view
-            .observed
-            .record
-            .as_ref()
-            .map(|record| record.identity.to_string());
-        let kept = KeptUser {
-            uid: user.uid().unwrap_or_default(),
-            user: format!("{}/{}", user.namespace().unwrap_or_default(), user.name_any()),
-            cluster: cluster.unwrap_or_default(),
-            username: user.username().to_string(),
-            why,
-        };
-        context.kept.record(&kept).await.map_err(Error::RecordKept)?;
-        context.metrics.kept_user();
+        record_kept(context, view, farewell, why).await?;
     }
     if matches!(farewell, Farewell::Deleted | Farewell::ClusterGone) {
         delete_secret(context, view).await?;
@@ -576,6 +563,42 @@ async fn remove_finalizer(context: &Context, view: &View, farewell: Farewell) ->
         then: Then::Gone,
         ..Done::default()
     })
+}
+
+/// Records a login that is left on the server, if one may be there. What is forced goes whether it can be recorded or not.
+async fn record_kept(
+    context: &Context,
+    view: &View,
+    farewell: Farewell,
+    why: &'static str,
+) -> Result<(), Error> {
+    let (user, observed) = (&view.user, &view.observed);
+    if observed.record.is_none() && observed.entry.is_none() && !user.annotations().contains_key(names::CLAIM)
+    {
+        return Ok(());
+    }
+    let cluster = observed.record.as_ref().map(|record| record.identity.to_string());
+    let kept = KeptUser {
+        uid: observed.uid.clone(),
+        user: format!("{}/{}", user.namespace().unwrap_or_default(), user.name_any()),
+        cluster: cluster.unwrap_or_default(),
+        username: user.username().to_string(),
+        why,
+    };
+    match context.kept.record(&kept).await {
+        Err(error) if farewell == Farewell::Forced => {
+            let error = crate::controller::error::api(&error);
+            tracing::warn!(
+                user = kept.user,
+                username = kept.username,
+                error,
+                "a login that is left could not be recorded"
+            );
+        }
+        other => other.map_err(Error::RecordKept)?,
+    }
+    context.metrics.kept_user();
+    Ok(())
 }
 
 /// The entry of a deletion that was accepted outlives its PostgresUser: the server object looks after it from here on.

@@ -269,7 +269,7 @@ fn tell_of_unguarded(context: &Context, user: &PostgresUser) {
     }
     let kept = KeptUser {
         uid: user.uid().unwrap_or_default(),
-        user: UserRef::from_obj(user).to_string(),
+        user: format!("{}/{}", user.namespace().unwrap_or_default(), user.name_any()),
         cluster: RemoteIdentity::of_record(record).to_string(),
         username: user.username().to_string(),
         why: "Unguarded",

@@ -62,7 +62,7 @@ impl Case<'_> {
             // That the user is there says nothing of its password: it is sent again, alone this time.
             return Some(self.send_to_the_same());
         }
-        match sight.filter(|sight| sight.started >= look.started) {
+        match sight.filter(|sight| sight.started > look.started) {
             None => Some(Plan::look(self.observed, self.server, Step::List)),
             Some(sight) if sight.user.is_some() => None,
             Some(sight) if sight.conclusive => Some(self.send()),
