@@ -1,6 +1,7 @@
 //! The resources, `pguser.dev/v1alpha1`: types only. The CRDs in `crds/` are written from these by the `crd`
 //! subcommand.
 
+mod bounds;
 pub mod crd;
 pub mod lean;
 pub mod names;

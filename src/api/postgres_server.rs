@@ -5,6 +5,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bounds;
+
 /// A database cluster on one provider, for the PostgresUsers of its namespace.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[kube(
@@ -85,6 +87,7 @@ pub struct PostgresServerSpec {
 pub struct ClusterPostgresServerSpec {
     /// The namespaces whose PostgresUsers may use this server, by their labels. Absent: none. Empty: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = bounds::namespace_selector)]
     pub namespace_selector: Option<LabelSelector>,
     /// The cluster is on IONOS DBaaS PostgreSQL (the users API, version 1). Its credentials Secret is in the
     /// operator's cluster-resource namespace.

@@ -7,6 +7,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bounds;
+
 /// One PostgreSQL login for one application: it exists on the server as long as this object does, and a Secret
 /// holds everything needed to connect with it.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -27,6 +29,10 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     validation = Rule::new("has(self.spec.username) || size(self.metadata.name) <= 63")
         .message("metadata.name is longer than the 63 characters of a PostgreSQL username: set spec.username"),
+    // At the root, so for new objects only: see `bounds`.
+    validation = Rule::new("oldSelf.hasValue() || (has(self.spec.secret) && has(self.spec.secret.name)) || size(self.metadata.name) <= 244")
+        .message("metadata.name followed by -postgres is longer than the 253 characters of a Secret's name: set spec.secret.name")
+        .optional_old_self(true),
     validation = Rule::new("(has(self.spec.username) ? self.spec.username : self.metadata.name) == (has(oldSelf.spec.username) ? oldSelf.spec.username : oldSelf.metadata.name)")
         .message("spec.username (default: metadata.name) is immutable: make another PostgresUser for the new name and delete this one when nothing uses it"),
     validation = Rule::new("(has(self.spec.secret) && has(self.spec.secret.name) ? self.spec.secret.name : self.metadata.name + '-postgres') == (has(oldSelf.spec.secret) && has(oldSelf.spec.secret.name) ? oldSelf.spec.secret.name : oldSelf.metadata.name + '-postgres')")
@@ -99,7 +105,7 @@ pub struct PostgresqlUser {
     pub member_of: Vec<String>,
     /// How many connections it may have at once (CONNECTION LIMIT); -1: any number.
     #[serde(default = "no_limit")]
-    #[schemars(range(min = -1))]
+    #[schemars(range(min = -1, max = 2_147_483_647))]
     pub connection_limit: i32,
     /// Until when its password is valid (VALID UNTIL). Absent: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -258,7 +264,7 @@ fn default_password_key() -> String {
 }
 
 /// What the output Secret looks like.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct OutputSecret {
     /// Its name. Default: the object's name followed by `-postgres`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -266,14 +272,15 @@ pub struct OutputSecret {
         length(min = 1, max = 253),
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
+    #[x_kube(validation = Rule::new(bounds::is_subdomain()).message("spec.secret.name must be a Secret's name: lower-case letters, digits, dashes and dots, with a letter or digit at both ends and on both sides of every dot"))]
     pub name: Option<String>,
     /// Labels it carries besides the operator's own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 64))]
+    #[schemars(transform = bounds::secret_labels)]
     pub labels: BTreeMap<String, String>,
     /// Annotations it carries besides the operator's own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 64))]
+    #[schemars(transform = bounds::secret_annotations)]
     pub annotations: BTreeMap<String, String>,
 }
 

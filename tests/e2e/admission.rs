@@ -18,6 +18,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_server_has_one_provider,
         an_address_of_any_provider_cannot_change,
         a_secrets_name_cannot_change,
+        a_secret_is_called_and_carries_what_kubernetes_takes,
         a_server_names_a_provider,
         a_cluster_and_its_endpoint_cannot_change,
         a_refresh_interval_is_a_duration_within_bounds,
@@ -161,6 +162,45 @@ async fn a_secrets_name_cannot_change(world: &World) -> Outcome {
     // To write down what is the case changes nothing.
     world
         .apply_user_with("unnamed", "secret: {name: unnamed-postgres}")
+        .await
+}
+
+/// What is refused, in which words, is in `tests/upgrade/beyond.rs` too.
+async fn a_secret_is_called_and_carries_what_kubernetes_takes(world: &World) -> Outcome {
+    let long = format!("{}.{}/{}", "a".repeat(63), "b".repeat(63), "C".repeat(63));
+    for good in [
+        "{name: a.b-c.0}".to_string(),
+        format!("{{labels: {{team: '', {long}: {}}}}}", "v".repeat(63)),
+        format!("{{annotations: {{Example.COM/any_one: 'payments / checkout', {long}: ''}}}}"),
+        format!("{{annotations: {{a: {}}}}}", "ä".repeat(4096)),
+    ] {
+        let name = format!("good-{}", good.len());
+        world.apply_user_with(&name, &format!("secret: {good}")).await?;
+    }
+    for (bad, words) in [
+        ("{name: a..b}", "spec.secret.name must be a Secret's name"),
+        (
+            "{labels: {team: payments / checkout}}",
+            "write other text into spec.secret.annotations",
+        ),
+        (
+            "{labels: {my key: v}}",
+            "spec.secret.labels: a name is at most 63",
+        ),
+        (
+            "{annotations: {bad key!: v}}",
+            "spec.secret.annotations: a name is at most 63",
+        ),
+    ] {
+        user_refused(world, "u", &format!("secret: {bad}"), words).await?;
+    }
+    let huge = format!("secret: {{annotations: {{a: {}}}}}", "v".repeat(270 * 1024));
+    user_refused(world, "u", &huge, "may not be more than 4096").await?;
+    let (fits, too_long) = ("n".repeat(244), "n".repeat(245));
+    world.apply_user_with(&fits, "username: fits").await?;
+    user_refused(world, &too_long, "username: long", "set spec.secret.name").await?;
+    world
+        .apply_user_with(&too_long, "username: long\n  secret: {name: short}")
         .await
 }
 

@@ -13,6 +13,9 @@
 mod admission;
 mod adoption;
 mod bench;
+#[path = "../upgrade/beyond.rs"]
+mod beyond;
+mod bounds;
 mod crash;
 mod creation;
 mod deletion;
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
 fn trials(environment: &Handle) -> Vec<Trial> {
     [
         bench::trials(environment),
+        bounds::trials(environment),
         creation::trials(environment),
         admission::trials(environment),
         adoption::trials(environment),

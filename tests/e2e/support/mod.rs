@@ -29,7 +29,7 @@ pub use self::{
     operator::{Operator, Options},
     person::{Answer, Person},
     prometheus::{Monitoring, Prometheus, promtool},
-    raw::poison,
+    raw::{poison, try_out},
     scene::{Scene, pause},
     servers::{
         ADDON_ID, APP, CLUSTER_ID, Failure, Outcome, PATIENCE, Postgres, Process, REPOSITORY, Simulator,

@@ -1,6 +1,6 @@
 //! Objects as JSON, with anything in them.
 
-use kube::{Client, core::Request};
+use kube::{Client, api::PostParams, core::Request};
 use serde_json::{Value, json};
 
 use super::{Outcome, World};
@@ -13,6 +13,24 @@ pub async fn object(client: &Client, request: http::Request<Vec<u8>>) -> kube::R
         metadata.remove("managedFields");
     }
     Ok(object)
+}
+
+/// Makes an object of ours without keeping it: what would be stored, as it was answered, or why it is refused.
+pub async fn try_out(world: &World, kind: &str, name: &str, spec: &Value) -> Outcome<Result<String, String>> {
+    let object = json!({
+        "apiVersion": "pguser.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec,
+    });
+    let params = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let request =
+        Request::new(world.api(kind).resource_url()).create(&params, serde_json::to_vec(&object)?)?;
+    match world.client().request_text(request).await {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(kube::Error::Api(status)) if status.code == 422 => Ok(Err(status.message.clone())),
+        Err(error) => Err(format!("{error}: {object}").into()),
+    }
 }
 
 /// Gives all managed fields of an object a date that is one for the API server, and for nobody else.

@@ -1,0 +1,147 @@
+//! Bounds of specs that types cannot say: of names, labels, annotations and selectors.
+//!
+//! An API server lets a field be that breaks a bound and does not change, so what was stored before there was the bound can
+//! still be written. The root of an object changes with every write of its status: a rule there may bind creation only.
+
+use schemars::Schema;
+use serde_json::{Map, Value, json};
+
+/// A DNS subdomain, which the names of most objects are.
+const SUBDOMAIN: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
+/// The same in any case, as prefixes of annotations may be written.
+const SUBDOMAIN_IN_ANY_CASE: &str =
+    "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?([.][A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*";
+/// The name of a label or annotation, without its prefix; also the value of a label, if it has one.
+const NAME: &str = "([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]";
+
+const LABEL_LENGTH: usize = 63;
+const PREFIX_LENGTH: usize = 253;
+const KEY_LENGTH: usize = PREFIX_LENGTH + 1 + LABEL_LENGTH;
+const MAP_SIZE: usize = 64;
+const LIST_SIZE: usize = 64;
+/// In characters.
+const ANNOTATION_LENGTH: usize = 4096;
+/// In bytes, of all annotations. An API server takes 256 KiB, with those that the operator adds.
+const ANNOTATIONS_SIZE: usize = 64 * 1024;
+
+/// The rule of a Secret's name.
+pub fn is_subdomain() -> String {
+    format!("self.matches('^{SUBDOMAIN}$')")
+}
+
+/// Bounds of the output Secret's labels.
+pub fn secret_labels(schema: &mut Schema) {
+    let way_out = "write other text into spec.secret.annotations";
+    labels(schema.ensure_object(), "spec.secret.labels", way_out);
+}
+
+/// Bounds of the output Secret's annotations.
+pub fn secret_annotations(schema: &mut Schema) {
+    let schema = schema.ensure_object();
+    let (keys, message) = key_rule("key", SUBDOMAIN_IN_ANY_CASE, "spec.secret.annotations");
+    let size = "self.map(key, size(bytes(key)) + size(bytes(self[key]))).sum()";
+    let total = format!(
+        "spec.secret.annotations: all names and values together are more than {} KiB: an annotation is no place for data, keep \
+         that in a ConfigMap or Secret of your own",
+        ANNOTATIONS_SIZE / 1024
+    );
+    schema.insert("maxProperties".to_string(), json!(MAP_SIZE));
+    schema.insert(
+        "additionalProperties".to_string(),
+        json!({"type": "string", "maxLength": ANNOTATION_LENGTH}),
+    );
+    schema.insert(
+        "x-kubernetes-validations".to_string(),
+        json!([
+            {"rule": format!("self.all(key, {keys})"), "message": message},
+            {"rule": format!("{size} <= {ANNOTATIONS_SIZE}"), "message": total},
+        ]),
+    );
+}
+
+/// Bounds of a selector of namespaces.
+pub fn namespace_selector(schema: &mut Schema) {
+    const FIELD: &str = "spec.namespaceSelector";
+    let of_labels = "namespaces have no other labels, so it would select none";
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    let Some(properties) = properties else { return };
+    if let Some(Value::Object(schema)) = properties.get_mut("matchLabels") {
+        labels(schema, "spec.namespaceSelector.matchLabels", of_labels);
+    }
+    let Some(Value::Object(expressions)) = properties.get_mut("matchExpressions") else {
+        return;
+    };
+    expressions.insert("maxItems".to_string(), json!(LIST_SIZE));
+    let Some(Value::Object(expression)) = expressions.get_mut("items") else {
+        return;
+    };
+    expression.insert(
+        "x-kubernetes-validations".to_string(),
+        json!([{
+            "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+            "message": format!("{FIELD}.matchExpressions: In and NotIn need values, Exists and DoesNotExist take none"),
+        }]),
+    );
+    let Some(Value::Object(fields)) = expression.get_mut("properties") else {
+        return;
+    };
+    let (keys, message) = key_rule("self", SUBDOMAIN, "spec.namespaceSelector.matchExpressions");
+    let more = [
+        (
+            "key",
+            json!({"maxLength": KEY_LENGTH, "x-kubernetes-validations": [{"rule": keys, "message": message}]}),
+        ),
+        (
+            "operator",
+            json!({"enum": ["In", "NotIn", "Exists", "DoesNotExist"]}),
+        ),
+        (
+            "values",
+            json!({
+                "maxItems": LIST_SIZE,
+                "items": label_value("spec.namespaceSelector.matchExpressions", of_labels),
+            }),
+        ),
+    ];
+    for (field, more) in more {
+        if let (Some(Value::Object(schema)), Value::Object(more)) = (fields.get_mut(field), more) {
+            schema.extend(more);
+        }
+    }
+}
+
+fn labels(schema: &mut Map<String, Value>, field: &str, way_out: &str) {
+    let (keys, message) = key_rule("key", SUBDOMAIN, field);
+    schema.insert("maxProperties".to_string(), json!(MAP_SIZE));
+    schema.insert("additionalProperties".to_string(), label_value(field, way_out));
+    schema.insert(
+        "x-kubernetes-validations".to_string(),
+        json!([{"rule": format!("self.all(key, {keys})"), "message": message}]),
+    );
+}
+
+fn label_value(field: &str, way_out: &str) -> Value {
+    json!({
+        "type": "string",
+        "maxLength": LABEL_LENGTH,
+        "x-kubernetes-validations": [{
+            "rule": format!("self.matches('^({NAME})?$')"),
+            "message": format!(
+                "{field}: a label's value is empty, or letters, digits, dashes, underscores and dots with a letter or digit at \
+                 both ends: {way_out}"
+            ),
+        }],
+    })
+}
+
+/// The rule of a label's or an annotation's name, which is in this variable, and its message.
+fn key_rule(variable: &str, prefix: &str, field: &str) -> (String, String) {
+    let rule =
+        format!("{variable}.matches('^({prefix}/)?{NAME}$') && {variable}.indexOf('/') <= {PREFIX_LENGTH}");
+    let message = format!(
+        "{field}: a name is at most {LABEL_LENGTH} letters, digits, dashes, underscores and dots with a letter or digit at both \
+         ends, and may have a domain and a slash before it, such as team or example.com/team: write it without spaces and \
+         other characters"
+    );
+    (rule, message)
+}
