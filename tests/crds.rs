@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use pguser_operator::api::crd;
+use serde_json::Value;
 
 #[test]
 fn the_crds_in_the_repository_are_those_that_the_binary_writes() {
@@ -22,7 +23,7 @@ fn the_crds_in_the_repository_are_those_that_the_binary_writes() {
 
 #[test]
 fn every_field_is_described() {
-    fn undescribed(path: &str, schema: &serde_json::Value, found: &mut Vec<String>) {
+    fn undescribed(path: &str, schema: &Value, found: &mut Vec<String>) {
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             let path = format!("{path}.{name}");
             if property["description"].as_str().unwrap_or_default().is_empty() {
@@ -47,5 +48,66 @@ fn a_new_object_is_never_current() {
     for (name, crd) in crd::all().unwrap() {
         let status = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
         assert_eq!(status["default"]["observedGeneration"], -1, "{name}");
+    }
+}
+
+/// What an API server takes without a bound it takes by the megabyte, and no rule in CEL can be afforded on it.
+#[test]
+fn every_value_of_a_spec_is_bounded_at_both_ends() {
+    fn unbounded(path: &str, schema: &Value, found: &mut Vec<String>) {
+        let needed: &[&str] = match schema["type"].as_str().unwrap_or_default() {
+            "string" if schema["enum"].is_array() => &[],
+            "string" => &["maxLength"],
+            "integer" => &["minimum", "maximum"],
+            "array" => &["maxItems"],
+            "object" if schema["additionalProperties"].is_object() => {
+                &["maxProperties", "x-kubernetes-validations"]
+            }
+            "object" if schema["properties"].is_object() => &[],
+            "boolean" => &[],
+            _ => &["type"],
+        };
+        let missing = needed.iter().filter(|bound| schema[**bound].is_null());
+        found.extend(missing.map(|bound| format!("{path}: {bound}")));
+        assert!(schema["format"] != "date-time", "{path}: it has no ends");
+        for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+            unbounded(&format!("{path}.{name}"), schema, found);
+        }
+        for within in ["items", "additionalProperties"] {
+            if schema[within].is_object() {
+                unbounded(&format!("{path}[]"), &schema[within], found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (name, crd) in crd::all().unwrap() {
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        unbounded(&name, schema, &mut found);
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// The root changes with every write of a status, so a rule there that an older object breaks would keep it from ever getting
+/// one.
+#[test]
+fn rules_at_the_root_bind_creation_or_what_changes() {
+    /// It was there before any object was.
+    const FROM_THE_BEGINNING: &str = "has(self.spec.username) || size(self.metadata.name) <= 63";
+    for (name, crd) in crd::all().unwrap() {
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        for rule in schema["x-kubernetes-validations"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let text = rule["rule"].as_str().unwrap();
+            let binds_creation =
+                rule["optionalOldSelf"] == true && text.starts_with("oldSelf.hasValue() || ");
+            let binds_changes = rule["optionalOldSelf"] != true && text.contains("oldSelf.");
+            assert!(
+                binds_creation || binds_changes || text == FROM_THE_BEGINNING,
+                "{name}: {text}"
+            );
+        }
     }
 }

@@ -7,6 +7,7 @@ pub mod lean;
 pub mod names;
 pub mod postgres_server;
 pub mod postgres_user;
+pub mod valid_until;
 
 pub use lean::{Lean, Readable, Unread};
 pub use postgres_server::{
@@ -19,3 +20,4 @@ pub use postgres_user::{
     PostgresUserSpec, PostgresqlUser, PublishedSecret, RejectedPassword, RemoteUserRecord, ScalingoUser,
     SecretKeyRef, ServerKind, ServerRef, UserStatus,
 };
+pub use valid_until::ValidUntil;

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bounds;
+use super::valid_until::ValidUntil;
 
 /// One PostgreSQL login for one application: it exists on the server as long as this object does, and a Secret
 /// holds everything needed to connect with it.
@@ -107,9 +108,10 @@ pub struct PostgresqlUser {
     #[serde(default = "no_limit")]
     #[schemars(range(min = -1, max = 2_147_483_647))]
     pub connection_limit: i32,
-    /// Until when its password is valid (VALID UNTIL). Absent: for ever.
+    /// Until when its password is valid (VALID UNTIL): a date with an offset (`2030-01-01T00:00:00Z`), or `infinity`. Absent:
+    /// for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub valid_until: Option<Time>,
+    pub valid_until: Option<ValidUntil>,
     /// It may make databases (CREATEDB).
     #[serde(default)]
     pub create_database: bool,

@@ -136,7 +136,13 @@ async fn settings_of_a_provider_are_within_bounds(world: &World) -> Outcome {
         "duplicate entries",
     )
     .await?;
-    user_refused(world, "u", "postgresql: {validUntil: tomorrow}", "validUntil").await?;
+    user_refused(
+        world,
+        "u",
+        "postgresql: {validUntil: tomorrow}",
+        "for a password that is valid for ever write infinity",
+    )
+    .await?;
     world
         .apply_user_with("reader", "scalingo: {readOnly: true}")
         .await?;

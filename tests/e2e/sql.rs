@@ -11,6 +11,7 @@ use crate::support::{
 pub fn trials(environment: &Handle) -> Vec<Trial> {
     trials!(environment, Provider::Postgresql;
         attributes_and_memberships_are_as_the_spec_asks,
+        infinity_takes_the_place_of_a_date_and_is_no_difference,
         what_the_server_object_does_not_allow_is_refused,
         a_user_that_comes_to_ask_for_too_much_keeps_its_login,
         attributes_changed_outside_are_put_right,
@@ -109,6 +110,23 @@ async fn attributes_and_memberships_are_as_the_spec_asks(world: &World) -> Outco
         .psql(&uri, "create database mine")
         .await
         .map(drop)
+}
+
+async fn infinity_takes_the_place_of_a_date_and_is_no_difference(world: &World) -> Outcome {
+    let (_vendor, operator) = set_up(world, everything()).await?;
+    ask(world, "validUntil: infinity").await?;
+    world.user_ready("checkout").await?;
+    world.quiet(&operator).await?;
+    let until = "rolvaliduntil at time zone 'UTC'";
+    ask(world, "validUntil: '2100-01-01T01:00:00.1234567+01:00'").await?;
+    world
+        .role_is("checkout", until, "2100-01-01 00:00:00.123456")
+        .await?;
+    ask(world, "validUntil: infinity").await?;
+    world.role_is("checkout", "rolvaliduntil", "infinity").await?;
+    world.user_ready("checkout").await?;
+    world.quiet(&operator).await?;
+    world.login_of("checkout").await
 }
 
 async fn what_the_server_object_does_not_allow_is_refused(world: &World) -> Outcome {

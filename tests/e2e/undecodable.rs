@@ -1,11 +1,15 @@
 //! What the operator cannot read stops nobody else, and is not taken for what is not there.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use libtest_mimic::Trial;
+use pguser_operator::api::crd;
 use serde_json::json;
 
 use crate::support::{
-    Handle, Operator, Options, Outcome, PATIENCE, Person, SERVER, Scene, World, eventually, pause, poison,
-    trials, user_manifest,
+    Environment, Handle, Operator, Options, Outcome, PATIENCE, Person, REPOSITORY, SERVER, Scene, World,
+    eventually, pause, poison, trials, user_manifest,
 };
 
 pub fn trials(environment: &Handle) -> Vec<Trial> {
@@ -32,6 +36,37 @@ async fn undecodable(scene: &Scene<'_>, kind: &str, count: usize) -> Outcome {
         }
     })
     .await
+}
+
+/// A world on a control plane whose CRDs a test may change.
+async fn world_of_its_own(world: &World, name: &str) -> Outcome<(Arc<Environment>, World)> {
+    let environment = world.environment().apart(name).await?;
+    environment.control_plane().install_crds(&crds()).await?;
+    let world = World::new(&environment, name, world.provider()).await?;
+    Ok((environment, world))
+}
+
+fn crds() -> PathBuf {
+    Path::new(REPOSITORY).join("crds")
+}
+
+/// Stores a date that today's CRDs refuse, as those took it which had no bound there.
+async fn store_unreadable(world: &World, name: &str) -> Outcome {
+    let (file, mut users) = crd::all()?.into_iter().next().ok_or("no CRD")?;
+    let field =
+        "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/postgresql/properties/validUntil";
+    *users.pointer_mut(field).ok_or("no such field")? = json!({"type": "string", "format": "date-time"});
+    let folder = world.dir().join("unbounded");
+    std::fs::create_dir(&folder)?;
+    std::fs::write(folder.join(file), users.to_string())?;
+    let control_plane = world.environment().control_plane();
+    control_plane.install_crds(&folder).await?;
+    let date = json!({"spec": {"postgresql": {"validUntil": "9999-12-31T23:59:59Z"}}});
+    eventually("the CRD to be taken up", PATIENCE, async || {
+        world.merge("PostgresUser", name, date.clone()).await
+    })
+    .await?;
+    control_plane.install_crds(&crds()).await
 }
 
 async fn objects_that_cannot_be_read_stop_nobody_else(world: &World) -> Outcome {
@@ -69,9 +104,16 @@ async fn managed_fields_are_no_trouble_whatever_is_in_them(world: &World) -> Out
 }
 
 async fn a_ready_user_that_becomes_unreadable_keeps_its_login_and_says_so(world: &World) -> Outcome {
+    let (environment, mut world) = world_of_its_own(world, "unreadable").await?;
+    let ends = becomes_unreadable(&world).await;
+    world.clean_up().await;
+    drop(environment);
+    ends
+}
+
+async fn becomes_unreadable(world: &World) -> Outcome {
     let (scene, password) = Scene::with_user(world, "shop").await?;
-    let date = json!({"spec": {"postgresql": {"validUntil": "9999-12-31T23:59:59Z"}}});
-    world.merge("PostgresUser", "shop", date).await?;
+    store_unreadable(world, "shop").await?;
     undecodable(&scene, "PostgresUser", 1).await?;
     let stalled = world.user_is("shop", "Stalled", "True", "Undecodable").await?;
     assert!(stalled.contains("spec.postgresql.validUntil"), "{stalled}");
@@ -100,9 +142,16 @@ async fn a_ready_user_that_becomes_unreadable_keeps_its_login_and_says_so(world:
 }
 
 async fn an_unreadable_user_is_deleted_if_all_that_this_goes_by_is_known(world: &World) -> Outcome {
+    let (environment, mut world) = world_of_its_own(world, "undeletable").await?;
+    let ends = is_deleted_unread(&world).await;
+    world.clean_up().await;
+    drop(environment);
+    ends
+}
+
+async fn is_deleted_unread(world: &World) -> Outcome {
     let (mut scene, password) = Scene::with_user(world, "shop").await?;
-    let date = json!({"spec": {"postgresql": {"validUntil": "9999-12-31T23:59:59Z"}}});
-    world.merge("PostgresUser", "shop", date).await?;
+    store_unreadable(world, "shop").await?;
     scene.operator.restart().await?;
     undecodable(&scene, "PostgresUser", 1).await?;
     world.delete("PostgresUser", "shop").await?;

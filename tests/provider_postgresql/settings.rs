@@ -10,6 +10,8 @@ use crate::support::{ADMINS, Job, World, assert_class, assert_says, job, role, t
 tests! {
     a_user_is_made_with_its_settings,
     what_somebody_changed_is_put_right,
+    for_ever_is_infinity_and_read_as_such,
+    the_ends_of_valid_until_are_kept_to_the_microsecond,
     without_options_only_login_is_put_right,
     only_our_own_grants_are_taken_back,
     a_membership_follows_the_roles_inherit,
@@ -104,6 +106,60 @@ async fn what_somebody_changed_is_put_right(world: &World) {
             "{right:?}"
         );
         assert!(world.logs_in(&name, "pLaInTeXt").await);
+    }
+}
+
+/// PostgreSQL has two words for it: `infinity`, and none at all.
+async fn for_ever_is_infinity_and_read_as_such(world: &World) {
+    for admin in ADMINS {
+        let client = world.client(admin);
+        let name = format!("for_ever_by_{admin}");
+        let dated = with(&name, some(BTreeSet::new()));
+        client.create(&dated, "pLaInTeXt").await.unwrap();
+        let for_ever = with(&name, RoleOptions::default());
+        let user = client.configure(&for_ever).await.unwrap();
+        assert!(
+            RoleOptions::default().differences(role(&user)).is_empty(),
+            "{user:?}"
+        );
+        let shown = format!("SELECT rolvaliduntil::text FROM pg_roles WHERE rolname = '{name}'");
+        assert_eq!(world.value(&shown).as_deref(), Some("infinity"));
+        world.server.sql(&format!(
+            "UPDATE pg_authid SET rolvaliduntil = NULL WHERE rolname = '{name}'"
+        ));
+        let user = client.get(&name).await.unwrap();
+        assert!(
+            RoleOptions::default().differences(role(&user)).is_empty(),
+            "{user:?}"
+        );
+        assert!(world.logs_in(&name, "pLaInTeXt").await);
+    }
+}
+
+/// The ends are those of the CRD.
+async fn the_ends_of_valid_until_are_kept_to_the_microsecond(world: &World) {
+    let client = world.client(ADMINS[0]);
+    for (number, date) in [
+        "0001-01-01T00:01:00Z",
+        "1969-12-31T23:59:59.999999Z",
+        "2131-02-03T04:05:06.000007Z",
+        "9999-12-30T22:00:00Z",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let options = RoleOptions {
+            valid_until: Some(date.parse().unwrap()),
+            ..RoleOptions::default()
+        };
+        let job = with(&format!("until_{number}"), options.clone());
+        let user = client.create(&job, "pLaInTeXt").await.unwrap();
+        assert_eq!(
+            options.differences(role(&user)),
+            Vec::<&str>::new(),
+            "{date}: {user:?}"
+        );
+        assert_eq!(role(&user).valid_until, options.valid_until);
     }
 }
 

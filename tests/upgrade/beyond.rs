@@ -62,7 +62,12 @@ fn users() -> Vec<Case> {
         _ => unreachable!("a spec is an object"),
     };
     let in_secret = |bound, secret: Value, says| case(bound, json!({"secret": secret}), says);
+    let until = |date: &str| json!({"postgresql": {"validUntil": date}});
+    let dates = ".spec.postgresql.validUntil: ";
     vec![
+        case(dates, until("9999-12-31T23:59:59Z"), "write infinity"),
+        case(dates, until("2030-01-01T00:00:00+26:00"), "write infinity"),
+        case(dates, until("2030-01-01T00:00:00.0000000000Z"), "write infinity"),
         in_secret(
             ".spec.secret.name: ",
             json!({"name": "a..b"}),

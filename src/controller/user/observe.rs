@@ -334,8 +334,8 @@ fn is_expired(user: &PostgresUser) -> bool {
         .spec
         .postgresql
         .as_ref()
-        .and_then(|it| it.valid_until.as_ref());
-    until.is_some_and(|until| until.0 <= Timestamp::now())
+        .and_then(|it| it.valid_until?.moment());
+    until.is_some_and(|until| until <= Timestamp::now())
 }
 
 /// What became of the last login with the published password, and when the next is due. After a restart, and after

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
-use crate::api::{AdoptionPolicy, Generate, Ownership, PostgresUser, PostgresqlUser, SecretKeyRef};
+use crate::api::{
+    AdoptionPolicy, Generate, Ownership, PostgresUser, PostgresqlUser, SecretKeyRef, ValidUntil,
+};
 use crate::controller::context::Context;
 use crate::controller::server::UserRef;
 use crate::controller::server_spec::ServerObject;
@@ -157,8 +159,8 @@ fn options(sql: &PostgresqlUser) -> RoleOptions {
         // PostgreSQL keeps microseconds.
         valid_until: sql
             .valid_until
-            .as_ref()
-            .and_then(|time| Timestamp::from_microsecond(time.0.as_microsecond()).ok()),
+            .and_then(ValidUntil::moment)
+            .and_then(|moment| Timestamp::from_microsecond(moment.as_microsecond()).ok()),
         create_database: sql.create_database,
         create_role: sql.create_role,
         inherit: sql.inherit,
