@@ -761,10 +761,10 @@ fn a_finalizer_or_a_claim_that_was_taken_away_is_put_back_before_anything_else()
         let mut world = whole.clone();
         world.turn = false;
         world.finalizer = false;
-        assert_eq!(step(&wish, &world), Some(Step::Claim));
+        assert_eq!(step(&wish, &world), Some(Step::Guard));
         world.finalizer = true;
         world.claim = None;
-        assert_eq!(step(&wish, &world), Some(Step::Claim));
+        assert_eq!(step(&wish, &world), Some(Step::Guard));
     }
     // Of what is on another cluster than the server object names now, a claim would say something wrong.
     let mut elsewhere = whole;

@@ -18,6 +18,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_deletion_that_may_not_end_says_so,
         a_finalizer_and_a_claim_that_were_taken_away_are_put_back,
         an_object_that_goes_without_its_finalizer_is_recorded,
+        a_lost_key_costs_nobody_a_password,
     )
     .into_iter()
     .chain(trials_everywhere!(environment;
@@ -29,8 +30,8 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
 /// The user's Secret.
 const SECRET: &str = "shop-postgres";
 
-async fn stalled(world: &World, words: &str) -> Outcome {
-    let message = world.user_is("shop", "Stalled", "True", "WriteRefused").await?;
+async fn stalled(world: &World, name: &str, words: &str) -> Outcome {
+    let message = world.user_is(name, "Stalled", "True", "WriteRefused").await?;
     assert!(message.contains(words), "{message}");
     Ok(())
 }
@@ -55,7 +56,7 @@ async fn a_quota_without_room_for_the_secret_is_told_and_ends(world: &World) -> 
     let status = json!({"status": {"hard": {"secrets": "0"}, "used": {"secrets": "0"}}});
     world.merge_status("v1/ResourceQuota", "few", status).await?;
     world.apply_user("shop", SERVER).await?;
-    stalled(world, "exceeded quota: few").await?;
+    stalled(world, "shop", "exceeded quota: few").await?;
     let ready = world.user_not_ready("shop", "WriteRefused").await?;
     assert!(ready.message.contains("exceeded quota"), "{}", ready.message);
     has_event(world, "exceeded quota").await?;
@@ -67,23 +68,26 @@ async fn a_quota_without_room_for_the_secret_is_told_and_ends(world: &World) -> 
 }
 
 async fn a_secret_that_may_not_be_changed_keeps_a_password_that_works(world: &World) -> Outcome {
-    let (_scene, password) = Scene::with_user(world, "shop").await?;
+    let (_scene, password) = Scene::with_user(world, "checkout").await?;
     world
-        .merge("v1/Secret", SECRET, json!({"immutable": true}))
+        .merge("v1/Secret", "checkout-postgres", json!({"immutable": true}))
         .await?;
-    world.rotate("shop", "1").await?;
-    stalled(world, "immutable").await?;
+    world.rotate("checkout", "1").await?;
+    stalled(world, "checkout", "immutable").await?;
     has_event(world, "immutable").await?;
     pause(1500).await;
-    assert_eq!(world.password("shop").await?.as_deref(), Some(password.as_str()));
+    assert_eq!(
+        world.password("checkout").await?.as_deref(),
+        Some(password.as_str())
+    );
     assert!(
-        world.postgres().accepts("shop", &password).await?,
+        world.postgres().accepts("checkout", &password).await?,
         "the login's password was changed"
     );
-    world.user_ready("shop").await?;
-    world.delete("v1/Secret", SECRET).await?;
-    world.rotated("shop", &password).await?;
-    world.user_is_not("shop", "Stalled").await
+    world.user_ready("checkout").await?;
+    world.delete("v1/Secret", "checkout-postgres").await?;
+    world.rotated("checkout", &password).await?;
+    world.user_is_not("checkout", "Stalled").await
 }
 
 async fn a_secret_that_waits_for_a_foreign_finalizer_keeps_its_password(world: &World) -> Outcome {
@@ -183,7 +187,7 @@ async fn a_policy_against_the_secret_is_told_in_its_own_words(world: &World) -> 
     let policy = Policy::deny(world, world.namespace(), "secrets", &rule).await?;
     let policy = policy.in_force(world.namespace(), SECRET, "none").await?;
     world.apply_user("shop", SERVER).await?;
-    stalled(world, "the platform team says no").await?;
+    stalled(world, "shop", "the platform team says no").await?;
     // And it is nobody else's trouble.
     world.rotate("another", "1").await?;
     world.rotated("another", &password).await?;
@@ -200,7 +204,7 @@ async fn a_policy_against_the_journal_is_told_and_nothing_is_made(world: &World)
     let policy = Policy::deny(world, namespace, "secrets", rule).await?;
     let policy = policy.in_force(namespace, "probe", "journal").await?;
     world.apply_user("shop", SERVER).await?;
-    stalled(world, "the platform team says no").await?;
+    stalled(world, "shop", "the platform team says no").await?;
     assert!(scene.operator.logs().contains("the platform team says no"));
     assert!(world.roles().await?.is_empty(), "sent, and not stored");
     policy.end().await?;
@@ -271,5 +275,37 @@ async fn an_object_that_goes_without_its_finalizer_is_recorded(world: &World) ->
         "it is nobody's to delete"
     );
     assert!(scene.operator.logs().contains("without its finalizer"));
+    Ok(())
+}
+
+async fn mac(world: &World) -> Outcome<String> {
+    let user = world.get("PostgresUser", "shop").await?.ok_or("no user")?;
+    let mac = user.data["status"]["secret"]["passwordMac"].as_str();
+    Ok(mac.ok_or("no MAC")?.to_owned())
+}
+
+async fn a_lost_key_costs_nobody_a_password(world: &World) -> Outcome {
+    let (mut scene, password) = Scene::with_user(world, "shop").await?;
+    let before = mac(world).await?;
+    let keys = world.api_in(world.operator_namespace(), "v1/Secret");
+    keys.delete("pguser-operator-key", &DeleteParams::default())
+        .await?;
+    scene.operator.restart().await?;
+    scene.make_user("another").await?;
+    pause(1000).await;
+    assert_eq!(world.password("shop").await?.as_deref(), Some(password.as_str()));
+    // What is published next is known under the new key, and is the same password.
+    let labels = json!({"spec": {"secret": {"labels": {"team": "payments"}}}});
+    world.merge("PostgresUser", "shop", labels).await?;
+    eventually("another MAC", PATIENCE, async || {
+        match mac(world).await? != before {
+            true => Ok(()),
+            false => Err("it is the old one".into()),
+        }
+    })
+    .await?;
+    assert_eq!(world.password("shop").await?.as_deref(), Some(password.as_str()));
+    scene.vendor.gave("shop", 1).await?;
+    world.user_works("shop").await?;
     Ok(())
 }

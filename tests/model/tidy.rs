@@ -173,8 +173,9 @@ fn tidy_operator(operator: &mut Operator, wire: &[Request], now: Tick, scenario:
             .map(|last| last.0 + T_LIVE)
             .max();
         let quiet = quiet.max(operator.last_write.map(|write| write.0 + LAG));
-        // For a login to tell something, a poll need only be later than the last attempt.
-        let tells = scenario.provider.verifiable && !operator.attempts.is_empty();
+        // For a login, or a list that reads a change back, to tell something, a poll need only be later than the last attempt.
+        let doubtful = operator.attempts.iter().any(|sendings| sendings.doubtful);
+        let tells = doubtful || (scenario.provider.verifiable && !operator.attempts.is_empty());
         !tells && quiet.is_none_or(|quiet| poll.started.0 < quiet)
     };
     if let Some(poll) = &mut operator.poll

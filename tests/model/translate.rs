@@ -434,7 +434,7 @@ pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, resource: Optio
     let published = resource.and_then(|resource| resource.status.published);
     let published = published.map(|published| published.password);
     match step {
-        Step::Claim => Todo::Claim,
+        Step::Claim | Step::Guard => Todo::Claim,
         Step::AskTurn(_) => Todo::AskTurn(uid),
         Step::List | Step::Read => Todo::Look,
         Step::PollCluster => Todo::Poll,

@@ -79,7 +79,7 @@ impl Done {
 pub async fn act(context: &Context, view: &View, step: &Step) -> Result<Done, Error> {
     match step {
         Step::AskTurn(class) => ask_turn(view, *class),
-        Step::Claim => claim(context, view).await,
+        Step::Claim | Step::Guard => claim(context, view).await,
         Step::ReadSecret => read_secret(context, view).await,
         Step::ReleaseSecret { resource_version } => release_secret(context, view, resource_version).await,
         Step::RemoveFinalizer(farewell) => remove_finalizer(context, view, *farewell).await,

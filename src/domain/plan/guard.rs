@@ -8,7 +8,7 @@ use super::types::*;
 pub fn guarded(plan: Plan, desired: &Desired, observed: &Observed) -> Plan {
     match !desired.deleting && is_unguarded(observed) {
         true => Plan {
-            step: Some(Step::Claim),
+            step: Some(Step::Guard),
             ..plan
         },
         false => plan,

@@ -387,6 +387,8 @@ pub enum Step {
     AskTurn(Class),
     /// Add the finalizer and the claim, in one conditional write.
     Claim,
+    /// Put finalizer and claim back, which somebody has taken away. Begins nothing, so it needs no turn.
+    Guard,
     /// Read all remote users (shared by all who ask).
     List,
     /// Read this remote user.
