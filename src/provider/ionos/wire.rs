@@ -2,7 +2,7 @@
 //! are read leniently, so that a surprise in one does not hide the rest.
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -180,12 +180,19 @@ pub(super) struct RequestProperties<'a> {
 /// An ISO 8601 time, with an offset or without, which then means UTC, in whole seconds. Nothing if it cannot be read,
 /// or lies beyond the year 9999.
 fn timestamp(text: &str) -> Option<Timestamp> {
-    let time = text
-        .parse::<Timestamp>()
-        .ok()
-        .or_else(|| TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok())?;
+    let time = text.parse().ok().or_else(|| timestamp_in_utc(text))?;
     // Servers write 0001-01-01 for "never".
     (time > Timestamp::UNIX_EPOCH).then_some(whole_seconds(time))
+}
+
+/// A time without an offset. One with an offset is none, since the offset would be passed over.
+fn timestamp_in_utc(text: &str) -> Option<Timestamp> {
+    let pieces = Pieces::parse(text).ok()?;
+    let time = pieces.date().to_datetime(pieces.time()?);
+    match pieces.offset() {
+        None => TimeZone::UTC.to_timestamp(time).ok(),
+        Some(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -292,6 +299,7 @@ mod tests {
             "2020-13-10T13:37:50Z",
             "2020-12-10T13:37:50.Z",
             "9999-12-31T23:59:59-23:00",
+            "9999-12-30T17:04:32.9986599-22:31",
             "10000-01-01T00:00:00Z",
             "+292278994-08-17T07:12:55Z",
         ] {
