@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+mod answers;
 mod endpoints;
 mod gate;
 mod lists;
@@ -9,6 +10,8 @@ mod outcomes;
 mod requests;
 #[path = "../support_http/script.rs"]
 mod script;
+#[path = "../support_schema/mod.rs"]
+mod support_schema;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -32,12 +35,14 @@ const USER: &str =
     r#"{"type":"user","id":"x","href":"x","properties":{"username":"checkout","system":false}}"#;
 
 fn settings(rules: &[&str]) -> HttpSettings {
+    // Reading the system's authorities takes longer than a test.
+    static TRUST: LazyLock<Trust> = LazyLock::new(|| Trust::load(&[]).unwrap());
     let allow = Arc::new(AllowList::parse(rules.iter().copied()).unwrap());
     HttpSettings {
         allow_http: true,
         connect_timeout: Duration::from_millis(500),
         request_timeout: Duration::from_secs(1),
-        ..HttpSettings::new(allow, Trust::load(&[]).unwrap())
+        ..HttpSettings::new(allow, TRUST.clone())
     }
 }
 
