@@ -2,12 +2,15 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+mod answers;
 mod endpoints;
 mod outcomes;
 mod requests;
 #[path = "../support_http/script.rs"]
 mod script;
 mod silence;
+#[path = "../support_schema/mod.rs"]
+mod support_schema;
 mod tokens;
 
 use std::sync::{Arc, LazyLock};
@@ -40,12 +43,14 @@ const ADDON: &str = "POST /v1/apps/shop/addons/ad-1/token";
 const USERS: &str = "/api/databases/ad-1/users";
 
 fn settings(rules: &[&str]) -> HttpSettings {
+    // Reading the system's authorities takes longer than a test.
+    static TRUST: LazyLock<Trust> = LazyLock::new(|| Trust::load(&[]).unwrap());
     let allow = Arc::new(AllowList::parse(rules.iter().copied()).unwrap());
     HttpSettings {
         allow_http: true,
         connect_timeout: Duration::from_millis(500),
         request_timeout: Duration::from_secs(1),
-        ..HttpSettings::new(allow, Trust::load(&[]).unwrap())
+        ..HttpSettings::new(allow, TRUST.clone())
     }
 }
 
