@@ -100,14 +100,9 @@ func up(stop context.Context, options options, locate Locate) (err error) {
 		_ = os.RemoveAll(plane.path("etcd"))
 	}()
 
-	for _, component := range plane.components() {
-		if err := processes.start(component.name, component.args...); err != nil {
-			return err
-		}
-	}
 	starting, cancel := context.WithTimeout(stop, startTimeout)
 	defer cancel()
-	if err := processes.watch(starting, plane.waitUntilReady); err != nil {
+	if err := start(starting, plane, &processes); err != nil {
 		if stop.Err() != nil {
 			return nil // told to stop before it was ready
 		}
@@ -118,4 +113,20 @@ func up(stop context.Context, options options, locate Locate) (err error) {
 		<-stop.Done()
 		return nil
 	})
+}
+
+// start starts the components, in order, and waits until they work.
+func start(ctx context.Context, plane *plane, processes *processes) error {
+	for _, component := range plane.components() {
+		if component.name == "kube-controller-manager" {
+			// It gives up on an API server that takes more than ten seconds, as it does on a busy machine.
+			if err := processes.watch(ctx, plane.waitUntilServing); err != nil {
+				return err
+			}
+		}
+		if err := processes.start(component.name, component.args...); err != nil {
+			return err
+		}
+	}
+	return processes.watch(ctx, plane.waitUntilReady)
 }

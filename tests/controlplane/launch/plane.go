@@ -96,7 +96,7 @@ func (p *plane) writeCertificates() error {
 	)
 }
 
-// components are the programs to start, with their arguments, in order. They wait for each other.
+// components are the programs to start, with their arguments, in order.
 func (p *plane) components() []component {
 	host, port, _ := net.SplitHostPort(strings.TrimPrefix(p.server, "https://"))
 	return p.withNode([]component{
@@ -145,13 +145,22 @@ func (p *plane) components() []component {
 	})
 }
 
+// waitUntilServing waits for the API server.
+func (p *plane) waitUntilServing(ctx context.Context) error {
+	return p.waitFor(ctx, "/readyz")
+}
+
 // waitUntilReady waits for the API server, and for a first sign of work from the controller-manager.
 func (p *plane) waitUntilReady(ctx context.Context) error {
+	return p.waitFor(ctx, "/readyz", "/api/v1/namespaces/default/serviceaccounts/default")
+}
+
+func (p *plane) waitFor(ctx context.Context, paths ...string) error {
 	client, err := p.adminClient()
 	if err != nil {
 		return err
 	}
-	for _, path := range []string{"/readyz", "/api/v1/namespaces/default/serviceaccounts/default"} {
+	for _, path := range paths {
 		for !answers(ctx, client, p.server+path) {
 			select {
 			case <-ctx.Done():
