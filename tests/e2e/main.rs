@@ -22,6 +22,7 @@ mod deletion;
 mod drift;
 mod faults;
 mod frugality;
+mod generated;
 mod gitops;
 mod lifecycle;
 mod load;
@@ -37,6 +38,10 @@ mod shards;
 mod silence;
 mod sql;
 mod support;
+#[path = "../support_manifests/mod.rs"]
+mod support_manifests;
+#[path = "../support_schema/mod.rs"]
+mod support_schema;
 #[cfg(feature = "otlp")]
 mod traces;
 mod undecodable;
@@ -85,6 +90,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         crash::trials(environment),
         deletion::trials(environment),
         frugality::trials(environment),
+        generated::trials(environment),
         gitops::trials(environment),
         lifecycle::trials(environment),
         load::trials(environment),
