@@ -36,6 +36,12 @@ pub enum Failure {
         /// What was tried.
         doing: String,
     },
+    /// Somebody else has changed it meanwhile.
+    #[error("{doing}: somebody else has just changed it (409); try again")]
+    Conflict {
+        /// What was tried.
+        doing: String,
+    },
     /// Anything else.
     #[error("{0}")]
     Other(String),
@@ -79,6 +85,7 @@ impl Asked<'_> {
                 },
             },
             kube::Error::Api(status) if status.code == 404 => Failure::NotFound { doing },
+            kube::Error::Api(status) if status.code == 409 => Failure::Conflict { doing },
             kube::Error::Api(status) if status.code == 401 => Failure::Other(format!(
                 "{doing}: the API server does not accept the credentials of this context (401): log in again"
             )),

@@ -118,8 +118,23 @@ async fn nothing_under_way(cluster: &Cluster, user: &PostgresUser, operator: &st
     }
 }
 
-/// Makes the Secret independent of its object, so that it is not collected with it.
+/// How often a Secret is read anew that somebody else changes meanwhile.
+const TRIES: usize = 5;
+
+/// Makes the Secret independent of its object, so that it is not collected with it. Whoever else changes it may be an
+/// operator after all, which the next steps find out.
 async fn keep_secret(cluster: &Cluster, user: &PostgresUser) -> Result<(), Failure> {
+    let mut tried = try_keep_secret(cluster, user).await;
+    for _ in 1..TRIES {
+        if !matches!(tried, Err(Failure::Conflict { .. })) {
+            break;
+        }
+        tried = try_keep_secret(cluster, user).await;
+    }
+    tried
+}
+
+async fn try_keep_secret(cluster: &Cluster, user: &PostgresUser) -> Result<(), Failure> {
     let (namespace, name) = (cluster.namespace_of(user), user.secret_name());
     let uid = user.uid().unwrap_or_default();
     let Some(secret) = cluster.secret(&namespace, &name).await? else {
@@ -158,16 +173,20 @@ async fn nobody_reacts(
     let before = observed(user);
     let gone = timeout.until(async || match current(cluster, user).await? {
         None => Ok(Some(())),
-        Some(now) if observed(&now) != before => Err(Failure::Other(format!(
-            "an operator works on {}: it has seen the deletion, and keeps the login. Leave out --orphan",
-            user.name_any()
-        ))),
+        Some(now) if observed(&now) != before => Err(at_work(user)),
         Some(_) => Ok(None),
     });
     match gone.await? {
         Some(()) => Ok(None),
         None => current(cluster, user).await,
     }
+}
+
+fn at_work(user: &PostgresUser) -> Failure {
+    Failure::Other(format!(
+        "an operator works on {}: it has seen the deletion, and keeps the login. Leave out --orphan",
+        user.name_any()
+    ))
 }
 
 /// Puts the kept login on record, where the operator would.
@@ -213,6 +232,7 @@ async fn remove_finalizer(cluster: &Cluster, user: &PostgresUser) -> Result<(), 
     let change = json!({"metadata": {"resourceVersion": user.resource_version(), "finalizers": others}});
     match cluster.change(user, change).await {
         Ok(_) | Err(Failure::NotFound { .. }) => Ok(()),
+        Err(Failure::Conflict { .. }) => Err(at_work(user)),
         Err(failure) => Err(failure),
     }
 }
