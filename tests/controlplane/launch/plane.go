@@ -125,6 +125,8 @@ func (p *plane) components() []component {
 			"--service-cluster-ip-range=10.0.0.0/24",
 			"--audit-policy-file=" + p.path("audit-policy.yaml"),
 			"--audit-log-path=" + p.auditLog,
+			// Tests read it as it grows: it must not begin anew after the 100 MB that are usual.
+			"--audit-log-maxsize=10000",
 			"--profiling=false",
 		}},
 		{"kube-controller-manager", []string{
