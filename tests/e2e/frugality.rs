@@ -244,7 +244,6 @@ async fn three_hundred_users_cost_as_little_as_the_flags_that_are_shipped_promis
 /// Besides `each` write for a user, one in ten may be made twice (somebody else was faster, Events that say the same). What
 /// lasts longer than two seconds, as it may on a busy machine, is one status (beyond `statuses`) and one Event more. Journal
 /// writes are made together, so there are the fewer of them the faster it goes; never one for each user.
-
 async fn cost_at_most(
     world: &World,
     simulator: &Simulator,

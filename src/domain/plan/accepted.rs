@@ -56,7 +56,11 @@ impl Case<'_> {
         if !self.staged.attempts.doubtful || verified || self.server.verifiable {
             return None;
         }
-        let look = fresh::look_after(self.server, self.staged.attempts.last?, self.settings)?;
+        let last = self.staged.attempts.last;
+        let look = last.and_then(|last| fresh::look_after(self.server, last, self.settings));
+        let Some(look) = look else {
+            return Some(self.step(Step::PollCluster));
+        };
         let sight = self.observed.sight.as_ref();
         if self.staged.entry.kind != Kind::Create {
             // That the user is there says nothing of its password: it is sent again, alone this time.
