@@ -84,7 +84,7 @@ pub fn actions(world: &World, scenario: &Scenario) -> Vec<Action> {
         of_operator(world, who, scenario, &mut all);
     }
     for (at, request) in world.wire.iter().enumerate() {
-        of_request(world, at, request, &mut all);
+        of_request(world, at, request, scenario, &mut all);
     }
     if world.remote.busy_since().is_some() {
         all.push(Action::TakeEffect);
@@ -236,10 +236,18 @@ fn of_work(world: &World, who: usize, about: About, scenario: &Scenario, all: &m
     false
 }
 
-fn of_request(world: &World, at: usize, request: &Request, all: &mut Vec<Action>) {
+/// Whether a request may be answered now. A change that is sent again after BUSY is not answered in the tick in which that was
+/// seen: it is the order of the two that tells which change BUSY speaks of.
+pub fn may_commit(world: &World, scenario: &Scenario) -> bool {
+    let mut seen = world.operators.iter().filter_map(|operator| operator.last_busy);
+    let crowded = scenario.budget.neighbours > 0;
+    world.remote.coming.is_none() && !(crowded && seen.any(|seen| seen == world.now))
+}
+
+fn of_request(world: &World, at: usize, request: &Request, scenario: &Scenario, all: &mut Vec<Action>) {
     if request.answer.is_some() {
         all.push(Action::Answer(at));
-    } else if world.remote.coming.is_none() {
+    } else if may_commit(world, scenario) {
         all.push(Action::Commit(at));
         if world.budget.pauses > 0 && request.awaited_by.is_some() {
             all.push(Action::CommitSlowly(at));

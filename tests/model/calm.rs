@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::actions::{Action, after, queued, waiting_for_turns};
+use crate::actions::{Action, after, may_commit, queued, waiting_for_turns};
 use crate::explore::name;
 use crate::numbers::EntryNo;
 use crate::operator;
@@ -77,7 +77,8 @@ fn next(world: &World, scenario: &Scenario) -> Action {
     if let Some(at) = world.wire.iter().position(|request| request.awaited_by.is_some()) {
         return match world.wire[at].answer {
             Some(_) => Action::Answer(at),
-            None => Action::Commit(at),
+            None if may_commit(world, scenario) => Action::Commit(at),
+            None => Action::Tick,
         };
     }
     let leading = |who: &usize| world.operators[*who].tenure.is_some();

@@ -121,7 +121,6 @@ promises_are_kept_in! {
     rotation_with_lost_journal_writes
     rotation
     creation_in_a_crowd
-    creation_in_a_crowd_with_crashes
     rotation_in_a_crowd
     two_rotations
     rotation_by_two_leaders
