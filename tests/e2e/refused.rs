@@ -205,7 +205,13 @@ async fn a_policy_against_the_journal_is_told_and_nothing_is_made(world: &World)
     let policy = policy.in_force(namespace, "probe", "journal").await?;
     world.apply_user("shop", SERVER).await?;
     stalled(world, "shop", "the platform team says no").await?;
-    assert!(scene.operator.logs().contains("the platform team says no"));
+    eventually("a line in the log", PATIENCE, async || {
+        match scene.operator.logs().contains("the platform team says no") {
+            true => Ok(()),
+            false => Err("none yet".into()),
+        }
+    })
+    .await?;
     assert!(world.roles().await?.is_empty(), "sent, and not stored");
     policy.end().await?;
     world.user_works("shop").await?;
