@@ -1,14 +1,12 @@
 //! Whatever the vendor's schema allows is read: answers are made from it ("IONOS DBaaS PostgreSQL REST API" 1.0.0).
 
 use jiff::Timestamp;
-use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::*;
-use crate::support_schema::values;
+use crate::support_schema::for_any;
 
-const CASES: u32 = 100;
 /// Every status that the schema has an error for.
 const STATUSES: [u16; 11] = [400, 401, 402, 403, 404, 405, 415, 422, 429, 500, 503];
 
@@ -77,22 +75,6 @@ fn error() -> Value {
             "errorCode": {"type": "string"}, "message": {"type": "string"},
         }}},
     }})
-}
-
-/// Tries any value of a schema.
-fn for_any(schema: &Value, test: impl Fn(&Runtime, Value)) {
-    let config = Config {
-        cases: CASES,
-        failure_persistence: None,
-        ..Config::default()
-    };
-    let runtime = Runtime::new().unwrap();
-    let any = values(schema, "", &|_| None);
-    let tried = TestRunner::new(config).run(&any, |value| {
-        test(&runtime, value);
-        Ok(())
-    });
-    tried.unwrap();
 }
 
 /// A date as it is kept, if it is one of a server that knows what time it is.

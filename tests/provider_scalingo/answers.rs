@@ -1,13 +1,10 @@
 //! Whatever the vendor documents is read: answers are made from the tables of its documents.
 
-use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
 
 use super::*;
-use crate::support_schema::values;
+use crate::support_schema::for_any;
 
-const CASES: u32 = 100;
 /// Every status that the documents have an error for, but for 429, whose body is no JSON.
 const STATUSES: [u16; 8] = [400, 401, 402, 403, 404, 409, 422, 500];
 
@@ -72,22 +69,6 @@ fn error() -> Value {
             "type": "array", "items": {"type": "string"},
         }},
     }})
-}
-
-/// Tries any value of a schema.
-fn for_any(schema: &Value, test: impl Fn(&Runtime, Value)) {
-    let config = Config {
-        cases: CASES,
-        failure_persistence: None,
-        ..Config::default()
-    };
-    let runtime = Runtime::new().unwrap();
-    let any = values(schema, "", &|_| None);
-    let tried = TestRunner::new(config).run(&any, |value| {
-        test(&runtime, value);
-        Ok(())
-    });
-    tried.unwrap();
 }
 
 fn assert_read(user: &pguser_operator::provider::RemoteUser, sent: &Value) {

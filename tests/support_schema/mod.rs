@@ -6,7 +6,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::string::string_regex;
+use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value, json};
+use tokio::runtime::Runtime;
 
 /// What is generated for a path (`spec.secret.labels.*`) instead of what its schema allows, where that is wider than what is
 /// worth trying. The names of a map's fields are at `….#`.
@@ -14,6 +16,25 @@ pub type Special<'a> = &'a dyn Fn(&str) -> Option<BoxedStrategy<Value>>;
 
 /// How long a list, a map or a text is, if no schema says.
 const UNBOUNDED: u64 = 40;
+
+/// How many values [`for_any`] tries.
+const CASES: u32 = 100;
+
+/// Tries any value of a schema.
+pub fn for_any(schema: &Value, test: impl Fn(&Runtime, Value)) {
+    let config = Config {
+        cases: CASES,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let runtime = Runtime::new().unwrap();
+    let any = values(schema, "", &|_| None);
+    let tried = TestRunner::new(config).run(&any, |value| {
+        test(&runtime, value);
+        Ok(())
+    });
+    tried.unwrap();
+}
 
 /// Any value of a schema.
 pub fn values(schema: &Value, path: &str, special: Special<'_>) -> BoxedStrategy<Value> {
