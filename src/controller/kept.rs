@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use super::objects::Objects;
-use crate::api::names;
+use crate::api::{PostgresUser, names};
 
 /// The ConfigMap's name.
 pub const NAME: &str = "pguser-kept-users";
@@ -33,6 +34,19 @@ pub struct KeptUser {
     pub username: String,
     /// Why it was left.
     pub why: &'static str,
+}
+
+impl KeptUser {
+    /// The login of a PostgresUser, on this remote cluster.
+    pub fn of(user: &PostgresUser, cluster: String, why: &'static str) -> Self {
+        Self {
+            uid: user.uid().unwrap_or_default(),
+            user: format!("{}/{}", user.namespace().unwrap_or_default(), user.name_any()),
+            cluster,
+            username: user.username().to_string(),
+            why,
+        }
+    }
 }
 
 impl Kept {

@@ -469,10 +469,9 @@ async fn publish(context: &Context, view: &View, publication: &Publication) -> R
         published: Some(PublishedSecret {
             name: secret.name_any(),
             resource_version: secret.resource_version().unwrap_or_default(),
-            password_mac: {
-                let subject = Subject::password_of(&view.observed.uid);
-                context.mac_key.mac_of(subject, &password)
-            },
+            password_mac: context
+                .mac_key
+                .mac_of(Subject::password_of(&view.observed.uid), &password),
             content_digest: view.desired.content_digest.clone(),
             source_version: from_source
                 .then(|| source_version(context, view, &password))
@@ -578,13 +577,7 @@ async fn record_kept(
         return Ok(());
     }
     let cluster = observed.record.as_ref().map(|record| record.identity.to_string());
-    let kept = KeptUser {
-        uid: observed.uid.clone(),
-        user: format!("{}/{}", user.namespace().unwrap_or_default(), user.name_any()),
-        cluster: cluster.unwrap_or_default(),
-        username: user.username().to_string(),
-        why,
-    };
+    let kept = KeptUser::of(user, cluster.unwrap_or_default(), why);
     match context.kept.record(&kept).await {
         Err(error) if farewell == Farewell::Forced => {
             let error = crate::controller::error::api(&error);

@@ -267,13 +267,8 @@ fn tell_of_unguarded(context: &Context, user: &PostgresUser) {
     if !matches!(whereabouts::of(context, user), Whereabouts::Here(_)) {
         return;
     }
-    let kept = KeptUser {
-        uid: user.uid().unwrap_or_default(),
-        user: format!("{}/{}", user.namespace().unwrap_or_default(), user.name_any()),
-        cluster: RemoteIdentity::of_record(record).to_string(),
-        username: user.username().to_string(),
-        why: "Unguarded",
-    };
+    let cluster = RemoteIdentity::of_record(record).to_string();
+    let kept = KeptUser::of(user, cluster, "Unguarded");
     tracing::warn!(
         user = kept.user,
         username = kept.username,

@@ -40,13 +40,7 @@ impl Plan {
         }
         report.obstacle = Some(difficulty.message.clone());
         if desired.deleting {
-            report.ready.reason = "DeletionBlocked";
-            report.ready.message = format!(
-                "{}: {}; {}",
-                difficulty.reason,
-                difficulty.message,
-                super::ways_out(&desired.username)
-            );
+            report.block_deletion(difficulty, &desired.username);
         } else if !report.ready.ready {
             report.ready.reason = difficulty.reason;
             report.ready.message = difficulty.message.clone();
@@ -63,13 +57,7 @@ impl Plan {
         let report = &mut self.report;
         report.lasting = Lasting::Rests;
         if desired.deleting {
-            report.ready.reason = "DeletionBlocked";
-            report.ready.message = format!(
-                "{}: {}; {}",
-                refusal.reason,
-                refusal.message,
-                super::ways_out(&desired.username)
-            );
+            report.block_deletion(refusal, &desired.username);
             return self;
         }
         report.ready = match works(observed) {
@@ -240,6 +228,14 @@ impl Plan {
             },
             ..Self::default()
         }
+    }
+}
+
+impl Report {
+    /// What holds the deletion up, and the ways out.
+    fn block_deletion(&mut self, why: &Trouble, username: &str) {
+        self.ready.reason = "DeletionBlocked";
+        self.ready.message = format!("{}: {}; {}", why.reason, why.message, super::ways_out(username));
     }
 }
 
