@@ -1,10 +1,10 @@
 //! Who wants or has which remote user, across all servers and namespaces of this operator.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::server::UserRef;
-use crate::domain::claims::{self, Contender};
+use crate::domain::claims::{self, Contender, Right};
 use crate::domain::identity::{ExclusionKey, RemoteIdentity};
 use crate::domain::plan::Rival;
 
@@ -14,9 +14,21 @@ pub struct Claims(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// As a rule there is one for each.
-    by_key: HashMap<ExclusionKey, Vec<Contender>>,
-    key_of: HashMap<String, ExclusionKey>,
+    by_cluster: HashMap<Arc<RemoteIdentity>, Contested>,
+    /// By UID: there are as many as PostgresUsers, and few clusters.
+    key_of: HashMap<Box<str>, (Arc<RemoteIdentity>, Box<str>)>,
+}
+
+/// Those who ask for the users of a remote cluster, by username. As a rule there is one for each.
+type Contested = HashMap<Box<str>, Vec<Contender>>;
+
+/// What a PostgresUser's right is worth, and to whom that is news.
+#[derive(Debug)]
+pub struct Standing {
+    /// Who has a better right.
+    pub rival: Option<Rival>,
+    /// Those in whose way it stood until now, and does not any more.
+    pub freed: Vec<UserRef>,
 }
 
 impl Claims {
@@ -25,18 +37,50 @@ impl Claims {
     }
 
     /// Notes what a PostgresUser wants or has, and tells who has a better right to it.
-    pub fn contend(&self, key: ExclusionKey, me: Contender) -> Option<Rival> {
+    pub fn contend(&self, key: ExclusionKey, me: Contender) -> Standing {
         let mut inner = self.lock();
         let uid = me.uid.clone();
-        if inner.key_of.get(&uid).is_some_and(|before| *before != key) {
-            inner.remove(&uid);
+        let mut freed = match inner.key_of.get(uid.as_str()) {
+            Some((identity, username)) if **identity != key.identity || **username != key.username => {
+                inner.remove(&uid)
+            }
+            _ => Vec::new(),
+        };
+        let contenders = inner.enter(&uid, key);
+        let before = contenders.iter().position(|other| other.uid == uid);
+        let before = before.map(|before| contenders.swap_remove(before));
+        if before.is_some_and(|before| before.right < me.right) {
+            freed.extend(contenders.iter().map(user_ref));
         }
-        inner.key_of.insert(uid.clone(), key.clone());
-        let contenders = inner.by_key.entry(key).or_default();
-        contenders.retain(|other| other.uid != uid);
         contenders.push(me);
         contenders.shrink_to_fit();
-        claims::rival(&uid, contenders)
+        Standing {
+            rival: claims::rival(&uid, contenders),
+            freed,
+        }
+    }
+
+    /// How many of a namespace's PostgresUsers have a better right to a login on a remote cluster than one that asks for
+    /// its first.
+    pub fn before(&self, identity: &RemoteIdentity, me: &Contender) -> usize {
+        let inner = self.lock();
+        let there = inner.by_cluster.get(identity).into_iter();
+        let others = there.flat_map(HashMap::values).flatten();
+        let others = others.filter(|other| other.namespace == me.namespace && other.uid != me.uid);
+        let first = |other: &&Contender| {
+            other.right.counts() && (other.right, other.created, &other.uid) < (me.right, me.created, &me.uid)
+        };
+        others.filter(first).count()
+    }
+
+    /// Whether a PostgresUser has a right to what it asks for.
+    pub fn counts(&self, uid: &str) -> bool {
+        let inner = self.lock();
+        let Some((identity, username)) = inner.key_of.get(uid) else {
+            return false;
+        };
+        let mut contenders = inner.contenders(identity, username).iter();
+        contenders.any(|contender| contender.uid == uid && contender.right.counts())
     }
 
     /// A PostgresUser is gone. Gives those who wanted the same remote user.
@@ -47,10 +91,10 @@ impl Claims {
     /// All PostgresUsers but these are gone. Gives those who wanted what they have wanted.
     pub fn leave_all_but(&self, living: &HashSet<String>) -> Vec<UserRef> {
         let mut inner = self.lock();
-        let gone: Vec<String> = inner
+        let gone: Vec<Box<str>> = inner
             .key_of
             .keys()
-            .filter(|uid| !living.contains(*uid))
+            .filter(|uid| !living.contains(&***uid))
             .cloned()
             .collect();
         gone.iter().flat_map(|uid| inner.remove(uid)).collect()
@@ -58,15 +102,10 @@ impl Claims {
 
     /// Everybody who wants or has a remote user.
     pub fn of(&self, identity: &RemoteIdentity, username: &str) -> Vec<UserRef> {
-        let key = ExclusionKey {
-            identity: identity.clone(),
-            username: username.to_string(),
-        };
-        self.lock()
-            .by_key
-            .get(&key)
-            .into_iter()
-            .flatten()
+        let inner = self.lock();
+        inner
+            .contenders(identity, username)
+            .iter()
             .map(user_ref)
             .collect()
     }
@@ -79,12 +118,8 @@ impl Claims {
     ) -> Vec<&'a str> {
         let inner = self.lock();
         let is_owned = |username: &str| {
-            let key = ExclusionKey {
-                identity: identity.clone(),
-                username: username.to_string(),
-            };
-            let all = inner.by_key.get(&key);
-            all.is_some_and(|all| all.iter().any(|contender| contender.recorded))
+            let mut all = inner.contenders(identity, username).iter();
+            all.any(|contender| contender.right == Right::Record)
         };
         usernames.filter(|username| !is_owned(username)).collect()
     }
@@ -92,25 +127,49 @@ impl Claims {
     /// Whether a PostgresUser other than this one has a record of this remote user.
     pub fn someone_has(&self, key: &ExclusionKey, but: &str) -> bool {
         let inner = self.lock();
-        inner
-            .by_key
-            .get(key)
-            .is_some_and(|all| all.iter().any(|one| one.recorded && one.uid != but))
+        let mut all = inner.contenders(&key.identity, &key.username).iter();
+        all.any(|one| one.right == Right::Record && one.uid != but)
     }
 }
 
 impl Inner {
+    fn contenders(&self, identity: &RemoteIdentity, username: &str) -> &[Contender] {
+        let there = self.by_cluster.get(identity);
+        there
+            .and_then(|there| there.get(username))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// Notes what a PostgresUser asks for, and gives all who ask for the same.
+    fn enter(&mut self, uid: &str, key: ExclusionKey) -> &mut Vec<Contender> {
+        let identity = match self.by_cluster.get_key_value(&key.identity) {
+            Some((identity, _)) => identity.clone(),
+            None => Arc::new(key.identity),
+        };
+        let username: Box<str> = key.username.into();
+        self.key_of
+            .insert(uid.into(), (identity.clone(), username.clone()));
+        let there = self.by_cluster.entry(identity).or_default();
+        there.entry(username).or_default()
+    }
+
     fn remove(&mut self, uid: &str) -> Vec<UserRef> {
-        let Some(key) = self.key_of.remove(uid) else {
+        let Some((identity, username)) = self.key_of.remove(uid) else {
             return Vec::new();
         };
-        let Some(contenders) = self.by_key.get_mut(&key) else {
+        let Some(there) = self.by_cluster.get_mut(&identity) else {
+            return Vec::new();
+        };
+        let Some(contenders) = there.get_mut(&username) else {
             return Vec::new();
         };
         contenders.retain(|other| other.uid != uid);
         let left: Vec<UserRef> = contenders.iter().map(user_ref).collect();
         if left.is_empty() {
-            self.by_key.remove(&key);
+            there.remove(&username);
+        }
+        if there.is_empty() {
+            self.by_cluster.remove(&identity);
         }
         left
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::core::PartialObjectMeta;
-use kube::runtime::events::Recorder;
+use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
@@ -24,7 +24,7 @@ use super::shard::Selector;
 use super::unread::UnreadObjects;
 use super::user::whereabouts;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser};
-use crate::domain::identity::RemoteIdentity;
+use crate::domain::identity::{ExclusionKey, RemoteIdentity};
 use crate::domain::mac::{MacKey, Subject};
 use crate::domain::password::Password;
 use crate::domain::settings::Settings;
@@ -138,6 +138,8 @@ pub struct Context {
     pub dispatch: Dispatch,
     /// Events.
     pub recorder: Recorder,
+    /// Who publishes them.
+    pub reporter: Reporter,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Ends the process.
@@ -175,6 +177,11 @@ impl Context {
     pub fn is_password(&self, user: &PostgresUser, mac: &str, password: &Password) -> Option<bool> {
         let uid = user.metadata.uid.as_deref().unwrap_or_default();
         self.mac_key.verify(mac, Subject::password_of(uid), password)
+    }
+
+    /// A recorder of Events that remembers nothing of those before.
+    pub fn recorder_for_once(&self) -> Recorder {
+        Recorder::new(self.client.clone(), self.reporter.clone())
     }
 
     /// A server at work.
@@ -223,6 +230,26 @@ impl Context {
     pub fn user_of_uid(&self, uid: &str) -> Option<Arc<PostgresUser>> {
         let mut all = self.stores.users.iter().flat_map(Store::state);
         all.find(|user| user.metadata.uid.as_deref() == Some(uid))
+    }
+
+    /// All PostgresUsers that a server object has to stay for: they have a login there, or a right to one. Naming it is
+    /// not enough, since anybody can.
+    pub fn users_that_need(&self, key: &ServerKey) -> Vec<Arc<PostgresUser>> {
+        let mut users = self.users_of(key);
+        users.retain(|user| user.record().is_some() || self.claims.counts(&user.uid().unwrap_or_default()));
+        users
+    }
+
+    /// What the journal of a server at work holds an entry of for this PostgresUser.
+    pub fn staged_for(&self, uid: &str) -> Option<ExclusionKey> {
+        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.values().find_map(|server| {
+            let (entry, _) = server.journal.entry_of(uid)?;
+            Some(ExclusionKey {
+                identity: server.identity.clone(),
+                username: entry.username.clone(),
+            })
+        })
     }
 
     /// The UIDs of all living PostgresUsers.

@@ -12,10 +12,12 @@ use kube::core::{Expression, SelectorExt};
 
 use super::context::{Context, server_key};
 use super::server_spec::ServerObject;
-use super::user::observe::contender;
+use super::user::observe::{self, contender};
 use super::user::whereabouts::{self, Whereabouts};
-use crate::api::{PostgresUser, names};
-use crate::domain::identity::{Claim, ExclusionKey, RemoteIdentity};
+use crate::api::PostgresUser;
+use crate::domain::claims::{Contender, Right};
+use crate::domain::identity::{ExclusionKey, RemoteIdentity};
+use crate::domain::username;
 
 /// Which server objects are looked after, by their labels, in the grammar of `kubectl get --selector`. The default
 /// selects all.
@@ -117,19 +119,45 @@ pub fn note_owner(context: &Context, user: &PostgresUser) {
     if context.unread.of(&user.metadata).is_some() {
         return note_owner_as_read(context, user);
     }
+    let object = ServerObject::find(context, &server_key(user));
     let recorded = user.record().map(RemoteIdentity::of_record);
-    let is_recorded = recorded.is_some();
-    let named = || ServerObject::find(context, &server_key(user)).and_then(|object| object.identity());
+    let right = match &object {
+        _ if recorded.is_some() => Right::Record,
+        Some(object) if claims_elsewhere(context, user, object) => Right::Claim,
+        _ => Right::Wish,
+    };
+    let named = || object.as_ref().and_then(ServerObject::identity);
     if let Some(identity) = recorded.or_else(named) {
         let key = ExclusionKey {
             identity,
             username: user.username().to_string(),
         };
-        context.claims.contend(key, contender(user, is_recorded));
+        note(context, key, contender(user, right));
     }
 }
 
+/// Whether a claim of a PostgresUser that another operator works on counts, as far as can be seen from here: its server
+/// object admits it, and has been reached.
+fn claims_elsewhere(context: &Context, user: &PostgresUser, object: &ServerObject) -> bool {
+    let (Some(identity), Some(provider)) = (object.identity(), object.provider()) else {
+        return false;
+    };
+    let namespace = user.namespace().unwrap_or_default();
+    let policy = username::Policy {
+        usernames: object.usernames(),
+        namespace: &namespace,
+    };
+    let has_worked = object
+        .status()
+        .is_some_and(|status| status.credentials_mac.is_some());
+    has_worked
+        && object.admits(context, &namespace)
+        && username::check(user.username(), &policy, provider.capabilities()).is_none()
+        && observe::claims(context, user, &identity)
+}
+
 /// Of one that could not be read as a whole, what has been begun for it: whatever its spec asks for, that stays its own.
+/// A claim of which no journal knows has begun nothing.
 fn note_owner_as_read(context: &Context, user: &PostgresUser) {
     let record = user
         .status
@@ -139,16 +167,14 @@ fn note_owner_as_read(context: &Context, user: &PostgresUser) {
         identity: RemoteIdentity::of_record(record),
         username: record.username.clone(),
     });
-    let claim = user.annotations().get(names::CLAIM);
-    let claimed = claim
-        .and_then(|text| Claim::from_annotation(text))
-        .map(|claim| ExclusionKey {
-            identity: claim.identity,
-            username: claim.username,
-        });
-    let is_recorded = recorded.is_some();
-    if let Some(key) = recorded.or(claimed) {
-        context.claims.contend(key, contender(user, is_recorded));
+    if let Some(key) = recorded.or_else(|| context.staged_for(&user.uid().unwrap_or_default())) {
+        note(context, key, contender(user, Right::Record));
+    }
+}
+
+fn note(context: &Context, key: ExclusionKey, who: Contender) {
+    for other in context.claims.contend(key, who).freed {
+        context.dispatch.user(other);
     }
 }
 

@@ -16,28 +16,35 @@ pub struct Contender {
     pub name: String,
     /// When it was made, by the API server's clock.
     pub created: Timestamp,
-    /// Its status records the remote user, or a journal holds an entry of it.
-    pub recorded: bool,
-    /// It carries a claim, through a server whose credentials have worked.
-    pub claimed: bool,
+    /// By what it asks.
+    pub right: Right,
 }
 
-impl Contender {
-    /// How good its right is, less being better: a record, else a claim, else nothing but the wish. Between
-    /// equals age decides, and then the UID, so that there is always one answer.
-    fn rank(&self) -> (u8, Timestamp, &str) {
-        let right = match (self.recorded, self.claimed) {
-            (true, _) => 0,
-            (false, true) => 1,
-            (false, false) => 2,
-        };
-        (right, self.created, &self.uid)
+/// By what a PostgresUser asks for a remote user, the best right first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Right {
+    /// Its status records the remote user, or a journal holds an entry of it.
+    Record,
+    /// It carries a claim to this remote user, the server object admits it and what it asks for, and that object's
+    /// credentials have worked: whoever writes an object can write all of this but the last two.
+    Claim,
+    /// Nothing but its spec, which stands in nobody's way.
+    Wish,
+}
+
+impl Right {
+    /// Whether it counts against others.
+    pub fn counts(self) -> bool {
+        self != Right::Wish
     }
 }
 
-/// The one to whom the remote user belongs; none if nobody asks for it.
+/// The one to whom the remote user belongs; none if nobody has a right to it yet.
+///
+/// The better right wins, between equals age decides, and then the UID, so that there is always one answer.
 pub fn winner(contenders: &[Contender]) -> Option<&Contender> {
-    contenders.iter().min_by_key(|contender| contender.rank())
+    let entitled = contenders.iter().filter(|contender| contender.right.counts());
+    entitled.min_by_key(|contender| (contender.right, contender.created, &contender.uid))
 }
 
 /// The one with a better right than `me_uid`, if there is one.
@@ -58,14 +65,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn contender(uid: &str, created: i64, recorded: bool, claimed: bool) -> Contender {
+    const RIGHTS: [Right; 3] = [Right::Record, Right::Claim, Right::Wish];
+
+    fn contender(uid: &str, created: i64, right: Right) -> Contender {
         Contender {
             uid: uid.to_string(),
             namespace: "shop".to_string(),
             name: format!("user-{uid}"),
             created: Timestamp::from_second(created).unwrap(),
-            recorded,
-            claimed,
+            right,
         }
     }
 
@@ -81,28 +89,23 @@ mod tests {
 
     #[test]
     fn a_recorded_owner_wins_over_an_older_claim() {
-        assert_eq!(
-            winning(&[contender("a", 1, false, true), contender("b", 2, true, true)]),
-            "b"
-        );
-        assert_eq!(
-            winning(&[contender("a", 1, false, true), contender("b", 2, true, false)]),
-            "b"
-        );
+        let all = [contender("a", 1, Right::Claim), contender("b", 2, Right::Record)];
+        assert_eq!(winning(&all), "b");
     }
 
     #[test]
-    fn a_claim_wins_over_an_older_wish() {
-        assert_eq!(
-            winning(&[contender("a", 1, false, false), contender("b", 2, false, true)]),
-            "b"
-        );
+    fn a_wish_stands_in_nobodys_way_however_old_it_is() {
+        let all = [contender("a", 1, Right::Wish), contender("b", 2, Right::Claim)];
+        assert_eq!(winning(&all), "b");
+        let wishes = [contender("a", 1, Right::Wish), contender("b", 2, Right::Wish)];
+        assert_eq!(rival("b", &wishes), None);
+        assert!(rival("a", &all).is_some());
     }
 
     #[test]
     fn age_decides_between_equals_and_then_the_uid() {
-        for (recorded, claimed) in [(true, true), (false, true), (false, false)] {
-            let of = |uid, created| contender(uid, created, recorded, claimed);
+        for right in [Right::Record, Right::Claim] {
+            let of = |uid, created| contender(uid, created, right);
             assert_eq!(winning(&[of("a", 2), of("b", 1)]), "b");
             assert_eq!(winning(&[of("b", 1), of("a", 1)]), "a");
         }
@@ -110,11 +113,11 @@ mod tests {
 
     #[test]
     fn a_rival_is_named_only_in_its_own_namespace() {
-        let older = contender("a", 1, true, true);
-        let neighbour = contender("b", 2, false, true);
+        let older = contender("a", 1, Right::Record);
+        let neighbour = contender("b", 2, Right::Claim);
         let stranger = Contender {
             namespace: "bank".to_string(),
-            ..contender("c", 3, false, true)
+            ..contender("c", 3, Right::Claim)
         };
         let all = [older, neighbour, stranger];
         assert_eq!(rival("a", &all), None);
@@ -125,28 +128,30 @@ mod tests {
     #[test]
     fn an_object_that_is_gone_has_a_rival_without_a_name() {
         assert_eq!(
-            rival("gone", &[contender("a", 1, true, true)]),
+            rival("gone", &[contender("a", 1, Right::Record)]),
             Some(Rival { named: None })
         );
     }
 
     proptest! {
         #[test]
-        fn exactly_one_contender_has_no_rival(
-            drawn in proptest::collection::vec((0..4_i64, any::<bool>(), any::<bool>()), 1..8),
+        fn one_of_those_with_a_right_has_no_rival_whatever_others_wish(
+            drawn in proptest::collection::vec((0..4_i64, 0..3_usize), 1..8),
             turn in 0..8_usize,
         ) {
             let mut contenders: Vec<Contender> = drawn
                 .iter()
                 .enumerate()
-                .map(|(uid, (created, recorded, claimed))| contender(&uid.to_string(), *created, *recorded, *claimed))
+                .map(|(uid, (created, right))| contender(&uid.to_string(), *created, RIGHTS[*right]))
                 .collect();
-            let before = winner(&contenders).unwrap().clone();
-            let unrivalled = contenders.iter().filter(|one| rival(&one.uid, &contenders).is_none()).count();
-            prop_assert_eq!(unrivalled, 1);
+            let before = winner(&contenders).cloned();
+            let entitled = contenders.iter().filter(|one| one.right.counts());
+            let unrivalled = entitled.clone().filter(|one| rival(&one.uid, &contenders).is_none()).count();
+            prop_assert_eq!(unrivalled, entitled.count().min(1));
             contenders.rotate_left(turn % drawn.len());
-            prop_assert_eq!(winner(&contenders), Some(&before));
-            prop_assert!(before.recorded || contenders.iter().all(|one| !one.recorded));
+            prop_assert_eq!(winner(&contenders).cloned(), before.clone());
+            contenders.retain(|one| one.right.counts());
+            prop_assert_eq!(winner(&contenders).cloned(), before);
         }
     }
 }

@@ -42,6 +42,7 @@ mod support;
 mod support_manifests;
 #[path = "../support_schema/mod.rs"]
 mod support_schema;
+mod tenants;
 #[cfg(feature = "otlp")]
 mod traces;
 mod undecodable;
@@ -107,6 +108,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         lifecycle::trials(environment),
         load::trials(environment),
         refused::trials(environment),
+        tenants::trials(environment),
         replicas::trials(environment),
         rights::trials(environment),
         scalingo::trials(environment),

@@ -367,7 +367,14 @@ fn is_good_to_send(world: &World, who: usize, entry: &JournalEntry, scenario: &S
         .as_ref()
         .map(|sight| translate::sight(sight, scenario));
     let now = translate::mono(world.now);
-    has_turn && is_good_to_send_on(entry.kind, &attempts, sight.as_ref(), now, &scenario.settings())
+    has_turn
+        && is_good_to_send_on(
+            entry.kind,
+            &attempts,
+            sight.as_ref(),
+            now,
+            &scenario.settings().on(&translate::capabilities(scenario)),
+        )
 }
 
 /// R11: what a person has said before the scheduler came to it counts.

@@ -70,10 +70,12 @@ pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
             reason: "InvalidUsername",
             message: String::new(),
         }),
+        beyond: None,
         rotate: (resource.rotate > 0).then(|| resource.rotate.to_string()),
         password: WantedPassword::Generated,
         settings: RoleSettings::default(),
         adopt: scenario.adopt,
+        adopt_powerful: false,
         retain: resource.will.retain,
         suspended: resource.will.suspended,
         deleting: resource.deleting,
@@ -84,18 +86,23 @@ pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
     }
 }
 
+pub fn capabilities(scenario: &Scenario) -> Capabilities {
+    let provider = scenario.provider;
+    Capabilities {
+        name: "model",
+        direct_read: provider.direct_read,
+        turns_busy: provider.turns_busy,
+        marks: provider.marks,
+        ..Capabilities::PLAIN
+    }
+}
+
 fn server(operator: &Operator, closed: bool, scenario: &Scenario) -> plan::Server {
     let provider = scenario.provider;
     plan::Server {
         reference: reference(),
         identity: identity(),
-        capabilities: Capabilities {
-            name: "model",
-            direct_read: provider.direct_read,
-            turns_busy: provider.turns_busy,
-            marks: provider.marks,
-            ..Capabilities::PLAIN
-        },
+        capabilities: capabilities(scenario),
         allow_adoption: scenario.adopt,
         take_over_from: None,
         credentials_worked: true,
@@ -397,6 +404,7 @@ fn real_record(record: &Record) -> plan::Record {
         server: Some(reference()),
         identity: identity(),
         adopted: record.adopted,
+        moved: false,
         created: record.created.map(timestamp),
         last_set: record.last_set.map(timestamp),
         password_stamp: None,

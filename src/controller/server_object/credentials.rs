@@ -234,7 +234,7 @@ async fn let_go_of_secret(context: &Context, secret: &Secret) -> Result<(), Erro
         return Ok(());
     }
     for object in servers_with(context, secret) {
-        if !context.users_of(&object.key()).is_empty() {
+        if !context.users_that_need(&object.key()).is_empty() {
             copy(&object, context, secret).await?;
         }
     }

@@ -27,7 +27,7 @@ pub async fn delete(object: &ServerObject, context: &Arc<Context>) -> Result<Act
     let server = at_work(object, context, link, gate).await?;
     orphans::let_go_of_named(object, &server, context).await?;
     let again = orphans::resolve(&server, context).await?;
-    let users = context.users_of(&object.key());
+    let users = context.users_that_need(&object.key());
     let entries = server
         .journal
         .view(|journal, _| journal.map_or(0, |journal| journal.entries.len()));

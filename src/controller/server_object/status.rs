@@ -163,7 +163,11 @@ fn findings(old: &ServerStatus, object: &ServerObject, server: &Server, context:
     let trouble = server_view::trouble(&link, &server.state(), true);
     let known = server.state().cluster.is_some();
     let (status, reason, message) = match trouble.as_ref() {
-        _ if object.deleting() => (Status::False, "InUse", in_use(&context.users_of(&object.key()))),
+        _ if object.deleting() => (
+            Status::False,
+            "InUse",
+            in_use(&context.users_that_need(&object.key())),
+        ),
         Some(trouble) => (Status::False, trouble.reason, trouble.message.clone()),
         None if link.deletions_only => (
             Status::False,
@@ -243,7 +247,7 @@ fn in_use(users: &[std::sync::Arc<crate::api::PostgresUser>]) -> String {
     names.sort();
     let some = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
     format!(
-        "{} PostgresUsers still refer to this server ({some}{}): delete them first, or with it",
+        "{} PostgresUsers still need this server ({some}{}): delete them first, or with it",
         names.len(),
         if names.len() > 5 { ", …" } else { "" }
     )

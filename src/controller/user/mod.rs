@@ -4,6 +4,7 @@ pub mod act;
 pub mod observe;
 pub mod output;
 pub mod report;
+pub mod share;
 pub mod turn;
 pub mod unread;
 pub mod wanted;
@@ -270,7 +271,7 @@ fn tell_of_unguarded(context: &Context, user: &PostgresUser) {
     let cluster = RemoteIdentity::of_record(record).to_string();
     let kept = KeptUser::of(user, cluster, "Unguarded");
     tracing::warn!(
-        user = kept.user,
+        user = kept.user(),
         username = kept.username,
         "a PostgresUser was deleted without its finalizer: its login stays on the server"
     );
@@ -307,6 +308,19 @@ fn note_idle(context: &Context, user: &PostgresUser) {
     }
 }
 
+/// Where a namespace may have so many logins and no more, another one may have its now.
+fn make_room(context: &Context, user: &PostgresUser, key: &ServerKey) {
+    let object = ServerObject::find(context, key);
+    if object.and_then(|object| object.logins_per_namespace()).is_none() {
+        return;
+    }
+    for other in context.users_of(key) {
+        if other.record().is_none() && other.namespace() == user.namespace() {
+            context.dispatch.user(UserRef::from_obj(&*other));
+        }
+    }
+}
+
 /// A PostgresUser is gone: others may want its remote user, and its server may wait for its end.
 fn gone(context: &Context, user: &PostgresUser) {
     let uid = user.uid().unwrap_or_default();
@@ -332,6 +346,7 @@ fn gone(context: &Context, user: &PostgresUser) {
     {
         server.forget_user(&uid, user.username(), &UserRef::from_obj(user));
     }
+    make_room(context, user, &key);
     // A server object that is being deleted waits for the last of its users.
     if ServerObject::find(context, &key).is_some_and(|object| object.deleting()) {
         context.dispatch.server(&key);

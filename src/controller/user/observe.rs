@@ -3,12 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
+use super::share;
 use super::unread;
 use super::wanted;
 use super::whereabouts::Place;
 use crate::api::{
-    AdoptionPolicy, DeletionPolicy, Ownership, PostgresUser, RejectedPassword, RemoteUserRecord, UserStatus,
-    names,
+    AdoptionPolicy, Ownership, PostgresUser, RejectedPassword, RemoteUserRecord, UserStatus, names,
 };
 use crate::clock;
 use crate::controller::context::Context;
@@ -17,16 +17,18 @@ use crate::controller::server::{Server as ServerAtWork, ServerKey, UserRef};
 use crate::controller::server_spec::ServerObject;
 use crate::controller::server_view;
 use crate::domain::attempts::{Attempts, Login, Outcome};
-use crate::domain::claims::Contender;
+use crate::domain::claims::{Contender, Right};
 use crate::domain::connection::{ConnectionDetails, content_digest};
 use crate::domain::identity::{Claim, ExclusionKey, RemoteIdentity};
 use crate::domain::journal::protocol::{self, Tenure};
-use crate::domain::journal::{Entry, EntryId, Kind};
+use crate::domain::journal::{Cause, Entry, EntryId, Kind};
 use crate::domain::mac::Subject;
 use crate::domain::plan::*;
+use crate::domain::role::RoleSettings;
 use crate::domain::settings::Settings;
 use crate::domain::time::{Mono, whole_seconds};
 use crate::domain::wish;
+use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -96,15 +98,7 @@ pub async fn observe(
             &context.settings,
         )
     });
-    let rival = rival(
-        context,
-        &user,
-        record.as_ref(),
-        identity.as_ref(),
-        entry.is_some(),
-    )
-    .or_else(|| rival_by_mark(context, &user, sight.as_ref()));
-    let observed = Observed {
+    let mut observed = Observed {
         uid: user.uid().unwrap_or_default(),
         finalizer: has_finalizer(&user),
         claim: user
@@ -149,9 +143,11 @@ pub async fn observe(
         }),
         refusal: context.refusals.of(&user.uid().unwrap_or_default()),
         entry,
-        rival,
+        rival: None,
     };
     let desired = desired(context, &user, &observed, object.as_ref(), details.as_ref()).await?;
+    observed.rival = rival(context, &user, &desired, &observed, identity.as_ref())
+        .or_else(|| rival_by_mark(context, &user, observed.sight.as_ref()));
     Ok(View {
         user,
         server,
@@ -173,7 +169,8 @@ fn record(record: &RemoteUserRecord) -> Record {
     Record {
         server: record.server_ref.clone(),
         identity: RemoteIdentity::of_record(record),
-        adopted: record.ownership == Ownership::Adopted,
+        adopted: record.ownership != Ownership::Owned,
+        moved: record.ownership == Ownership::Moved,
         created: record.created.as_ref().map(|time| whole_seconds(time.0)),
         last_set: record.last_set.as_ref().map(|time| whole_seconds(time.0)),
         password_stamp: record.password_stamp.clone(),
@@ -494,31 +491,61 @@ fn answered_deletion(server: &ServerAtWork, id: EntryId, kind: Kind) -> Option<M
         .filter(|_| kind == Kind::Delete && deleted && attempts.is_definite())
 }
 
+/// Who has a better right to what this PostgresUser has, or else wants. Nobody is told of a rival who could not have what
+/// it asks for anyhow: whether a login exists elsewhere is not for whoever names a server without its credentials.
 fn rival(
     context: &Context,
     user: &PostgresUser,
-    record: Option<&Record>,
+    desired: &Desired,
+    observed: &Observed,
     identity: Option<&RemoteIdentity>,
-    has_entry: bool,
 ) -> Option<Rival> {
     let key = |identity: &RemoteIdentity| ExclusionKey {
         identity: identity.clone(),
         username: user.username().to_string(),
     };
-    let recorded = record.map(|record| &record.identity);
+    let recorded = observed.record.as_ref().map(|record| &record.identity);
+    let may_have = may_have(desired, observed);
     // Who moves keeps what it has until it has what it wants, which may be another's.
     if let (Some(before), Some(wanted)) = (recorded, identity)
         && before != wanted
-        && context
-            .claims
-            .someone_has(&key(wanted), &user.uid().unwrap_or_default())
+        && may_have
+        && context.claims.someone_has(&key(wanted), &observed.uid)
     {
         return Some(Rival { named: None });
     }
-    context.claims.contend(
-        key(recorded.or(identity)?),
-        contender(user, record.is_some() || has_entry),
-    )
+    let right = match recorded.or(identity)? {
+        _ if recorded.is_some() || observed.entry.is_some() => Right::Record,
+        identity if may_have && claims(context, user, identity) => Right::Claim,
+        _ => Right::Wish,
+    };
+    let standing = context
+        .claims
+        .contend(key(recorded.or(identity)?), contender(user, right));
+    for other in standing.freed {
+        context.dispatch.user(other);
+    }
+    standing.rival.filter(|_| may_have || right.counts())
+}
+
+/// Whether a server object that is in order admits a PostgresUser and what it asks for.
+fn may_have(desired: &Desired, observed: &Observed) -> bool {
+    let ServerView::Usable(server) = &observed.server else {
+        return false;
+    };
+    let allowed = desired.beyond.is_none() || observed.record.is_some();
+    server.credentials_worked && server.closed.is_none() && desired.invalid.is_none() && allowed
+}
+
+/// Whether a PostgresUser carries a claim to the login that it asks for on this remote cluster.
+pub fn claims(context: &Context, user: &PostgresUser, identity: &RemoteIdentity) -> bool {
+    let claim = user.annotations().get(names::CLAIM);
+    let claim = claim.and_then(|text| Claim::from_annotation(text));
+    claim.is_some_and(|claim| {
+        claim.installation == context.installation
+            && claim.identity == *identity
+            && claim.username == user.username()
+    })
 }
 
 /// The living PostgresUser whose mark the remote user carries, if that is another one: it may have it by another
@@ -540,7 +567,7 @@ pub fn has_finalizer(user: &PostgresUser) -> bool {
 }
 
 /// A PostgresUser as somebody who wants or has a remote user.
-pub fn contender(user: &PostgresUser, recorded: bool) -> Contender {
+pub fn contender(user: &PostgresUser, right: Right) -> Contender {
     Contender {
         uid: user.uid().unwrap_or_default(),
         namespace: user.namespace().unwrap_or_default(),
@@ -548,8 +575,29 @@ pub fn contender(user: &PostgresUser, recorded: bool) -> Contender {
         created: user
             .creation_timestamp()
             .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-        recorded,
-        claimed: user.annotations().contains_key(names::CLAIM),
+        right,
+    }
+}
+
+/// Settings without memberships in these roles. One that there is stays, until somebody takes it away or off the list.
+fn without(mut settings: RoleSettings, foreign: &BTreeSet<String>, observed: &Observed) -> RoleSettings {
+    let found = observed.sight.as_ref().and_then(|sight| sight.user.as_ref());
+    let found = found.and_then(|user| user.traits.role.as_ref());
+    let is_there = |role: &String| found.is_some_and(|found| found.granted.contains(role));
+    if let Some(options) = &mut settings.options {
+        options
+            .member_of
+            .retain(|role| !foreign.contains(role) || is_there(role));
+    }
+    settings
+}
+
+/// Whether login and Secret stay when the PostgresUser goes. What is being taken over counts as taken over.
+fn retains(user: &PostgresUser, observed: &Observed) -> bool {
+    let is_adoption = |staged: &StagedEntry| staged.entry.cause == Cause::Adoption;
+    match (user.spec.deletion_policy, &observed.record) {
+        (None, None) => observed.entry.as_ref().is_some_and(is_adoption),
+        _ => user.retains(),
     }
 }
 
@@ -573,7 +621,7 @@ async fn desired(
         true => wanted::Source::generated(),
         false => wanted::source(context, user).await?,
     };
-    let retain = user.spec.deletion_policy == DeletionPolicy::Retain;
+    let retain = retains(user, observed);
     let secret = user.spec.secret.clone().unwrap_or_default();
     let digest = details.map(|details| {
         content_digest(
@@ -584,11 +632,17 @@ async fn desired(
             retain,
         )
     });
-    let asked = format!(
+    let foreign = share::foreign_logins(context, user, object);
+    let settings = without(wanted::settings(user, object), &foreign, observed);
+    let mut asked = format!(
         "{}/{}",
         user.metadata.generation.unwrap_or_default(),
         rotate.as_deref().unwrap_or_default()
     );
+    if user.spec.postgresql.is_some() {
+        // What the server object allows of it is part of what is asked for.
+        asked = wish::short(&format!("{asked}/{}", wish::digest_of(&settings)));
+    }
     let wish = match &source.wanted {
         WantedPassword::Own { mac } => mac.clone(),
         _ => asked.clone(),
@@ -597,17 +651,21 @@ async fn desired(
         ServerView::Usable(server) => Some(&server.capabilities),
         ServerView::Unusable(_) => None,
     };
-    let invalid = unread::invalid(context, user).or_else(|| {
-        capabilities.and_then(|capabilities| wanted::invalid(user, object, capabilities, &source))
-    });
+    let invalid = unread::invalid(context, user)
+        .or_else(|| {
+            capabilities.and_then(|capabilities| wanted::invalid(user, object, capabilities, &source))
+        })
+        .or_else(|| share::exceeded(context, user, observed, object));
     Ok(Desired {
         username: user.username().to_string(),
         invalid,
+        beyond: wanted::beyond(user, object).or_else(|| foreign.first().map(|role| share::foreign(role))),
         rotate,
         password: source.wanted,
-        settings: wanted::settings(user, object),
+        settings,
         // Somebody who is not known yet may have it.
         adopt: user.spec.adoption_policy == AdoptionPolicy::Adopt && context.listing.is_complete(),
+        adopt_powerful: wanted::is_named_for_adoption(user, object),
         retain,
         suspended: user.spec.suspend,
         deleting,
