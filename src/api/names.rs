@@ -37,6 +37,17 @@ pub const JOURNAL_SERVER: &str = "pguser.dev/server";
 /// On a journal: how many entries it has.
 pub const JOURNAL_ENTRIES: &str = "pguser.dev/entries";
 
+/// Label on a record of kept logins: what stands together, as a digest.
+pub const KEPT_SHELF: &str = "pguser.dev/kept-of";
+/// On a record of kept logins: the namespace of the PostgresUsers that they belonged to.
+pub const KEPT_NAMESPACE: &str = "pguser.dev/kept-namespace";
+/// On a record of kept logins: which piece this is, counted up.
+pub const KEPT_PIECE: &str = "pguser.dev/kept-piece";
+/// On a record of kept logins: how many of its namespace and server object had to make room for newer ones.
+pub const KEPT_DROPPED: &str = "pguser.dev/kept-dropped";
+/// On the record of earlier versions: where its lines are now.
+pub const KEPT_MOVED: &str = "pguser.dev/moved";
+
 /// Label on everything the operator makes.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Value of [`MANAGED_BY`].

@@ -145,23 +145,32 @@ impl Orphans {
     async fn kept(&self, cluster: &Cluster) -> Result<Vec<Orphan>, Failure> {
         let namespace = self.operator.operator_namespace.as_str();
         let asked = Asked {
-            verb: "get",
+            verb: "list",
             resource: "configmaps",
             namespace: Some(namespace),
-            name: Some(kept::NAME),
+            name: None,
         };
         let api: Objects<ConfigMap> = Objects::of(cluster.client.clone(), namespace);
-        let map = api
-            .get_opt(kept::NAME)
-            .await
-            .map_err(|error| asked.failed(&error))?;
-        let data = map.and_then(|map| map.data).unwrap_or_default();
-        let records = data.values().filter_map(|text| serde_json::from_str(text).ok());
-        // The record names remote clusters, not server objects.
-        Ok(match self.server {
-            Some(_) => Vec::new(),
-            None => records.map(|record| kept_login(&record)).collect(),
-        })
+        let kept = kept::all(&api).await;
+        let (records, dropped) = kept.map_err(|error| asked.failed(&error))?;
+        let meant = |record: &&Value| self.is_meant_by(record["server"].as_str().unwrap_or_default());
+        let mut found: Vec<_> = records.values().filter(meant).map(kept_login).collect();
+        if dropped > 0 && self.server.is_none() {
+            found.push(Orphan {
+                kind: "Kept",
+                server: String::new(),
+                username: None,
+                count: i32::try_from(dropped).ok(),
+                detail: "their records made room for newer ones".to_string(),
+            });
+        }
+        Ok(found)
+    }
+
+    /// Whether what a record says of its server object is the one that was asked for; those of earlier versions named none.
+    fn is_meant_by(&self, server: &str) -> bool {
+        let name = server.rsplit(['/', ' ']).next().unwrap_or_default();
+        self.server.is_none() || (!server.is_empty() && self.is_meant(name))
     }
 
     async fn unsettled(&self, cluster: &Cluster) -> Result<Vec<Orphan>, Failure> {

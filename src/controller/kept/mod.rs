@@ -1,33 +1,43 @@
 //! Remote users that were left behind on purpose or by force, recorded where it lasts: Events cannot be made in a
 //! namespace that is being deleted.
+//!
+//! What one namespace has left on one server object is a [shelf](shelf): a few ConfigMaps of bounded size. Where it is full,
+//! its oldest records make room for new ones, and nobody else's ever do. Records that come together are written together.
 
-use std::collections::BTreeMap;
+mod shelf;
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
-use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
-use serde_json::json;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
 
+use self::shelf::{Place, Shelf};
+use super::context::server_key;
 use super::objects::Objects;
+use super::user::whereabouts;
 use crate::api::{PostgresUser, names};
 
-/// The ConfigMap's name.
-pub const NAME: &str = "pguser-kept-users";
+/// The ConfigMap in which earlier versions have kept all records of all namespaces.
+pub const EARLIER: &str = "pguser-kept-users";
 
-/// The record of remote users that were left behind.
-#[derive(Debug, Clone)]
-pub struct Kept {
-    /// The ConfigMaps of the operator's namespace.
-    pub config_maps: Objects<ConfigMap>,
-}
+/// What is in a ConfigMap of records, by its label [`names::COMPONENT`].
+const COMPONENT: &str = "kept-users";
 
 /// One remote user that was left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptUser {
     /// The UID of the PostgresUser that it belonged to.
     pub uid: String,
-    /// Its namespaced name.
-    pub user: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The server object by which it was managed, if that is known.
+    pub server: String,
     /// The remote cluster.
     pub cluster: String,
     /// The login.
@@ -39,58 +49,192 @@ pub struct KeptUser {
 impl KeptUser {
     /// The login of a PostgresUser, on this remote cluster.
     pub fn of(user: &PostgresUser, cluster: String, why: &'static str) -> Self {
+        let server = whereabouts::recorded(user).unwrap_or_else(|| server_key(user));
         Self {
             uid: user.uid().unwrap_or_default(),
-            user: format!("{}/{}", user.namespace().unwrap_or_default(), user.name_any()),
+            namespace: user.namespace().unwrap_or_default(),
+            name: user.name_any(),
+            server: server.to_string(),
             cluster,
             username: user.username().to_string(),
             why,
         }
     }
+
+    /// The PostgresUser's namespaced name.
+    pub fn user(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    fn record(&self) -> Record {
+        let text = json!({
+            "postgresUser": self.user(), "server": self.server, "cluster": self.cluster, "username": self.username,
+            "why": self.why, "when": Timestamp::now().strftime("%FT%TZ").to_string(),
+        });
+        Record {
+            key: self.uid.clone(),
+            text: text.to_string(),
+        }
+    }
+}
+
+/// A line of a ConfigMap.
+#[derive(Debug, Clone)]
+struct Record {
+    key: String,
+    text: String,
+}
+
+/// The record of remote users that were left behind. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    config_maps: Objects<ConfigMap>,
+    /// Records that nobody has written yet, each with a number of its own.
+    waiting: Arc<Mutex<Waiting>>,
+    /// What was found or written of shelves; whoever writes has it to itself.
+    shelves: Arc<tokio::sync::Mutex<HashMap<Place, Shelf>>>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    next: u64,
+    by_place: HashMap<Place, Vec<(u64, Record)>>,
 }
 
 impl Kept {
-    /// Records one, before its PostgresUser goes.
-    ///
-    /// # Errors
-    /// If the API server refuses: then the PostgresUser has to stay.
-    pub async fn record(&self, kept: &KeptUser) -> Result<(), kube::Error> {
-        let entry = json!({
-            "postgresUser": kept.user, "cluster": kept.cluster, "username": kept.username, "why": kept.why,
-            "when": jiff::Timestamp::now().strftime("%FT%TZ").to_string(),
-        });
-        let patch = Patch::Merge(json!({"data": {kept.uid.clone(): entry.to_string()}}));
-        match self
-            .config_maps
-            .patch(NAME, &PatchParams::default(), &patch)
-            .await
-        {
-            Err(kube::Error::Api(status)) if status.code == 404 => {
-                self.create(&kept.uid, entry.to_string()).await
-            }
-            other => other.map(drop),
+    /// Kept in ConfigMaps of the operator's namespace.
+    pub fn new(config_maps: Objects<ConfigMap>) -> Self {
+        Self {
+            config_maps,
+            waiting: Arc::default(),
+            shelves: Arc::default(),
         }
     }
 
-    async fn create(&self, uid: &str, entry: String) -> Result<(), kube::Error> {
-        let labels = BTreeMap::from([
-            (names::MANAGED_BY.to_string(), names::OPERATOR.to_string()),
-            (names::COMPONENT.to_string(), "kept-users".to_string()),
-        ]);
-        let metadata = ObjectMeta {
-            name: Some(NAME.to_string()),
-            labels: Some(labels),
-            ..ObjectMeta::default()
+    /// Records one, before its PostgresUser goes.
+    ///
+    /// # Errors
+    /// If the API server refuses: then the PostgresUser has to stay, unless its end is forced.
+    pub async fn record(&self, kept: &KeptUser) -> Result<(), kube::Error> {
+        let place = Place::of(kept);
+        let number = self.waiting().put(&place, kept.record());
+        let mut shelves = self.shelves.lock().await;
+        let Some(batch) = self.waiting().with(&place, number) else {
+            // Whoever had its turn before has written this one, too.
+            return Ok(());
         };
-        let data = BTreeMap::from([(uid.to_string(), entry)]);
-        let map = ConfigMap {
-            metadata,
-            data: Some(data),
-            ..ConfigMap::default()
+        let records: Vec<_> = batch.iter().map(|(_, record)| record.clone()).collect();
+        let written = self.write(&mut shelves, &place, &records).await;
+        match &written {
+            Ok(()) => self
+                .waiting()
+                .done(&place, |waiting| batch.iter().any(|(one, _)| *one == waiting)),
+            // The others find out for themselves.
+            Err(_) => self.waiting().done(&place, |waiting| waiting == number),
+        }
+        written
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes records to their shelf, looking at it anew if it is not as it was remembered.
+    async fn write(
+        &self,
+        shelves: &mut HashMap<Place, Shelf>,
+        place: &Place,
+        records: &[Record],
+    ) -> Result<(), kube::Error> {
+        if let Some(shelf) = shelves.get_mut(place) {
+            match shelf.add(&self.config_maps, records).await {
+                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+                Err(error) => {
+                    shelves.remove(place);
+                    return Err(error);
+                }
+                Ok(()) => return Ok(()),
+            }
+        }
+        shelves.remove(place);
+        let mut shelf = Shelf::find(&self.config_maps, place).await?;
+        shelf.add(&self.config_maps, records).await?;
+        shelves.insert(place.clone(), shelf);
+        Ok(())
+    }
+
+    /// Moves what earlier versions have recorded in one ConfigMap to where it belongs.
+    ///
+    /// # Errors
+    /// If the API server refuses: what is not moved is where it was, and is read there.
+    pub async fn migrate(&self) -> Result<(), kube::Error> {
+        let Some(map) = self.config_maps.get_opt(EARLIER).await? else {
+            return Ok(());
         };
+        let mut by_place: HashMap<Place, Vec<Record>> = HashMap::new();
+        for (key, text) in map.data.iter().flatten() {
+            let (key, text) = (key.clone(), text.clone());
+            by_place
+                .entry(Place::of_record(&text))
+                .or_default()
+                .push(Record { key, text });
+        }
+        if by_place.is_empty() {
+            return Ok(());
+        }
+        let mut shelves = self.shelves.lock().await;
+        for (place, records) in &by_place {
+            self.write(&mut shelves, place, records).await?;
+        }
+        let emptied = json!({
+            "metadata": {
+                "resourceVersion": map.resource_version(),
+                "annotations": {names::KEPT_MOVED: "to ConfigMaps by namespace and server object"},
+            },
+            "data": null,
+        });
+        let params = PatchParams::default();
         self.config_maps
-            .create(&PostParams::default(), &map)
+            .patch(EARLIER, &params, &Patch::Merge(emptied))
             .await
             .map(drop)
     }
+}
+
+impl Waiting {
+    fn put(&mut self, place: &Place, record: Record) -> u64 {
+        self.next += 1;
+        let all = self.by_place.entry(place.clone()).or_default();
+        all.push((self.next, record));
+        self.next
+    }
+
+    /// Everything that waits for this place; none if this number does not any more.
+    fn with(&self, place: &Place, number: u64) -> Option<Vec<(u64, Record)>> {
+        let all = self.by_place.get(place)?;
+        all.iter().find(|(waiting, _)| *waiting == number)?;
+        Some(all.clone())
+    }
+
+    fn done(&mut self, place: &Place, is_done: impl Fn(u64) -> bool) {
+        if let Some(all) = self.by_place.get_mut(place) {
+            all.retain(|(number, _)| !is_done(*number));
+            if all.is_empty() {
+                self.by_place.remove(place);
+            }
+        }
+    }
+}
+
+/// Every record that there is, by the UID of its PostgresUser, and how many had to make room for others.
+///
+/// # Errors
+/// If the API server refuses.
+pub async fn all(config_maps: &Objects<ConfigMap>) -> Result<(BTreeMap<String, Value>, u64), kube::Error> {
+    let selector = format!("{}={COMPONENT}", names::COMPONENT);
+    let maps = config_maps.list(&ListParams::default().labels(&selector)).await?;
+    let dropped = shelf::dropped(&maps);
+    let records = maps.into_iter().flat_map(|map| map.data.unwrap_or_default());
+    let records = records.filter_map(|(uid, text)| Some((uid, serde_json::from_str(&text).ok()?)));
+    Ok((records.collect(), dropped))
 }

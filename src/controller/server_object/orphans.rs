@@ -78,7 +78,9 @@ pub async fn let_go_of_named(object: &ServerObject, server: &Server, context: &C
     for entry in orphans(server, context).await?.into_iter().filter(is_named) {
         let kept = KeptUser {
             uid: entry.owner.uid.clone(),
-            user: format!("{}/{}", entry.owner.namespace, entry.owner.name),
+            namespace: entry.owner.namespace.clone(),
+            name: entry.owner.name.clone(),
+            server: object.key().to_string(),
             cluster: server.identity.to_string(),
             username: entry.username.clone(),
             why: "Forced",

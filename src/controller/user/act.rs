@@ -9,7 +9,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use serde_json::json;
 
 use super::observe::{View, has_finalizer};
-use super::output;
+use super::output::{self, Output};
 use super::turn;
 use super::wanted;
 use crate::api::{PostgresUser, PublishedSecret, names};
@@ -21,6 +21,7 @@ use crate::controller::kept::KeptUser;
 use crate::controller::server::turns::Holder;
 use crate::controller::server::{Server as ServerAtWork, UserRef};
 use crate::domain::attempts::{Login, Outcome};
+use crate::domain::connection::ConnectionDetails;
 use crate::domain::generate;
 use crate::domain::identity::Claim;
 use crate::domain::journal::{Entry, EntryId, Owner};
@@ -269,7 +270,16 @@ async fn try_publishing(context: &Context, view: &View, password: &Password) -> 
         SecretView::Absent => Precondition::Absent,
         SecretView::Foreign(_) | SecretView::Leaving(_) => return Ok(()),
     };
-    output::would_be_taken(context, &view.user, details, password, &precondition).await
+    output::would_be_taken(context, content(view, details, password), &precondition).await
+}
+
+fn content<'a>(view: &'a View, details: &'a ConnectionDetails, password: &'a Password) -> Output<'a> {
+    Output {
+        user: &view.user,
+        details,
+        password,
+        retain: view.desired.retain,
+    }
 }
 
 /// The most entries of one namespace of which some attempt has no answer: their turns have gone on to others, and they take
@@ -463,7 +473,8 @@ async fn publish(context: &Context, view: &View, publication: &Publication) -> R
             ..Done::default()
         });
     };
-    let secret = output::write(context, &view.user, details, &password, &publication.precondition).await?;
+    let content = content(view, details, &password);
+    let secret = output::write(context, content, &publication.precondition).await?;
     let from_source = publication.entry.is_some() || view.desired.password != WantedPassword::Generated;
     Ok(Done {
         published: Some(PublishedSecret {
@@ -572,8 +583,8 @@ async fn record_kept(
     why: &'static str,
 ) -> Result<(), Error> {
     let (user, observed) = (&view.user, &view.observed);
-    if observed.record.is_none() && observed.entry.is_none() && !user.annotations().contains_key(names::CLAIM)
-    {
+    // A claim alone has made nothing, and anybody can write one.
+    if observed.record.is_none() && observed.entry.is_none() {
         return Ok(());
     }
     let cluster = observed.record.as_ref().map(|record| record.identity.to_string());
@@ -582,7 +593,7 @@ async fn record_kept(
         Err(error) if farewell == Farewell::Forced => {
             let error = crate::controller::error::api(&error);
             tracing::warn!(
-                user = kept.user,
+                user = kept.user(),
                 username = kept.username,
                 error,
                 "a login that is left could not be recorded"

@@ -162,8 +162,8 @@ fn announce(user: &PostgresUser) {
 /// Asks for the login to be kept.
 async fn retain(cluster: &Cluster, user: &PostgresUser) -> Result<PostgresUser, Failure> {
     match user.spec.deletion_policy {
-        DeletionPolicy::Retain => Ok(user.clone()),
-        DeletionPolicy::Delete => {
+        Some(DeletionPolicy::Retain) => Ok(user.clone()),
+        Some(DeletionPolicy::Delete) | None => {
             cluster
                 .change(user, json!({"spec": {"deletionPolicy": "Retain"}}))
                 .await

@@ -194,21 +194,17 @@ async fn record(cluster: &Cluster, user: &PostgresUser, operator: &str) -> Resul
     let Some(record) = user.record() else {
         return Ok(());
     };
-    let kept = Kept {
-        config_maps: Objects::of(cluster.client.clone(), operator),
-    };
-    let entry = KeptUser {
-        uid: user.uid().unwrap_or_default(),
-        user: format!("{}/{}", cluster.namespace_of(user), user.name_any()),
-        cluster: format!("{}/{}", record.provider, record.cluster),
-        username: record.username.clone(),
-        why: "Orphaned",
-    };
+    let kept = Kept::new(Objects::of(cluster.client.clone(), operator));
+    let entry = KeptUser::of(
+        user,
+        format!("{}/{}", record.provider, record.cluster),
+        "Orphaned",
+    );
     let asked = Asked {
         verb: "patch",
         resource: "configmaps",
         namespace: Some(operator),
-        name: Some(crate::controller::kept::NAME),
+        name: None,
     };
     match kept.record(&entry).await.map_err(|error| asked.failed(&error)) {
         Ok(()) => Ok(()),

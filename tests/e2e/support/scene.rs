@@ -210,11 +210,11 @@ impl World {
         use kube::Api;
         let maps: Api<k8s_openapi::api::core::v1::ConfigMap> =
             Api::namespaced(self.client().clone(), self.operator_namespace());
-        let map = maps.get_opt("pguser-kept-users").await?;
-        let data = map.and_then(|map| map.data).unwrap_or_default();
-        Ok(data
-            .values()
-            .map(|text| serde_json::from_str(text))
+        let kept = kube::api::ListParams::default().labels("pguser.dev/component=kept-users");
+        let lines = maps.list(&kept).await?.items.into_iter();
+        let lines = lines.flat_map(|map| map.data.unwrap_or_default());
+        Ok(lines
+            .map(|(_, text)| serde_json::from_str(&text))
             .collect::<Result<_, _>>()?)
     }
 
