@@ -47,9 +47,11 @@ fn desired() -> Desired {
     Desired {
         username: "app".to_string(),
         invalid: None,
+        beyond: None,
         rotate: None,
         password: WantedPassword::Generated,
         adopt: false,
+        adopt_powerful: false,
         retain: false,
         suspended: false,
         deleting: false,
@@ -129,6 +131,7 @@ fn record(made: u64) -> Option<Record> {
         password_stamp: None,
         identity: identity(),
         adopted: false,
+        moved: false,
         created: Some(date_ago(made)),
         last_set: Some(date_ago(made)),
     })
@@ -416,6 +419,7 @@ fn published_on(server: Server) -> Observed {
         password_stamp: None,
         identity: identity(),
         adopted: false,
+        moved: false,
         created: None,
         last_set: None,
     });

@@ -56,22 +56,23 @@ fn text() -> impl Strategy<Value = String> {
 
 prop_compose! {
     fn desired()(
-        invalid in prop::bool::weighted(0.1),
+        (invalid, beyond) in (prop::bool::weighted(0.1), prop::bool::weighted(0.1)),
         rotate in of(text()),
         password in prop_oneof![
             4 => Just(WantedPassword::Generated),
             2 => text().prop_map(|mac| WantedPassword::Own { mac }),
             1 => Just(WantedPassword::Missing("no Secret".to_string())),
         ],
-        (adopt, retain, deleting) in any::<(bool, bool, bool)>(),
+        (adopt, adopt_powerful, retain, deleting) in any::<(bool, bool, bool, bool)>(),
         suspended in prop::bool::weighted(0.1),
         force_finalize in prop::bool::weighted(0.1),
         (content_digest, wish, settings_wish) in (text(), text(), text()),
         settings in settings(),
     ) -> Desired {
         let invalid = invalid.then(|| Invalid { reason: "InvalidUsername", message: "too long".to_string() });
+        let beyond = beyond.then(|| Invalid { reason: "InvalidSettings", message: "too much".to_string() });
         Desired {
-            username: "app".to_string(), invalid, rotate, password, adopt, retain, suspended, deleting,
+            username: "app".to_string(), invalid, beyond, rotate, password, adopt, adopt_powerful, retain, suspended, deleting,
             force_finalize, content_digest, wish, settings, settings_wish,
         }
     }
@@ -96,6 +97,8 @@ prop_compose! {
             read_only,
             options: limit.map(|connection_limit| RoleOptions { connection_limit, ..RoleOptions::default() }),
             reassign_owned_to: heir,
+            heir_is_named: false,
+            adopts_power: false,
         }
     }
 }
@@ -104,7 +107,7 @@ prop_compose! {
     fn traits()(read_only in of(any::<bool>()), limit in of(1..3), password_stamp in of(text())) -> Traits {
         let role = limit.map(|connection_limit| FoundRole {
             login: true, connection_limit, valid_until: None, create_database: false, create_role: false, inherit: true,
-            granted: Default::default(), granted_by_others: Default::default(),
+            bypass_rls: false, granted: Default::default(), granted_by_others: Default::default(),
         });
         Traits { read_only, role, password_stamp }
     }
@@ -181,10 +184,10 @@ fn server_view() -> impl Strategy<Value = ServerView> {
 
 prop_compose! {
     fn record()(
-        identity in identity(), adopted in any::<bool>(), created in of(date()), last_set in of(date()),
+        identity in identity(), (adopted, moved) in any::<(bool, bool)>(), created in of(date()), last_set in of(date()),
         server in of(reference()), password_stamp in of(text()),
     ) -> Record {
-        Record { server, identity, adopted, created, last_set, password_stamp }
+        Record { server, identity, adopted, moved, created, last_set, password_stamp }
     }
 }
 
@@ -536,9 +539,11 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
     let desired = Desired {
         username: "app".to_string(),
         invalid: None,
+        beyond: None,
         rotate: observed.handled_rotation.clone(),
         password: WantedPassword::Generated,
         adopt: false,
+        adopt_powerful: false,
         retain: false,
         suspended: false,
         deleting: false,
@@ -574,6 +579,7 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         password_stamp: None,
         identity,
         adopted: false,
+        moved: false,
         created: Some(date),
         last_set: Some(date),
     };

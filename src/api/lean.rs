@@ -75,6 +75,9 @@ pub trait Readable: DeserializeOwned {
     fn bare_spec() -> Option<Value> {
         None
     }
+
+    /// Gives back what room it has and does not use, before it is kept for long. Lists are read into room for four.
+    fn shrink(&mut self) {}
 }
 
 impl Readable for PostgresUser {
@@ -82,6 +85,17 @@ impl Readable for PostgresUser {
 
     fn bare_spec() -> Option<Value> {
         Some(json!({"serverRef": {"name": ""}}))
+    }
+
+    fn shrink(&mut self) {
+        if let Some(finalizers) = &mut self.metadata.finalizers {
+            finalizers.shrink_to_fit();
+        }
+        if let Some(status) = &mut self.status {
+            status.conditions.shrink_to_fit();
+            status.remote_users.shrink_to_fit();
+            status.set_backs.shrink_to_fit();
+        }
     }
 }
 

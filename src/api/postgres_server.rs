@@ -45,7 +45,7 @@ pub struct PostgresServerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usernames: Option<Usernames>,
     /// Whether PostgresUsers with `adoptionPolicy: Adopt` may take over users that exist already.
-    #[serde(default = "yes")]
+    #[serde(default)]
     pub allow_adoption: bool,
     /// How often the server's users are listed to find drift, as a duration (`90s`, `10m`, `1h30m`), from 1s
     /// to 24h. The operator's flag `--min-refresh-interval` is a floor.
@@ -123,10 +123,6 @@ pub struct ClusterPostgresServerSpec {
     /// How hard the API may be driven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 fn default_refresh_interval() -> String {
@@ -292,7 +288,9 @@ fn default_ca_key() -> String {
 #[serde(rename_all = "camelCase")]
 pub struct Allowed {
     /// The roles of `spec.postgresql.memberOf`: patterns in which `*` stands for any text and `{namespace}` for the
-    /// PostgresUser's namespace. PostgreSQL's own roles (`pg_…`) have to be named in full.
+    /// PostgresUser's namespace. PostgreSQL's own roles (`pg_…`), roles that have or get CREATEROLE or BYPASSRLS, and logins
+    /// of other namespaces have to be named in full. Superusers, roles for replication and the operator's own login are given
+    /// to nobody. What is taken off this list is revoked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
     pub roles: Vec<String>,
@@ -301,10 +299,15 @@ pub struct Allowed {
     #[schemars(length(max = 2))]
     pub attributes: Vec<Attribute>,
     /// The roles of `spec.postgresql.reassignOwnedTo`: patterns like those of `roles`. Whoever gets a tenant's functions
-    /// may run them: no superuser belongs here.
+    /// may run them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
     pub reassign_owned_to: Vec<String>,
+    /// The logins with CREATEROLE or BYPASSRLS that may be taken over (`spec.adoptionPolicy: Adopt`) where `allowAdoption`
+    /// says that logins may be. Names, not patterns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
+    pub adoption: Vec<String>,
 }
 
 /// An attribute of a role that has to be allowed.
@@ -408,6 +411,15 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub concurrent_changes: Option<i32>,
+    /// The most logins that one namespace may have here. Those that it has already stay. Default: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100_000))]
+    pub logins_per_namespace: Option<i32>,
+    /// The most connections that a login may ask for, and what it gets where it asks for no limit (CONNECTION LIMIT).
+    /// Provider `postgresql` only. Default: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2_147_483_647))]
+    pub connections_per_login: Option<i32>,
 }
 
 /// What the operator found.

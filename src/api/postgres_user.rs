@@ -76,9 +76,10 @@ pub struct PostgresUserSpec {
     #[serde(default)]
     pub adoption_policy: AdoptionPolicy,
 
-    /// What happens to the login and the Secret when this object is deleted: `Delete` both or `Retain` both.
-    #[serde(default)]
-    pub deletion_policy: DeletionPolicy,
+    /// What happens to the login and the Secret when this object is deleted: `Delete` both or `Retain` both. Default:
+    /// `Delete` for a login that was made for this object, `Retain` for one that it has taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
 
     /// While true, nothing is changed on the server or in the Secret. Deletion goes on.
     #[serde(default)]
@@ -168,10 +169,9 @@ pub enum AdoptionPolicy {
 }
 
 /// What to do with the login and the Secret when the object goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 #[allow(missing_docs)]
 pub enum DeletionPolicy {
-    #[default]
     Delete,
     Retain,
 }
@@ -364,10 +364,13 @@ pub struct RemoteUserRecord {
 
 /// How a remote user came to be ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
-#[allow(missing_docs)]
 pub enum Ownership {
+    /// It was made.
     Owned,
+    /// It was there, and was taken over.
     Adopted,
+    /// It was made through another server object, and taken over from that.
+    Moved,
 }
 
 /// The output Secret as published.
@@ -411,6 +414,16 @@ impl PostgresUser {
     pub fn record(&self) -> Option<&RemoteUserRecord> {
         let records = &self.status.as_ref()?.remote_users;
         records.iter().find(|record| record.username == self.username())
+    }
+
+    /// Whether its login and its Secret stay when it is deleted: what its spec says, else what was there before it.
+    pub fn retains(&self) -> bool {
+        match self.spec.deletion_policy {
+            Some(policy) => policy == DeletionPolicy::Retain,
+            None => self
+                .record()
+                .is_some_and(|record| record.ownership == Ownership::Adopted),
+        }
     }
 
     /// The output Secret's name.

@@ -171,6 +171,17 @@ impl ServerObject {
             .clamp(1, 64)
     }
 
+    /// How many logins a namespace may have.
+    pub fn logins_per_namespace(&self) -> Option<usize> {
+        let limits = spec!(self, limits).as_ref()?;
+        usize::try_from(limits.logins_per_namespace?).ok()
+    }
+
+    /// How many connections a login may have.
+    pub fn connections_per_login(&self) -> Option<i32> {
+        spec!(self, limits).as_ref()?.connections_per_login
+    }
+
     /// How often to try a published password.
     pub fn verify_interval(&self) -> Duration {
         parse_duration(spec!(self, verify_interval)).unwrap_or(Duration::from_secs(3600))

@@ -2,6 +2,7 @@
 //! allows.
 
 use super::plan::Invalid;
+use super::role::RoleOptions;
 use super::username;
 use crate::api::{Allowed, Attribute, PostgresUserSpec, PostgresqlUser};
 
@@ -14,28 +15,76 @@ pub struct Grants<'a> {
     pub allowed: Option<&'a Allowed>,
     /// The PostgresUser's namespace.
     pub namespace: &'a str,
+    /// `spec.limits.connectionsPerLogin` of the server object.
+    pub connections: Option<i32>,
+}
+
+fn invalid(message: String) -> Invalid {
+    Invalid {
+        reason: "InvalidSettings",
+        message,
+    }
 }
 
 impl Grants<'_> {
-    /// Why a spec asks for too much, if it does.
+    /// Why a spec asks for what this provider does not have, if it does.
+    pub fn misplaced(&self, spec: &PostgresUserSpec) -> Option<Invalid> {
+        self.foreign(spec).map(invalid)
+    }
+
+    /// Why a spec asks for more than is allowed, if it does. What is allowed of it is given all the same.
     ///
     /// The message quotes no pattern of the server object: it may name other teams.
-    pub fn check(&self, spec: &PostgresUserSpec) -> Option<Invalid> {
-        let message = self
-            .misplaced(spec)
-            .or_else(|| spec.postgresql.as_ref().and_then(|sql| self.too_much(sql)))?;
-        Some(Invalid {
-            reason: "InvalidSettings",
-            message,
-        })
+    pub fn beyond(&self, spec: &PostgresUserSpec) -> Option<Invalid> {
+        let sql = spec.postgresql.as_ref()?;
+        self.too_much(sql).map(invalid)
+    }
+
+    /// What of the options is allowed.
+    pub fn within(&self, options: RoleOptions) -> RoleOptions {
+        let (mut member_of, attributes) = (options.member_of, self.allowed.map(|it| &it.attributes));
+        let has = |attribute| attributes.is_some_and(|all| all.contains(&attribute));
+        member_of.retain(|role| self.matches(role, self.roles()));
+        let named = |role: &&String| self.roles().is_some_and(|all| all.contains(role));
+        RoleOptions {
+            named: member_of.iter().filter(named).cloned().collect(),
+            member_of,
+            create_database: options.create_database && has(Attribute::CreateDatabase),
+            create_role: options.create_role && has(Attribute::CreateRole),
+            connection_limit: match self.connections {
+                Some(most) if options.connection_limit < 0 => most,
+                Some(most) => options.connection_limit.min(most),
+                None => options.connection_limit,
+            },
+            ..options
+        }
     }
 
     /// Whether what a login owns may go to this role.
     pub fn may_inherit(&self, role: &str) -> bool {
-        self.matches(role, self.allowed.map(|it| it.reassign_owned_to.as_slice()))
+        self.matches(role, self.heirs())
     }
 
-    fn misplaced(&self, spec: &PostgresUserSpec) -> Option<String> {
+    /// Whether that role is named in full.
+    pub fn names_heir(&self, role: &str) -> bool {
+        self.heirs().is_some_and(|all| all.iter().any(|one| one == role))
+    }
+
+    /// Whether a login that has power over others may be taken over.
+    pub fn names_for_adoption(&self, username: &str) -> bool {
+        let names = self.allowed.map(|it| it.adoption.as_slice());
+        names.is_some_and(|all| all.iter().any(|one| one == username))
+    }
+
+    fn roles(&self) -> Option<&[String]> {
+        self.allowed.map(|it| it.roles.as_slice())
+    }
+
+    fn heirs(&self) -> Option<&[String]> {
+        self.allowed.map(|it| it.reassign_owned_to.as_slice())
+    }
+
+    fn foreign(&self, spec: &PostgresUserSpec) -> Option<String> {
         let of = |field: &str, provider: &str| {
             format!(
                 "{field} is set, but the server's provider is {}, which has no such thing: remove it, or choose a server \
@@ -56,8 +105,10 @@ impl Grants<'_> {
             let has = self.allowed.is_some_and(|it| it.attributes.contains(&attribute));
             (wanted && !has).then(|| refusal(&format!("{name} is true"), "attributes"))
         };
-        let roles = self.allowed.map(|it| it.roles.as_slice());
-        let role = sql.member_of.iter().find(|role| !self.matches(role, roles));
+        let role = sql
+            .member_of
+            .iter()
+            .find(|role| !self.matches(role, self.roles()));
         role.map(|role| refusal(&format!("memberOf has {role:?}"), "roles"))
             .or_else(|| attribute("createDatabase", sql.create_database, Attribute::CreateDatabase))
             .or_else(|| attribute("createRole", sql.create_role, Attribute::CreateRole))
@@ -65,6 +116,14 @@ impl Grants<'_> {
                 let heir = sql.reassign_owned_to.as_ref()?;
                 (!self.may_inherit(heir))
                     .then(|| refusal(&format!("reassignOwnedTo is {heir:?}"), "reassignOwnedTo"))
+            })
+            .or_else(|| {
+                let most = self.connections.filter(|most| sql.connection_limit > *most)?;
+                Some(format!(
+                    "spec.postgresql.connectionLimit is {}, more than the {most} connections that the server object allows \
+                     to a login (spec.limits.connectionsPerLogin): ask for fewer, or ask whoever keeps the server object",
+                    sql.connection_limit
+                ))
             })
     }
 
@@ -103,8 +162,9 @@ mod tests {
             provider: "postgresql",
             allowed: Some(&allowed),
             namespace: "shop",
+            connections: None,
         };
-        grants.check(&spec(postgresql)).map(|invalid| invalid.message)
+        grants.beyond(&spec(postgresql)).map(|invalid| invalid.message)
     }
 
     #[test]
@@ -133,13 +193,52 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_allowed_is_left_out_of_what_is_given() {
+        let allowed: Allowed = serde_json::from_value(serde_json::json!({
+            "roles": ["app_*", "owner"], "attributes": ["CreateDatabase"],
+        }))
+        .unwrap();
+        let grants = Grants {
+            provider: "postgresql",
+            allowed: Some(&allowed),
+            namespace: "shop",
+            connections: Some(10),
+        };
+        let asked = RoleOptions {
+            member_of: ["app_read", "owner", "other"].map(str::to_string).into(),
+            create_database: true,
+            create_role: true,
+            ..RoleOptions::default()
+        };
+        let given = grants.within(asked.clone());
+        assert_eq!(given.member_of, ["app_read", "owner"].map(str::to_string).into());
+        assert_eq!(given.named, ["owner".to_string()].into(), "named in full");
+        assert!(given.create_database && !given.create_role);
+        assert_eq!(
+            given.connection_limit, 10,
+            "who asks for no limit gets the most there is"
+        );
+        let few = RoleOptions {
+            connection_limit: 3,
+            ..asked
+        };
+        assert_eq!(grants.within(few).connection_limit, 3);
+        let message = grants
+            .beyond(&spec(serde_json::json!({"connectionLimit": 11})))
+            .unwrap()
+            .message;
+        assert!(message.contains("connectionsPerLogin"), "{message}");
+    }
+
+    #[test]
     fn settings_of_another_provider_are_refused_and_not_passed_over() {
         let grants = Grants {
             provider: "ionos",
             allowed: None,
             namespace: "shop",
+            connections: None,
         };
-        let message = grants.check(&spec(serde_json::json!({}))).unwrap().message;
+        let message = grants.misplaced(&spec(serde_json::json!({}))).unwrap().message;
         assert!(
             message.contains("spec.postgresql") && message.contains("ionos"),
             "{message}"

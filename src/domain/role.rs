@@ -19,6 +19,12 @@ pub struct RoleSettings {
     /// Who gets what the role owns when it is deleted; none: a role that owns anything is not deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reassign_owned_to: Option<String>,
+    /// The server object lets the login be taken over although it has power over others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopts_power: bool,
+    /// The server object names that one in full.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub heir_is_named: bool,
 }
 
 /// The attributes and memberships that a role should have, in PostgreSQL's words.
@@ -28,6 +34,9 @@ pub struct RoleOptions {
     /// The roles that it is a member of.
     #[serde(default)]
     pub member_of: BTreeSet<String>,
+    /// Those of them that the server object names in full, so that it may be meant although it gives much away.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub named: BTreeSet<String>,
     /// CONNECTION LIMIT; -1: none.
     pub connection_limit: i32,
     /// VALID UNTIL; none: for ever.
@@ -46,6 +55,7 @@ impl Default for RoleOptions {
     fn default() -> Self {
         Self {
             member_of: BTreeSet::new(),
+            named: BTreeSet::new(),
             connection_limit: -1,
             valid_until: None,
             create_database: false,
@@ -82,6 +92,8 @@ pub struct FoundRole {
     pub create_role: bool,
     /// INHERIT.
     pub inherit: bool,
+    /// BYPASSRLS, which nobody gets from here.
+    pub bypass_rls: bool,
     /// The roles that it is a member of by a grant of this operator's own login: kept exactly as wanted.
     pub granted: BTreeSet<String>,
     /// The roles that it is a member of by somebody else's grant: left alone.
@@ -89,6 +101,11 @@ pub struct FoundRole {
 }
 
 impl FoundRole {
+    /// Whether it has power over other roles, or over what they must not see.
+    pub fn is_powerful(&self) -> bool {
+        self.create_role || self.bypass_rls
+    }
+
     /// A role as `CREATE ROLE … LOGIN` makes it.
     pub fn as_created() -> Self {
         let plain = RoleOptions::default();
@@ -99,6 +116,7 @@ impl FoundRole {
             create_database: plain.create_database,
             create_role: plain.create_role,
             inherit: plain.inherit,
+            bypass_rls: false,
             granted: plain.member_of.clone(),
             granted_by_others: plain.member_of,
         }

@@ -1,7 +1,7 @@
 //! What people write into annotations, as far as it is kept: they may write up to 256 KiB there.
 
 use ring::digest::{SHA256, digest};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::mac::hex;
 
@@ -15,6 +15,14 @@ pub fn short(value: &str) -> String {
         true => value.to_string(),
         false => format!("sha256:{}", hex(digest(&SHA256, value.as_bytes()).as_ref())),
     }
+}
+
+/// A short name for something that is wished for, the same for the same.
+#[must_use]
+pub fn digest_of(wish: &impl Serialize) -> String {
+    let text = serde_json::to_vec(wish).unwrap_or_default();
+    let digest = digest(&SHA256, &text);
+    hex(digest.as_ref().get(..8).unwrap_or_default())
 }
 
 /// Whether two values are the same wish; either may be kept short or, by an earlier version, whole.

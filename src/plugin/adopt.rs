@@ -12,7 +12,7 @@ use super::output::{Output, note};
 use super::prompt::confirm;
 use super::status::{condition, is_ready, is_seen, observed, trouble};
 use super::wait::Timeout;
-use super::{Verdict, completion};
+use super::{Verdict, adoptable, completion};
 use crate::api::PostgresUser;
 use crate::controller::server::ServerKey;
 use crate::domain::conditions::{STALLED, presentable};
@@ -21,8 +21,14 @@ use crate::domain::conditions::{STALLED, presentable};
 #[derive(Debug, Args)]
 pub struct Adopt {
     /// The PostgresUser.
-    #[arg(value_parser = user_name, add = ArgValueCompleter::new(completion::users))]
-    name: String,
+    #[arg(value_parser = user_name, add = ArgValueCompleter::new(completion::users), required_unless_present = "where_allowed")]
+    name: Option<String>,
+    /// Lists the server objects that allow adoption instead: whoever edits a namespace that they serve may take over logins.
+    #[arg(long, conflicts_with_all = ["name", "yes", "wait"])]
+    where_allowed: bool,
+    /// With --where-allowed: in all namespaces.
+    #[arg(short = 'A', long, requires = "where_allowed")]
+    all_namespaces: bool,
     /// Do not ask.
     #[arg(short, long)]
     yes: bool,
@@ -49,7 +55,10 @@ struct Adopted {
 impl Adopt {
     /// Runs it.
     pub async fn run(self, cluster: &Cluster) -> Result<Verdict, Failure> {
-        let user = cluster.user(&self.name).await?;
+        if self.where_allowed {
+            return adoptable::list(cluster, self.all_namespaces, &self.output).await;
+        }
+        let user = cluster.user(self.name()).await?;
         let adopted = match user.record().is_some() {
             true => Some(true),
             false => self.take_over(cluster, &user).await?,
@@ -69,6 +78,10 @@ impl Adopt {
             format!("postgresuser.pguser.dev/{} {what}", result.name)
         })?;
         Ok((adopted != Some(false)).into())
+    }
+
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
     }
 
     async fn take_over(&self, cluster: &Cluster, user: &PostgresUser) -> Result<Option<bool>, Failure> {
@@ -91,7 +104,7 @@ impl Adopt {
 
     /// Shows what exists, and stops where adoption cannot help.
     async fn may_adopt(&self, cluster: &Cluster, user: &PostgresUser) -> Result<(), Failure> {
-        let stopped = |why: String| Err(Failure::Other(format!("{}: {why}", self.name)));
+        let stopped = |why: String| Err(Failure::Other(format!("{}: {why}", self.name())));
         if user.metadata.deletion_timestamp.is_some() {
             return stopped("it is being deleted".to_string());
         }
@@ -123,17 +136,17 @@ impl Adopt {
     async fn wait_for(&self, cluster: &Cluster, changed: &PostgresUser) -> Result<bool, Failure> {
         let seen = |user: &PostgresUser| observed(user) >= changed.metadata.generation;
         let ended = self.timeout.until(async || {
-            let user = cluster.user(&self.name).await?;
+            let user = cluster.user(self.name()).await?;
             let ended = (user.record().is_some() && is_ready(&user))
                 || (seen(&user) && condition(&user, STALLED).is_some());
             Ok(ended.then_some(user))
         });
         let user = match ended.await? {
             Some(user) => user,
-            None => cluster.user(&self.name).await?,
+            None => cluster.user(self.name()).await?,
         };
         if !is_ready(&user) {
-            note(&format!("{}: {}", self.name, trouble(&user)));
+            note(&format!("{}: {}", self.name(), trouble(&user)));
         }
         Ok(is_ready(&user))
     }

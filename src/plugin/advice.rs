@@ -194,6 +194,11 @@ const TABLE: &[(&str, Who, &str)] = &[
         "change spec.password, or the Secret that it names, as the message says",
     ),
     (
+        "TooManyLogins",
+        Person,
+        "delete a PostgresUser that is not needed, or ask whoever keeps the server object for more",
+    ),
+    (
         "InvalidSettings",
         Person,
         "change spec.postgresql, or what the server object allows, as the message says",

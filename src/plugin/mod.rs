@@ -4,6 +4,7 @@
 //! Nothing here needs the operator's namespace but `orphans` and `release --orphan`, which are for administrators.
 
 mod adopt;
+mod adoptable;
 mod advice;
 mod cluster;
 mod completion;

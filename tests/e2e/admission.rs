@@ -398,7 +398,6 @@ async fn defaults_are_there_and_can_be_read(world: &World) -> Outcome {
         json!({
             "serverRef": {"kind": "PostgresServer", "name": SERVER},
             "adoptionPolicy": "Refuse",
-            "deletionPolicy": "Delete",
             "suspend": false,
         })
     );
@@ -411,7 +410,7 @@ async fn defaults_are_there_and_can_be_read(world: &World) -> Outcome {
         .apply(&server("s", &format!("clusterId: {CLUSTER_ID}"), ""))
         .await?;
     let spec = spec(world, "PostgresServer", "s").await?;
-    assert_eq!(spec["allowAdoption"], true);
+    assert_eq!(spec["allowAdoption"], false);
     assert_eq!(spec["refreshInterval"], "10m");
     assert_eq!(
         spec["ionos"]["endpoint"],

@@ -15,7 +15,8 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_user_that_exists_is_adopted_once_the_spec_says_so,
         nobody_is_adopted_where_the_server_object_forbids_it,
         a_system_user_is_never_adopted,
-        an_adopted_user_is_deleted_like_any_other,
+        an_adopted_user_is_deleted_where_the_spec_says_so,
+        what_was_there_before_its_object_stays_when_that_goes,
         a_refused_user_is_left_when_its_object_goes,
         two_objects_cannot_have_one_user,
         two_objects_that_come_at_once_cannot_have_one_user,
@@ -155,10 +156,28 @@ async fn a_system_user_is_never_adopted(world: &World) -> Outcome {
     vendor.had("users.delete", 0).await
 }
 
-async fn an_adopted_user_is_deleted_like_any_other(world: &World) -> Outcome {
+async fn what_was_there_before_its_object_stays_when_that_goes(world: &World) -> Outcome {
     let (vendor, _operator) = world.set_up(&[]).await?;
     vendor.make("legacy", PASSWORD).await?;
     adopt(world, "legacy").await?;
+    is_adopted(world, "legacy").await?;
+    let secret = world
+        .get("v1/Secret", "legacy-postgres")
+        .await?
+        .ok_or("no Secret")?;
+    assert_eq!(secret.metadata.owner_references.unwrap_or_default(), []);
+    world.delete("PostgresUser", "legacy").await?;
+    world.gone("PostgresUser", "legacy", PATIENCE).await?;
+    world.login_of("legacy").await?;
+    vendor.had("users.delete", 0).await
+}
+
+async fn an_adopted_user_is_deleted_where_the_spec_says_so(world: &World) -> Outcome {
+    let (vendor, _operator) = world.set_up(&[]).await?;
+    vendor.make("legacy", PASSWORD).await?;
+    world
+        .apply_user_with("legacy", "adoptionPolicy: Adopt\n  deletionPolicy: Delete")
+        .await?;
     is_adopted(world, "legacy").await?;
     world.delete("PostgresUser", "legacy").await?;
     world.gone("PostgresUser", "legacy", PATIENCE).await?;
@@ -275,7 +294,7 @@ async fn two_server_objects_do_not_make_two_users_of_one(world: &World) -> Outco
 // -------------------------------------------------------------------------------------------------- cluster servers
 
 /// A vendor, an operator that looks after this test's cluster servers, and another namespace.
-async fn two_namespaces(world: &World) -> Outcome<(Vendor, Operator, String)> {
+pub async fn two_namespaces(world: &World) -> Outcome<(Vendor, Operator, String)> {
     let other = format!("{}-other", world.namespace());
     world.create_namespace(&other).await?;
     let options = Options::default().with_cluster_servers(world, &other);
@@ -285,7 +304,7 @@ async fn two_namespaces(world: &World) -> Outcome<(Vendor, Operator, String)> {
 }
 
 /// Applies a PostgresUser of the ClusterPostgresServer in a namespace.
-async fn user_of_cluster_server(world: &World, namespace: &str, name: &str, more: &str) -> Outcome {
+pub async fn user_of_cluster_server(world: &World, namespace: &str, name: &str, more: &str) -> Outcome {
     let server = world.namespace();
     world
         .apply(&format!(

@@ -394,7 +394,7 @@ async fn a_field_that_goes_from_the_manifest_goes_and_what_the_operator_wrote_st
     world.user_ready("checkout").await?;
     let after = world.get("PostgresUser", "checkout").await?.ok_or("no user")?;
     assert_eq!(after.data["spec"]["secret"], json!(null));
-    assert_eq!(after.data["spec"]["deletionPolicy"], "Delete");
+    assert_eq!(after.data["spec"]["deletionPolicy"], json!(null));
     assert_eq!(after.annotations(), before.annotations());
     assert_eq!(after.finalizers(), before.finalizers());
     assert_eq!(after.finalizers(), ["pguser.dev/remote-user"]);

@@ -457,7 +457,7 @@ async fn diff_tells_what_a_manifest_would_change_and_changes_nothing(world: &Wor
     assert_eq!(changes[0]["field"], "spec.deletionPolicy");
     assert_eq!(
         (&changes[0]["from"], &changes[0]["to"]),
-        (&json!("Delete"), &json!("Retain"))
+        (&json!(null), &json!("Retain"))
     );
     let new = &said["users"][1];
     assert!(
@@ -526,6 +526,11 @@ async fn adopt_stops_where_it_cannot_help(world: &World) -> Outcome {
     world.user_not_ready("lost", "ServerNotFound").await?;
     let forbidden = person.pguser_ends(3, &["adopt", "legacy", "--yes"]).await?.stderr;
     assert!(forbidden.contains("does not allow adoption"), "{forbidden}");
+    let none = person.pguser_ends(0, &["adopt", "--where-allowed"]).await?.stdout;
+    assert!(none.contains("No server object allows adoption"), "{none}");
+    world.apply_server("lax", &scene.vendor).await?;
+    let lax = person.pguser_ends(0, &["adopt", "--where-allowed"]).await?.stdout;
+    assert!(lax.contains("lax") && !lax.contains(SERVER), "{lax}");
     let nothing = person.pguser_ends(3, &["adopt", "lost", "--yes"]).await?.stderr;
     assert!(nothing.contains("there is nothing to adopt"), "{nothing}");
     let user = world.get("PostgresUser", "legacy").await?.ok_or("it is gone")?;
@@ -604,7 +609,7 @@ async fn orphans_are_listed_with_their_kind(world: &World) -> Outcome {
         .await?;
     assert!(partly.code == 3 && partly.stdout.contains("stray"), "{partly:?}");
     assert!(
-        partly.stderr.contains("get configmaps in namespace"),
+        partly.stderr.contains("list configmaps in namespace"),
         "{}",
         partly.stderr
     );
@@ -821,7 +826,7 @@ async fn without_an_operator_what_is_under_way_is_not_released(world: &World) ->
     assert!(refused.contains("not settled (SetPassword)"), "{refused}");
     let user = world.get("PostgresUser", "checkout").await?.ok_or("it is gone")?;
     assert!(user.metadata.deletion_timestamp.is_none());
-    assert_eq!(user.data["spec"]["deletionPolicy"], "Delete");
+    assert_eq!(user.data["spec"]["deletionPolicy"], json!(null));
     scene.operator.restart().await?;
     world.logs_in_eventually("checkout").await
 }

@@ -10,7 +10,7 @@ use kube::{Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::api::{DeletionPolicy, OutputSecret, PostgresUser, names};
+use crate::api::{OutputSecret, PostgresUser, names};
 use crate::controller::context::Context;
 use crate::controller::error::{Error, is_refusal};
 use crate::domain::connection::{ConnectionDetails, render};
@@ -49,32 +49,34 @@ pub fn released(secret: &Secret, uid: &str, version: Option<&str>) -> Value {
     }})
 }
 
+/// What an output Secret is made of.
+#[derive(Clone, Copy)]
+pub struct Output<'a> {
+    /// Whose it is.
+    pub user: &'a PostgresUser,
+    /// How clients connect.
+    pub details: &'a ConnectionDetails,
+    /// With what they log in.
+    pub password: &'a Password,
+    /// It stays when the PostgresUser goes.
+    pub retain: bool,
+}
+
 /// Writes the output Secret in one go, complete.
 ///
 /// # Errors
 /// If it is not what the plan was made from any more, or the API server refuses.
 pub async fn write(
     context: &Context,
-    user: &PostgresUser,
-    details: &ConnectionDetails,
-    password: &Password,
+    output: Output<'_>,
     precondition: &Precondition,
 ) -> Result<Secret, Error> {
     failpoint::hit("secret-write", Side::Before);
-    let params = PostParams::default();
-    let secret = match sent(
-        context,
-        user,
-        build(user, details, password),
-        precondition,
-        &params,
-    )
-    .await?
-    {
+    let secret = match sent(context, output, precondition, &PostParams::default()).await? {
         Ok(secret) => secret,
         Err(error) => {
             // Whatever is there is read before the next plan.
-            read(context, user).await?;
+            read(context, output.user).await?;
             return Err(Error::WriteSecret(error));
         }
     };
@@ -90,24 +92,14 @@ pub async fn write(
 /// tell.
 pub async fn would_be_taken(
     context: &Context,
-    user: &PostgresUser,
-    details: &ConnectionDetails,
-    password: &Password,
+    output: Output<'_>,
     precondition: &Precondition,
 ) -> Result<(), Error> {
     let params = PostParams {
         dry_run: true,
         ..PostParams::default()
     };
-    match sent(
-        context,
-        user,
-        build(user, details, password),
-        precondition,
-        &params,
-    )
-    .await?
-    {
+    match sent(context, output, precondition, &params).await? {
         Err(kube::Error::Api(status)) if is_refusal(&status) && !knows_no_dry_run(&status) => {
             Err(Error::WriteSecret(kube::Error::Api(status)))
         }
@@ -123,11 +115,11 @@ fn knows_no_dry_run(status: &Status) -> bool {
 /// Sends the Secret, under this condition.
 async fn sent(
     context: &Context,
-    user: &PostgresUser,
-    mut secret: Secret,
+    output: Output<'_>,
     precondition: &Precondition,
     params: &PostParams,
 ) -> Result<Result<Secret, kube::Error>, Error> {
+    let (user, mut secret) = (output.user, build(output));
     let api = context.secrets_of(&user.namespace().unwrap_or_default());
     Ok(match precondition {
         Precondition::Absent => api.create(params, &secret).await,
@@ -147,7 +139,13 @@ pub fn is_intact(
     details: &ConnectionDetails,
     password: &Password,
 ) -> bool {
-    let wanted = build(user, details, password);
+    // Who owns it is not looked at.
+    let wanted = build(Output {
+        user,
+        details,
+        password,
+        retain: user.retains(),
+    });
     let has = |found: &BTreeMap<String, String>, wanted: Option<&BTreeMap<String, String>>| {
         wanted
             .into_iter()
@@ -226,7 +224,13 @@ fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a String> {
     metadata.annotations.as_ref()?.get(name)
 }
 
-fn build(user: &PostgresUser, details: &ConnectionDetails, password: &Password) -> Secret {
+fn build(output: Output<'_>) -> Secret {
+    let Output {
+        user,
+        details,
+        password,
+        retain,
+    } = output;
     let spec = user.spec.secret.clone().unwrap_or_default();
     let from_spec = FromSpec::to_annotation(&spec);
     let mut labels = spec.labels;
@@ -241,9 +245,7 @@ fn build(user: &PostgresUser, details: &ConnectionDetails, password: &Password) 
     if let Some(from_spec) = from_spec {
         annotations.insert(names::SECRET_FROM_SPEC.to_string(), from_spec);
     }
-    let owner = user
-        .controller_owner_ref(&())
-        .filter(|_| user.spec.deletion_policy == DeletionPolicy::Delete);
+    let owner = user.controller_owner_ref(&()).filter(|_| !retain);
     let owner = owner.map(|mut owner| {
         owner.block_owner_deletion = None;
         owner

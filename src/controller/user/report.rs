@@ -220,10 +220,10 @@ fn remote_user(username: &str, record: &Record) -> RemoteUserRecord {
         provider: record.identity.provider.clone(),
         cluster: record.identity.cluster.clone(),
         server_ref: record.server.clone(),
-        ownership: if record.adopted {
-            Ownership::Adopted
-        } else {
-            Ownership::Owned
+        ownership: match record.adopted {
+            true if record.moved => Ownership::Moved,
+            true => Ownership::Adopted,
+            false => Ownership::Owned,
         },
         created: record.created.map(Time),
         last_set: record.last_set.map(Time),

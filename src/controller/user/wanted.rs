@@ -122,20 +122,38 @@ pub fn settings(user: &PostgresUser, object: Option<&ServerObject>) -> RoleSetti
     let taken_over = user
         .record()
         .map_or(user.spec.adoption_policy == AdoptionPolicy::Adopt, |record| {
-            record.ownership == Ownership::Adopted
+            record.ownership != Ownership::Owned
         });
     let sql = user.spec.postgresql.as_ref();
+    let asked = match sql {
+        Some(sql) => Some(options(sql)),
+        None => (!taken_over).then(RoleOptions::default),
+    };
+    let granted = |options| with_grants(user, object, |grants| grants.within(options));
+    let heir = sql
+        .and_then(|sql| sql.reassign_owned_to.clone())
+        .filter(|heir| with_grants(user, object, |grants| grants.may_inherit(heir)) == Some(true));
     RoleSettings {
         read_only: user.spec.scalingo.as_ref().is_some_and(|it| it.read_only),
-        options: match sql {
-            Some(sql) => Some(options(sql)),
-            None => (!taken_over).then(RoleOptions::default),
-        },
+        // As long as nobody says what is allowed, nothing is given, and nothing taken.
+        options: asked.and_then(granted),
+        heir_is_named: heir
+            .as_ref()
+            .is_some_and(|heir| with_grants(user, object, |grants| grants.names_heir(heir)) == Some(true)),
+        adopts_power: is_named_for_adoption(user, object),
         // A deletion asks nobody else whether this is allowed.
-        reassign_owned_to: sql
-            .and_then(|sql| sql.reassign_owned_to.clone())
-            .filter(|heir| with_grants(user, object, |grants| grants.may_inherit(heir)) == Some(true)),
+        reassign_owned_to: heir,
     }
+}
+
+/// Whether the server object names this login for adoption although it has power over others.
+pub fn is_named_for_adoption(user: &PostgresUser, object: Option<&ServerObject>) -> bool {
+    with_grants(user, object, |grants| grants.names_for_adoption(user.username())) == Some(true)
+}
+
+/// Why the spec asks for more than the server object allows, if it does.
+pub fn beyond(user: &PostgresUser, object: Option<&ServerObject>) -> Option<Invalid> {
+    with_grants(user, object, |grants| grants.beyond(&user.spec)).flatten()
 }
 
 /// What the server object allows to a PostgresUser besides a login.
@@ -149,12 +167,14 @@ fn with_grants<T>(
         provider: provider.capabilities().name,
         allowed: provider.allowed(),
         namespace: &user.namespace().unwrap_or_default(),
+        connections: object.and_then(ServerObject::connections_per_login),
     }))
 }
 
 fn options(sql: &PostgresqlUser) -> RoleOptions {
     RoleOptions {
         member_of: sql.member_of.iter().cloned().collect(),
+        named: Default::default(),
         connection_limit: sql.connection_limit,
         // PostgreSQL keeps microseconds.
         valid_until: sql
@@ -180,7 +200,7 @@ pub fn invalid(
         namespace: &namespace,
     };
     username::check(user.username(), &policy, capabilities)
-        .or_else(|| with_grants(user, object, |grants| grants.check(&user.spec)).flatten())
+        .or_else(|| with_grants(user, object, |grants| grants.misplaced(&user.spec)).flatten())
         .or_else(|| match &source.own {
             Some(password) => generate::check_own(password, capabilities),
             None if source_ref(user).is_none() => generate::check(&rules(user), capabilities),

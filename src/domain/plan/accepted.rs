@@ -134,6 +134,12 @@ impl Case<'_> {
         record.last_set >= user.modified && (stamp.is_none() || record.password_stamp == *stamp)
     }
 
+    /// Whether what is recorded so far, wherever, was made for this resource.
+    fn was_made(&self) -> bool {
+        let record = self.observed.record.as_ref();
+        record.is_some_and(|record| !record.adopted || record.moved)
+    }
+
     fn record(&self, user: Option<&RemoteUser>) -> Record {
         // Dates of another remote cluster say nothing of this one.
         let earlier = self.observed.record.as_ref();
@@ -145,6 +151,11 @@ impl Case<'_> {
                 Kind::Adopt => true,
                 Kind::Create => false,
                 _ => earlier.is_some_and(|record| record.adopted),
+            },
+            moved: match self.staged.entry.kind {
+                Kind::Adopt => self.staged.entry.cause == Cause::Moved && self.was_made(),
+                Kind::Create => false,
+                _ => earlier.is_some_and(|record| record.moved),
             },
             created: user
                 .and_then(|user| user.created)

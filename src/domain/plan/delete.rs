@@ -259,6 +259,16 @@ impl Case<'_> {
     /// A deletion is staged.
     fn deletion(&self, staged: &StagedEntry, server: &Server) -> Plan {
         let done = is_accepted_deletion(staged);
+        if done && server.capabilities.marks && staged.attempts.outcome == Some(Outcome::NotFound) {
+            // There is none, or one that is somebody else's by now: that is another farewell.
+            match fresh::sight_after_attempt(self.observed, staged).map(|sight| &sight.user) {
+                None => return self.doing(Step::Read),
+                Some(Some(user)) if self.is_another(user, staged, server) => {
+                    return self.drop_when_quiet(staged, server);
+                }
+                Some(_) => {}
+            }
+        }
         if done && staged.attempts.is_definite() {
             // Nothing of it can still arrive. Its entry stays until a list, shared by all, shows the absence (`gone`).
             return self.say_farewell(Farewell::Deleted);

@@ -2,6 +2,7 @@
 
 use super::evidence::{Verdict, evidence_to_gather, weigh};
 use super::fresh;
+use super::present::is_too_powerful;
 use super::types::*;
 use crate::domain::attempts::Outcome;
 use crate::domain::journal::{Cause, Kind};
@@ -179,13 +180,18 @@ impl Case<'_> {
 
     /// Stored, never sent. Whatever counts now counts, not what counted when it was stored (R11).
     fn first(&self) -> Plan {
-        if self.observed.rival.is_some() || self.is_withdrawn() {
+        if self.observed.rival.is_some() || self.is_withdrawn() || self.is_more_than_allowed() {
             return self.settle();
         }
         match self.staged.entry.kind {
             Kind::Create => self.send_first_creation(),
             _ => self.send_to_the_same(),
         }
+    }
+
+    /// Whether the server object has since taken back something that this would give.
+    fn is_more_than_allowed(&self) -> bool {
+        self.desired.beyond.is_some() && self.staged.entry.settings != self.desired.settings
     }
 
     /// Whether the resource does not ask for this any more.
@@ -248,8 +254,15 @@ impl Case<'_> {
             Some(user) if is_another(user, self.staged, self.server, self.may_be_adopted()) => {
                 self.drop_when_quiet()
             }
+            Some(user) if self.takes_over_too_much(user) => self.drop_when_quiet(),
             _ => self.send(),
         }
+    }
+
+    /// Whether the user has got power over others since its adoption was decided.
+    fn takes_over_too_much(&self, user: &RemoteUser) -> bool {
+        let entry = &self.staged.entry;
+        entry.cause == Cause::Adoption && !entry.proven_ours && is_too_powerful(self.desired, user)
     }
 
     fn may_be_adopted(&self) -> bool {

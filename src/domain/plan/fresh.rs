@@ -112,9 +112,13 @@ pub fn sight_to_send_on<'a>(
     sight_after_attempt(observed, staged).filter(|sight| now - sight.started <= settings.fresh_for)
 }
 
-/// How old a look may be that a deletion is decided on, and sent on: somebody may have made the user anew since.
+/// How old a look may be that a deletion is decided on, and sent on: somebody may have made the user anew since. Where the
+/// deletion itself looks whose the user is, that look need not be repeated.
 pub fn just_now(settings: &Settings) -> Duration {
-    settings.read_lag.max(JUST_NOW)
+    match settings.guarded {
+        true => settings.fresh_for,
+        false => settings.read_lag.max(JUST_NOW),
+    }
 }
 
 /// Whether what is known of a user is young enough, at this moment, to send a request on (R11): what was planned may have

@@ -37,8 +37,6 @@ pub use fresh::is_good_to_send_on;
 pub use gone::plan_gone;
 pub use types::*;
 
-use std::time::Duration;
-
 use super::settings::Settings;
 use super::time::Mono;
 
@@ -61,16 +59,10 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
     }
 }
 
-/// Long enough not to ask in a hurry, short enough not to be noticed.
-const NO_LAG: Duration = Duration::from_millis(200);
-
-/// The times as they are for this server: nobody waits for reads to catch up where they cannot trail.
+/// The times as they are for this server.
 fn for_server(server: &ServerView, settings: &Settings) -> Settings {
     match server {
-        ServerView::Usable(server) if !server.capabilities.reads_trail => Settings {
-            read_lag: settings.read_lag.min(NO_LAG),
-            ..*settings
-        },
-        _ => *settings,
+        ServerView::Usable(server) => settings.on(&server.capabilities),
+        ServerView::Unusable(_) => *settings,
     }
 }

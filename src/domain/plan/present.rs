@@ -6,6 +6,7 @@ use super::password::{self, Held, NewPassword, published_mac, published_password
 use super::types::*;
 use crate::domain::journal::{Cause, EntryId, Kind, Seen};
 use crate::domain::remote::{Creator, RemoteUser};
+use crate::domain::role::FoundRole;
 use crate::domain::schedule::Class;
 use crate::domain::settings::{Rule, Settings};
 use crate::domain::time::Mono;
@@ -30,17 +31,27 @@ pub fn held(desired: &Desired, observed: &Observed) -> Option<Plan> {
     if let Some(why) = &server.closed {
         return Some(Plan::troubled(observed, &why.as_trouble()));
     }
-    invalid(desired, observed)
+    invalid(desired, observed).or_else(|| beyond(desired, observed))
+}
+
+/// The server object does not allow what the spec asks for, and there is no login yet. One that there is goes on working,
+/// with what is allowed.
+fn beyond(desired: &Desired, observed: &Observed) -> Option<Plan> {
+    let beyond = desired.beyond.as_ref().filter(|_| observed.record.is_none())?;
+    Some(Plan::stalled(observed, stalled(beyond)))
+}
+
+fn stalled(invalid: &Invalid) -> Stalled {
+    Stalled {
+        reason: invalid.reason,
+        message: invalid.message.clone(),
+    }
 }
 
 /// The spec is one that cannot be fulfilled, or not even read.
 fn invalid(desired: &Desired, observed: &Observed) -> Option<Plan> {
     let invalid = desired.invalid.as_ref()?;
-    let stalled = Stalled {
-        reason: invalid.reason,
-        message: invalid.message.clone(),
-    };
-    Some(Plan::stalled(observed, stalled))
+    Some(Plan::stalled(observed, stalled(invalid)))
 }
 
 /// A resource whose claim or record speaks of another installation or another remote cluster.
@@ -278,6 +289,9 @@ pub fn exists(
     if !marked_ours && (!desired.adopt || !server.allow_adoption) {
         return Plan::not_ready(already_exists(desired, user, server));
     }
+    if !marked_ours && is_too_powerful(desired, user) {
+        return Plan::not_ready(too_powerful(user));
+    }
     if let Some(held) = cannot_stage(desired, observed, server) {
         return held;
     }
@@ -324,6 +338,23 @@ pub fn another_installations(observed: &Observed, server: &Server, user: &Remote
             mark.installation
         ),
     })
+}
+
+/// Whether a user has power over others, and is not named as one that may be taken over all the same.
+pub fn is_too_powerful(desired: &Desired, user: &RemoteUser) -> bool {
+    let role = user.traits.role.as_ref();
+    !desired.adopt_powerful && role.is_some_and(FoundRole::is_powerful)
+}
+
+fn too_powerful(user: &RemoteUser) -> Stalled {
+    Stalled {
+        reason: "AlreadyExists",
+        message: format!(
+            "a login {:?} exists already, is not this object's, and has CREATEROLE or BYPASSRLS: it is taken over only if the \
+             server object names it (spec.postgresql.allowed.adoption)",
+            user.username
+        ),
+    }
 }
 
 fn already_exists(desired: &Desired, user: &RemoteUser, server: &Server) -> Stalled {
@@ -562,6 +593,9 @@ fn complaint(desired: &Desired, observed: &Observed, user: &RemoteUser) -> Optio
     }
     if let Some(rejected) = observed.refused_settings(desired) {
         return Some(super::entry::settings_rejection(&rejected.message));
+    }
+    if let Some(beyond) = &desired.beyond {
+        return Some(stalled(beyond));
     }
     let cannot_be = user
         .traits

@@ -21,6 +21,9 @@ pub struct Desired {
     pub username: String,
     /// Why the spec cannot be done on this server, if so: found by the rules of `username` and `generate`.
     pub invalid: Option<Invalid>,
+    /// Why the server object does not allow all that the spec asks for, if so. `settings` has what it allows: no login is made
+    /// with less than was asked for, and one that is there gets no more.
+    pub beyond: Option<Invalid>,
     /// The value of the annotation that asks for a new password.
     pub rotate: Option<String>,
     /// Where the password comes from.
@@ -29,6 +32,8 @@ pub struct Desired {
     pub settings: RoleSettings,
     /// Take over a user that exists.
     pub adopt: bool,
+    /// Even one that has power over others.
+    pub adopt_powerful: bool,
     /// Keep the login and the Secret when the resource goes.
     pub retain: bool,
     /// Do nothing but delete.
@@ -166,6 +171,8 @@ pub struct Record {
     pub identity: RemoteIdentity,
     /// Taken over, not made.
     pub adopted: bool,
+    /// It was adopted from an earlier server object of the same resource, for which it had been made.
+    pub moved: bool,
     /// When the user was made, by the remote's clock.
     pub created: Option<Timestamp>,
     /// The date of last change that our own last change left, by the remote's clock.

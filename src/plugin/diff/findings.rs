@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use serde::Serialize;
 
-use crate::api::{AdoptionPolicy, DeletionPolicy, PostgresUser, names};
+use crate::api::{AdoptionPolicy, PostgresUser, names};
 use crate::controller::server_spec::ServerObject;
 use crate::controller::user::output::is_intact;
 use crate::controller::user::wanted::{self, Source};
@@ -340,8 +340,13 @@ fn rewritten(
     password: &Password,
 ) -> Option<Finding> {
     let spec = user.spec.secret.clone().unwrap_or_default();
-    let retain = user.spec.deletion_policy == DeletionPolicy::Retain;
-    let wanted = content_digest(details, user.username(), &spec.labels, &spec.annotations, retain);
+    let wanted = content_digest(
+        details,
+        user.username(),
+        &spec.labels,
+        &spec.annotations,
+        user.retains(),
+    );
     let published = user.status.as_ref()?.secret.as_ref()?;
     if published.content_digest == wanted {
         return None;

@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 
 use super::{Explained, WayOut};
-use crate::api::{DeletionPolicy, PostgresUser, RemoteUserRecord, names};
+use crate::api::{PostgresUser, RemoteUserRecord, names};
 use crate::controller::server_spec::ServerObject;
 use crate::domain::conditions::READY;
 use crate::domain::plan::ways_out;
@@ -47,7 +47,7 @@ pub fn explain(user: &PostgresUser, server: Option<&ServerObject>) -> Explained 
     let strangers = explained.finalizers.iter().any(|held| !held.ours);
     let blocked = deleting && (is_blocked(user) || (strangers && !held));
     let mut effects = effects(user, record);
-    if !deleting && record.is_some() && user.spec.deletion_policy == DeletionPolicy::Delete {
+    if !deleting && record.is_some() && !user.retains() {
         effects.extend(server_trouble(user, server));
     }
     Explained {
@@ -94,12 +94,16 @@ fn effects(user: &PostgresUser, record: Option<&RemoteUserRecord>) -> Vec<String
         "the login {:?} on {}/{}",
         record.username, record.provider, record.cluster
     );
-    match user.spec.deletion_policy {
-        DeletionPolicy::Retain => vec![
-            format!("{login} stays as it is (deletionPolicy: Retain), and is recorded as kept"),
+    let why = match user.spec.deletion_policy {
+        Some(_) => "deletionPolicy: Retain",
+        None => "it was taken over, and deletionPolicy says nothing",
+    };
+    match user.retains() {
+        true => vec![
+            format!("{login} stays as it is ({why}), and is recorded as kept"),
             format!("{secret} stays"),
         ],
-        DeletionPolicy::Delete => vec![
+        false => vec![
             format!("{login} is deleted, if it is still the one that was made"),
             format!("{secret} goes with it"),
             owned(user),
@@ -165,9 +169,9 @@ fn ways(user: &PostgresUser) -> Vec<WayOut> {
         "if even that does not help, let the object go without asking the server; the login is left behind",
         format!("kubectl annotate pguser {name}{place} {force}"),
     );
-    match user.spec.deletion_policy {
-        DeletionPolicy::Delete => vec![keep, force],
-        DeletionPolicy::Retain => vec![force],
+    match user.retains() {
+        false => vec![keep, force],
+        true => vec![force],
     }
 }
 

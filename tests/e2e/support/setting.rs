@@ -49,6 +49,7 @@ impl World {
         let connection = format!("connection: {{port: {port}, database: postgres, sslmode: verify-full}}");
         let usual = [
             connection.as_str(),
+            "allowAdoption: true",
             "refreshInterval: 1s",
             "verifyInterval: 1s",
             "limits: {requestsPerMinute: 6000}",
@@ -75,9 +76,16 @@ spec:
         let name = self.namespace();
         let credentials = vendor.credentials(name, TOKEN)?;
         self.apply_in(self.operator_namespace(), &credentials).await?;
+        // Of these, tests are about what they say themselves.
+        let unsaid = if more.contains("allowAdoption") {
+            ""
+        } else {
+            "  allowAdoption: true\n"
+        };
         let manifest = self
             .server_manifest(name, vendor, more)
-            .replace("kind: PostgresServer", "kind: ClusterPostgresServer");
+            .replace("kind: PostgresServer", "kind: ClusterPostgresServer")
+            .replace(unsaid, "");
         let labelled = format!("metadata: {{labels: {{pguser-test: {name}}}, ");
         self.apply(&manifest.replace("metadata: {", &labelled)).await
     }
