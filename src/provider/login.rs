@@ -239,9 +239,17 @@ fn config(target: &LoginTarget) -> Config {
 fn meaning(error: &tokio_postgres::Error) -> LoginResult {
     match error.code() {
         Some(&SqlState::INVALID_PASSWORD) => LoginResult::Refused,
+        Some(&SqlState::TOO_MANY_CONNECTIONS) if is_own_limit(error) => LoginResult::Accepted,
         Some(code) => LoginResult::unverifiable(said(code)),
         None => LoginResult::unverifiable(unsaid(error)),
     }
+}
+
+/// Whether the login has used up what it may have itself (CONNECTION LIMIT): PostgreSQL finds that out once the password was
+/// right, and says where in its source it did, in every language.
+fn is_own_limit(error: &tokio_postgres::Error) -> bool {
+    let routine = error.as_db_error().and_then(|error| error.routine());
+    routine == Some("InitializeSessionUserId")
 }
 
 /// What the server said instead of yes or no.

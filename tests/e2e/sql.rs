@@ -18,6 +18,13 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         memberships_changed_outside_are_put_right,
         a_membership_that_is_not_asked_for_any_more_ends,
         an_adopted_role_stays_as_it_is_unless_the_spec_says_otherwise,
+        a_login_with_power_over_others_is_adopted_only_by_name,
+        patterns_give_away_no_power_over_others,
+        what_is_taken_off_the_list_is_revoked,
+        a_pattern_gives_nobody_the_login_of_another_namespace,
+        a_user_without_connections_keeps_nobody_from_being_verified,
+        a_login_asks_for_no_more_connections_than_it_may,
+        names_that_are_not_utf_8_stop_nobody_and_are_not_touched,
         a_password_changed_outside_is_seen_where_the_catalog_may_be_read,
         a_role_that_owns_objects_is_not_deleted_and_a_condition_names_them,
         what_a_role_owns_goes_to_its_heir_when_it_is_deleted,
@@ -250,6 +257,202 @@ async fn an_adopted_role_stays_as_it_is_unless_the_spec_says_otherwise(world: &W
     world.apply_user_with("checkout", more).await?;
     world.role_is("checkout", "rolconnlimit", "3").await?;
     world.role_is("checkout", "rolcreatedb", "false").await
+}
+
+async fn a_login_with_power_over_others_is_adopted_only_by_name(world: &World) -> Outcome {
+    let (vendor, operator) = set_up(world, json!({})).await?;
+    for (name, attribute) in [("dba", "createrole"), ("auditor", "bypassrls")] {
+        vendor.make(name, "somebody-elses-password").await?;
+        let sql = format!("alter role {name} {attribute}");
+        world.postgres().sql(&sql).await?;
+        world.apply_user_with(name, "adoptionPolicy: Adopt").await?;
+        let found = world.user_not_ready(name, "AlreadyExists").await?;
+        assert!(
+            found.message.contains("spec.postgresql.allowed.adoption"),
+            "{}",
+            found.message
+        );
+    }
+    world.quiet(&operator).await?;
+    assert!(world.postgres().accepts("dba", "somebody-elses-password").await?);
+    allow(world, json!({"adoption": ["dba"]})).await?;
+    world.user_ready("dba").await?;
+    world.login_of("dba").await?;
+    assert!(
+        world
+            .postgres()
+            .accepts("auditor", "somebody-elses-password")
+            .await?
+    );
+    Ok(())
+}
+
+/// Waits until a membership is refused, and why.
+async fn refused(world: &World, name: &str, words: &str) -> Outcome {
+    eventually(&format!("{name} to hear of {words:?}"), PATIENCE, async || {
+        let found = world.condition("PostgresUser", name, "Stalled").await?;
+        match found {
+            Some(found) if found.message.contains(words) => Ok(()),
+            other => Err(format!("{other:?}").into()),
+        }
+    })
+    .await
+}
+
+async fn patterns_give_away_no_power_over_others(world: &World) -> Outcome {
+    let (_vendor, operator) = set_up(world, json!({"roles": ["*"]})).await?;
+    groups(world, &["bosses", "friends_of_bosses"]).await?;
+    let sql = "alter role bosses createrole; grant bosses to friends_of_bosses; \
+        create role root_like nologin superuser; create role copier nologin replication";
+    world.postgres().sql(sql).await?;
+    world.apply_user_with("checkout", "").await?;
+    world.user_ready("checkout").await?;
+    for (role, words) in [
+        ("bosses", "name it in full"),
+        ("friends_of_bosses", "name it in full"),
+        (ADMIN, "nobody is made a member of it"),
+        ("root_like", "nobody is made a member of it"),
+        ("copier", "nobody is made a member of it"),
+    ] {
+        ask(world, &format!("memberOf: [{role}, readers]")).await?;
+        refused(world, "checkout", words).await?;
+        world.user_ready("checkout").await?;
+        member_of(world, "checkout", "").await?;
+    }
+    // Who begins with such a wish gets no login at all.
+    world
+        .apply_user_with("newcomer", &format!("postgresql: {{memberOf: [{ADMIN}]}}"))
+        .await?;
+    refused(world, "newcomer", "nobody is made a member of it").await?;
+    assert!(!world.postgres().has_role("newcomer").await?);
+    // In full it may be named, unless it gives everything away.
+    ask(world, "memberOf: [bosses]").await?;
+    refused(world, "checkout", "name it in full").await?;
+    allow(world, json!({"roles": ["*", "bosses", ADMIN]})).await?;
+    member_of(world, "checkout", "bosses").await?;
+    world.user_is_not("checkout", "Stalled").await?;
+    world.quiet(&operator).await?;
+    assert!(!world.postgres().has_role("newcomer").await?);
+    world.login_of("checkout").await
+}
+
+async fn a_pattern_gives_nobody_the_login_of_another_namespace(world: &World) -> Outcome {
+    let (vendor, _operator, other) = crate::adoption::two_namespaces(world).await?;
+    let allowed = "namespaceSelector: {}";
+    world.apply_cluster_server(&vendor, allowed).await?;
+    let name = world.namespace();
+    let patterns = json!({"spec": {"postgresql": {"allowed": {"roles": ["*"]}}}});
+    world.merge("ClusterPostgresServer", name, patterns).await?;
+    crate::adoption::user_of_cluster_server(world, &other, "theirs", "").await?;
+    world.user_in(&other, "theirs", "True", "Published").await?;
+    for user in ["ours", "checkout"] {
+        crate::adoption::user_of_cluster_server(world, name, user, "").await?;
+        world.user_ready(user).await?;
+    }
+    let member = |roles: Value| json!({"spec": {"postgresql": {"memberOf": roles}}});
+    world
+        .merge("PostgresUser", "checkout", member(json!(["ours", "theirs"])))
+        .await?;
+    refused(world, "checkout", "is not of this namespace").await?;
+    member_of(world, "checkout", "ours").await?;
+    let named = json!({"spec": {"postgresql": {"allowed": {"roles": ["*", "theirs"]}}}});
+    world.merge("ClusterPostgresServer", name, named).await?;
+    member_of(world, "checkout", "ours theirs").await
+}
+
+async fn what_is_taken_off_the_list_is_revoked(world: &World) -> Outcome {
+    let (_vendor, operator) = set_up(world, everything()).await?;
+    ask(world, "memberOf: [readers, writers], createDatabase: true").await?;
+    world.user_ready("checkout").await?;
+    member_of(world, "checkout", "readers writers").await?;
+    let password = world.password_of("checkout").await?;
+    allow(world, json!({"roles": ["readers"], "attributes": null})).await?;
+    member_of(world, "checkout", "readers").await?;
+    world.role_is("checkout", "rolcreatedb", "false").await?;
+    world
+        .user_is("checkout", "Stalled", "True", "InvalidSettings")
+        .await?;
+    world.user_ready("checkout").await?;
+    world.quiet(&operator).await?;
+    assert_eq!(world.password_of("checkout").await?, password);
+    world.login_of("checkout").await?;
+    allow(world, everything()).await?;
+    member_of(world, "checkout", "readers writers").await?;
+    world.user_is_not("checkout", "Stalled").await
+}
+
+/// PostgreSQL finds out that a login has used up its connections once the password was right.
+async fn a_user_without_connections_keeps_nobody_from_being_verified(world: &World) -> Outcome {
+    let _setting = set_up(world, json!({})).await?;
+    world
+        .apply_user_with("idle", "postgresql: {connectionLimit: 0}")
+        .await?;
+    for name in ["idle", "checkout"] {
+        if name == "checkout" {
+            world.apply_user(name, SERVER).await?;
+        }
+        world
+            .user_is(name, "CredentialsVerified", "True", "LoginSucceeded")
+            .await?;
+        world.user_ready(name).await?;
+    }
+    world.login_of("checkout").await
+}
+
+async fn a_login_asks_for_no_more_connections_than_it_may(world: &World) -> Outcome {
+    let _setting = set_up(world, json!({})).await?;
+    let limits = json!({"spec": {"limits": {"connectionsPerLogin": 7}}});
+    world.merge("PostgresServer", SERVER, limits).await?;
+    ask(world, "connectionLimit: 8").await?;
+    let found = world.user_not_ready("checkout", "InvalidSettings").await?;
+    assert!(
+        found.message.contains("spec.limits.connectionsPerLogin"),
+        "{}",
+        found.message
+    );
+    ask(world, "connectionLimit: 3").await?;
+    world.role_is("checkout", "rolconnlimit", "3").await?;
+    world.apply_user("modest", SERVER).await?;
+    world.user_ready("modest").await?;
+    world.role_is("modest", "rolconnlimit", "7").await?;
+    world.login_of("modest").await
+}
+
+/// Made from a database of another encoding: a name and a comment that no text can hold.
+async fn names_that_are_not_utf_8_stop_nobody_and_are_not_touched(world: &World) -> Outcome {
+    let postgres = world.postgres();
+    postgres
+        .sql("create database latin template template0 encoding 'LATIN1' locale 'C'")
+        .await?;
+    let socket = format!(
+        "host={} port={} user=postgres dbname=latin",
+        postgres.socket_dir().display(),
+        postgres.port()
+    );
+    let made = "create role \"müller\" login; create role commented login; \
+        comment on role commented is 'für alle'";
+    let encoding = [("PGCLIENTENCODING", "UTF8")];
+    postgres.psql_with(&socket, made, &encoding).await?;
+    let (vendor, operator) = world.set_up(&[]).await?;
+    world.ready_user("checkout").await?;
+    // As clients say it, there is no such login yet; and that of the other bytes stays as it is.
+    world.apply_user_with("umlaut", "username: müller").await?;
+    world.user_ready("umlaut").await?;
+    world.login_of("umlaut").await?;
+    world
+        .apply_user_with("commented", "adoptionPolicy: Adopt")
+        .await?;
+    let found = world.user_not_ready("commented", "AlreadyExists").await?;
+    assert!(
+        found.message.contains("never changed or adopted"),
+        "{}",
+        found.message
+    );
+    world.quiet(&operator).await?;
+    let left = "select count(*) from pg_roles where octet_length(rolname) = 6 and rolname like 'm%'";
+    assert_eq!(world.postgres().sql(left).await?, [["1"]]);
+    drop(vendor);
+    world.login_of("checkout").await
 }
 
 async fn comment(world: &World, name: &str) -> Outcome<String> {

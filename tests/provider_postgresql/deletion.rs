@@ -252,7 +252,8 @@ async fn a_refused_deletion_gives_login_back_even_after_the_gate_has_closed(worl
     let other = world.session("boss", ADMIN_PASSWORD, &databases[1]).await;
     let lock = "BEGIN; LOCK TABLE public.t IN ACCESS SHARE MODE";
     other.batch_execute(lock).await.unwrap();
-    let order = heir(name, "clerk");
+    client.create(&job("keeper_of_late"), "pLaInTeXt").await.unwrap();
+    let order = heir(name, "keeper_of_late");
     let in_between = async {
         while world
             .server
@@ -317,13 +318,20 @@ async fn a_deletion_that_was_broken_off_goes_on(world: &World) {
             .await
             .unwrap();
         let hasty = Client::new(world.config(admin), std::time::Duration::from_secs(3));
-        let to = "clerk";
+        let to = &format!("keeper_of_{name}");
+        client.create(&job(to), "pLaInTeXt").await.unwrap();
         let error = assert_class(hasty.delete(&heir(&name, to)).await, ErrorClass::Busy);
         assert_says(
             &error,
             &format!("in database \"{}\": SQLSTATE 55P03", databases[1]),
         );
-        assert!(!role(&client.get(&name).await.unwrap()).login);
+        assert_says(
+            &error,
+            &format!("what it was given was taken back, in \"{}\"", databases[0]),
+        );
+        // It may yet be kept on purpose.
+        assert!(role(&client.get(&name).await.unwrap()).login);
+        assert!(world.logs_in(&name, "pLaInTeXt").await);
         other.batch_execute("ROLLBACK").await.unwrap();
         hasty.delete(&heir(&name, to)).await.unwrap();
         assert!(!world.exists(&name));

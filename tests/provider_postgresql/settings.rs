@@ -251,7 +251,7 @@ async fn what_cannot_be_given_is_said(world: &World) {
     let made = client
         .create(&job(member("no_business_of_anyones")), "pLaInTeXt")
         .await;
-    assert_says(&assert_class(made, ErrorClass::Invalid), "ADMIN OPTION");
+    assert_says(&assert_class(made, ErrorClass::Invalid), "is a superuser");
     let itself = client.create(&job(member("not_given")), "pLaInTeXt").await;
     assert_says(&assert_class(itself, ErrorClass::Invalid), "circle");
     let made = client

@@ -226,12 +226,15 @@ impl Target {
         }
     }
 
+    /// Names are bytes: a login has the name that its client sends, whatever encoding a database has. So nothing is converted on
+    /// the way.
+    ///
     /// No statement lives for longer than a call, on either side. What is committed is on disk, whatever the
     /// server's own taste: an application's password must not be forgotten in a crash.
     fn settings(&self) -> String {
         let whole = self.request_timeout.as_millis().max(1000);
         format!(
-            "SET search_path = pg_catalog; SET statement_timeout = {statement}; SET lock_timeout = {lock}; \
+            "SET client_encoding = 'SQL_ASCII'; SET search_path = pg_catalog; SET statement_timeout = {statement}; SET lock_timeout = {lock}; \
              SET idle_in_transaction_session_timeout = {statement}; SET client_min_messages = error; \
              SELECT set_config('synchronous_commit', 'on', false) \
              WHERE current_setting('synchronous_commit') = 'off'",

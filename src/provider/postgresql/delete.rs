@@ -21,15 +21,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_postgres::types::Type;
 
 use super::call::Call;
 use super::connection::Target;
 use super::errors::Step;
 use super::owned::{Holding, holdings, keeps, owns};
-use super::roles::{self, Role};
+use super::roles::{self, Power, Role};
 use super::text::{ident, shown};
-use super::write::{ALTER, Task, change_meant, meant};
+use super::write::{ALTER, Task, change_known, change_meant, meant};
 use crate::provider::gate::Gate;
 use crate::provider::{ErrorClass, RemoteError};
 
@@ -50,11 +51,16 @@ const TAKE_BACK: Step = Step {
     other: None,
 };
 
+/// How long it may take to give LOGIN back on a connection of its own.
+const LET_IN: Duration = Duration::from_secs(10);
+
 /// What a deletion works with.
 pub(super) struct Deletion<'a> {
     pub(super) task: Task<'a>,
     pub(super) gate: &'a Gate,
     pub(super) target: &'a Target,
+    /// The operator's own database.
+    pub(super) database: &'a str,
 }
 
 impl Deletion<'_> {
@@ -64,9 +70,10 @@ impl Deletion<'_> {
         let role = meant(call, self.task).await?.value;
         let hanging = holdings(call, role.oid).await?;
         self.refuse(call, &hanging).await?;
-        self.lock_out(call).await?;
+        self.lock_out(call, &role).await?;
         let result = self.remove(call, &role, &hanging).await;
-        if matches!(&result, Err(refused) if refused.class == ErrorClass::Invalid) {
+        if result.is_err() {
+            // Whatever stopped it half-way, the role may yet be kept on purpose.
             self.let_in(call).await;
         }
         result
@@ -75,10 +82,14 @@ impl Deletion<'_> {
     /// All that comes after nobody can log in any more.
     async fn remove(&self, call: &mut Call<'_>, role: &Role, hanging: &[Holding]) -> Result<(), RemoteError> {
         self.end_sessions(call, role).await?;
+        let mut cleared = Vec::new();
         for database in elsewhere(hanging) {
-            self.clear_in(call, database).await?;
+            let result = self.clear_in(call, role, database).await;
+            result.map_err(|error| after(error, &cleared))?;
+            cleared.push(database);
         }
-        self.drop_role(call).await
+        let result = self.drop_role(call, role).await;
+        result.map_err(|error| after(error, &cleared))
     }
 
     /// Gives LOGIN back, if it can: the role stays, and somebody may keep it on purpose.
@@ -86,15 +97,32 @@ impl Deletion<'_> {
     /// The gate may have closed meanwhile, and is not asked: every role with this mark is to have LOGIN, unless it is
     /// being deleted, and another leader's deletion would only have to take it away once more.
     async fn let_in(&self, call: &mut Call<'_>) {
+        if self.try_let_in(call).await.is_ok() {
+            return;
+        }
+        // The connection may have been lost, or its time may be up.
+        let deadline = Instant::now() + LET_IN;
+        let connected = self.target.connect(call.operation, self.database, deadline).await;
+        let result = match connected {
+            Ok(session) => {
+                let mut anew = Call::new(call.operation, deadline, session, None);
+                self.try_let_in(&mut anew).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            tracing::warn!(username = shown(self.task.name()), %error, "a login whose deletion failed stays without LOGIN");
+        }
+    }
+
+    async fn try_let_in(&self, call: &mut Call<'_>) -> Result<(), RemoteError> {
         let gate = Gate::open();
         let sql = format!("ALTER ROLE {} LOGIN", self.task.ident());
         let result = match call.begin(&gate).await {
             Ok(()) => change_meant(call, self.task, ALTER, &sql).await.map(drop),
             Err(error) => Err(error),
         };
-        if let Err(error) = call.end(&gate, result).await {
-            tracing::debug!(%error, "the role stays without LOGIN");
-        }
+        call.end(&gate, result).await
     }
 
     /// Refuses what can be seen to fail, before anything is done.
@@ -123,27 +151,35 @@ impl Deletion<'_> {
         if heir == self.task.name() {
             return invalid("what it owns is to go to itself");
         }
-        match roles::one(call, heir).await?.value {
-            None => invalid("the role that is to get what it owns does not exist"),
-            // Functions may run with their owner's rights, and triggers do what their maker thought of.
-            Some(role) if role.is_superuser => invalid(
-                "the role that is to get what it owns is a superuser, whose rights its functions would have",
+        if roles::one(call, heir).await?.value.is_none() {
+            return invalid("the role that is to get what it owns does not exist");
+        }
+        // Functions may run with their owner's rights, and triggers do what their maker thought of.
+        match roles::power(call, heir).await? {
+            Power::Plain => Ok(()),
+            Power::Over if self.task.order.settings.heir_is_named => Ok(()),
+            Power::Over => invalid(
+                "the role that is to get what it owns has CREATEROLE or BYPASSRLS, which its functions would have: patterns \
+                 do not cover it, the server object has to name it in full (spec.postgresql.allowed.reassignOwnedTo)",
             ),
-            Some(_) => Ok(()),
+            Power::All => invalid(
+                "the role that is to get what it owns is a superuser, for replication, or the operator's own login, whose \
+                 rights its functions would have",
+            ),
         }
     }
 
     /// Takes LOGIN away, and makes the operator's login a member, if it may.
-    async fn lock_out(&self, call: &mut Call<'_>) -> Result<(), RemoteError> {
+    async fn lock_out(&self, call: &mut Call<'_>, role: &Role) -> Result<(), RemoteError> {
         let result = match call.begin(self.gate).await {
-            Ok(()) => self.locked_out(call).await,
+            Ok(()) => self.locked_out(call, role).await,
             Err(error) => Err(error),
         };
         call.end(self.gate, result).await
     }
 
-    async fn locked_out(&self, call: &Call<'_>) -> Result<(), RemoteError> {
-        self.guard(call).await?;
+    async fn locked_out(&self, call: &Call<'_>, role: &Role) -> Result<(), RemoteError> {
+        self.guard(call, role).await?;
         if !has_privileges(call, self.task.name()).await? {
             let name = self.task.ident();
             call.try_change(JOIN, &format!("GRANT {name} TO CURRENT_USER{}", options(call)))
@@ -152,10 +188,12 @@ impl Deletion<'_> {
         Ok(())
     }
 
-    /// Holds the role, if it is the one that is meant, until the transaction ends.
-    async fn guard(&self, call: &Call<'_>) -> Result<Role, RemoteError> {
+    /// Holds the role, if it still is the one that was found, until the transaction ends.
+    async fn guard(&self, call: &Call<'_>, role: &Role) -> Result<(), RemoteError> {
         let sql = format!("ALTER ROLE {} NOLOGIN", self.task.ident());
-        change_meant(call, self.task, ALTER, &sql).await
+        change_known(call, self.task, ALTER, &sql, role.oid)
+            .await
+            .map(drop)
     }
 
     /// Ends the role's sessions, if that is allowed, and waits a little until they are gone.
@@ -167,6 +205,7 @@ impl Deletion<'_> {
         call.ask(self.gate)?;
         let oid: (&(dyn tokio_postgres::types::ToSql + Sync), Type) = (&role.oid, Type::OID);
         match call.query(END, std::slice::from_ref(&oid)).await {
+            Ok(ended) if ended.is_empty() => return Ok(()),
             Ok(_) => {}
             Err(error) if matches!(error.class, ErrorClass::Unauthorised) => return Ok(()),
             Err(error) => return Err(error),
@@ -182,7 +221,7 @@ impl Deletion<'_> {
     }
 
     /// Clears another database.
-    async fn clear_in(&self, call: &Call<'_>, database: &str) -> Result<(), RemoteError> {
+    async fn clear_in(&self, call: &Call<'_>, role: &Role, database: &str) -> Result<(), RemoteError> {
         let session = self
             .target
             .connect(call.operation, database, call.deadline())
@@ -190,7 +229,7 @@ impl Deletion<'_> {
             .map_err(|error| unconnected(error, database))?;
         let mut there = Call::new(call.operation, call.deadline(), session, None);
         let result = match there.begin(self.gate).await {
-            Ok(()) => self.clear(&there).await,
+            Ok(()) => self.clear(&there, role).await,
             Err(error) => Err(error),
         };
         let result = there.end(self.gate, result).await;
@@ -201,8 +240,8 @@ impl Deletion<'_> {
     }
 
     /// Clears the database that is connected to, and what belongs to none.
-    async fn clear(&self, call: &Call<'_>) -> Result<(), RemoteError> {
-        let role = self.guard(call).await?;
+    async fn clear(&self, call: &Call<'_>, role: &Role) -> Result<(), RemoteError> {
+        self.guard(call, role).await?;
         let mut hanging = here(holdings(call, role.oid).await?);
         if let Some(heir) = &self.task.order.settings.reassign_owned_to
             && hanging.iter().any(|holding| holding.owned)
@@ -248,16 +287,16 @@ impl Deletion<'_> {
     }
 
     /// Clears the operator's own database, and drops the role.
-    async fn drop_role(&self, call: &mut Call<'_>) -> Result<(), RemoteError> {
+    async fn drop_role(&self, call: &mut Call<'_>, role: &Role) -> Result<(), RemoteError> {
         let result = match call.begin(self.gate).await {
-            Ok(()) => self.dropped(call).await,
+            Ok(()) => self.dropped(call, role).await,
             Err(error) => Err(error),
         };
         call.end(self.gate, result).await
     }
 
-    async fn dropped(&self, call: &Call<'_>) -> Result<(), RemoteError> {
-        self.clear(call).await?;
+    async fn dropped(&self, call: &Call<'_>, role: &Role) -> Result<(), RemoteError> {
+        self.clear(call, role).await?;
         let sql = format!("DROP ROLE {}", self.task.ident());
         call.change(ALTER, &sql).await
     }
@@ -314,6 +353,26 @@ fn elsewhere(hanging: &[Holding]) -> impl Iterator<Item = &str> {
 fn here(mut holdings: Vec<Holding>) -> Vec<Holding> {
     holdings.retain(Holding::is_here);
     holdings
+}
+
+/// What had been done before it failed: that was taken from the role, and is not given back.
+fn after(error: RemoteError, cleared: &[&str]) -> RemoteError {
+    if cleared.is_empty() {
+        return error;
+    }
+    let databases: Vec<_> = cleared.iter().map(|name| shown(name)).collect();
+    let what = error
+        .detail
+        .strip_prefix(" (")
+        .and_then(|what| what.strip_suffix(')'));
+    let before = what.map(|what| format!("{what}; ")).unwrap_or_default();
+    RemoteError {
+        detail: format!(
+            " ({before}what it owned was handed over, and what it was given was taken back, in {})",
+            databases.join(", ")
+        ),
+        ..error
+    }
 }
 
 /// A failure to connect to a database that is not the operator's own says nothing of its credentials.

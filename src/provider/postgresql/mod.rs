@@ -37,8 +37,8 @@ use tokio::time::Instant;
 use super::gate::Gate;
 use super::tls::Trust;
 use super::{
-    Answer, Capabilities, Cluster, ClusterState, ErrorClass, Listing, Order, Provider, RemoteError,
-    RemoteUser,
+    Answer, Capabilities, Cluster, ClusterState, ErrorClass, Listing, MOST_USERS, Order, Provider,
+    RemoteError, RemoteUser,
 };
 use crate::domain::endpoint::{AllowList, Host};
 use crate::domain::identity::Mark;
@@ -72,6 +72,8 @@ pub struct SqlSettings {
     pub connect_timeout: Duration,
     /// How long a whole call may take, connecting included; a deletion, three times as long.
     pub request_timeout: Duration,
+    /// The most roles of one server that are kept. More than that are no list.
+    pub most_users: usize,
 }
 
 impl SqlSettings {
@@ -82,6 +84,7 @@ impl SqlSettings {
             trust,
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
+            most_users: MOST_USERS,
         }
     }
 }
@@ -123,6 +126,7 @@ pub struct Postgresql {
     database: String,
     installation: String,
     request_timeout: Duration,
+    most_users: usize,
     gate: Gate,
     /// The connection, while no call uses it.
     kept: Mutex<Option<Box<Session>>>,
@@ -163,6 +167,7 @@ impl Postgresql {
             database: config.database,
             installation: config.installation,
             request_timeout: settings.request_timeout,
+            most_users: settings.most_users,
             gate,
             kept: Mutex::new(None),
         })
@@ -281,7 +286,7 @@ impl Provider for Postgresql {
 
     async fn list(&self) -> Result<Answer<Listing>, RemoteError> {
         let call = self.call("list users", self.request_timeout).await?;
-        let seen = roles::all(&call).await?;
+        let seen = roles::all(&call, self.most_users).await?;
         call.keep();
         Ok(Answer {
             value: Listing {
@@ -343,6 +348,7 @@ impl Provider for Postgresql {
             task: Task { order, mark },
             gate: &self.gate,
             target: &self.target,
+            database: &self.database,
         };
         let result = deletion.run(&mut call).await;
         let date = match result {

@@ -4,7 +4,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::call::Call;
-use super::text::shown;
+use super::text::{Bytes, shown};
 use crate::provider::RemoteError;
 
 /// Things of one kind in one place that hang on a role.
@@ -55,15 +55,18 @@ pub(super) async fn holdings(call: &Call<'_>, oid: u32) -> Result<Vec<Holding>, 
 fn holding(row: &Row) -> Result<Holding, tokio_postgres::Error> {
     Ok(Holding {
         database_oid: row.try_get("dbid")?,
-        database: row.try_get("database")?,
+        database: row.try_get::<_, Option<Bytes>>("database")?.map(Bytes::to_show),
         connectable: row.try_get("connectable")?,
         here: row.try_get("here")?,
         class: row.try_get("class")?,
         owned: row.try_get("owned")?,
         count: row.try_get("count")?,
         names: row
-            .try_get::<_, Option<Vec<String>>>("names")?
-            .unwrap_or_default(),
+            .try_get::<_, Option<Vec<Bytes>>>("names")?
+            .into_iter()
+            .flatten()
+            .map(Bytes::to_show)
+            .collect(),
     })
 }
 

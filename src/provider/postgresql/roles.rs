@@ -14,16 +14,16 @@ use super::call::Call;
 use super::connection::Facts;
 use super::errors::UNREACHABLE;
 use super::mark::{self, Marking};
+use super::text::Bytes;
 use crate::domain::role::{FoundRole, Traits};
 use crate::domain::time::whole_seconds;
-use crate::provider::{Creator, RemoteError, RemoteUser};
+use crate::provider::{Creator, RemoteError, RemoteUser, TOO_MANY};
 
 /// A role as it was read.
 #[derive(Debug)]
 pub(super) struct Role {
     pub(super) user: RemoteUser,
     pub(super) oid: u32,
-    pub(super) is_superuser: bool,
     pub(super) marking: Marking,
     pub(super) comment: Option<String>,
     /// INHERIT.
@@ -63,11 +63,11 @@ fn query(facts: Facts, one: bool) -> String {
     let mine = format!("(m.grantor = n.me OR ({any_superuser}))");
     format!(
         "SELECT n.standby, n.now, r.oid, r.rolname::text AS name, d.description AS comment, \
-           r.rolsuper AS superuser, \
            r.rolsuper OR r.rolreplication OR r.oid < 16384 OR r.rolname ^@ 'pg_' \
              OR r.oid = n.me OR r.rolname = session_user AS special, \
            r.rolcanlogin AS login, r.rolconnlimit AS connections, \
            r.rolcreatedb AS createdb, r.rolcreaterole AS createrole, r.rolinherit AS inherit, \
+           r.rolbypassrls AS bypassrls, \
            CASE WHEN isfinite(r.rolvaliduntil) THEN (extract(epoch FROM r.rolvaliduntil) * 1000000)::int8 \
              WHEN r.rolvaliduntil < now() THEN {NEVER} END AS valid_until, \
            g.mine, g.others, g.odd, {stamp} AS stamp \
@@ -88,13 +88,46 @@ fn query(facts: Facts, one: bool) -> String {
     )
 }
 
+/// How much a role gives to whoever becomes a member of it, by itself or by the roles that it is a member of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Power {
+    /// No more than it was given.
+    Plain,
+    /// It has CREATEROLE or BYPASSRLS.
+    Over,
+    /// It is a superuser, for replication, or the operator's own login.
+    All,
+}
+
+/// The power of the role of this name; a role that does not exist has none.
+pub(super) async fn power(call: &Call<'_>, name: &str) -> Result<Power, RemoteError> {
+    const POWER: &str = "SELECT \
+          coalesce(bool_or(r.rolsuper OR r.rolreplication OR r.rolname IN (current_user, session_user)), false), \
+          coalesce(bool_or(r.rolcreaterole OR r.rolbypassrls), false) \
+        FROM pg_catalog.pg_roles g JOIN pg_catalog.pg_roles r ON pg_has_role(g.oid, r.oid, 'MEMBER') \
+        WHERE g.rolname = $1";
+    let rows = call.query(POWER, &[(&name, Type::TEXT)]).await?;
+    let row = rows.first().ok_or_else(|| call.odd())?;
+    let all: bool = row.try_get(0).map_err(|_| call.odd())?;
+    let over: bool = row.try_get(1).map_err(|_| call.odd())?;
+    Ok(match (all, over) {
+        (true, _) => Power::All,
+        (false, true) => Power::Over,
+        (false, false) => Power::Plain,
+    })
+}
+
 /// What `VALID UNTIL '-infinity'` is read as.
 const NEVER: i64 = i64::MIN + 1;
 
-/// All roles.
-pub(super) async fn all(call: &Call<'_>) -> Result<Seen<Vec<Role>>, RemoteError> {
-    let rows = call.query(&query(call.facts(), false), &[]).await?;
-    read(call, &rows)
+/// All roles, if there are no more than this.
+pub(super) async fn all(call: &Call<'_>, most: usize) -> Result<Seen<Vec<Role>>, RemoteError> {
+    let sql = format!("{} LIMIT {}", query(call.facts(), false), most.saturating_add(1));
+    let rows = call.query(&sql, &[]).await?;
+    match rows.len() > most {
+        true => Err(RemoteError::new(call.operation, UNREACHABLE, TOO_MANY)),
+        false => read(call, &rows),
+    }
 }
 
 /// The role of this name.
@@ -129,13 +162,24 @@ fn read(call: &Call<'_>, rows: &[Row]) -> Result<Seen<Vec<Role>>, RemoteError> {
 
 /// A row; none if it only says that there is no role.
 fn role(row: &Row) -> Result<Option<Role>, tokio_postgres::Error> {
-    let Some(username) = row.try_get::<_, Option<String>>("name")? else {
+    let Some(username) = row.try_get::<_, Option<Bytes>>("name")? else {
         return Ok(None);
     };
-    let comment: Option<String> = row.try_get("comment")?;
-    let marking = mark::read(comment.as_deref());
+    let comment = row.try_get::<_, Option<Bytes>>("comment")?.map(Bytes::text);
+    let marking = mark::read(
+        comment
+            .as_ref()
+            .map(|text| text.as_ref().unwrap_or_else(|it| it).as_str()),
+    );
     let found = found(row)?;
-    let special: bool = row.try_get("special")?;
+    // What is not UTF-8 cannot be written as it was, so it is not touched; a mark in it is read all the same.
+    let unwritable = matches!(&comment, Some(Err(_))) && !matches!(marking, Marking::Mark(_));
+    let comment = comment.map(|text| text.unwrap_or_else(|escaped| escaped));
+    let (username, nameless) = match username.text() {
+        Ok(username) => (username, false),
+        Err(escaped) => (escaped, true),
+    };
+    let special = row.try_get::<_, bool>("special")? || nameless || unwritable;
     let is_group = !found.login && marking == Marking::None;
     let protected = special || is_group;
     let creator = match &marking {
@@ -159,7 +203,6 @@ fn role(row: &Row) -> Result<Option<Role>, tokio_postgres::Error> {
     Ok(Some(Role {
         user,
         oid: row.try_get("oid")?,
-        is_superuser: row.try_get("superuser")?,
         marking,
         comment,
         inherits: found.inherit,
@@ -176,14 +219,15 @@ fn found(row: &Row) -> Result<FoundRole, tokio_postgres::Error> {
         create_database: row.try_get("createdb")?,
         create_role: row.try_get("createrole")?,
         inherit: row.try_get("inherit")?,
+        bypass_rls: row.try_get("bypassrls")?,
         granted: names(row, "mine")?,
         granted_by_others: names(row, "others")?,
     })
 }
 
 fn names(row: &Row, column: &str) -> Result<BTreeSet<String>, tokio_postgres::Error> {
-    let names: Option<Vec<String>> = row.try_get(column)?;
-    Ok(names.unwrap_or_default().into_iter().collect())
+    let names: Option<Vec<Bytes>> = row.try_get(column)?;
+    Ok(names.into_iter().flatten().map(Bytes::to_show).collect())
 }
 
 /// What the server's clock shows, in whole seconds like every date that is compared.

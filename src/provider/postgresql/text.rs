@@ -1,6 +1,9 @@
 //! Names and texts as they are written in a statement.
 
+use std::error::Error;
 use std::fmt::Write;
+
+use tokio_postgres::types::{FromSql, Type};
 
 /// The most bytes that a name has; of a longer one PostgreSQL would silently take the beginning.
 const LONGEST: usize = 63;
@@ -44,6 +47,44 @@ pub(super) fn shown(name: &str) -> String {
     text
 }
 
+/// A text as a server keeps it: bytes, which may be in the encoding of whoever wrote them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Bytes(Vec<u8>);
+
+impl Bytes {
+    /// The text, if it is UTF-8; else one in which the other bytes are escaped, to be shown.
+    pub(super) fn text(self) -> Result<String, String> {
+        let bytes = match String::from_utf8(self.0) {
+            Ok(text) => return Ok(text),
+            Err(error) => error.into_bytes(),
+        };
+        let mut text = String::new();
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            for byte in chunk.invalid() {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "\\x{byte:02x}");
+            }
+        }
+        Err(text)
+    }
+
+    /// The text, to be shown.
+    pub(super) fn to_show(self) -> String {
+        self.text().unwrap_or_else(|escaped| escaped)
+    }
+}
+
+impl<'a> FromSql<'a> for Bytes {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self(raw.to_vec()))
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        matches!(*kind, Type::TEXT | Type::NAME)
+    }
+}
+
 /// What would turn the text around it over, or hide in it.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
@@ -52,6 +93,14 @@ fn is_invisible(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_utf_8_is_escaped() {
+        let bytes = |text: &[u8]| Bytes(text.to_vec()).text();
+        assert_eq!(bytes("müller".as_bytes()), Ok("müller".to_string()));
+        assert_eq!(bytes(b"m\xfcller"), Err("m\\xfcller".to_string()));
+        assert_eq!(bytes(b"\xff\xfe"), Err("\\xff\\xfe".to_string()));
+    }
 
     #[test]
     fn quotes_are_doubled_and_backslashes_mean_themselves() {

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::call::Call;
 use super::errors::Step;
 use super::mark::{self, Marking};
-use super::roles::{self, Role, Seen};
-use super::text::{ident, is_name, literal};
+use super::roles::{self, Power, Role, Seen};
+use super::text::{ident, is_name, literal, shown};
 use crate::domain::identity::Mark;
 use crate::domain::role::{FoundRole, RoleOptions};
 use crate::provider::{ErrorClass, Order, RemoteError, RemoteUser};
@@ -34,7 +34,11 @@ impl Task<'_> {
                 Marking::Mark(mark) => {
                     mark == self.mark || (self.order.adopt && self.order.former == Some(mark))
                 }
-                Marking::None => self.order.adopt,
+                // It may have got more power since it was looked at.
+                Marking::None => {
+                    let too_much = role.found.is_powerful() && !self.order.settings.adopts_power;
+                    self.order.adopt && !too_much
+                }
                 Marking::Unreadable => false,
             }
     }
@@ -81,9 +85,20 @@ pub(super) async fn change_meant(
     sql: &str,
 ) -> Result<Role, RemoteError> {
     let before = meant(call, task).await?.value;
+    change_known(call, task, step, sql, before.oid).await
+}
+
+/// The same with a role that was found to be the one just before.
+pub(super) async fn change_known(
+    call: &Call<'_>,
+    task: Task<'_>,
+    step: Step,
+    sql: &str,
+    oid: u32,
+) -> Result<Role, RemoteError> {
     call.change(step, sql).await?;
     let after = meant(call, task).await?.value;
-    match before.oid == after.oid {
+    match oid == after.oid {
         true => Ok(after),
         false => Err(RemoteError::new(
             call.operation,
@@ -203,6 +218,14 @@ async fn grant(
             "the name of a role that it should be a member of is no name",
         ));
     }
+    let named = task.order.settings.options.as_ref();
+    let named = named.is_some_and(|options| options.named.contains(group));
+    match roles::power(call, group).await? {
+        Power::Plain => {}
+        Power::Over if named => {}
+        Power::Over => return Err(too_much(call, group, MAY_BE_NAMED)),
+        Power::All => return Err(too_much(call, group, NEVER_GIVEN)),
+    }
     let inherit = match inherits {
         None => "",
         Some(true) => " WITH INHERIT TRUE",
@@ -210,6 +233,17 @@ async fn grant(
     };
     let sql = format!("GRANT {} TO {}{inherit}", ident(group), task.ident());
     call.change(GRANT, &sql).await
+}
+
+const MAY_BE_NAMED: &str = "has CREATEROLE or BYPASSRLS, or is a member of a role that does: patterns do not cover it, the \
+                            server object has to name it in full (spec.postgresql.allowed.roles)";
+
+const NEVER_GIVEN: &str = "is a superuser, for replication, or the operator's own login, or is a member of one that is: \
+                           nobody is made a member of it";
+
+fn too_much(call: &Call<'_>, group: &str, why: &str) -> RemoteError {
+    let what = format!("the role {} {why}", shown(group));
+    RemoteError::new(call.operation, ErrorClass::Invalid, &what)
 }
 
 /// Writes our mark into the role's comment, and leaves the rest of it.
