@@ -116,6 +116,9 @@ struct Run {
     /// usual limit, or the highest that a server object with these credentials asks for.
     #[arg(long, env = "PGUSER_REQUESTS_PER_MINUTE_PER_CREDENTIALS", value_parser = clap::value_parser!(u32).range(1..=60000))]
     requests_per_minute_per_credentials: Option<u32>,
+    /// The most users of one server that are kept in memory. A server with more is not looked after.
+    #[arg(long, env = "PGUSER_MAX_USERS_PER_SERVER", value_parser = clap::value_parser!(u32).range(1..=1_000_000), default_value_t = 50_000)]
+    max_users_per_server: u32,
     /// The first pause after a remote call has failed; it doubles up to --retry-cap.
     #[arg(long, env = "PGUSER_RETRY_BASE", value_parser = duration, default_value = "1s")]
     retry_base: Duration,
@@ -210,6 +213,7 @@ impl Run {
         let http = HttpSettings {
             allow_http: self.allow_http,
             request_timeout: self.request_timeout,
+            most_users: usize::try_from(self.max_users_per_server).unwrap_or(usize::MAX),
             connect_timeout: self.request_timeout.min(Duration::from_secs(10)) / 2,
             ..HttpSettings::new(allow.clone(), trust.clone())
         };
@@ -230,6 +234,7 @@ impl Run {
             sql: SqlSettings {
                 connect_timeout: http.connect_timeout,
                 request_timeout: http.request_timeout,
+                most_users: http.most_users,
                 ..SqlSettings::new(allow.clone(), trust.clone())
             },
             login: LoginSettings {

@@ -308,27 +308,38 @@ fn note_owners(context: &Context) {
 }
 
 /// The watch of one scope, in which each object is read by itself, and without what takes room and is never looked at.
+///
+/// A page is in memory twice, as it came and as it was read, and everybody may make objects of any size: few at a time.
 fn watch<K>(
     api: Api<Lean<K>>,
     unread: &UnreadObjects,
+    page: u32,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + use<K>
 where
     K: Resource<DynamicType = ()> + Readable + Clone + std::fmt::Debug + Send + 'static,
 {
     let mut reading = Reading::new(unread.clone());
-    watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
+    let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(page);
+    watcher(api, config)
         .default_backoff()
         .map_ok(move |event| reading.plain(event))
         .modify(prune)
 }
 
+/// How many objects of other kinds than Secrets are listed at a time.
+const PER_PAGE: u32 = 100;
+
+/// How many Secrets are. Of one, metadata alone may have more than a MiB.
+const SECRETS_PER_PAGE: u32 = 25;
+
 /// What `kubectl apply` notes for itself: as large as the object, and nobody here reads it.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-fn prune<K: Resource>(object: &mut K) {
+fn prune<K: Resource + Readable>(object: &mut K) {
     if let Some(annotations) = &mut object.meta_mut().annotations {
         annotations.remove(LAST_APPLIED);
     }
+    object.shrink();
 }
 
 async fn controller<K, Reconcile>(
@@ -344,7 +355,7 @@ async fn controller<K, Reconcile>(
     let changes = predicates::generation::<K>;
     let (in_context, listed_in) = (context.clone(), context.clone());
     let name = scope.name;
-    let stream = watch(scope.api, &context.unread)
+    let stream = watch(scope.api, &context.unread, PER_PAGE)
         .reflect(scope.writer)
         .inspect_ok(move |event| seen(event, &in_context))
         .inspect(move |event| note_listing(&listed_in, &name, event))
@@ -433,7 +444,7 @@ async fn watch_secrets(context: Arc<Context>, stop: CancellationToken) {
                 true => Api::all(context.client.clone()),
                 false => Api::namespaced(context.client.clone(), &name),
             };
-            let events = watch(api, &context.unread);
+            let events = watch(api, &context.unread, SECRETS_PER_PAGE);
             futures::pin_mut!(events);
             while let Some(event) = events.next().await {
                 note_listing(&context, &scope, &event);
@@ -477,7 +488,7 @@ async fn watch_namespaces(
     let api: Api<Lean<PartialObjectMeta<Namespace>>> = Api::all(context.client.clone());
     let scope = listing::Scope::new(NAMESPACES, "");
     let listed_in = context.clone();
-    let events = watch(api, &context.unread)
+    let events = watch(api, &context.unread, PER_PAGE)
         .reflect(writer)
         .inspect(move |event| note_listing(&listed_in, &scope, event))
         .touched_objects()

@@ -90,6 +90,13 @@ pub trait Provider: Send + Sync {
     fn delete(&self, order: &Order<'_>) -> impl Future<Output = Result<Answer<()>, RemoteError>> + Send;
 }
 
+/// The most users of one server that are kept, unless an administrator says otherwise.
+pub const MOST_USERS: usize = 50_000;
+
+/// What is said of a server that has more.
+pub(crate) const TOO_MANY: &str = "the server has more users than are kept in memory: an administrator can raise the limit \
+                                   with --max-users-per-server";
+
 /// Whom a mutation is for.
 #[derive(Debug, Clone, Copy)]
 pub struct Order<'a> {

@@ -11,7 +11,11 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::controller::listing::Listing;
@@ -56,9 +60,50 @@ pub async fn serve(address: SocketAddr, health: Health, stop: CancellationToken)
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(health);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move { stop.cancelled().await })
-        .await
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &room) => accepted,
+            () = stop.cancelled() => return Ok(()),
+        };
+        match accepted {
+            Ok((stream, place)) => drop(tokio::spawn(answer(stream, place, router.clone()))),
+            Err(error) => {
+                tracing::debug!(%error, "a connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// How many connections there are at once; whoever comes later waits in the kernel's queue.
+const CONNECTIONS: usize = 64;
+
+/// How long a caller may take to say what it wants.
+const ASKING: Duration = Duration::from_secs(5);
+
+/// How long a connection lasts at most, with the time it takes to be told everything.
+const CONNECTION: Duration = Duration::from_secs(30);
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = room.clone().acquire_owned().await;
+    let place = place.map_err(std::io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
+/// Answers one request. Nobody keeps a place for long: each connection is for one request, and ends in time.
+async fn answer(stream: TcpStream, place: OwnedSemaphorePermit, router: Router) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(ASKING)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let _ = tokio::time::timeout(CONNECTION, connection).await;
+    drop(place);
 }
 
 async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {

@@ -154,8 +154,18 @@ async fn list(server: &Server, provider: &AnyProvider) {
             server.report();
         }
         Err(error) if error.class == ErrorClass::NotFound => drop(poll(server, provider).await),
-        Err(error) => failed(server, &error),
+        Err(error) => {
+            list_failed(server);
+            failed(server, &error);
+        }
     }
+}
+
+/// A list that fails where other calls go through fails again soon: its pauses grow by themselves.
+fn list_failed(server: &Server) {
+    let mut state = server.state();
+    let pause = state.list_pauses.next(clock::jitter());
+    state.list_not_before = clock::now() + pause;
 }
 
 /// Lists all users, and tells when that was begun. Each page is a call: leave is asked for as many as the last list had. None
@@ -189,6 +199,7 @@ fn listed(server: &Server, answer: Answer<Listing>, started: Mono) -> (HashSet<S
     let news = state.listed(answer, started, server.settings.read_lag);
     state.keep_attempts(is_kept);
     state.list_wanted = false;
+    state.list_pauses.reset();
     state.refreshed = Some(Timestamp::now());
     state.refresh_due = Some(clock::now() + jittered(server.link().refresh_interval));
     succeeded(&mut state);

@@ -387,6 +387,7 @@ impl Server {
         {
             let mut state = self.state();
             state.refresh_due = None;
+            state.list_soon();
             state.circuit.probe_from(clock::now());
         }
         self.link().bucket.resume();

@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 use super::dial::ResolveError;
 use super::gate::Gate;
 use super::tls::{self, Trust};
-use super::{ErrorClass, RemoteError};
+use super::{ErrorClass, MOST_USERS, RemoteError};
 use crate::domain::endpoint::{AllowList, Endpoint, Grant, NotAllowed};
 use gated::{GateBody, GateLayer, GateShut};
 
@@ -54,6 +54,8 @@ pub struct HttpSettings {
     pub request_timeout: Duration,
     /// The `User-Agent` header.
     pub user_agent: String,
+    /// The most users of one server that are kept. A longer list is no list.
+    pub most_users: usize,
 }
 
 impl HttpSettings {
@@ -66,6 +68,7 @@ impl HttpSettings {
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             user_agent: concat!("pguser-operator/", env!("CARGO_PKG_VERSION")).to_string(),
+            most_users: MOST_USERS,
         }
     }
 }

@@ -9,7 +9,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use zeroize::Zeroizing;
 
 use crate::domain::password::Password;
-use crate::provider::{Answer, ErrorClass, RemoteError};
+use crate::provider::{Answer, ErrorClass, RemoteError, lenient};
 
 /// The longest wait that is told apart from longer ones; a century is enough for anybody.
 const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -60,6 +60,11 @@ impl Reply {
     /// The body, if it is JSON of this shape.
     pub(in crate::provider) fn json<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(self.body.as_deref()?).ok()
+    }
+
+    /// How many items the list in one of these fields has; see [`lenient::count`].
+    pub(in crate::provider) fn count(&self, fields: &'static [&'static str], most: usize) -> Option<usize> {
+        lenient::count(self.body.as_deref()?, fields, most)
     }
 
     /// What this answer says, with when it was said.

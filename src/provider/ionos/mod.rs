@@ -16,7 +16,9 @@ use super::http::{
     ANOTHER, ANSWER_CAP, Call, Http, HttpSettings, LIST_CAP, Purpose, Reply, UNREADABLE, exact_url, segment,
     user_segment,
 };
-use super::{Answer, Capabilities, Cluster, ErrorClass, Listing, Order, Provider, RemoteError, RemoteUser};
+use super::{
+    Answer, Capabilities, Cluster, ErrorClass, Listing, Order, Provider, RemoteError, RemoteUser, TOO_MANY,
+};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::password::Password;
 use pages::{Next, Pages};
@@ -87,6 +89,7 @@ pub struct Ionos {
     cluster: String,
     credentials: Credentials,
     page_size: u64,
+    most_users: usize,
 }
 
 impl Ionos {
@@ -105,6 +108,7 @@ impl Ionos {
             cluster: format!("{endpoint}/clusters/{cluster_id}"),
             credentials: config.credentials,
             page_size: u64::from(config.page_size.clamp(1, 1000)),
+            most_users: settings.most_users,
         })
     }
 
@@ -222,6 +226,10 @@ impl Provider for Ionos {
                 return Err(self.refusal(OPERATION, Purpose::Read, &reply, None));
             }
             let wrong = |what| reply.odd(OPERATION, Purpose::Read, what);
+            let room = self.most_users.saturating_sub(pages.users());
+            if reply.count(&["items"], room).is_some_and(|count| count > room) {
+                return Err(wrong(TOO_MANY));
+            }
             let page = reply.json::<UserList>().ok_or_else(|| wrong(UNREADABLE))?;
             left = left.saturating_sub(reply.body.as_deref().map_or(0, Vec::len));
             date = reply.date;

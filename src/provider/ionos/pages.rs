@@ -73,6 +73,11 @@ impl Pages {
         Ok(Next::Page(self.offset))
     }
 
+    /// How many users there are so far.
+    pub(super) fn users(&self) -> usize {
+        self.users.len()
+    }
+
     /// The list.
     pub(super) fn finish(self) -> Listing {
         Listing {

@@ -21,7 +21,9 @@ use super::http::{
     ANOTHER, ANSWER_CAP, Call, Http, HttpSettings, LIST_CAP, Purpose, Reply, UNREADABLE, bearer, exact_url,
     segment, user_segment,
 };
-use super::{Answer, Capabilities, Cluster, ErrorClass, Listing, Order, Provider, RemoteError, RemoteUser};
+use super::{
+    Answer, Capabilities, Cluster, ErrorClass, Listing, Order, Provider, RemoteError, RemoteUser, TOO_MANY,
+};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::password::Password;
 use crate::domain::remote::UsernameCharacters;
@@ -113,6 +115,7 @@ pub struct Scalingo {
     database: String,
     addon_id: String,
     tokens: Tokens,
+    most_users: usize,
 }
 
 /// One call to the Database API, which may take more than one attempt to be let in.
@@ -210,6 +213,7 @@ impl Scalingo {
             database: format!("{endpoint}/api/databases/{addon}"),
             tokens: tokens(&config, &addon, settings)?,
             addon_id: config.addon_id,
+            most_users: settings.most_users,
         })
     }
 
@@ -381,6 +385,10 @@ impl Provider for Scalingo {
         let url = self.users_url();
         let request = Request::read("list users", &url, LIST_CAP);
         let reply = self.send(&request).await?;
+        let count = reply.count(&["database-users", "database_users"], self.most_users);
+        if count.is_some_and(|count| count > self.most_users) {
+            return Err(request.odd(&reply, TOO_MANY));
+        }
         let list = reply.json::<UserList>();
         let list = list.ok_or_else(|| request.odd(&reply, UNREADABLE))?;
         let listing = Listing {
