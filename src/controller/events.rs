@@ -27,7 +27,11 @@ pub async fn publish<K: Resource<DynamicType = ()>>(
         secondary: None,
     };
     let reference = object.object_ref(&());
-    let published = context.recorder.publish(&event, &reference);
+    // A recorder remembers for minutes what it has published, to count it up when it comes again: two KiB for each. News of
+    // what went well comes once.
+    let once = (!warning).then(|| context.recorder_for_once());
+    let recorder = once.as_ref().unwrap_or(&context.recorder);
+    let published = recorder.publish(&event, &reference);
     if let Ok(Err(error)) = tokio::time::timeout(super::context::API_TIMEOUT, published).await {
         tracing::debug!(
             reason,

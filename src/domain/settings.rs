@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::remote::Capabilities;
+
 /// How long things take, at most. Set by the administrator; the defaults are the design's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Settings {
@@ -19,8 +21,29 @@ pub struct Settings {
     pub gone_after: Duration,
     /// How many times within an hour a password is set back before it counts as a fight.
     pub set_backs_in_an_hour: usize,
+    /// Users carry marks, and are changed behind the same lock as the look at the mark: what was seen of one before need not
+    /// be from just now (see [`Settings::on`]).
+    pub guarded: bool,
     /// Which of the journal's rules hold: all, but in the model check.
     pub rules: Rules,
+}
+
+/// Long enough not to ask in a hurry, short enough not to be noticed.
+const NO_LAG: Duration = Duration::from_millis(200);
+
+impl Settings {
+    /// The times as they are on a server that can do this: nobody waits for reads to catch up where they cannot trail.
+    #[must_use]
+    pub fn on(&self, capabilities: &Capabilities) -> Self {
+        Self {
+            read_lag: match capabilities.reads_trail {
+                true => self.read_lag,
+                false => self.read_lag.min(NO_LAG),
+            },
+            guarded: capabilities.marks,
+            ..*self
+        }
+    }
 }
 
 impl Default for Settings {
@@ -33,6 +56,7 @@ impl Default for Settings {
             state_lag: Duration::from_secs(1),
             gone_after: Duration::from_secs(300),
             set_backs_in_an_hour: 3,
+            guarded: false,
             rules: Rules::all(),
         }
     }

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use kube::client::ClientBuilder;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Client, Config};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tower::limit::ConcurrencyLimitLayer;
 
 use super::admin::{self, Health};
 use super::installation;
@@ -84,9 +86,9 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let listing = Arc::new(Listing::new(metrics.clone()));
     let health = Health::new(metrics.clone(), listing.clone());
     let probes = tokio::spawn(admin::serve(setup.admin, health.clone(), stop.clone()));
-    let (client, journal_client) = clients().await?;
+    let clients = clients().await?;
     let reached = async {
-        while let Err(error) = client.apiserver_version().await {
+        while let Err(error) = clients.free.apiserver_version().await {
             tracing::warn!(
                 error = crate::controller::error::api(&error),
                 "waiting for the Kubernetes API"
@@ -98,7 +100,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         () = reached => health.set_ready(),
         () = stop.cancelled() => return Ok(()),
     }
-    let outcome = lead(setup, client, journal_client, metrics, listing, stop.clone()).await;
+    let outcome = lead(setup, clients, metrics, listing, stop.clone()).await;
     stop.cancel();
     if let Ok(served) = probes.await {
         served?;
@@ -121,42 +123,48 @@ fn stop_on_signal() -> Result<CancellationToken, Failure> {
     Ok(stop)
 }
 
-/// Two clients: the journal's must not retry by itself (R1).
-async fn clients() -> Result<(Client, Client), Failure> {
+/// How many requests to the Kubernetes API are under way at once, those of leadership and journals not counted. Each has a
+/// connection of its own; with more of them an API server is no faster, and everybody waits longer for an answer.
+const REQUESTS: usize = 20;
+
+/// The clients of the Kubernetes API.
+struct Clients {
+    /// For leadership, which waits for nobody.
+    free: Client,
+    /// For all work.
+    bounded: Client,
+    /// For the journal, which must not retry by itself (R1).
+    journal: Client,
+}
+
+async fn clients() -> Result<Clients, Failure> {
     let failure = |error: &dyn std::fmt::Display| Failure::Kubernetes(error.to_string());
     let mut config = Config::infer().await.map_err(|error| failure(&error))?;
     config.connect_timeout = Some(Duration::from_secs(10));
     let mut strict = config.clone();
     strict.default_retry = false;
     strict.read_timeout = Some(Duration::from_secs(15));
-    let client = Client::try_from(config).map_err(|error| failure(&error))?;
-    let journal_client = Client::try_from(strict).map_err(|error| failure(&error))?;
-    Ok((client, journal_client))
+    let bounded = ClientBuilder::try_from(config.clone()).map_err(|error| failure(&error))?;
+    Ok(Clients {
+        free: Client::try_from(config).map_err(|error| failure(&error))?,
+        bounded: bounded.with_layer(&ConcurrencyLimitLayer::new(REQUESTS)).build(),
+        journal: Client::try_from(strict).map_err(|error| failure(&error))?,
+    })
 }
 
 /// Stands for election, and works while elected.
 async fn lead(
     setup: Setup,
-    client: Client,
-    journal_client: Client,
+    clients: Clients,
     metrics: Arc<Metrics>,
     listing: Arc<Listing>,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     let Some(lease) = setup.lease.clone() else {
-        return work(
-            setup,
-            client,
-            journal_client,
-            metrics,
-            listing,
-            stop,
-            std::future::pending(),
-        )
-        .await;
+        return work(setup, clients, metrics, listing, stop, std::future::pending()).await;
     };
     let namespace = setup.options.journal_namespace.clone();
-    let standing = Candidate::stand(client.clone(), &namespace, &setup.options.holder, &lease);
+    let standing = Candidate::stand(clients.free.clone(), &namespace, &setup.options.holder, &lease);
     let mut candidate = standing
         .await
         .map_err(|error| Failure::Election(error.to_string()))?;
@@ -174,15 +182,14 @@ async fn lead(
     }
     tracing::info!("leading");
     let deposed = candidate.deposed();
-    let outcome = work(setup, client, journal_client, metrics, listing, stop, deposed).await;
+    let outcome = work(setup, clients, metrics, listing, stop, deposed).await;
     candidate.resign().await;
     outcome
 }
 
 async fn work(
     setup: Setup,
-    client: Client,
-    journal_client: Client,
+    clients: Clients,
     metrics: Arc<Metrics>,
     listing: Arc<Listing>,
     stop: CancellationToken,
@@ -190,8 +197,9 @@ async fn work(
 ) -> Result<(), Failure> {
     metrics.set_leader(true);
     let fatal = Fatal::new();
-    let wiring = Wiring::new(&client, &setup.options, listing);
-    let context = context(setup, client, journal_client, metrics, &wiring, fatal.clone()).await?;
+    let wiring = Wiring::new(&clients.bounded, &setup.options, listing);
+    let context = context(setup, clients, metrics, &wiring, fatal.clone()).await?;
+    tokio::spawn(migrate(context.kept.clone()));
     let at_work = async {
         wiring.run(context.clone(), stop.clone()).await;
         context.stop_servers().await;
@@ -210,15 +218,26 @@ async fn work(
     }
 }
 
+/// What an earlier version has recorded of kept logins is brought to where it belongs; if that fails, it is where it was.
+async fn migrate(kept: Kept) {
+    if let Err(error) = kept.migrate().await {
+        let error = crate::controller::error::api(&error);
+        tracing::warn!(
+            error,
+            "the record of kept logins of an earlier version could not be moved"
+        );
+    }
+}
+
 async fn context(
     setup: Setup,
-    client: Client,
-    journal_client: Client,
+    clients: Clients,
     metrics: Arc<Metrics>,
     wiring: &Wiring,
     fatal: Fatal,
 ) -> Result<Arc<Context>, Failure> {
     let namespace = setup.options.journal_namespace.clone();
+    let client = clients.bounded;
     let identity = installation::identity(&client, &namespace).await;
     let installation =
         identity.map_err(|error| Failure::Kubernetes(crate::controller::error::api(&error)))?;
@@ -230,14 +249,13 @@ async fn context(
         instance: Some(setup.options.holder.clone()),
     };
     Ok(Arc::new(Context {
-        recorder: Recorder::new(client.clone(), reporter),
-        kept: Kept {
-            config_maps: Objects::of(client.clone(), &namespace),
-        },
+        recorder: Recorder::new(client.clone(), reporter.clone()),
+        reporter,
+        kept: Kept::new(Objects::of(client.clone(), &namespace)),
         passing: Passing::default(),
         refusals: Refusals::default(),
         client,
-        journal_client,
+        journal_client: clients.journal,
         buckets: Buckets::new(setup.options.requests_per_minute_per_credentials),
         options: setup.options,
         settings: setup.settings,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     scenarios::{LONG, limit},
-    stand::{Stand, spell},
+    stand::{SERVER, Stand, spell},
     support::{Outcome, eventually},
     table::Target::{AtMost, Below},
 };
@@ -14,12 +14,35 @@ use super::{Bounds, Life};
 /// How long a restarted operator is watched once it has caught up.
 const WATCHING: Duration = Duration::from_secs(8);
 
+/// Longer than it takes until users are listed again.
+const REFRESH: Duration = Duration::from_secs(60);
+
 /// How long few users are left alone.
 const SHORT_IDLE: Duration = Duration::from_secs(8);
 
 impl Life<'_, '_> {
+    /// Waits until the server object says how many users there are, as it does with its next refresh: that is news, too.
+    async fn settled(&self) -> Outcome {
+        let count = self.count() as u64;
+        let stand = &self.stand;
+        eventually(
+            "the server object to have counted its users",
+            REFRESH,
+            async || {
+                let server = stand.world.get("PostgresServer", SERVER).await?;
+                let server = server.ok_or("there is no server object")?;
+                match server.data["status"]["users"]["managed"].as_u64() {
+                    Some(managed) if managed == count => Ok(()),
+                    other => Err(format!("it says {other:?}").into()),
+                }
+            },
+        )
+        .await
+    }
+
     /// Leaves all alone.
     pub(super) async fn idle(&mut self) -> Outcome {
+        self.settled().await?;
         let count = self.count();
         let time = match count < LONG {
             true => self.bench.config.idle.min(SHORT_IDLE),

@@ -21,7 +21,7 @@ use crate::fatal::Fatal;
 use crate::provider::gate::Gate;
 
 /// From the start of one write to that of the next: what comes in between is written together.
-const APART: Duration = Duration::from_millis(100);
+const APART: Duration = Duration::from_millis(150);
 
 /// Between two tries to store one and the same write.
 const AGAIN: Growth = Growth {

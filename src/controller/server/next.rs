@@ -37,6 +37,9 @@ pub struct Nature {
 const POLL_AT_LEAST: Duration = Duration::from_secs(3600);
 /// How much less often a cluster that is BUSY is looked at while nobody wants anything of it.
 const UNWANTED: u32 = 10;
+/// How far apart lists are at least that somebody waits for.
+const LISTS_APART: Duration = Duration::from_secs(1);
+
 /// Longer than anything waits.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -124,6 +127,10 @@ fn read_due(state: &mut State, now: Mono) -> Option<String> {
 /// When the next list is made: when the refresh is due, or, if somebody waits, no sooner after the last one
 /// than reads may lag, so that many who wait share one.
 fn list_due(state: &State, settings: &Settings) -> Option<Mono> {
+    wanted_list_due(state, settings).map(|due| due.max(state.list_not_before))
+}
+
+fn wanted_list_due(state: &State, settings: &Settings) -> Option<Mono> {
     let Some(refresh) = state.refresh_due else {
         return Some(Mono::default());
     };
@@ -132,7 +139,7 @@ fn list_due(state: &State, settings: &Settings) -> Option<Mono> {
     }
     let spaced = state
         .last_list()
-        .map_or(Mono::default(), |last| last + settings.read_lag);
+        .map_or(Mono::default(), |last| last + settings.read_lag.max(LISTS_APART));
     Some(refresh.min(spaced))
 }
 

@@ -16,7 +16,9 @@ use super::turns::Turns;
 use super::window::Window;
 use crate::clock;
 use crate::domain::attempts::{Attempts, Login};
+use crate::domain::identity::Mark;
 use crate::domain::journal::EntryId;
+use crate::domain::pause::{Growing, Growth};
 use crate::domain::plan::{Look, Sight, Trouble};
 use crate::domain::remote::{Address, Cluster, ClusterState, RemoteUser};
 use crate::domain::schedule::{Circuit, CircuitSettings, Class, Queue};
@@ -117,6 +119,9 @@ pub struct State {
     pub(super) window: Window,
     pub(super) reads_wanted: Reads,
     pub(super) list_wanted: bool,
+    /// How long lists wait that fail though other calls go through.
+    pub(super) list_pauses: Growing,
+    pub(super) list_not_before: Mono,
     pub(super) queue: Queue<EntryId>,
     /// Sendings that have to wait before they may be repeated.
     pub(super) delayed: Vec<(Mono, EntryId, Class, String)>,
@@ -168,6 +173,11 @@ impl State {
             window: Window::default(),
             reads_wanted: Reads::default(),
             list_wanted: false,
+            list_pauses: Growing::new(Growth {
+                first: circuit.first,
+                longest: circuit.longest,
+            }),
+            list_not_before: Mono::default(),
             queue: Queue::default(),
             delayed: Vec::new(),
             tries: HashMap::new(),
@@ -215,6 +225,12 @@ impl State {
             .map(|user| user.username.as_str())
             .collect();
         Some((own, users.values().filter(|user| user.protected).count()))
+    }
+
+    /// Whose mark a user carried when all were listed.
+    pub fn mark_of(&self, username: &str) -> Option<Mark> {
+        let user = self.snapshot.as_ref()?.users.get(username)?;
+        user.mark().cloned()
     }
 
     /// When this process last changed a user; before its first change, when it began (R6).
@@ -560,9 +576,16 @@ impl State {
         self.gone = false;
     }
 
+    /// Lists that failed are tried again without a pause.
+    pub(super) fn list_soon(&mut self) {
+        self.list_pauses.reset();
+        self.list_not_before = Mono::default();
+    }
+
     /// Starts anew, with nothing held against the server.
     pub(super) fn forget_failures(&mut self) {
         self.circuit.reset();
+        self.list_soon();
         self.difficulties = Difficulties::default();
         self.logins = Logins::default();
         self.not_found = None;

@@ -11,7 +11,7 @@ use crate::domain::time::Mono;
 /// The most turns of which the change is not accepted yet.
 const MOST: usize = 64;
 /// The most turns in all: what is accepted only waits to be seen in effect, and to be published.
-const MOST_OUT: usize = 160;
+const MOST_OUT: usize = 80;
 /// How long a turn stays with who waits for anything but the remote and the journal.
 const IDLE: Duration = Duration::from_secs(5);
 /// How long a turn stays with who does not come: whoever waits for something looks again twice a minute.

@@ -196,7 +196,7 @@ async fn at_work(
         gate,
         link,
         seen_with,
-        settings: context.settings,
+        settings: context.settings.on(provider.capabilities()),
         pace: context.pace,
         triggers: Arc::new(Bell {
             dispatch: context.dispatch.clone(),

@@ -135,7 +135,8 @@ async fn nothing_is_built_on_a_write_of_which_nothing_is_known() {
     server.state().writes.extend([Write::Lost; 3]);
     server.state().failing_reads = 2;
     let others = async {
-        sleep(Duration::from_millis(150)).await;
+        // Writes are 150 ms apart: the first is under way by then.
+        sleep(Duration::from_millis(225)).await;
         store.commit(stage("v", "q")).await
     };
     let (one, other) = timeout(
