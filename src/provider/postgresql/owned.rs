@@ -55,7 +55,9 @@ pub(super) async fn holdings(call: &Call<'_>, oid: u32) -> Result<Vec<Holding>, 
 fn holding(row: &Row) -> Result<Holding, tokio_postgres::Error> {
     Ok(Holding {
         database_oid: row.try_get("dbid")?,
-        database: row.try_get::<_, Option<Bytes>>("database")?.map(Bytes::to_show),
+        database: row
+            .try_get::<_, Option<Bytes>>("database")?
+            .map(Bytes::into_shown),
         connectable: row.try_get("connectable")?,
         here: row.try_get("here")?,
         class: row.try_get("class")?,
@@ -65,7 +67,7 @@ fn holding(row: &Row) -> Result<Holding, tokio_postgres::Error> {
             .try_get::<_, Option<Vec<Bytes>>>("names")?
             .into_iter()
             .flatten()
-            .map(Bytes::to_show)
+            .map(Bytes::into_shown)
             .collect(),
     })
 }

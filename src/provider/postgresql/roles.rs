@@ -227,7 +227,7 @@ fn found(row: &Row) -> Result<FoundRole, tokio_postgres::Error> {
 
 fn names(row: &Row, column: &str) -> Result<BTreeSet<String>, tokio_postgres::Error> {
     let names: Option<Vec<Bytes>> = row.try_get(column)?;
-    Ok(names.into_iter().flatten().map(Bytes::to_show).collect())
+    Ok(names.into_iter().flatten().map(Bytes::into_shown).collect())
 }
 
 /// What the server's clock shows, in whole seconds like every date that is compared.

@@ -70,7 +70,7 @@ impl Bytes {
     }
 
     /// The text, to be shown.
-    pub(super) fn to_show(self) -> String {
+    pub(super) fn into_shown(self) -> String {
         self.text().unwrap_or_else(|escaped| escaped)
     }
 }
