@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::api::crd;
@@ -14,6 +15,7 @@ use crate::controller::shard::Selector;
 use crate::domain::endpoint::AllowList;
 use crate::domain::mac::hex;
 use crate::domain::settings::{Rules, Settings};
+use crate::provider::MOST_USERS;
 use crate::provider::http::HttpSettings;
 use crate::provider::login::LoginSettings;
 use crate::provider::postgresql::SqlSettings;
@@ -117,8 +119,8 @@ struct Run {
     #[arg(long, env = "PGUSER_REQUESTS_PER_MINUTE_PER_CREDENTIALS", value_parser = clap::value_parser!(u32).range(1..=60000))]
     requests_per_minute_per_credentials: Option<u32>,
     /// The most users of one server that are kept in memory. A server with more is not looked after.
-    #[arg(long, env = "PGUSER_MAX_USERS_PER_SERVER", value_parser = clap::value_parser!(u32).range(1..=1_000_000), default_value_t = 50_000)]
-    max_users_per_server: u32,
+    #[arg(long, env = "PGUSER_MAX_USERS_PER_SERVER", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000), default_value_t = MOST_USERS)]
+    max_users_per_server: usize,
     /// The first pause after a remote call has failed; it doubles up to --retry-cap.
     #[arg(long, env = "PGUSER_RETRY_BASE", value_parser = duration, default_value = "1s")]
     retry_base: Duration,
@@ -213,7 +215,7 @@ impl Run {
         let http = HttpSettings {
             allow_http: self.allow_http,
             request_timeout: self.request_timeout,
-            most_users: usize::try_from(self.max_users_per_server).unwrap_or(usize::MAX),
+            most_users: self.max_users_per_server,
             connect_timeout: self.request_timeout.min(Duration::from_secs(10)) / 2,
             ..HttpSettings::new(allow.clone(), trust.clone())
         };

@@ -51,7 +51,6 @@ fn desired() -> Desired {
         rotate: None,
         password: WantedPassword::Generated,
         adopt: false,
-        adopt_powerful: false,
         retain: false,
         suspended: false,
         deleting: false,

@@ -63,7 +63,7 @@ prop_compose! {
             2 => text().prop_map(|mac| WantedPassword::Own { mac }),
             1 => Just(WantedPassword::Missing("no Secret".to_string())),
         ],
-        (adopt, adopt_powerful, retain, deleting) in any::<(bool, bool, bool, bool)>(),
+        (adopt, retain, deleting) in any::<(bool, bool, bool)>(),
         suspended in prop::bool::weighted(0.1),
         force_finalize in prop::bool::weighted(0.1),
         (content_digest, wish, settings_wish) in (text(), text(), text()),
@@ -72,7 +72,7 @@ prop_compose! {
         let invalid = invalid.then(|| Invalid { reason: "InvalidUsername", message: "too long".to_string() });
         let beyond = beyond.then(|| Invalid { reason: "InvalidSettings", message: "too much".to_string() });
         Desired {
-            username: "app".to_string(), invalid, beyond, rotate, password, adopt, adopt_powerful, retain, suspended, deleting,
+            username: "app".to_string(), invalid, beyond, rotate, password, adopt, retain, suspended, deleting,
             force_finalize, content_digest, wish, settings, settings_wish,
         }
     }
@@ -92,13 +92,13 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn settings()(read_only in any::<bool>(), limit in of(1..3), heir in of(text())) -> RoleSettings {
+    fn settings()((read_only, adopts_power) in any::<(bool, bool)>(), limit in of(1..3), heir in of(text())) -> RoleSettings {
         RoleSettings {
             read_only,
             options: limit.map(|connection_limit| RoleOptions { connection_limit, ..RoleOptions::default() }),
             reassign_owned_to: heir,
             heir_is_named: false,
-            adopts_power: false,
+            adopts_power,
         }
     }
 }
@@ -543,7 +543,6 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         rotate: observed.handled_rotation.clone(),
         password: WantedPassword::Generated,
         adopt: false,
-        adopt_powerful: false,
         retain: false,
         suspended: false,
         deleting: false,

@@ -24,9 +24,11 @@ use super::shard::Selector;
 use super::unread::UnreadObjects;
 use super::user::whereabouts;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser};
+use crate::domain::claims::Contender;
 use crate::domain::identity::{ExclusionKey, RemoteIdentity};
 use crate::domain::mac::{MacKey, Subject};
 use crate::domain::password::Password;
+use crate::domain::plan::Rival;
 use crate::domain::settings::Settings;
 use crate::fatal::Fatal;
 use crate::metrics::Metrics;
@@ -250,6 +252,16 @@ impl Context {
                 username: entry.username.clone(),
             })
         })
+    }
+
+    /// Notes what a PostgresUser wants or has, has those looked at in whose way it does not stand any more, and tells who has
+    /// a better right.
+    pub fn contend(&self, key: ExclusionKey, me: Contender) -> Option<Rival> {
+        let standing = self.claims.contend(key, me);
+        for freed in standing.freed {
+            self.dispatch.user(freed);
+        }
+        standing.rival
     }
 
     /// The UIDs of all living PostgresUsers.

@@ -12,12 +12,12 @@ use kube::core::{Expression, SelectorExt};
 
 use super::context::{Context, server_key};
 use super::server_spec::ServerObject;
-use super::user::observe::{self, contender};
+use super::user::observe::contender;
+use super::user::wanted;
 use super::user::whereabouts::{self, Whereabouts};
 use crate::api::PostgresUser;
-use crate::domain::claims::{Contender, Right};
+use crate::domain::claims::Right;
 use crate::domain::identity::{ExclusionKey, RemoteIdentity};
-use crate::domain::username;
 
 /// Which server objects are looked after, by their labels, in the grammar of `kubectl get --selector`. The default
 /// selects all.
@@ -132,7 +132,7 @@ pub fn note_owner(context: &Context, user: &PostgresUser) {
             identity,
             username: user.username().to_string(),
         };
-        note(context, key, contender(user, right));
+        context.contend(key, contender(user, right));
     }
 }
 
@@ -142,18 +142,14 @@ fn claims_elsewhere(context: &Context, user: &PostgresUser, object: &ServerObjec
     let (Some(identity), Some(provider)) = (object.identity(), object.provider()) else {
         return false;
     };
-    let namespace = user.namespace().unwrap_or_default();
-    let policy = username::Policy {
-        usernames: object.usernames(),
-        namespace: &namespace,
-    };
     let has_worked = object
         .status()
         .is_some_and(|status| status.credentials_mac.is_some());
     has_worked
-        && object.admits(context, &namespace)
-        && username::check(user.username(), &policy, provider.capabilities()).is_none()
-        && observe::claims(context, user, &identity)
+        && object.admits(context, &user.namespace().unwrap_or_default())
+        && wanted::invalid_username(user, Some(object), provider.capabilities()).is_none()
+        && whereabouts::claim(user)
+            .is_some_and(|claim| claim.is_of(&context.installation, &identity, user.username()))
 }
 
 /// Of one that could not be read as a whole, what has been begun for it: whatever its spec asks for, that stays its own.
@@ -168,13 +164,7 @@ fn note_owner_as_read(context: &Context, user: &PostgresUser) {
         username: record.username.clone(),
     });
     if let Some(key) = recorded.or_else(|| context.staged_for(&user.uid().unwrap_or_default())) {
-        note(context, key, contender(user, Right::Record));
-    }
-}
-
-fn note(context: &Context, key: ExclusionKey, who: Contender) {
-    for other in context.claims.contend(key, who).freed {
-        context.dispatch.user(other);
+        context.contend(key, contender(user, Right::Record));
     }
 }
 

@@ -84,6 +84,11 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Whether an installation claims this login on this remote cluster by it.
+    pub fn is_of(&self, installation: &str, identity: &RemoteIdentity, username: &str) -> bool {
+        self.installation == installation && self.identity == *identity && self.username == username
+    }
+
     /// As the annotation has it.
     pub fn to_annotation(&self) -> String {
         // A struct of strings can always be written.

@@ -139,6 +139,12 @@ impl fmt::Debug for MacKey {
     }
 }
 
+/// A short name for these bytes, the same for the same: the first eight of its SHA-256, in hexadecimal.
+pub fn short_digest(bytes: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA256, bytes);
+    hex(digest.as_ref().get(..8).unwrap_or_default())
+}
+
 /// Bytes in hexadecimal, lower case.
 pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);

@@ -3,7 +3,7 @@
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::mac::hex;
+use super::mac::{hex, short_digest};
 
 /// The longest value that is kept as it is.
 pub const LONGEST: usize = 253;
@@ -20,9 +20,7 @@ pub fn short(value: &str) -> String {
 /// A short name for something that is wished for, the same for the same.
 #[must_use]
 pub fn digest_of(wish: &impl Serialize) -> String {
-    let text = serde_json::to_vec(wish).unwrap_or_default();
-    let digest = digest(&SHA256, &text);
-    hex(digest.as_ref().get(..8).unwrap_or_default())
+    short_digest(&serde_json::to_vec(wish).unwrap_or_default())
 }
 
 /// Whether two values are the same wish; either may be kept short or, by an earlier version, whole.

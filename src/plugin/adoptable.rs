@@ -1,15 +1,13 @@
 //! `adopt --where-allowed`: the server objects that let logins be taken over.
 
-use kube::ResourceExt;
-use kube::api::ListParams;
 use serde::Serialize;
 
 use super::Verdict;
 use super::cluster::Cluster;
-use super::failure::{Asked, Failure};
+use super::failure::Failure;
 use super::output::{Output, note, table};
-use crate::api::{ClusterPostgresServer, PostgresServer};
-use crate::controller::objects::Objects;
+use crate::controller::server::ServerKey;
+use crate::controller::server_spec::ServerObject;
 
 /// A server object that allows adoption: the schema of `-o json`.
 #[derive(Debug, Serialize)]
@@ -25,66 +23,31 @@ struct Adoptable {
 
 /// Lists them. Those that may not be read are named.
 pub async fn list(cluster: &Cluster, all_namespaces: bool, output: &Output) -> Result<Verdict, Failure> {
-    let mut found = namespaced(cluster, all_namespaces).await?;
-    match cluster_wide(cluster).await {
-        Ok(more) => found.extend(more),
+    let namespace = (!all_namespaces).then_some(cluster.namespace.as_str());
+    let mut servers = cluster.servers_in(namespace).await?;
+    match cluster.cluster_servers().await {
+        Ok(more) => servers.extend(more),
         Err(failure) if failure.is_no_access() => note(&format!("not looked at: {failure}")),
         Err(failure) => return Err(failure),
     }
+    let allowing = servers.iter().filter(|server| server.allow_adoption());
+    let found: Vec<_> = allowing.map(Adoptable::of).collect();
     output.output.print(&found, || described(&found))?;
     Ok(true.into())
 }
 
-async fn namespaced(cluster: &Cluster, all_namespaces: bool) -> Result<Vec<Adoptable>, Failure> {
-    let namespace = (!all_namespaces).then_some(cluster.namespace.as_str());
-    let api: Objects<PostgresServer> = match namespace {
-        Some(namespace) => Objects::of(cluster.client.clone(), namespace),
-        None => Objects::all(cluster.client.clone()),
-    };
-    let asked = Asked {
-        verb: "list",
-        resource: "postgresservers",
-        namespace,
-        name: None,
-    };
-    let servers = api.list(&ListParams::default()).await;
-    let servers = servers.map_err(|error| asked.failed(&error))?;
-    let allowing = servers.iter().filter(|server| server.spec.allow_adoption);
-    Ok(allowing
-        .map(|server| Adoptable {
-            kind: "PostgresServer",
-            namespace: server.namespace(),
-            name: server.name_any(),
+impl Adoptable {
+    fn of(server: &ServerObject) -> Self {
+        let ServerKey { namespace, name, .. } = server.key();
+        Self {
+            kind: server.kind(),
+            namespace,
+            name,
             unmanaged: server
-                .status
-                .as_ref()
+                .status()
                 .and_then(|status| Some(status.users.as_ref()?.unmanaged)),
-        })
-        .collect())
-}
-
-async fn cluster_wide(cluster: &Cluster) -> Result<Vec<Adoptable>, Failure> {
-    let api: Objects<ClusterPostgresServer> = Objects::all(cluster.client.clone());
-    let asked = Asked {
-        verb: "list",
-        resource: "clusterpostgresservers",
-        namespace: None,
-        name: None,
-    };
-    let servers = api.list(&ListParams::default()).await;
-    let servers = servers.map_err(|error| asked.failed(&error))?;
-    let allowing = servers.iter().filter(|server| server.spec.allow_adoption);
-    Ok(allowing
-        .map(|server| Adoptable {
-            kind: "ClusterPostgresServer",
-            namespace: None,
-            name: server.name_any(),
-            unmanaged: server
-                .status
-                .as_ref()
-                .and_then(|status| Some(status.users.as_ref()?.unmanaged)),
-        })
-        .collect())
+        }
+    }
 }
 
 fn described(found: &[Adoptable]) -> String {

@@ -246,6 +246,37 @@ impl Cluster {
         found.map_err(|error| asked.failed(&error))
     }
 
+    /// The PostgresServers of a namespace, or of all.
+    pub async fn servers_in(&self, namespace: Option<&str>) -> Result<Vec<ServerObject>, Failure> {
+        let api: Objects<PostgresServer> = match namespace {
+            Some(namespace) => Objects::of(self.client.clone(), namespace),
+            None => Objects::all(self.client.clone()),
+        };
+        let asked = Asked {
+            verb: "list",
+            resource: "postgresservers",
+            namespace,
+            name: None,
+        };
+        let list = api.list(&ListParams::default()).await;
+        let list = list.map_err(|error| asked.failed(&error))?.into_iter();
+        Ok(list.map(|it| ServerObject::Namespaced(Arc::new(it))).collect())
+    }
+
+    /// The ClusterPostgresServers.
+    pub async fn cluster_servers(&self) -> Result<Vec<ServerObject>, Failure> {
+        let api: Objects<ClusterPostgresServer> = Objects::all(self.client.clone());
+        let asked = Asked {
+            verb: "list",
+            resource: "clusterpostgresservers",
+            namespace: None,
+            name: None,
+        };
+        let list = api.list(&ListParams::default()).await;
+        let list = list.map_err(|error| asked.failed(&error))?.into_iter();
+        Ok(list.map(|it| ServerObject::Cluster(Arc::new(it))).collect())
+    }
+
     /// A Secret of a namespace, if it is there.
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, Failure> {
         let asked = Asked {

@@ -2,7 +2,6 @@
 
 use clap::Args;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::ListParams;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -11,9 +10,10 @@ use super::cluster::{Cluster, object_name};
 use super::failure::{Asked, Failure};
 use super::journals;
 use super::output::{Output, note, table};
-use crate::api::{ClusterPostgresServer, PostgresServer, ServerStatus};
+use crate::api::ServerStatus;
 use crate::controller::kept;
 use crate::controller::objects::Objects;
+use crate::controller::server_spec::ServerObject;
 
 /// The command, for administrators. Exit code 1: there are some; 3: not everything could be looked at.
 #[derive(Debug, Args)]
@@ -87,58 +87,20 @@ impl Orphans {
     }
 
     async fn unmanaged(&self, cluster: &Cluster) -> Result<Vec<Orphan>, Failure> {
-        let (api, namespace): (Objects<PostgresServer>, _) = match self.all_namespaces {
-            true => (Objects::all(cluster.client.clone()), None),
-            false => {
-                let namespace = cluster.namespace.as_str();
-                (Objects::of(cluster.client.clone(), namespace), Some(namespace))
-            }
-        };
-        let asked = Asked {
-            verb: "list",
-            resource: "postgresservers",
-            namespace,
-            name: None,
-        };
-        let list = api
-            .list(&ListParams::default())
-            .await
-            .map_err(|error| asked.failed(&error))?;
-        let servers = list.iter().map(|it| (&it.metadata, it.status.as_ref()));
-        Ok(self.unmanaged_by_status(servers, "PostgresServer"))
+        let namespace = (!self.all_namespaces).then_some(cluster.namespace.as_str());
+        let servers = cluster.servers_in(namespace).await?;
+        Ok(self.unmanaged_by_status(&servers))
     }
 
     async fn unmanaged_of_cluster_servers(&self, cluster: &Cluster) -> Result<Vec<Orphan>, Failure> {
-        let asked = Asked {
-            verb: "list",
-            resource: "clusterpostgresservers",
-            namespace: None,
-            name: None,
-        };
-        let api: Objects<ClusterPostgresServer> = Objects::all(cluster.client.clone());
-        let list = api
-            .list(&ListParams::default())
-            .await
-            .map_err(|error| asked.failed(&error))?;
-        let servers = list.iter().map(|it| (&it.metadata, it.status.as_ref()));
-        Ok(self.unmanaged_by_status(servers, "ClusterPostgresServer"))
+        let servers = cluster.cluster_servers().await?;
+        Ok(self.unmanaged_by_status(&servers))
     }
 
-    fn unmanaged_by_status<'a>(
-        &self,
-        servers: impl Iterator<Item = (&'a kube::api::ObjectMeta, Option<&'a ServerStatus>)>,
-        kind: &str,
-    ) -> Vec<Orphan> {
-        let meant = servers.filter(|(meta, _)| self.is_meant(meta.name.as_deref().unwrap_or_default()));
-        let of_each = meant.filter_map(|(meta, status)| {
-            let place = meta
-                .namespace
-                .as_ref()
-                .map(|it| format!("{it}/"))
-                .unwrap_or_default();
-            let server = format!("{kind} {place}{}", meta.name.as_deref().unwrap_or_default());
-            Some(unmanaged_on(&server, status?))
-        });
+    fn unmanaged_by_status(&self, servers: &[ServerObject]) -> Vec<Orphan> {
+        let keys = servers.iter().map(|server| (server.key(), server.status()));
+        let meant = keys.filter(|(key, _)| self.is_meant(&key.name));
+        let of_each = meant.filter_map(|(key, status)| Some(unmanaged_on(&key.to_string(), status?)));
         of_each.flatten().collect()
     }
 

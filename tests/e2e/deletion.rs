@@ -197,19 +197,9 @@ async fn server_and_credentials_deleted_first_do_not_keep_users_from_going(world
     Ok(())
 }
 
-async fn retain(world: &World, name: &str) -> Outcome {
-    world
-        .merge(
-            "PostgresUser",
-            name,
-            json!({"spec": {"deletionPolicy": "Retain"}}),
-        )
-        .await
-}
-
 async fn a_retained_user_keeps_login_and_secret_and_is_on_record(world: &World) -> Outcome {
     let (scene, password) = Scene::with_user(world, "webshop").await?;
-    retain(world, "webshop").await?;
+    world.retain("webshop").await?;
     world.quiet(&scene.operator).await?;
     world.delete("PostgresUser", "webshop").await?;
     world.gone("PostgresUser", "webshop", PATIENCE).await?;
@@ -248,7 +238,7 @@ async fn retaining_ends_a_deletion_that_is_blocked(world: &World) -> Outcome {
     scene.vendor.accept_only("another").await?;
     world.delete("PostgresUser", "webshop").await?;
     world.deletion_blocked("webshop", "Unauthorised").await?;
-    retain(world, "webshop").await?;
+    world.retain("webshop").await?;
     world.gone("PostgresUser", "webshop", PATIENCE).await?;
     pause(2000).await;
     assert_eq!(world.login_with_secret("webshop-postgres").await?, "webshop");

@@ -225,8 +225,7 @@ async fn a_user_that_is_to_be_retained_while_its_deletion_is_queued_keeps_its_lo
         world.delete("PostgresUser", name).await?;
     }
     pause(500).await;
-    let retain = json!({"spec": {"deletionPolicy": "Retain"}});
-    world.merge("PostgresUser", "user-1", retain).await?;
+    world.retain("user-1").await?;
     world.gone("PostgresUser", "user-1", PATIENCE).await?;
     vendor.cluster(json!({"state": "AVAILABLE"})).await?;
     world.gone("PostgresUser", "user-0", PATIENCE).await?;

@@ -576,13 +576,7 @@ async fn orphans_are_listed_with_their_kind(world: &World) -> Outcome {
         },
     )
     .await?;
-    world
-        .merge(
-            "PostgresUser",
-            "checkout",
-            json!({"spec": {"deletionPolicy": "Retain"}}),
-        )
-        .await?;
+    world.retain("checkout").await?;
     world.delete("PostgresUser", "checkout").await?;
     world.gone("PostgresUser", "checkout", PATIENCE).await?;
     assert_eq!(of_kind(1, "Kept").await?, ["checkout"]);

@@ -570,8 +570,7 @@ async fn a_deletion_that_cannot_be_finished_leaves_a_login_that_works(world: &Wo
     assert!(message.contains("closed"), "{message}");
     assert!(postgres.accepts("checkout", &password).await?);
 
-    let retain = json!({"spec": {"deletionPolicy": "Retain"}});
-    world.merge("PostgresUser", "checkout", retain).await?;
+    world.retain("checkout").await?;
     world.gone("PostgresUser", "checkout", PATIENCE).await?;
     assert_eq!(world.login_with_secret("checkout-postgres").await?, "checkout");
     Ok(())

@@ -196,13 +196,7 @@ async fn made_up_objects_leave_no_record(world: &World) -> Outcome {
     assert_eq!(world.kept_users().await?, Vec::<Value>::new());
     // A login that is really left is recorded all the same.
     let password = scene.make_user("checkout").await?;
-    world
-        .merge(
-            "PostgresUser",
-            "checkout",
-            json!({"spec": {"deletionPolicy": "Retain"}}),
-        )
-        .await?;
+    world.retain("checkout").await?;
     world.delete("PostgresUser", "checkout").await?;
     world.gone("PostgresUser", "checkout", PATIENCE).await?;
     assert!(world.postgres().accepts("checkout", &password).await?);

@@ -124,7 +124,9 @@ async fn a_real_server_says_whether_a_password_logs_in() {
     }
     assert_unverifiable(&login("elsewhere", SECRET).await, "28000");
     assert_unverifiable(&login("nologin", SECRET).await, "28000");
-    assert_unverifiable(&login("full", SECRET).await, "53300");
+    // The password was right: that was looked at first.
+    assert_eq!(login("full", SECRET).await, LoginResult::Accepted);
+    assert_eq!(login("full", "wrong").await, LoginResult::Refused);
     assert_unverifiable(&login("a\0b", SECRET).await, "broke off");
 
     let at = async |database: &str| {

@@ -75,7 +75,6 @@ pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
         password: WantedPassword::Generated,
         settings: RoleSettings::default(),
         adopt: scenario.adopt,
-        adopt_powerful: false,
         retain: resource.will.retain,
         suspended: resource.will.suspended,
         deleting: resource.deleting,

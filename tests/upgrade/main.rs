@@ -39,10 +39,17 @@ const WIDER_RULES: [(&str, &str); 3] = [
 ];
 
 /// Bounds of today that an earlier version did not have, and why no API server of today has stored what breaks them.
-const UNBREAKABLE: [(&str, &str); 1] = [(
-    ".spec.postgresql.connectionLimit: maximum was null",
-    "its format, int32, is the same bound",
-)];
+const UNBREAKABLE: [(&str, &str); 3] = [
+    (
+        ".spec.postgresql.connectionLimit: maximum was null",
+        "its format, int32, is the same bound",
+    ),
+    (
+        ".spec.deletionPolicy: default was",
+        "what was stored without it was stored with the default",
+    ),
+    (".spec.allowAdoption: default was", "likewise"),
+];
 
 /// What is stored and breaks a bound is in `beyond`, from where `tests/e2e/bounds.rs` stores it.
 #[test]

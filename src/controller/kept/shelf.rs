@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
-use ring::digest;
 use serde_json::{Value, json};
 
 use super::{COMPONENT, KeptUser, Record};
 use crate::api::names;
 use crate::controller::objects::Objects;
+use crate::domain::mac::short_digest;
 
 /// How many records a ConfigMap has at most. One is of about three hundred bytes, and of a thousand at most.
 const RECORDS: usize = 200;
@@ -49,10 +49,7 @@ impl Place {
 
     /// As part of an object's name: neither of the two would be one.
     fn hash(&self) -> String {
-        let text = format!("{}\0{}", self.server, self.namespace);
-        let digest = digest::digest(&digest::SHA256, text.as_bytes());
-        let bytes = digest.as_ref().iter().take(8);
-        bytes.map(|byte| format!("{byte:02x}")).collect()
+        short_digest(format!("{}\0{}", self.server, self.namespace).as_bytes())
     }
 }
 

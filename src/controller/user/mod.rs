@@ -309,12 +309,11 @@ fn note_idle(context: &Context, user: &PostgresUser) {
 }
 
 /// Where a namespace may have so many logins and no more, another one may have its now.
-fn make_room(context: &Context, user: &PostgresUser, key: &ServerKey) {
-    let object = ServerObject::find(context, key);
-    if object.and_then(|object| object.logins_per_namespace()).is_none() {
+fn make_room(context: &Context, user: &PostgresUser, object: &ServerObject) {
+    if object.logins_per_namespace().is_none() {
         return;
     }
-    for other in context.users_of(key) {
+    for other in context.users_of(&object.key()) {
         if other.record().is_none() && other.namespace() == user.namespace() {
             context.dispatch.user(UserRef::from_obj(&*other));
         }
@@ -346,9 +345,12 @@ fn gone(context: &Context, user: &PostgresUser) {
     {
         server.forget_user(&uid, user.username(), &UserRef::from_obj(user));
     }
-    make_room(context, user, &key);
+    let Some(object) = ServerObject::find(context, &key) else {
+        return;
+    };
+    make_room(context, user, &object);
     // A server object that is being deleted waits for the last of its users.
-    if ServerObject::find(context, &key).is_some_and(|object| object.deleting()) {
+    if object.deleting() {
         context.dispatch.server(&key);
     }
 }

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use super::share;
 use super::unread;
 use super::wanted;
-use super::whereabouts::Place;
+use super::whereabouts::{self, Place};
 use crate::api::{
     AdoptionPolicy, Ownership, PostgresUser, RejectedPassword, RemoteUserRecord, UserStatus, names,
 };
@@ -101,10 +101,7 @@ pub async fn observe(
     let mut observed = Observed {
         uid: user.uid().unwrap_or_default(),
         finalizer: has_finalizer(&user),
-        claim: user
-            .annotations()
-            .get(names::CLAIM)
-            .and_then(|text| Claim::from_annotation(text)),
+        claim: whereabouts::claim(&user),
         own_claim,
         record,
         published: published(&status).map(|published| Published {
@@ -514,18 +511,17 @@ fn rival(
     {
         return Some(Rival { named: None });
     }
+    let claims = |identity| {
+        let claim = observed.claim.as_ref();
+        claim.is_some_and(|claim| claim.is_of(&context.installation, identity, user.username()))
+    };
     let right = match recorded.or(identity)? {
         _ if recorded.is_some() || observed.entry.is_some() => Right::Record,
-        identity if may_have && claims(context, user, identity) => Right::Claim,
+        identity if may_have && claims(identity) => Right::Claim,
         _ => Right::Wish,
     };
-    let standing = context
-        .claims
-        .contend(key(recorded.or(identity)?), contender(user, right));
-    for other in standing.freed {
-        context.dispatch.user(other);
-    }
-    standing.rival.filter(|_| may_have || right.counts())
+    let rival = context.contend(key(recorded.or(identity)?), contender(user, right));
+    rival.filter(|_| may_have || right.counts())
 }
 
 /// Whether a server object that is in order admits a PostgresUser and what it asks for.
@@ -535,17 +531,6 @@ fn may_have(desired: &Desired, observed: &Observed) -> bool {
     };
     let allowed = desired.beyond.is_none() || observed.record.is_some();
     server.credentials_worked && server.closed.is_none() && desired.invalid.is_none() && allowed
-}
-
-/// Whether a PostgresUser carries a claim to the login that it asks for on this remote cluster.
-pub fn claims(context: &Context, user: &PostgresUser, identity: &RemoteIdentity) -> bool {
-    let claim = user.annotations().get(names::CLAIM);
-    let claim = claim.and_then(|text| Claim::from_annotation(text));
-    claim.is_some_and(|claim| {
-        claim.installation == context.installation
-            && claim.identity == *identity
-            && claim.username == user.username()
-    })
 }
 
 /// The living PostgresUser whose mark the remote user carries, if that is another one: it may have it by another
@@ -632,8 +617,9 @@ async fn desired(
             retain,
         )
     });
-    let foreign = share::foreign_logins(context, user, object);
-    let settings = without(wanted::settings(user, object), &foreign, observed);
+    let settings = wanted::settings(user, object);
+    let foreign = share::foreign_logins(context, user, &settings);
+    let settings = without(settings, &foreign, observed);
     let mut asked = format!(
         "{}/{}",
         user.metadata.generation.unwrap_or_default(),
@@ -665,7 +651,6 @@ async fn desired(
         settings,
         // Somebody who is not known yet may have it.
         adopt: user.spec.adoption_policy == AdoptionPolicy::Adopt && context.listing.is_complete(),
-        adopt_powerful: wanted::is_named_for_adoption(user, object),
         retain,
         suspended: user.spec.suspend,
         deleting,

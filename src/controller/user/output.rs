@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::api::{OutputSecret, PostgresUser, names};
 use crate::controller::context::Context;
 use crate::controller::error::{Error, is_refusal};
+use crate::controller::user::whereabouts;
 use crate::domain::connection::{ConnectionDetails, render};
 use crate::domain::identity::RemoteIdentity;
 use crate::domain::password::Password;
@@ -270,11 +271,7 @@ fn build(output: Output<'_>) -> Secret {
 
 /// The remote user, as the claim says.
 fn remote(user: &PostgresUser) -> String {
-    let claim = user
-        .annotations()
-        .get(names::CLAIM)
-        .and_then(|text| crate::domain::identity::Claim::from_annotation(text));
-    let identity = claim.map(|claim| claim.identity);
+    let identity = whereabouts::claim(user).map(|claim| claim.identity);
     let identity = identity
         .as_ref()
         .map(RemoteIdentity::to_string)

@@ -10,6 +10,7 @@ use crate::controller::context::{Context, server_key};
 use crate::controller::server_spec::ServerObject;
 use crate::domain::claims::Right;
 use crate::domain::plan::{Invalid, Observed};
+use crate::domain::role::RoleSettings;
 
 /// Why a PostgresUser gets no login, if its namespace has as many as it may. The oldest get theirs first, and what there is
 /// stays.
@@ -34,21 +35,12 @@ pub fn exceeded(
     })
 }
 
-/// The roles that a PostgresUser asks to be a member of, and that are logins of other namespaces: the server object has to
-/// name those in full.
-pub fn foreign_logins(
-    context: &Context,
-    user: &PostgresUser,
-    object: Option<&ServerObject>,
-) -> BTreeSet<String> {
-    let (Some(sql), Some(provider)) = (&user.spec.postgresql, object.and_then(ServerObject::provider)) else {
+/// The roles that a PostgresUser is to be a member of, and that are logins of other namespaces: the server object has to name
+/// those in full.
+pub fn foreign_logins(context: &Context, user: &PostgresUser, settings: &RoleSettings) -> BTreeSet<String> {
+    let (Some(options), Some(server)) = (&settings.options, context.server(&server_key(user))) else {
         return BTreeSet::new();
     };
-    let Some(server) = context.server(&server_key(user)) else {
-        return BTreeSet::new();
-    };
-    let named = provider.allowed().map(|it| it.roles.as_slice());
-    let is_named = |role: &String| named.is_some_and(|all| all.contains(role));
     let is_foreign = |role: &&String| {
         let mark = server.state().mark_of(role);
         mark.is_some_and(|mark| {
@@ -56,7 +48,7 @@ pub fn foreign_logins(
             owner.is_none_or(|owner| owner.namespace() != user.namespace())
         })
     };
-    let unnamed = sql.member_of.iter().filter(|role| !is_named(role));
+    let unnamed = options.member_of.difference(&options.named);
     unnamed.filter(is_foreign).cloned().collect()
 }
 

@@ -140,15 +140,11 @@ pub fn settings(user: &PostgresUser, object: Option<&ServerObject>) -> RoleSetti
         heir_is_named: heir
             .as_ref()
             .is_some_and(|heir| with_grants(user, object, |grants| grants.names_heir(heir)) == Some(true)),
-        adopts_power: is_named_for_adoption(user, object),
+        adopts_power: with_grants(user, object, |grants| grants.names_for_adoption(user.username()))
+            == Some(true),
         // A deletion asks nobody else whether this is allowed.
         reassign_owned_to: heir,
     }
-}
-
-/// Whether the server object names this login for adoption although it has power over others.
-pub fn is_named_for_adoption(user: &PostgresUser, object: Option<&ServerObject>) -> bool {
-    with_grants(user, object, |grants| grants.names_for_adoption(user.username())) == Some(true)
 }
 
 /// Why the spec asks for more than the server object allows, if it does.
@@ -187,6 +183,19 @@ fn options(sql: &PostgresqlUser) -> RoleOptions {
     }
 }
 
+/// Why a login cannot have this name on this server, if so.
+pub fn invalid_username(
+    user: &PostgresUser,
+    object: Option<&ServerObject>,
+    capabilities: &Capabilities,
+) -> Option<Invalid> {
+    let policy = username::Policy {
+        usernames: object.and_then(ServerObject::usernames),
+        namespace: &user.namespace().unwrap_or_default(),
+    };
+    username::check(user.username(), &policy, capabilities)
+}
+
 /// Why the spec cannot be met on this server, if so.
 pub fn invalid(
     user: &PostgresUser,
@@ -194,12 +203,7 @@ pub fn invalid(
     capabilities: &Capabilities,
     source: &Source,
 ) -> Option<Invalid> {
-    let namespace = user.namespace().unwrap_or_default();
-    let policy = username::Policy {
-        usernames: object.and_then(ServerObject::usernames),
-        namespace: &namespace,
-    };
-    username::check(user.username(), &policy, capabilities)
+    invalid_username(user, object, capabilities)
         .or_else(|| with_grants(user, object, |grants| grants.misplaced(&user.spec)).flatten())
         .or_else(|| match &source.own {
             Some(password) => generate::check_own(password, capabilities),

@@ -87,8 +87,12 @@ pub fn recorded(user: &PostgresUser) -> Option<ServerKey> {
 }
 
 fn claimed(user: &PostgresUser) -> Option<ServerKey> {
-    let claim = Claim::from_annotation(user.annotations().get(names::CLAIM)?)?;
-    Some(ServerKey::of(&claim.server?, &user.namespace()?))
+    Some(ServerKey::of(&claim(user)?.server?, &user.namespace()?))
+}
+
+/// The claim that a PostgresUser carries.
+pub fn claim(user: &PostgresUser) -> Option<Claim> {
+    Claim::from_annotation(user.annotations().get(names::CLAIM)?)
 }
 
 fn has_entry(context: &Context, key: &ServerKey, user: &PostgresUser) -> bool {

@@ -343,7 +343,7 @@ pub fn another_installations(observed: &Observed, server: &Server, user: &Remote
 /// Whether a user has power over others, and is not named as one that may be taken over all the same.
 pub fn is_too_powerful(desired: &Desired, user: &RemoteUser) -> bool {
     let role = user.traits.role.as_ref();
-    !desired.adopt_powerful && role.is_some_and(FoundRole::is_powerful)
+    !desired.settings.adopts_power && role.is_some_and(FoundRole::is_powerful)
 }
 
 fn too_powerful(user: &RemoteUser) -> Stalled {

@@ -32,8 +32,6 @@ pub struct Desired {
     pub settings: RoleSettings,
     /// Take over a user that exists.
     pub adopt: bool,
-    /// Even one that has power over others.
-    pub adopt_powerful: bool,
     /// Keep the login and the Secret when the resource goes.
     pub retain: bool,
     /// Do nothing but delete.

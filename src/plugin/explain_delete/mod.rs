@@ -5,8 +5,6 @@
 mod server;
 mod user;
 
-use std::sync::Arc;
-
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use jiff::Timestamp;
@@ -18,10 +16,8 @@ use super::cluster::{Cluster, object_name, user_name};
 use super::failure::Failure;
 use super::output::{Output, age};
 use super::{Verdict, completion};
-use crate::api::{PostgresServer, PostgresUser, ServerKind, names};
-use crate::controller::objects::Objects;
+use crate::api::{PostgresUser, ServerKind, names};
 use crate::controller::server::ServerKey;
-use crate::controller::server_spec::ServerObject;
 use crate::domain::conditions::presentable;
 
 /// The command. Exit code 1: a deletion is blocked until somebody does something.
@@ -148,13 +144,7 @@ async fn users_near(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<Po
 
 /// All of ours in the namespace, as it matters when the namespace is deleted.
 async fn everything(cluster: &Cluster) -> Result<Vec<Explained>, Failure> {
-    let api: Objects<PostgresServer> = Objects::of(cluster.client.clone(), &cluster.namespace);
-    let servers = api.list(&ListParams::default()).await;
-    let servers = servers.map_err(|error| cluster.asked("list", "postgresservers", None).failed(&error))?;
-    let servers: Vec<_> = servers
-        .into_iter()
-        .map(|it| ServerObject::Namespaced(Arc::new(it)))
-        .collect();
+    let servers = cluster.servers_in(Some(&cluster.namespace)).await?;
     let users = users_near(cluster, Some(&cluster.namespace)).await?;
     let mut objects: Vec<_> = users
         .iter()

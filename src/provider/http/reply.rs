@@ -62,9 +62,11 @@ impl Reply {
         serde_json::from_slice(self.body.as_deref()?).ok()
     }
 
-    /// How many items the list in one of these fields has; see [`lenient::count`].
-    pub(in crate::provider) fn count(&self, fields: &'static [&'static str], most: usize) -> Option<usize> {
-        lenient::count(self.body.as_deref()?, fields, most)
+    /// Whether the list in one of these fields has more items than this; found out without keeping any.
+    pub(in crate::provider) fn has_more_than(&self, most: usize, fields: &'static [&'static str]) -> bool {
+        let body = self.body.as_deref();
+        let count = body.and_then(|body| lenient::count(body, fields, most));
+        count.is_some_and(|count| count > most)
     }
 
     /// What this answer says, with when it was said.

@@ -227,7 +227,7 @@ impl Provider for Ionos {
             }
             let wrong = |what| reply.odd(OPERATION, Purpose::Read, what);
             let room = self.most_users.saturating_sub(pages.users());
-            if reply.count(&["items"], room).is_some_and(|count| count > room) {
+            if reply.has_more_than(room, &["items"]) {
                 return Err(wrong(TOO_MANY));
             }
             let page = reply.json::<UserList>().ok_or_else(|| wrong(UNREADABLE))?;

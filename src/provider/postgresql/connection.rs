@@ -234,7 +234,8 @@ impl Target {
     fn settings(&self) -> String {
         let whole = self.request_timeout.as_millis().max(1000);
         format!(
-            "SET client_encoding = 'SQL_ASCII'; SET search_path = pg_catalog; SET statement_timeout = {statement}; SET lock_timeout = {lock}; \
+            "SET client_encoding = 'SQL_ASCII'; SET search_path = pg_catalog; \
+             SET statement_timeout = {statement}; SET lock_timeout = {lock}; \
              SET idle_in_transaction_session_timeout = {statement}; SET client_min_messages = error; \
              SELECT set_config('synchronous_commit', 'on', false) \
              WHERE current_setting('synchronous_commit') = 'off'",

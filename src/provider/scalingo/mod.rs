@@ -385,8 +385,7 @@ impl Provider for Scalingo {
         let url = self.users_url();
         let request = Request::read("list users", &url, LIST_CAP);
         let reply = self.send(&request).await?;
-        let count = reply.count(&["database-users", "database_users"], self.most_users);
-        if count.is_some_and(|count| count > self.most_users) {
+        if reply.has_more_than(self.most_users, &["database-users", "database_users"]) {
             return Err(request.odd(&reply, TOO_MANY));
         }
         let list = reply.json::<UserList>();

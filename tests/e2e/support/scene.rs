@@ -205,6 +205,12 @@ impl World {
         .await
     }
 
+    /// Asks for the login of a PostgresUser to be kept when that goes.
+    pub async fn retain(&self, name: &str) -> Outcome {
+        let retain = json!({"spec": {"deletionPolicy": "Retain"}});
+        self.merge("PostgresUser", name, retain).await
+    }
+
     /// The record of logins that were left behind: their entries.
     pub async fn kept_users(&self) -> Outcome<Vec<Value>> {
         use kube::Api;

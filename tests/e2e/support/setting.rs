@@ -45,17 +45,25 @@ impl World {
     /// A PostgresServer for a vendor, as a manifest. What is looked at now and then is looked at often, unless `more`
     /// says otherwise.
     pub fn server_manifest(&self, name: &str, vendor: &Vendor, more: &str) -> String {
+        self.manifest(name, vendor, Some("allowAdoption: true"), more)
+    }
+
+    /// The same, with this line unless `more` says otherwise.
+    fn manifest(&self, name: &str, vendor: &Vendor, usually: Option<&str>, more: &str) -> String {
         let (spec, port) = (vendor.spec(name), vendor.postgres().port());
         let connection = format!("connection: {{port: {port}, database: postgres, sslmode: verify-full}}");
         let usual = [
             connection.as_str(),
-            "allowAdoption: true",
             "refreshInterval: 1s",
             "verifyInterval: 1s",
             "limits: {requestsPerMinute: 6000}",
         ];
         let is_said = |line: &str| more.contains(&line[..=line.find(':').unwrap_or_default()]);
-        let usual: Vec<&str> = usual.into_iter().filter(|line| !is_said(line)).collect();
+        let usual: Vec<&str> = usual
+            .into_iter()
+            .chain(usually)
+            .filter(|line| !is_said(line))
+            .collect();
         let usual = usual.join("\n  ");
         format!(
             "
@@ -77,15 +85,9 @@ spec:
         let credentials = vendor.credentials(name, TOKEN)?;
         self.apply_in(self.operator_namespace(), &credentials).await?;
         // Of these, tests are about what they say themselves.
-        let unsaid = if more.contains("allowAdoption") {
-            ""
-        } else {
-            "  allowAdoption: true\n"
-        };
         let manifest = self
-            .server_manifest(name, vendor, more)
-            .replace("kind: PostgresServer", "kind: ClusterPostgresServer")
-            .replace(unsaid, "");
+            .manifest(name, vendor, None, more)
+            .replace("kind: PostgresServer", "kind: ClusterPostgresServer");
         let labelled = format!("metadata: {{labels: {{pguser-test: {name}}}, ");
         self.apply(&manifest.replace("metadata: {", &labelled)).await
     }
