@@ -192,8 +192,8 @@ impl Run {
     fn run(self) -> Result<(), String> {
         let _telemetry = telemetry::init(&self.log, self.log_format)?;
         let setup = self.setup()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+        // One thread has time enough: it waits for the network. Several would share one heap in ever smaller pieces, a tenth more.
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| format!("start the runtime: {error}"))?;

@@ -6,6 +6,8 @@ pub mod crd;
 pub mod lean;
 pub mod names;
 pub mod postgres_server;
+// KubeSchema makes its schemas from copies of the structs, which read nothing.
+#[allow(dead_code)]
 pub mod postgres_user;
 pub mod valid_until;
 

@@ -9,6 +9,7 @@ pub mod events;
 pub mod journal_store;
 pub mod kept;
 pub mod listing;
+mod news;
 pub mod objects;
 pub mod passing;
 pub mod refusals;

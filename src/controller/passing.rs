@@ -79,11 +79,12 @@ impl Passing {
 
     /// It rests, or is gone.
     pub fn over(&self, uid: &str) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .since
-            .remove(uid);
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.since.remove(uid);
+        if inner.since.is_empty() {
+            // What a burst took is not kept for the next.
+            inner.since.shrink_to_fit();
+        }
     }
 }
 

@@ -24,6 +24,7 @@ use super::census;
 use super::context::{Context, Dispatch, Options, Stores};
 use super::error::Error;
 use super::listing::{self, Listing};
+use super::news::News;
 use super::server_object;
 use super::server_spec::ServerObject;
 use super::shard;
@@ -352,21 +353,15 @@ async fn controller<K, Reconcile>(
     K: Resource<DynamicType = ()> + Readable + Clone + std::fmt::Debug + Send + Sync + 'static,
     Reconcile: FnMut(Arc<K>, Arc<Context>) -> Reconciliation + Send,
 {
-    let changes = predicates::generation::<K>;
     let (in_context, listed_in) = (context.clone(), context.clone());
     let name = scope.name;
+    let (mut news, living) = (News::default(), scope.store.clone());
     let stream = watch(scope.api, &context.unread, PER_PAGE)
         .reflect(scope.writer)
         .inspect_ok(move |event| seen(event, &in_context))
         .inspect(move |event| note_listing(&listed_in, &name, event))
         .touched_objects()
-        .predicate_filter(
-            kube::runtime::Predicate::combine(
-                kube::runtime::Predicate::combine(changes, predicates::finalizers),
-                kube::runtime::Predicate::combine(predicates::annotations, predicates::labels),
-            ),
-            Default::default(),
-        );
+        .try_filter(move |object| std::future::ready(news.is_new(object, &living)));
     let triggers = tokio_stream_of(scope.triggers);
     let backoff = Arc::new(Backoff::default());
     let error_policy = {

@@ -20,8 +20,16 @@ use crate::failpoint::{self, Side};
 use crate::fatal::Fatal;
 use crate::provider::gate::Gate;
 
-/// From the start of one write to that of the next: what comes in between is written together.
+/// From the start of one write to that of the next, while there is one after another: what comes in between is written
+/// together.
 const APART: Duration = Duration::from_millis(150);
+
+/// The same after the first write for a while: there is little yet to be written together, and whoever comes alone is not to
+/// wait for others. It doubles with each write.
+const FIRST_APART: Duration = Duration::from_millis(10);
+
+/// How long nothing has to be written for the next write to be the first.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Between two tries to store one and the same write.
 const AGAIN: Growth = Growth {
@@ -63,8 +71,12 @@ impl Writer {
     }
 
     async fn run(self, mut waiting: UnboundedReceiver<Waiting>) {
-        let mut next_start = Instant::now();
+        let (mut next_start, mut apart) = (Instant::now(), APART);
         while let Some(first) = waiting.recv().await {
+            apart = match next_start.elapsed() >= QUIET {
+                true => FIRST_APART,
+                false => APART.min(apart * 2),
+            };
             tokio::time::sleep_until(next_start).await;
             // Those who were woken together ask together.
             tokio::task::yield_now().await;
@@ -72,7 +84,7 @@ impl Writer {
             while let Ok(next) = waiting.try_recv() {
                 batch.push(next);
             }
-            next_start = Instant::now() + APART;
+            next_start = Instant::now() + apart;
             self.write(batch).await;
         }
     }

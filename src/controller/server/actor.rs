@@ -85,7 +85,9 @@ fn polled(server: &Server, answer: Answer<Cluster>, started: Mono) -> (Vec<UserR
     let available = answer.value.state == ClusterState::Available;
     let mut state = server.state();
     let before = (state.address.clone(), state.gone);
-    state.polled(answer, started, server.pace.busy_poll, server.settings.state_lag);
+    // Up to a quarter more, so that those who look after the same cluster do not look in step.
+    let longest_pause = server.pace.busy_poll.mul_f64(1.0 + clock::jitter() / 4.0);
+    state.polled(answer, started, longest_pause, server.settings.state_lag);
     let troubled = state.trouble.take().is_some();
     state.circuit.on_success();
     let changed = troubled || before != (state.address.clone(), state.gone);

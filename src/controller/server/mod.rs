@@ -343,7 +343,7 @@ impl Server {
 
     /// Takes back a turn, or a wish for one.
     pub fn give_turn_back(&self, uid: &str) {
-        let given = self.state().turns.give_back(uid);
+        let given = self.state().turns.give_back(uid, clock::now());
         if given {
             self.give_turns();
         }
@@ -369,7 +369,7 @@ impl Server {
         let given = {
             let mut state = self.state();
             state.forget_waiting(username, user);
-            state.turns.give_back(uid)
+            state.turns.give_back(uid, clock::now())
         };
         if given {
             self.give_turns();

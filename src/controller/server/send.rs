@@ -104,7 +104,7 @@ async fn attempt(server: &Server, provider: &AnyProvider, entry: &Entry, asked: 
             answer.value.iter_mut().for_each(|user| server.seal(user));
             {
                 let mut state = server.state();
-                state.turns.answered(ended - asked);
+                state.turns.answered(&entry.owner.uid, ended - asked);
                 // What else there is to do of it needs the remote no more, or waits to be seen in effect.
                 if counts && entry.kind != Kind::Delete {
                     state.turns.note_accepted(&entry.owner.uid);

@@ -40,10 +40,17 @@ pub enum Topic {
 /// All users, as last read.
 #[derive(Debug)]
 pub struct Snapshot {
-    users: HashMap<String, RemoteUser>,
+    /// By name, each once: a table would take three times as much.
+    users: Box<[RemoteUser]>,
     started: Mono,
     date: Option<Timestamp>,
     pages: u32,
+}
+
+/// The user of this name among users in the order of their names.
+fn find<'a>(users: &'a [RemoteUser], username: &str) -> Option<&'a RemoteUser> {
+    let place = users.binary_search_by(|user| user.username.as_str().cmp(username));
+    place.ok().map(|place| &users[place])
 }
 
 /// How many looks that showed the cluster AVAILABLE are remembered.
@@ -192,7 +199,7 @@ impl State {
     /// The newest that was read of a user.
     pub fn sight(&self, username: &str, direct_read: bool, settings: &Settings) -> Option<Sight> {
         let listed = self.snapshot.as_ref().map(|snapshot| {
-            let user = snapshot.users.get(username).cloned();
+            let user = find(&snapshot.users, username).cloned();
             let apart = self.earlier_list.as_ref().is_some_and(|(earlier, names)| {
                 snapshot.started - *earlier >= settings.read_lag
                     && !names.contains(&self.hashes.hash_one(username))
@@ -220,16 +227,16 @@ impl State {
     pub fn usernames(&self) -> Option<(HashSet<&str>, usize)> {
         let users = &self.snapshot.as_ref()?.users;
         let own = users
-            .values()
+            .iter()
             .filter(|user| !user.protected)
             .map(|user| user.username.as_str())
             .collect();
-        Some((own, users.values().filter(|user| user.protected).count()))
+        Some((own, users.iter().filter(|user| user.protected).count()))
     }
 
     /// Whose mark a user carried when all were listed.
     pub fn mark_of(&self, username: &str) -> Option<Mark> {
-        let user = self.snapshot.as_ref()?.users.get(username)?;
+        let user = find(&self.snapshot.as_ref()?.users, username)?;
         user.mark().cloned()
     }
 
@@ -259,16 +266,14 @@ impl State {
     /// Notes what a list showed, where reads may trail by `lag`. Gives the users about whom it says something new.
     pub fn listed(&mut self, answer: Answer<Listing>, started: Mono, lag: Duration) -> HashSet<String> {
         self.note_date(answer.date);
-        let users: HashMap<_, _> = answer
-            .value
-            .users
-            .into_iter()
-            .map(|user| (user.username.clone(), user))
-            .collect();
+        let mut users = answer.value.users;
+        users.sort_by(|one, other| one.username.cmp(&other.username));
+        users.dedup_by(|one, other| one.username == other.username);
+        let users = users.into_boxed_slice();
         let news = self.news(&users, started);
         self.keep_earlier(lag);
         self.reads.retain(|_, sight| sight.started >= started);
-        self.tried.retain(|username, _| users.contains_key(username));
+        self.tried.retain(|username, _| find(&users, username).is_some());
         // A list that was started this late shows what was written before (R6).
         self.last_writes.retain(|_, write| *write + lag > started);
         self.snapshot = Some(Snapshot {
@@ -286,31 +291,30 @@ impl State {
         let Some(last) = self.snapshot.take() else { return };
         let is_apart = |earlier: &(Mono, HashSet<u64>)| last.started - earlier.0 >= lag;
         if self.earlier_list.as_ref().is_none_or(is_apart) {
-            let names = last.users.keys().map(|name| self.hashes.hash_one(name));
+            let names = last.users.iter().map(|user| self.hashes.hash_one(&user.username));
             self.earlier_list = Some((last.started, names.collect()));
         }
     }
 
     /// The names about which a list says something else than was known before.
-    fn news(&self, users: &HashMap<String, RemoteUser>, started: Mono) -> HashSet<String> {
-        let listed = self.snapshot.iter().flat_map(|before| before.users.iter());
-        let mut known: HashMap<&str, Option<&RemoteUser>> =
-            listed.map(|(name, user)| (name.as_str(), Some(user))).collect();
-        let read = self.reads.iter().filter(|(_, sight)| sight.started < started);
-        known.extend(read.map(|(name, sight)| (name.as_str(), sight.user.as_ref())));
-        if self.snapshot.is_some() {
-            known.extend(
-                users
-                    .keys()
-                    .filter(|name| !known.contains_key(name.as_str()))
-                    .map(|name| (name.as_str(), None))
-                    .collect::<Vec<_>>(),
-            );
+    fn news(&self, users: &[RemoteUser], started: Mono) -> HashSet<String> {
+        let read_before = |name: &str| self.reads.get(name).is_some_and(|sight| sight.started < started);
+        let mut news: HashSet<&str> = HashSet::new();
+        for (name, sight) in self.reads.iter().filter(|(_, sight)| sight.started < started) {
+            if sight.user.as_ref() != find(users, name) {
+                news.insert(name);
+            }
         }
-        let changed = known
-            .into_iter()
-            .filter(|(name, before)| *before != users.get(*name));
-        changed.map(|(name, _)| name.to_string()).collect()
+        if let Some(before) = &self.snapshot {
+            let names = before
+                .users
+                .iter()
+                .chain(users)
+                .map(|user| user.username.as_str());
+            let is_new = |name: &str| find(&before.users, name) != find(users, name);
+            news.extend(names.filter(|name| !read_before(name) && is_new(name)));
+        }
+        news.into_iter().map(str::to_string).collect()
     }
 
     /// Notes what a read showed.

@@ -12,6 +12,11 @@ use crate::domain::time::Mono;
 const MOST: usize = 64;
 /// The most turns in all: what is accepted only waits to be seen in effect, and to be published.
 const MOST_OUT: usize = 80;
+/// The fewest turns in all that there may be, however long one lasts.
+const FEWEST_OUT: usize = 8;
+/// How long a turn is to last: no more are out than are through after this long, be it the remote or the Kubernetes API that
+/// they wait for. What lasts longer than two seconds has to be told, which is one more write for each.
+const LASTS: Duration = Duration::from_millis(1500);
 /// How long a turn stays with who waits for anything but the remote and the journal.
 const IDLE: Duration = Duration::from_secs(5);
 /// How long a turn stays with who does not come: whoever waits for something looks again twice a minute.
@@ -34,6 +39,7 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Out {
+    given: Mono,
     /// When it was last looked at; when it was given, until then.
     touched: Mono,
     /// Since when it waits for anything but the remote and the journal.
@@ -42,6 +48,8 @@ struct Out {
     is_current: bool,
     /// Its change was accepted: no look grows old for it any more, so it keeps nobody else from a turn.
     is_accepted: bool,
+    /// Its change was answered.
+    is_answered: bool,
 }
 
 /// Who waits for a turn on one server, and who has one, by the UID of the PostgresUser.
@@ -58,6 +66,10 @@ pub struct Turns {
     cost: Duration,
     /// How much of the remote's work may be out.
     ahead: Duration,
+    /// How many may be out in all.
+    most_out: usize,
+    /// How long a turn lasts whose change is answered: a moving average.
+    lasts: Duration,
     /// How many turns were given.
     given: u64,
 }
@@ -73,6 +85,8 @@ impl Turns {
             answers: 0,
             cost: Duration::ZERO,
             ahead: fresh_for / 3,
+            most_out: MOST_OUT,
+            lasts: Duration::ZERO,
             given: 0,
         }
     }
@@ -100,11 +114,26 @@ impl Turns {
     }
 
     /// Takes back a turn, or a wish for one. True if others may have one now.
-    pub fn give_back(&mut self, uid: &str) -> bool {
+    pub fn give_back(&mut self, uid: &str, now: Mono) -> bool {
         if self.waiting.remove(uid).is_some() {
             self.queue.remove(&uid.to_string());
         }
-        self.out.remove(uid).is_some()
+        let together = self.out.len();
+        let Some(out) = self.out.remove(uid) else {
+            return false;
+        };
+        if out.is_answered {
+            self.lasted(now - out.given, together);
+        }
+        true
+    }
+
+    /// A turn has lasted for so long, while so many were out together.
+    fn lasted(&mut self, lasted: Duration, together: usize) {
+        self.lasts = average(self.lasts, lasted);
+        let bearable = together as u128 * LASTS.as_millis() / self.lasts.as_millis().max(1);
+        let bearable = usize::try_from(bearable).unwrap_or(MOST_OUT);
+        self.most_out = bearable.clamp(FEWEST_OUT, MOST_OUT);
     }
 
     /// Notes whether the holder of a turn waits for anything but the remote and the journal.
@@ -130,20 +159,26 @@ impl Turns {
     pub fn give(&mut self, now: Mono) -> Vec<Holder> {
         self.reclaim(now);
         let mut told = Vec::new();
-        while self.pending() < self.allowed && self.out.len() < MOST_OUT {
+        while self.pending() < self.allowed && self.out.len() < self.most_out {
             let Some((_, uid)) = self.queue.pop() else { break };
             let Some(waiting) = self.waiting.remove(&uid) else {
                 continue;
             };
             let out = Out {
+                given: now,
                 touched: now,
                 idle_since: None,
                 is_current: false,
                 is_accepted: false,
+                is_answered: false,
             };
             self.out.insert(uid, out);
             self.given += 1;
             told.push(waiting.holder);
+        }
+        if self.waiting.is_empty() {
+            // What a burst took is not kept for the next.
+            self.waiting.shrink_to_fit();
         }
         told
     }
@@ -182,12 +217,12 @@ impl Turns {
         self.out.values().map(idle).min()
     }
 
-    /// A change was answered, `took` after it was next in line.
-    pub fn answered(&mut self, took: Duration) {
-        self.cost = match self.cost.is_zero() {
-            true => took,
-            false => (self.cost * 3 + took) / 4,
-        };
+    /// The holder's change was answered, `took` after it was next in line.
+    pub fn answered(&mut self, uid: &str, took: Duration) {
+        if let Some(out) = self.out.get_mut(uid) {
+            out.is_answered = true;
+        }
+        self.cost = average(self.cost, took);
         let millis = self.cost.as_millis().max(1);
         let bearable = usize::try_from(self.ahead.as_millis() / millis).unwrap_or(MOST);
         self.answers += 1;
@@ -212,6 +247,14 @@ impl Turns {
             out: self.out.len(),
             given: self.given,
         }
+    }
+}
+
+/// A moving average; the first value is all there is of it.
+fn average(before: Duration, now: Duration) -> Duration {
+    match before.is_zero() {
+        true => now,
+        false => (before * 3 + now) / 4,
     }
 }
 
@@ -259,7 +302,7 @@ mod tests {
         assert_eq!(turns.give(at(0)), []);
         let mut out = Vec::new();
         for _ in 0..63 {
-            turns.answered(QUICK);
+            turns.answered("", QUICK);
             turns.give(at(1));
             out.push(turns.out.len());
         }
@@ -271,7 +314,7 @@ mod tests {
     fn no_more_is_out_than_a_slow_remote_does_in_a_third_of_a_looks_life() {
         let mut turns = asked(200);
         for _ in 0..500 {
-            turns.answered(Duration::from_secs(1));
+            turns.answered("", Duration::from_secs(1));
         }
         turns.give(at(0));
         assert_eq!(turns.out.len(), 5);
@@ -306,6 +349,33 @@ mod tests {
     }
 
     #[test]
+    fn no_more_are_out_than_are_through_in_a_second_and_a_half() {
+        // Whoever is answered first has his Secret, status and Event written first; each takes a while.
+        let through_in = |each: u64| {
+            let mut turns = asked(2000);
+            let mut now = Mono::default();
+            let mut out: std::collections::VecDeque<String> = Default::default();
+            let mut most = 0;
+            for _ in 0..1000 {
+                for holder in turns.give(now) {
+                    let Holder::User(user) = holder else { continue };
+                    turns.note_accepted(&user.name);
+                    out.push_back(user.name);
+                }
+                most = turns.out.len();
+                let Some(first) = out.pop_front() else { break };
+                now = now + Duration::from_millis(each);
+                turns.answered(&first, QUICK);
+                turns.give_back(&first, now);
+            }
+            most
+        };
+        assert_eq!(through_in(1), MOST_OUT);
+        assert!((28..=36).contains(&through_in(45)), "{}", through_in(45));
+        assert_eq!(through_in(1000), FEWEST_OUT);
+    }
+
+    #[test]
     fn a_turn_that_waits_for_the_remote_stays() {
         let mut turns = asked(2);
         turns.give(at(0));
@@ -321,9 +391,9 @@ mod tests {
     #[test]
     fn who_does_not_want_a_turn_any_more_is_passed_over() {
         let mut turns = asked(2);
-        assert!(!turns.give_back("u0"));
+        assert!(!turns.give_back("u0", at(0)));
         assert_eq!(turns.give(at(0)), [user("u1")]);
-        assert!(turns.give_back("u1"));
+        assert!(turns.give_back("u1", at(0)));
         let census = turns.census();
         assert_eq!((census.waiting, census.out, census.given), (0, 0, 1));
     }

@@ -84,7 +84,11 @@ pub async fn report(
     if plan.report.lasting != Lasting::Queues {
         tell(context, &user, &old, &new).await;
     }
-    let kept = user.status.clone().unwrap_or_default();
+    let kept = UserStatus {
+        // No answer has it there.
+        claim: new.claim.clone(),
+        ..user.status.clone().unwrap_or_default()
+    };
     count(context, &user, &old, &kept);
     warn_unless_kept(&new, &kept);
     // A fact that is not kept would be recorded for ever.

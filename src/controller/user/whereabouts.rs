@@ -4,7 +4,7 @@
 use kube::ResourceExt;
 use std::sync::PoisonError;
 
-use crate::api::{PostgresUser, names};
+use crate::api::PostgresUser;
 use crate::controller::context::{Context, server_key};
 use crate::controller::server::ServerKey;
 use crate::controller::server_spec::ServerObject;
@@ -92,7 +92,7 @@ fn claimed(user: &PostgresUser) -> Option<ServerKey> {
 
 /// The claim that a PostgresUser carries.
 pub fn claim(user: &PostgresUser) -> Option<Claim> {
-    Claim::from_annotation(user.annotations().get(names::CLAIM)?)
+    Claim::from_annotation(user.claim()?)
 }
 
 fn has_entry(context: &Context, key: &ServerKey, user: &PostgresUser) -> bool {

@@ -102,7 +102,7 @@ impl<'a> Call<'a> {
         sql: &str,
         parameters: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<Vec<Row>, RemoteError> {
-        let asking = self.session.client.query_typed(sql, parameters);
+        let asking = self.session.query(sql, parameters);
         match tokio::time::timeout_at(self.deadline, asking).await {
             Ok(result) => result.map_err(|failure| failed(self.operation, Doing::Reading, &failure)),
             Err(_) => Err(late(self.operation, Doing::Reading)),
@@ -129,6 +129,13 @@ impl<'a> Call<'a> {
                 Err(error)
             }
         }
+    }
+
+    /// Ends what began with [`Call::begin`] as if it had never been, however it went.
+    pub(super) async fn undo<T>(&mut self, result: Result<T, RemoteError>) -> Result<T, RemoteError> {
+        let undone = self.run(Doing::Reading, "ROLLBACK").await;
+        self.sound = undone.is_ok();
+        result.and_then(|value| undone.map(|()| value))
     }
 
     /// Gives the connection back, unless something is wrong with it.

@@ -1,7 +1,8 @@
 //! One connection: how it is made, what is set on it, how it ends.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -12,7 +13,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::tls::NoTls;
-use tokio_postgres::{Client, Config, Connection};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Config, Connection, Row, Statement};
 
 use super::errors::{Doing, failed, late, speaks_no_tls, undialled};
 use super::wary::{Budget, Wary};
@@ -67,6 +69,7 @@ pub(super) struct Session {
     budget: Arc<Budget>,
     used: watch::Sender<()>,
     last: Instant,
+    asked: Mutex<HashMap<Box<str>, Option<Statement>>>,
 }
 
 /// What holds for as long as a connection does.
@@ -111,6 +114,7 @@ impl Target {
                 budget,
                 used,
                 last: Instant::now(),
+                asked: Mutex::default(),
             }))
         };
         match tokio::time::timeout_at(deadline, connecting).await {
@@ -271,6 +275,34 @@ async fn drive(moving: BoxFuture<'static, ()>, mut uses: watch::Receiver<()>) {
 }
 
 impl Session {
+    /// Asks a question. What is asked more than once is parsed once: that takes longer than most answers.
+    pub(super) async fn query(
+        &self,
+        sql: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let before = self.asked().get(sql).cloned();
+        let statement = match before {
+            None => {
+                self.asked().insert(sql.into(), None);
+                return self.client.query_typed(sql, parameters).await;
+            }
+            Some(Some(statement)) => statement,
+            Some(None) => {
+                let types: Vec<Type> = parameters.iter().map(|(_, of)| of.clone()).collect();
+                let statement = self.client.prepare_typed(sql, &types).await?;
+                self.asked().insert(sql.into(), Some(statement.clone()));
+                statement
+            }
+        };
+        let values: Vec<_> = parameters.iter().map(|(value, _)| *value).collect();
+        self.client.query(&statement, &values).await
+    }
+
+    fn asked(&self) -> MutexGuard<'_, HashMap<Box<str>, Option<Statement>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes it ready for a new call; none if it has ended or is not to be relied upon.
     pub(super) async fn again(mut self: Box<Self>, deadline: Instant) -> Option<Box<Self>> {
         if self.client.is_closed() || self.last.elapsed() > REUSED_FOR {

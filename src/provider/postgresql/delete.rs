@@ -1,13 +1,17 @@
 //! Deleting a role, with what hangs on it.
 //!
 //! A role that owns anything is not deleted, and keeps LOGIN, unless the order says who gets what it owns. Else, each
-//! step is a transaction of its own, and all of them can be repeated: LOGIN is taken away and the role's sessions are
-//! ended; in each database where something hangs on it, what it owns is handed over and what it was given is taken
-//! back; then it is dropped. Where one of these is refused, it gets LOGIN again, for it may yet be kept on purpose. The
-//! mark is looked at in each of these behind the lock of an ALTER ROLE.
+//! step is a transaction of its own, and all of them can be repeated. Where something hangs on the role, all of it is tried
+//! first, in transactions that are rolled back: what is refused then has cost the role nothing, neither LOGIN nor a session.
+//! Then LOGIN is taken away and the role's sessions are ended; in each database where something hangs on it, what it owns is
+//! handed over and what it was given is taken back; then it is dropped. Where one of these is refused all the same, the role
+//! gets LOGIN again, for it may yet be kept on purpose. The mark is looked at in each of these behind the lock of an ALTER
+//! ROLE.
 //!
 //! A login that is no superuser can do this with roles that it made itself: it makes itself a member of the role
-//! for the purpose. Where it may not (before PostgreSQL 16: where it has NOINHERIT; since then: without ADMIN
+//! for the purpose, and only within the transaction. A membership that others could see would give the operator's login what
+//! the role has, and a `pg_hba.conf` that refuses the members of some group would lock it out. Where it may not become one
+//! (before PostgreSQL 16: where it has NOINHERIT; since then: without ADMIN
 //! OPTION), the sessions of a role that nothing hangs on go on until they end by themselves, without a role of that
 //! name; and a role that something hangs on is not deleted.
 //!
@@ -21,6 +25,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_postgres::types::Type;
 
@@ -64,12 +69,13 @@ pub(super) struct Deletion<'a> {
 }
 
 impl Deletion<'_> {
-    /// All of it, on a connection to the operator's own database.
-    pub(super) async fn run(&self, call: &mut Call<'_>) -> Result<(), RemoteError> {
+    /// All of it, on a connection to the operator's own database: when the role was gone, by the server's clock.
+    pub(super) async fn run(&self, call: &mut Call<'_>) -> Result<Option<Timestamp>, RemoteError> {
         call.ask(self.gate)?;
         let role = meant(call, self.task).await?.value;
         let hanging = holdings(call, role.oid).await?;
         self.refuse(call, &hanging).await?;
+        self.rehearse(call, &role, &hanging).await?;
         self.lock_out(call, &role).await?;
         let result = self.remove(call, &role, &hanging).await;
         if result.is_err() {
@@ -79,12 +85,37 @@ impl Deletion<'_> {
         result
     }
 
+    /// Tries what may be refused, and leaves everything as it is.
+    async fn rehearse(
+        &self,
+        call: &mut Call<'_>,
+        role: &Role,
+        hanging: &[Holding],
+    ) -> Result<(), RemoteError> {
+        for database in elsewhere(hanging) {
+            self.clear_in(call, role, database, Ending::Undone).await?;
+        }
+        if !hanging.iter().any(Holding::is_here) {
+            return Ok(());
+        }
+        let result = match call.begin(self.gate).await {
+            Ok(()) => self.clear(call, role).await,
+            Err(error) => Err(error),
+        };
+        call.undo(result).await
+    }
+
     /// All that comes after nobody can log in any more.
-    async fn remove(&self, call: &mut Call<'_>, role: &Role, hanging: &[Holding]) -> Result<(), RemoteError> {
+    async fn remove(
+        &self,
+        call: &mut Call<'_>,
+        role: &Role,
+        hanging: &[Holding],
+    ) -> Result<Option<Timestamp>, RemoteError> {
         self.end_sessions(call, role).await?;
         let mut cleared = Vec::new();
         for database in elsewhere(hanging) {
-            let result = self.clear_in(call, role, database).await;
+            let result = self.clear_in(call, role, database, Ending::Committed).await;
             result.map_err(|error| after(error, &cleared))?;
             cleared.push(database);
         }
@@ -169,59 +200,83 @@ impl Deletion<'_> {
         }
     }
 
-    /// Takes LOGIN away, and makes the operator's login a member, if it may.
+    /// Takes LOGIN away.
     async fn lock_out(&self, call: &mut Call<'_>, role: &Role) -> Result<(), RemoteError> {
         let result = match call.begin(self.gate).await {
-            Ok(()) => self.locked_out(call, role).await,
+            Ok(()) => self.guard(call, role).await.map(drop),
             Err(error) => Err(error),
         };
         call.end(self.gate, result).await
     }
 
-    async fn locked_out(&self, call: &Call<'_>, role: &Role) -> Result<(), RemoteError> {
-        self.guard(call, role).await?;
-        if !has_privileges(call, self.task.name()).await? {
-            let name = self.task.ident();
-            call.try_change(JOIN, &format!("GRANT {name} TO CURRENT_USER{}", options(call)))
-                .await?;
-        }
-        Ok(())
+    /// Holds the role, if it still is the one that was found, until the transaction ends: what the server's clock shows.
+    async fn guard(&self, call: &Call<'_>, role: &Role) -> Result<Option<Timestamp>, RemoteError> {
+        let sql = format!("ALTER ROLE {} NOLOGIN", self.task.ident());
+        let seen = change_known(call, self.task, ALTER, &sql, role.oid).await?;
+        Ok(seen.date)
     }
 
-    /// Holds the role, if it still is the one that was found, until the transaction ends.
-    async fn guard(&self, call: &Call<'_>, role: &Role) -> Result<(), RemoteError> {
-        let sql = format!("ALTER ROLE {} NOLOGIN", self.task.ident());
-        change_known(call, self.task, ALTER, &sql, role.oid)
-            .await
-            .map(drop)
+    /// Makes the operator's login a member of a role, if it has to be and may, until [`Deletion::leave`] or the end of the
+    /// transaction. Says whether it did.
+    async fn join(&self, call: &Call<'_>, role: &str) -> Result<bool, RemoteError> {
+        if has_privileges(call, role).await? || has_own_membership(call, role).await? {
+            return Ok(false);
+        }
+        let sql = format!("GRANT {} TO CURRENT_USER{}", ident(role), options(call));
+        call.try_change(JOIN, &sql).await
+    }
+
+    async fn leave(&self, call: &Call<'_>, role: &str, joined: bool) -> Result<(), RemoteError> {
+        match joined {
+            true => {
+                call.change(JOIN, &format!("REVOKE {} FROM CURRENT_USER", ident(role)))
+                    .await
+            }
+            false => Ok(()),
+        }
     }
 
     /// Ends the role's sessions, if that is allowed, and waits a little until they are gone.
-    async fn end_sessions(&self, call: &Call<'_>, role: &Role) -> Result<(), RemoteError> {
-        const END: &str = "SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
-            WHERE usesysid = $1 AND pid <> pg_backend_pid()";
-        const LEFT: &str = "SELECT count(*) > 0 FROM pg_catalog.pg_stat_activity \
-            WHERE usesysid = $1 AND pid <> pg_backend_pid()";
-        call.ask(self.gate)?;
-        let oid: (&(dyn tokio_postgres::types::ToSql + Sync), Type) = (&role.oid, Type::OID);
-        match call.query(END, std::slice::from_ref(&oid)).await {
-            Ok(ended) if ended.is_empty() => return Ok(()),
-            Ok(_) => {}
+    async fn end_sessions(&self, call: &mut Call<'_>, role: &Role) -> Result<(), RemoteError> {
+        if !has_sessions(call, role).await? {
+            return Ok(());
+        }
+        let result = match call.begin(self.gate).await {
+            Ok(()) => self.ended(call, role).await,
+            Err(error) => Err(error),
+        };
+        // What was told to end does; that the operator's login was a member of the role is undone.
+        match call.undo(result).await {
             Err(error) if matches!(error.class, ErrorClass::Unauthorised) => return Ok(()),
-            Err(error) => return Err(error),
+            result => result?,
         }
         for _ in 0..20 {
-            let rows = call.query(LEFT, std::slice::from_ref(&oid)).await?;
-            match rows.first().map(|row| row.try_get::<_, bool>(0)) {
-                Some(Ok(true)) => tokio::time::sleep(Duration::from_millis(100)).await,
-                _ => break,
+            if !has_sessions(call, role).await? {
+                break;
             }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }
 
-    /// Clears another database.
-    async fn clear_in(&self, call: &Call<'_>, role: &Role, database: &str) -> Result<(), RemoteError> {
+    /// A role may end its own sessions.
+    async fn ended(&self, call: &Call<'_>, role: &Role) -> Result<(), RemoteError> {
+        const END: &str = "SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
+            WHERE usesysid = $1 AND pid <> pg_backend_pid()";
+        self.join(call, self.task.name()).await?;
+        let as_the_role = format!("SET LOCAL ROLE {}", self.task.ident());
+        call.try_change(JOIN, &as_the_role).await?;
+        call.query(END, &[(&role.oid, Type::OID)]).await.map(drop)
+    }
+
+    /// Clears another database, or tries to.
+    async fn clear_in(
+        &self,
+        call: &Call<'_>,
+        role: &Role,
+        database: &str,
+        ending: Ending,
+    ) -> Result<(), RemoteError> {
         let session = self
             .target
             .connect(call.operation, database, call.deadline())
@@ -232,7 +287,10 @@ impl Deletion<'_> {
             Ok(()) => self.clear(&there, role).await,
             Err(error) => Err(error),
         };
-        let result = there.end(self.gate, result).await;
+        let result = match ending {
+            Ending::Committed => there.end(self.gate, result).await,
+            Ending::Undone => there.undo(result).await,
+        };
         result.map_err(|error| RemoteError {
             detail: within(&error.detail, database),
             ..error
@@ -242,7 +300,15 @@ impl Deletion<'_> {
     /// Clears the database that is connected to, and what belongs to none.
     async fn clear(&self, call: &Call<'_>, role: &Role) -> Result<(), RemoteError> {
         self.guard(call, role).await?;
+        self.cleared(call, role).await
+    }
+
+    async fn cleared(&self, call: &Call<'_>, role: &Role) -> Result<(), RemoteError> {
         let mut hanging = here(holdings(call, role.oid).await?);
+        if hanging.is_empty() {
+            return Ok(());
+        }
+        let joined = self.join(call, self.task.name()).await?;
         if let Some(heir) = &self.task.order.settings.reassign_owned_to
             && hanging.iter().any(|holding| holding.owned)
         {
@@ -253,11 +319,9 @@ impl Deletion<'_> {
         if let Some(what) = owns(&hanging) {
             return invalid(&what);
         }
-        if hanging.is_empty() {
-            return Ok(());
-        }
         let sql = format!("DROP OWNED BY {}", self.task.ident());
         call.change(TAKE_BACK, &sql).await?;
+        self.leave(call, self.task.name(), joined).await?;
         // What others gave it passes over in silence.
         match keeps(&here(holdings(call, role.oid).await?)) {
             Some(what) => invalid(&what),
@@ -268,26 +332,14 @@ impl Deletion<'_> {
     /// Hands over what the role owns. Whoever does that has to have the privileges of the heir, too: if need be,
     /// for the length of this transaction.
     async fn hand_over(&self, call: &Call<'_>, heir: &str) -> Result<(), RemoteError> {
-        let (name, heir_name) = (self.task.ident(), ident(heir));
-        let joined = !has_privileges(call, heir).await?
-            && !has_own_membership(call, heir).await?
-            && call
-                .try_change(
-                    JOIN,
-                    &format!("GRANT {heir_name} TO CURRENT_USER{}", options(call)),
-                )
-                .await?;
-        let sql = format!("REASSIGN OWNED BY {name} TO {heir_name}");
+        let joined = self.join(call, heir).await?;
+        let sql = format!("REASSIGN OWNED BY {} TO {}", self.task.ident(), ident(heir));
         call.change(HAND_OVER, &sql).await?;
-        if joined {
-            let sql = format!("REVOKE {heir_name} FROM CURRENT_USER");
-            call.change(JOIN, &sql).await?;
-        }
-        Ok(())
+        self.leave(call, heir, joined).await
     }
 
     /// Clears the operator's own database, and drops the role.
-    async fn drop_role(&self, call: &mut Call<'_>, role: &Role) -> Result<(), RemoteError> {
+    async fn drop_role(&self, call: &mut Call<'_>, role: &Role) -> Result<Option<Timestamp>, RemoteError> {
         let result = match call.begin(self.gate).await {
             Ok(()) => self.dropped(call, role).await,
             Err(error) => Err(error),
@@ -295,11 +347,27 @@ impl Deletion<'_> {
         call.end(self.gate, result).await
     }
 
-    async fn dropped(&self, call: &Call<'_>, role: &Role) -> Result<(), RemoteError> {
-        self.clear(call, role).await?;
+    async fn dropped(&self, call: &Call<'_>, role: &Role) -> Result<Option<Timestamp>, RemoteError> {
+        let date = self.guard(call, role).await?;
+        self.cleared(call, role).await?;
         let sql = format!("DROP ROLE {}", self.task.ident());
-        call.change(ALTER, &sql).await
+        call.change(ALTER, &sql).await.map(|()| date)
     }
+}
+
+/// How the clearing of a database ends.
+#[derive(Clone, Copy)]
+enum Ending {
+    Committed,
+    Undone,
+}
+
+async fn has_sessions(call: &Call<'_>, role: &Role) -> Result<bool, RemoteError> {
+    const SESSIONS: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity \
+        WHERE usesysid = $1 AND pid <> pg_backend_pid())";
+    let rows = call.query(SESSIONS, &[(&role.oid, Type::OID)]).await?;
+    let answer = rows.first().ok_or_else(|| call.odd())?;
+    answer.try_get(0).map_err(|_| call.odd())
 }
 
 /// How a membership is made that lets one act as the role.

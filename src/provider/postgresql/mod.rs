@@ -30,7 +30,6 @@ mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -351,20 +350,10 @@ impl Provider for Postgresql {
             database: &self.database,
         };
         let result = deletion.run(&mut call).await;
-        let date = match result {
-            Ok(()) => now(&call).await,
-            Err(_) => None,
-        };
         call.keep();
-        result.map(|()| Answer { value: (), date })
+        result.map(|date| Answer { value: (), date })
     }
 }
 
 const STATE: &str = "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off', \
     (extract(epoch FROM clock_timestamp()) * 1000000)::int8";
-
-/// The server's clock, if it will say.
-async fn now(call: &Call<'_>) -> Option<Timestamp> {
-    let rows = call.query(STATE, &[]).await.ok()?;
-    roles::date(rows.first()?.try_get(1).ok()?)
-}

@@ -85,7 +85,8 @@ pub(super) async fn change_meant(
     sql: &str,
 ) -> Result<Role, RemoteError> {
     let before = meant(call, task).await?.value;
-    change_known(call, task, step, sql, before.oid).await
+    let after = change_known(call, task, step, sql, before.oid).await?;
+    Ok(after.value)
 }
 
 /// The same with a role that was found to be the one just before.
@@ -95,10 +96,10 @@ pub(super) async fn change_known(
     step: Step,
     sql: &str,
     oid: u32,
-) -> Result<Role, RemoteError> {
+) -> Result<Seen<Role>, RemoteError> {
     call.change(step, sql).await?;
-    let after = meant(call, task).await?.value;
-    match oid == after.oid {
+    let after = meant(call, task).await?;
+    match oid == after.value.oid {
         true => Ok(after),
         false => Err(RemoteError::new(
             call.operation,
