@@ -75,8 +75,8 @@ struct Run {
     /// A file of PEM certificates to be trusted besides the system's.
     #[arg(long, env = "PGUSER_EXTRA_CA")]
     extra_ca: Option<PathBuf>,
-    /// Where /livez, /readyz and /metrics are served.
-    #[arg(long, env = "PGUSER_ADMIN_ADDR", default_value = "0.0.0.0:8080")]
+    /// Where /livez, /readyz and /metrics are served. [::] is all of IPv6 and IPv4, and IPv4 alone where there is no IPv6.
+    #[arg(long, env = "PGUSER_ADMIN_ADDR", default_value = "[::]:8080")]
     admin_addr: SocketAddr,
     /// Stand for election by Lease, so that several replicas can run.
     #[arg(long, env = "PGUSER_LEADER_ELECT", action = ArgAction::Set, default_value_t = true)]

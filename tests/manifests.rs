@@ -8,8 +8,8 @@ mod support_manifests;
 use std::collections::BTreeSet;
 
 use pguser_operator::api::{crd, names};
-use serde_json::Value;
-use support_manifests::{at, documents, holds, read_and_written};
+use serde_json::{Value, json};
+use support_manifests::{at, documents, files_below, holds, read_and_written};
 
 #[test]
 fn samples_have_no_field_that_the_types_do_not_know() {
@@ -99,4 +99,49 @@ fn the_policy_speaks_of_secrets_as_the_operator_writes_them() {
     for words in [label, kind, mark, hold] {
         assert!(policy.contains(&words), "{words}");
     }
+}
+
+#[test]
+fn no_manifest_chooses_a_user_or_group() {
+    let chosen = ["runAsUser:", "runAsGroup:", "fsGroup:", "supplementalGroups:"];
+    let files = files_below(&at("deploy"));
+    assert!(files.len() > 20, "{files:?}");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for field in chosen {
+            assert!(
+                !text.contains(field),
+                "{} has {field}, and OpenShift refuses any but its own",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_operator_runs_where_only_what_is_restricted_may() {
+    let base = documents("deploy/base");
+    let (_, deployment) = base.iter().find(|(_, it)| it["kind"] == "Deployment").unwrap();
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(
+        pod["securityContext"],
+        json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}})
+    );
+    let containers = pod["containers"].as_array().unwrap();
+    assert_eq!(containers.len(), 1);
+    let wanted = json!({
+        "allowPrivilegeEscalation": false,
+        "readOnlyRootFilesystem": true,
+        "capabilities": {"drop": ["ALL"]},
+    });
+    assert_eq!(containers[0]["securityContext"], wanted);
+}
+
+#[test]
+fn the_image_has_a_user_by_number_that_is_not_root() {
+    // runAsNonRoot refuses an image whose user is a name.
+    let text = std::fs::read_to_string(at("Dockerfile")).unwrap();
+    let user = text.lines().rev().find_map(|line| line.strip_prefix("USER ")).unwrap();
+    let (uid, gid) = user.split_once(':').unwrap();
+    assert!(uid.parse::<u32>().unwrap() > 0 && gid.parse::<u32>().unwrap() > 0, "{user}");
 }

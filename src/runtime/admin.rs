@@ -1,6 +1,7 @@
 //! `/livez`, `/readyz` and `/metrics`.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -52,8 +54,8 @@ impl Health {
 ///
 /// # Errors
 /// If the address cannot be bound.
-pub async fn serve(address: SocketAddr, health: Health, stop: CancellationToken) -> std::io::Result<()> {
-    let listener = TcpListener::bind(address).await?;
+pub async fn serve(address: SocketAddr, health: Health, stop: CancellationToken) -> io::Result<()> {
+    let listener = listen(address).await?;
     tracing::info!(address = %listener.local_addr()?, "serving /livez, /readyz and /metrics");
     let router = Router::new()
         .route("/livez", get(|| async { "ok" }))
@@ -76,6 +78,26 @@ pub async fn serve(address: SocketAddr, health: Health, stop: CancellationToken)
     }
 }
 
+/// Binds the address. `[::]` means every address, so where the kernel has no IPv6 it is every one of IPv4.
+async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let failure = match TcpListener::bind(address).await {
+        Ok(listener) => return Ok(listener),
+        Err(failure) => failure,
+    };
+    match without_ipv6(address, &failure) {
+        Some(instead) => TcpListener::bind(instead).await,
+        None => Err(failure),
+    }
+}
+
+/// What every address is where this failure says that there is no IPv6.
+fn without_ipv6(address: SocketAddr, failure: &io::Error) -> Option<SocketAddr> {
+    let absent = [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].map(|errno| Some(errno.raw_os_error()));
+    let all = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    (all && absent.contains(&failure.raw_os_error()))
+        .then(|| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()))
+}
+
 /// How many connections there are at once; whoever comes later waits in the kernel's queue.
 const CONNECTIONS: usize = 64;
 
@@ -88,9 +110,9 @@ const CONNECTION: Duration = Duration::from_secs(30);
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let place = room.clone().acquire_owned().await;
-    let place = place.map_err(std::io::Error::other)?;
+    let place = place.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, place))
 }
@@ -122,4 +144,32 @@ async fn metrics(State(health): State<Health>, headers: HeaderMap) -> impl IntoR
         [(CONTENT_TYPE, format.content_type())],
         health.metrics.text(format),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn every_address_is_every_one_of_ipv4_where_there_is_no_ipv6() {
+        let instead = |address: &str, errno: Errno| {
+            let failure = io::Error::from_raw_os_error(errno.raw_os_error());
+            without_ipv6(address.parse().unwrap(), &failure).map(|instead| instead.to_string())
+        };
+        let all = Some("0.0.0.0:8080".to_string());
+        assert_eq!(instead("[::]:8080", Errno::AFNOSUPPORT), all);
+        assert_eq!(instead("[::]:8080", Errno::ADDRNOTAVAIL), all);
+        assert_eq!(instead("[::]:8080", Errno::ADDRINUSE), None);
+        assert_eq!(instead("[::1]:8080", Errno::ADDRNOTAVAIL), None);
+        assert_eq!(instead("0.0.0.0:8080", Errno::AFNOSUPPORT), None);
+    }
+
+    #[tokio::test]
+    async fn every_address_has_those_of_ipv4() {
+        let listener = listen("[::]:0".parse().unwrap()).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    }
 }

@@ -101,6 +101,7 @@ func TestOnAnAPIServer(t *testing.T) {
 			}
 		}
 	})
+	t.Run("the_operator_runs_under_OpenShifts_restricted_v2", runsUnderRestrictedV2)
 	t.Run("installing_makes_the_operator_and_the_CRDs", func(t *testing.T) {
 		install(t, "{}")
 		must(t, "", kubectl, inNamespace("get", "deployment", release)...)

@@ -15,8 +15,6 @@ import (
 //   - The Namespace: Helm makes it, or does not, by --create-namespace.
 //   - The CRDs: in the base they are applied by themselves.
 //   - Labels that say of which chart and release an object is; they are in the Deployment's selectors, too.
-//   - User and group of the Pod: the base names them for images that do not; the chart leaves them to the image, or to
-//     OpenShift, which refuses any that it has not chosen.
 func normal(all objects) map[string]string {
 	found := map[string]string{}
 	for _, it := range all {
@@ -24,10 +22,6 @@ func normal(all objects) map[string]string {
 			continue
 		}
 		strip(map[string]any(it))
-		if security, ok := it.at("spec", "template", "spec", "securityContext").(map[string]any); ok {
-			delete(security, "runAsUser")
-			delete(security, "runAsGroup")
-		}
 		found[it.id()] = asYAML(it)
 	}
 	return found

@@ -28,7 +28,7 @@ func TestImage(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	t.Run("are_few_by_default", func(t *testing.T) {
-		same(t, "args", template(t, "{}").container(t)["args"], "[run, --leader-elect=true, --lease-name=pguser-operator, '--admin-addr=0.0.0.0:8080']")
+		same(t, "args", template(t, "{}").container(t)["args"], "[run, --leader-elect=true, --lease-name=pguser-operator, '--admin-addr=[::]:8080']")
 	})
 	for name, it := range map[string]struct{ values, want string }{
 		"watch_namespaces":           {"watchNamespaces: [a, b]", "--watch-namespaces=a,b"},
@@ -52,7 +52,7 @@ func TestFlags(t *testing.T) {
 		"busy_poll_interval":         {"times: {busyPollInterval: 2s}", "--busy-poll-interval=2s"},
 		"log":                        {"log: {level: 'info,kube=warn'}", "--log=info,kube=warn"},
 		"log_format":                 {"log: {format: text}", "--log-format=text"},
-		"admin_addr":                 {"admin: {address: '[::]', port: 9000}", "--admin-addr=[::]:9000"},
+		"admin_addr":                 {"admin: {address: 0.0.0.0, port: 9000}", "--admin-addr=0.0.0.0:9000"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if args := template(t, it.values).args(t); !slices.Contains(args, it.want) {

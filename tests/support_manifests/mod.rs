@@ -32,6 +32,19 @@ pub fn documents(folder: &str) -> Vec<(String, Value)> {
     found
 }
 
+/// Every file in a folder and in those within it.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files_below(&path)),
+            false => found.push(path),
+        }
+    }
+    found
+}
+
 /// Whether all that is in `part` is in `whole` too.
 pub fn holds(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
