@@ -31,6 +31,9 @@ pub struct ExplainDelete {
     output: Output,
 }
 
+/// PostgresUsers as printed commands name them: in full, since other resources may have the short name, kind or plural.
+const USERS: &str = "postgresusers.pguser.dev";
+
 /// What is to be explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Subject {
@@ -251,7 +254,14 @@ fn described_one(it: &Explained) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kube::CustomResourceExt;
+
     use super::*;
+
+    #[test]
+    fn printed_commands_name_the_resource_in_full() {
+        assert_eq!(USERS, PostgresUser::crd_name());
+    }
 
     #[test]
     fn what_is_to_be_explained_is_named_by_kind() {

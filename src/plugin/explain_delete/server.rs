@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::{Explained, WayOut};
+use super::{Explained, USERS, WayOut};
 use crate::api::{PostgresUser, ServerKind, names};
 use crate::controller::server_spec::ServerObject;
 use crate::controller::user::whereabouts;
@@ -65,7 +65,7 @@ fn ways(user: &PostgresUser) -> [WayOut; 2] {
     [
         WayOut {
             what: format!("delete {name}, and its login with it"),
-            command: format!("kubectl delete pguser {name} --namespace {namespace}"),
+            command: format!("kubectl delete {USERS} {name} --namespace {namespace}"),
         },
         WayOut {
             what: format!("delete {name}, and keep its login"),
@@ -126,10 +126,12 @@ mod tests {
             .iter()
             .map(|way| way.command.as_str())
             .collect();
-        assert!(
-            commands.contains(&"kubectl pguser release checkout --namespace shop"),
-            "{commands:?}"
-        );
+        for command in [
+            "kubectl delete postgresusers.pguser.dev checkout --namespace shop",
+            "kubectl pguser release checkout --namespace shop",
+        ] {
+            assert!(commands.contains(&command), "{commands:?}");
+        }
     }
 
     #[test]

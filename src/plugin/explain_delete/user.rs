@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::{Explained, WayOut};
+use super::{Explained, USERS, WayOut};
 use crate::api::{PostgresUser, RemoteUserRecord, names};
 use crate::controller::server_spec::ServerObject;
 use crate::domain::conditions::READY;
@@ -162,12 +162,12 @@ fn ways(user: &PostgresUser) -> Vec<WayOut> {
     let keep = way(
         "keep the login, and its Secret if it was published",
         format!(
-            "kubectl patch pguser {name}{place} --type merge --patch '{{\"spec\":{{\"deletionPolicy\":\"Retain\"}}}}'"
+            "kubectl patch {USERS} {name}{place} --type merge --patch '{{\"spec\":{{\"deletionPolicy\":\"Retain\"}}}}'"
         ),
     );
     let force = way(
         "if even that does not help, let the object go without asking the server; the login is left behind",
-        format!("kubectl annotate pguser {name}{place} {force}"),
+        format!("kubectl annotate {USERS} {name}{place} {force}"),
     );
     match user.retains() {
         false => vec![keep, force],
@@ -222,11 +222,13 @@ mod tests {
             .map(|way| way.command.as_str())
             .collect();
         assert!(
-            commands[0].contains("\"deletionPolicy\":\"Retain\""),
+            commands[0].starts_with("kubectl patch postgresusers.pguser.dev checkout --namespace shop ")
+                && commands[0].contains("\"deletionPolicy\":\"Retain\""),
             "{commands:?}"
         );
         assert!(
-            commands[1].ends_with("'pguser.dev/force-finalize=it'\\''s odd'"),
+            commands[1].starts_with("kubectl annotate postgresusers.pguser.dev checkout --namespace shop ")
+                && commands[1].ends_with("'pguser.dev/force-finalize=it'\\''s odd'"),
             "{commands:?}"
         );
     }
