@@ -51,12 +51,45 @@ fn a_new_object_is_never_current() {
     }
 }
 
+/// An API server refuses null wherever a schema has an `enum`, whatever else it says.
+#[test]
+fn what_may_be_null_has_no_enum_but_within_all_of() {
+    fn look(path: &str, schema: &Value, may_be_null: &mut Vec<String>) {
+        let nullable = schema["nullable"] == true;
+        assert!(!(nullable && schema["enum"].is_array()), "{path}");
+        if nullable && schema["allOf"][0]["enum"].is_array() {
+            may_be_null.push(path.to_string());
+        }
+        for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+            look(&format!("{path}.{name}"), schema, may_be_null);
+        }
+        for within in ["items", "additionalProperties"] {
+            if schema[within].is_object() {
+                look(&format!("{path}[]"), &schema[within], may_be_null);
+            }
+        }
+    }
+    let mut may_be_null = Vec::new();
+    for (_, crd) in crd::all().unwrap() {
+        let kind = crd["spec"]["names"]["kind"].as_str().unwrap();
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        look(kind, schema, &mut may_be_null);
+    }
+    for field in [
+        "PostgresUser.spec.deletionPolicy",
+        "PostgresServer.spec.connection.sslmode",
+        "ClusterPostgresServer.spec.connection.sslmode",
+    ] {
+        assert!(may_be_null.iter().any(|it| it == field), "{field}: {may_be_null:?}");
+    }
+}
+
 /// What an API server takes without a bound it takes by the megabyte, and no rule in CEL can be afforded on it.
 #[test]
 fn every_value_of_a_spec_is_bounded_at_both_ends() {
     fn unbounded(path: &str, schema: &Value, found: &mut Vec<String>) {
         let needed: &[&str] = match schema["type"].as_str().unwrap_or_default() {
-            "string" if schema["enum"].is_array() => &[],
+            "string" if schema["enum"].is_array() || schema["allOf"][0]["enum"].is_array() => &[],
             "string" => &["maxLength"],
             "integer" => &["minimum", "maximum"],
             "array" => &["maxItems"],

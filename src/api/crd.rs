@@ -34,10 +34,28 @@ fn finished(crd: CustomResourceDefinition) -> Result<(String, Value), serde_json
     });
     let versions = value["spec"]["versions"].as_array_mut();
     for version in versions.into_iter().flatten() {
-        version["schema"]["openAPIV3Schema"]["properties"]["status"]["default"] =
-            json!({"observedGeneration": -1});
+        let schema = &mut version["schema"]["openAPIV3Schema"];
+        schema["properties"]["status"]["default"] = json!({"observedGeneration": -1});
+        take_null_besides_words(schema);
     }
     Ok((format!("{name}.yaml"), value))
+}
+
+/// For an API server null is none of the words of an `enum`, not even where null is among them. Of what is within `allOf` null is
+/// not asked, so the words of a field that may be null go there.
+fn take_null_besides_words(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if fields.get("nullable") == Some(&Value::Bool(true))
+                && let Some(words) = fields.remove("enum")
+            {
+                fields.insert("allOf".to_string(), json!([{"enum": words}]));
+            }
+            fields.values_mut().for_each(take_null_besides_words);
+        }
+        Value::Array(items) => items.iter_mut().for_each(take_null_besides_words),
+        _ => {}
+    }
 }
 
 /// A CRD as YAML, the same text every time.

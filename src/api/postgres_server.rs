@@ -343,8 +343,8 @@ pub struct Connection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[^\x00-\x1f\x7f]+$"))]
     pub database: Option<String>,
-    /// What the clients' `sslmode` is set to. Default: what the provider says (Scalingo: by what the database
-    /// enforces), else `require`. `verify-full` is better, where the
+    /// What the clients' `sslmode` is set to: `disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`. Default:
+    /// what the provider says (Scalingo: by what the database enforces), else `require`. `verify-full` is better, where the
     /// applications' images hold the authority's certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sslmode: Option<SslMode>,

@@ -4,7 +4,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::support::{
-    CLUSTER_ID, Handle, Outcome, PATIENCE, SERVER, World, eventually, trials, user_manifest,
+    CLUSTER_ID, Handle, Outcome, PATIENCE, SERVER, World, eventually, trials, try_out, user_manifest,
 };
 
 pub fn trials(environment: &Handle) -> Vec<Trial> {
@@ -24,6 +24,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_refresh_interval_is_a_duration_within_bounds,
         numbers_are_within_bounds,
         unknown_policies_are_refused,
+        what_may_be_left_out_may_be_null,
         defaults_are_there_and_can_be_read,
         an_object_that_nobody_has_seen_says_so,
         every_field_is_explained,
@@ -225,6 +226,21 @@ async fn unknown_policies_are_refused(world: &World) -> Outcome {
         "supported values: \"Refuse\", \"Adopt\"",
     )
     .await
+}
+
+/// Templates write null for what nobody has said. A word of an enum is no exception.
+async fn what_may_be_left_out_may_be_null(world: &World) -> Outcome {
+    world.apply_user_with("u", "deletionPolicy: null").await?;
+    let manifest = server(
+        "s",
+        &format!("clusterId: {CLUSTER_ID}"),
+        "connection: {sslmode: null}",
+    );
+    world.apply(&manifest).await?;
+    let spec = json!({"serverRef": {"name": SERVER}, "deletionPolicy": null});
+    try_out(world, "PostgresUser", "created", &spec).await??;
+    let wrong = manifest.replace("null", "sometimes");
+    refused(world, &wrong, "supported values: \"disable\"").await
 }
 
 // --------------------------------------------------------------------------------------------------------- servers
@@ -430,6 +446,7 @@ async fn every_field_is_explained(world: &World) -> Outcome {
     for (path, words) in [
         ("pguser.spec.username", "Immutable"),
         ("pguser.spec.deletionPolicy", "Retain"),
+        ("postgresusers.pguser.dev.spec.suspend", "nothing is changed"),
         ("pguser.spec.password.generate.length", "How many characters"),
         ("pgserver.spec.ionos.credentialsSecretRef", "Bearer"),
         ("cpgserver.spec.namespaceSelector", "namespaces"),

@@ -73,12 +73,12 @@ fn compare(path: &str, earlier: &Value, today: &Value, found: &mut Vec<String>) 
     for name in missing(&today["required"], &earlier["required"]) {
         say(format!("{name} is required"));
     }
-    match (earlier["enum"].is_null(), today["enum"].is_null()) {
-        (true, false) => say(format!("only {} are taken", today["enum"])),
-        (false, false) => {
-            missing(&earlier["enum"], &today["enum"]).for_each(|value| say(format!("{value} is refused")))
+    match (words(earlier), words(today)) {
+        (Value::Null, today @ Value::Array(_)) => say(format!("only {today} are taken")),
+        (earlier, today @ Value::Array(_)) => {
+            missing(earlier, today).for_each(|value| say(format!("{value} is refused")))
         }
-        (_, true) => {}
+        _ => {}
     }
     for rule in items(&today["x-kubernetes-validations"]) {
         let is_known = |it: &Value| it["rule"] == rule["rule"];
@@ -87,6 +87,14 @@ fn compare(path: &str, earlier: &Value, today: &Value, found: &mut Vec<String>) 
         }
     }
     compare_within(path, earlier, today, found);
+}
+
+/// The words that are taken, which are within `allOf` where null is taken as well.
+fn words(schema: &Value) -> &Value {
+    match &schema["enum"] {
+        Value::Null => &schema["allOf"][0]["enum"],
+        words => words,
+    }
 }
 
 fn compare_within(path: &str, earlier: &Value, today: &Value, found: &mut Vec<String>) {
@@ -175,6 +183,11 @@ mod tests {
             ),
             (json!({}), json!({"enum": ["a"]}), ".f: only [\"a\"] are taken"),
             (
+                json!({"enum": ["a", "b"]}),
+                json!({"allOf": [{"enum": ["a"]}]}),
+                ".f: \"b\" is refused",
+            ),
+            (
                 json!({}),
                 json!({"x-kubernetes-validations": [{"rule": "false", "message": "no"}]}),
                 ".f: a rule is new: \"no\"",
@@ -213,6 +226,7 @@ mod tests {
             (json!({"required": ["a", "b"]}), json!({"required": ["a"]})),
             (json!({"enum": ["a"]}), json!({"enum": ["a", "b"]})),
             (json!({"enum": ["a"]}), json!({})),
+            (json!({"enum": ["a"]}), json!({"allOf": [{"enum": ["a", "b"]}]})),
             (
                 json!({"properties": {}}),
                 json!({"properties": {"g": {"maxLength": 1}}}),
