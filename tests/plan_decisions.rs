@@ -875,3 +875,30 @@ fn a_login_that_is_not_on_record_is_not_let_go_while_its_server_is_in_trouble() 
     world.entry.as_mut().unwrap().attempts = Attempts::none();
     assert_eq!(step(&retaining, &world), Some(Step::Settle(EntryId(7))));
 }
+
+#[test]
+fn what_becomes_of_the_login_is_said_while_its_object_is_let_go() {
+    let said = |desired: &Desired, observed: &Observed| {
+        let plan = plan(desired, observed, ago(0), &Settings::default());
+        (plan.step, plan.report.ready.message)
+    };
+    let stays = "this object is being let go: the login stays on the server".to_string();
+    let deletes = "the login is being deleted on the server".to_string();
+    let retaining = Desired {
+        retain: true,
+        ..deleting()
+    };
+    let mut world = published_on(sql());
+    let release = Step::ReleaseSecret {
+        resource_version: "5".to_string(),
+    };
+    assert_eq!(said(&retaining, &world), (Some(release), stays.clone()));
+    assert_eq!(said(&deleting(), &world).1, deletes);
+
+    // A deletion that nobody has sent is taken back; one without an answer may have deleted it.
+    world.entry = staged(Kind::Delete, Attempts::none(), Seen::default());
+    let settle = Step::Settle(EntryId(7));
+    assert_eq!(said(&retaining, &world), (Some(settle), stays));
+    world.entry = staged(Kind::Delete, unanswered(1), Seen::default());
+    assert_ne!(said(&retaining, &world).1, said(&retaining, &published_on(sql())).1);
+}

@@ -464,6 +464,23 @@ proptest! {
     }
 
     #[test]
+    fn whatever_is_reported_is_said_in_words(desired in desired(), observed in observed()) {
+        let observed = Observed { finalizer: true, ..observed };
+        let report = planned(&desired, &observed).report;
+        let words = report.ready.message.contains(' ') && report.ready.message != report.ready.reason;
+        prop_assert!(words, "{:?}", report.ready);
+        prop_assert!(report.stalled.is_none_or(|stalled| stalled.message.contains(' ')));
+    }
+
+    #[test]
+    fn a_login_that_stays_is_not_said_to_be_deleted(desired in desired(), observed in observed()) {
+        let desired = Desired { deleting: true, retain: true, ..desired };
+        let observed = Observed { entry: None, ..observed };
+        let message = planned(&desired, &observed).report.ready.message;
+        prop_assert!(observed.record.is_none() || !message.contains("being deleted"), "{}", message);
+    }
+
+    #[test]
     fn a_blocked_deletion_names_both_ways_out(desired in desired(), observed in observed()) {
         let desired = Desired { deleting: true, ..desired };
         let ready = planned(&desired, &observed).report.ready;

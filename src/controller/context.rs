@@ -1,7 +1,7 @@
 //! What all controllers share.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -132,6 +132,8 @@ pub struct Context {
     pub servers: Mutex<HashMap<ServerKey, Arc<Server>>>,
     /// The newest of our own writes of each PostgresUser, until the watch has caught up.
     pub written: Mutex<HashMap<String, PostgresUser>>,
+    /// The PostgresUsers that were let go, by UID, until the watch has told of their end.
+    pub let_go: Mutex<HashSet<String>>,
     /// How long PostgresUsers have been in states that pass.
     pub passing: Passing,
     /// What was refused of PostgresUsers' last steps.
@@ -184,6 +186,11 @@ impl Context {
     /// A recorder of Events that remembers nothing of those before.
     pub fn recorder_for_once(&self) -> Recorder {
         Recorder::new(self.client.clone(), self.reporter.clone())
+    }
+
+    /// The PostgresUsers that were let go.
+    pub fn let_go(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.let_go.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A server at work.

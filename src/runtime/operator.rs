@@ -272,6 +272,7 @@ async fn context(
         claims: Claims::default(),
         servers: Mutex::default(),
         written: Mutex::default(),
+        let_go: Mutex::default(),
         dispatch: wiring.dispatch.clone(),
         metrics,
         fatal,

@@ -226,10 +226,11 @@ async fn a_retained_user_keeps_login_and_secret_and_is_on_record(world: &World) 
         (&json!("webshop"), &json!("Retained"))
     );
     let events = world.events().await?;
-    assert!(
-        events.iter().any(|event| event.contains("LoginRetained")),
-        "{events:?}"
-    );
+    let with = |words: &str| events.iter().filter(|event| event.contains(words)).count();
+    let told = (with("LoginRetained"), with("the login is being deleted"));
+    assert_eq!(told, (1, 0), "{events:?}");
+    let logs = scene.operator.logs();
+    assert_eq!(logs.matches("\"let go\"").count(), 1, "{logs}");
     Ok(())
 }
 

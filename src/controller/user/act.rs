@@ -562,13 +562,16 @@ async fn remove_finalizer(context: &Context, view: &View, farewell: Farewell) ->
     let patch = Patch::Merge(json!({"metadata": metadata}));
     match api.patch(&user.name_any(), &PatchParams::default(), &patch).await {
         Err(kube::Error::Api(status)) if status.code == 404 => {}
-        other => drop(other.map_err(Error::RemoveFinalizer)?),
+        other => {
+            other.map_err(Error::RemoveFinalizer)?;
+            tracing::info!(user = %UserRef::from_obj(user), ?farewell, at = %Timestamp::now(), "let go");
+        }
     }
+    context.let_go().insert(user.uid().unwrap_or_default());
     failpoint::hit("finalizer-remove", Side::After);
     if let (Some(server), Some(_)) = (&view.server, &view.observed.entry) {
         leave_to_server(context, server, &user.uid().unwrap_or_default());
     }
-    tracing::info!(user = %UserRef::from_obj(user), ?farewell, at = %Timestamp::now(), "let go");
     Ok(Done {
         then: Then::Gone,
         ..Done::default()

@@ -58,6 +58,7 @@ pub async fn reconcile(user: Arc<PostgresUser>, context: Arc<Context>) -> Result
     if now.is_none_or(|now| now.uid() != user.uid()) {
         // It went meanwhile, and what was noted of it since then is noted of nobody.
         gone(&context, &user);
+        forget_let_go(&context, &user);
     }
     match outcome {
         Err(error) if error.is_gone() => {
@@ -69,6 +70,9 @@ pub async fn reconcile(user: Arc<PostgresUser>, context: Arc<Context>) -> Result
 }
 
 async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> {
+    if was_let_go(context, user) {
+        return Ok(Action::await_change());
+    }
     let mut user = newest(context, user);
     let mut content = None;
     for _ in 0..STEPS {
@@ -190,6 +194,15 @@ fn is_over(user: &PostgresUser, observed: &plan::Observed) -> bool {
     user.metadata.deletion_timestamp.is_some() && !observed.finalizer
 }
 
+/// Whether our finalizer was taken off: the watch may show it for a while yet, and no finalizer comes to what is being deleted.
+fn was_let_go(context: &Context, user: &PostgresUser) -> bool {
+    user.uid().is_some_and(|uid| context.let_go().contains(&uid))
+}
+
+fn forget_let_go(context: &Context, user: &PostgresUser) {
+    context.let_go().remove(&user.uid().unwrap_or_default());
+}
+
 /// Waits for what the plan waits for: an end of the server's trouble is always announced.
 fn wait(view: &observe::View, plan: &Plan, pause: Option<Duration>) -> Action {
     let settled = plan.step.is_none() && !plan.report.reconciling && plan.report.ready.ready;
@@ -248,11 +261,14 @@ pub fn seen(event: &watcher::Event<PostgresUser>, context: &Context) {
         watcher::Event::Delete(user) => {
             tell_of_unguarded(context, user);
             gone(context, user);
+            forget_let_go(context, user);
         }
         watcher::Event::InitDone => {
-            for other in context.claims.leave_all_but(&context.uids_of_users()) {
+            let living = context.uids_of_users();
+            for other in context.claims.leave_all_but(&living) {
                 context.dispatch.user(other);
             }
+            context.let_go().retain(|uid| living.contains(uid));
         }
         _ => {}
     }

@@ -259,9 +259,5 @@ async fn tell(context: &Context, user: &PostgresUser, old: &UserStatus, new: &Us
         return;
     }
     let stalled = stalled.is_some();
-    let note = match after.message.is_empty() {
-        true => after.reason.clone(),
-        false => after.message.clone(),
-    };
-    events::publish(context, user, stalled, &after.reason, note).await;
+    events::publish(context, user, stalled, &after.reason, after.message.clone()).await;
 }

@@ -86,9 +86,35 @@ pub(super) fn under_way(reason: &'static str, message: String, again: Duration) 
     }
 }
 
+/// What becomes of the login while the object is let go.
+fn of_farewell(farewell: Farewell) -> &'static str {
+    match farewell {
+        Farewell::NeverOwned => "this object is being let go: no login was made for it",
+        Farewell::Deleted => "this object is being let go: the login is gone from the server",
+        Farewell::Retained => "this object is being let go: the login stays on the server",
+        Farewell::ClusterGone => {
+            "this object is being let go: the remote cluster is gone, and the login with it"
+        }
+        Farewell::Forced => {
+            "this object is being let go without asking the server: the login may still be there"
+        }
+        Farewell::NotOurs => {
+            "this object is being let go: the login on the server is not its own any more, and stays"
+        }
+    }
+}
+
 impl Case<'_> {
     fn doing(&self, step: Step) -> Plan {
-        let mut plan = self.waiting("the login is being deleted on the server".to_string());
+        let message = match self.is_kept() && !self.may_be_deleted() {
+            true => of_farewell(Farewell::Retained),
+            false => "the login is being deleted on the server",
+        };
+        self.saying(message, step)
+    }
+
+    fn saying(&self, message: &str, step: Step) -> Plan {
+        let mut plan = self.waiting(message.to_string());
         plan.step = Some(step);
         plan
     }
@@ -105,7 +131,7 @@ impl Case<'_> {
     /// Takes what is staged out of the journal, makes a retained Secret independent, and lets go.
     fn let_go(&self, farewell: Farewell) -> Plan {
         match &self.observed.entry {
-            Some(staged) => self.doing(Step::Settle(staged.entry.id)),
+            Some(staged) => self.saying(of_farewell(farewell), Step::Settle(staged.entry.id)),
             None => self.say_farewell(farewell),
         }
     }
@@ -120,11 +146,12 @@ impl Case<'_> {
             && kept
             && self.desired.retain
         {
-            return self.doing(Step::ReleaseSecret {
+            let step = Step::ReleaseSecret {
                 resource_version: resource_version.clone(),
-            });
+            };
+            return self.saying(of_farewell(farewell), step);
         }
-        self.doing(Step::RemoveFinalizer(farewell))
+        self.saying(of_farewell(farewell), Step::RemoveFinalizer(farewell))
     }
 
     /// Whether the login and its Secret are to be kept: only what was published is worth keeping.
@@ -152,6 +179,14 @@ impl Case<'_> {
     /// The login may be left as it is. Of one that is not on record nobody would know any more.
     fn is_kept(&self) -> bool {
         self.desired.retain && self.is_recorded()
+    }
+
+    /// A deletion was done, or nobody knows whether it was.
+    fn may_be_deleted(&self) -> bool {
+        self.observed.entry.as_ref().is_some_and(|staged| {
+            let unknown = staged.entry.kind == Kind::Delete && staged.attempts.unknown;
+            unknown || is_accepted_deletion(staged)
+        })
     }
 
     fn is_strangers(&self, server: &Server) -> bool {

@@ -93,8 +93,8 @@ impl Plan {
             false => Readiness {
                 ready: false,
                 reason,
-                message: match message.is_empty() && is_impaired(observed) {
-                    true => IMPAIRED.to_string(),
+                message: match message.is_empty() {
+                    true => what_goes_on(observed, reason).to_string(),
                     false => message,
                 },
             },
@@ -241,6 +241,26 @@ impl Report {
 
 const QUEUED: &str =
     "the server's users are changed a few at a time, deletions first: this one waits for its turn";
+
+/// What a reason says of itself, where there is nothing more to say.
+fn what_goes_on(observed: &Observed, reason: &'static str) -> &'static str {
+    match reason {
+        _ if is_impaired(observed) => IMPAIRED,
+        "Observing" => "the server is asked what is there",
+        "Checking" => "the output Secret is read",
+        "Creating" => "the login is being made",
+        "Adopting" => "the login that is there is being taken over",
+        "SettingPassword" => "the login gets another password",
+        "Configuring" => "attributes and memberships are being set",
+        "Recreating" => "the login was deleted on the server, and is being made again",
+        "Moving" => "the login is being taken over by the other server object",
+        "Confirming" => "the server is asked again once its answer is late enough to be believed",
+        "ClusterBusy" => "the server takes no changes now: it goes on when it does",
+        "ServerNotReady" => "the server object cannot be used yet",
+        "Deleting" => "the login is being deleted on the server",
+        _ => "a change is under way",
+    }
+}
 
 const IMPAIRED: &str = "the server is not in order, by its provider's word: it goes on when it is";
 
