@@ -141,7 +141,8 @@ fn the_operator_runs_where_only_what_is_restricted_may() {
 fn the_image_has_a_user_by_number_that_is_not_root() {
     // runAsNonRoot refuses an image whose user is a name.
     let text = std::fs::read_to_string(at("Dockerfile")).unwrap();
-    let user = text.lines().rev().find_map(|line| line.strip_prefix("USER ")).unwrap();
+    let mut users = text.lines().filter_map(|line| line.strip_prefix("USER "));
+    let user = users.next_back().unwrap();
     let (uid, gid) = user.split_once(':').unwrap();
     assert!(uid.parse::<u32>().unwrap() > 0 && gid.parse::<u32>().unwrap() > 0, "{user}");
 }

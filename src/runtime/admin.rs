@@ -148,8 +148,6 @@ async fn metrics(State(health): State<Health>, headers: HeaderMap) -> impl IntoR
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     #[test]

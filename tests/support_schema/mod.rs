@@ -50,7 +50,9 @@ pub fn values(schema: &Value, path: &str, special: Special<'_>) -> BoxedStrategy
 
 fn of_type(schema: &Value, path: &str, special: Special<'_>) -> BoxedStrategy<Value> {
     // Where null is taken as well, the words are within `allOf`.
-    let words = schema["enum"].as_array().or(schema["allOf"][0]["enum"].as_array());
+    let words = schema["enum"]
+        .as_array()
+        .or(schema["allOf"][0]["enum"].as_array());
     if let Some(words) = words {
         return select(words.clone()).boxed();
     }
