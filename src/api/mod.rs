@@ -14,7 +14,7 @@ pub mod valid_until;
 pub use lean::{Lean, Readable, Unread};
 pub use postgres_server::{
     Allowed, Attribute, CaKeyRef, CaSource, ClusterPostgresServer, ClusterPostgresServerSpec, Connection,
-    Ionos, Limits, LocalSecretRef, PostgresServer, PostgresServerSpec, Postgresql, Scalingo,
+    CredentialKeys, CredentialsRef, Ionos, Limits, PostgresServer, PostgresServerSpec, Postgresql, Scalingo,
     ScalingoEndpoints, ServerStatus, ServerUsers, SslMode, Usernames,
 };
 pub use postgres_user::{

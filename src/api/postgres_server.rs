@@ -147,7 +147,8 @@ pub struct Ionos {
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.ionos.endpoint is immutable: make another server object"))]
     pub endpoint: String,
     /// The Secret with the credentials: key `token` (a Bearer token), or keys `username` and `password` (Basic).
-    pub credentials_secret_ref: LocalSecretRef,
+    #[x_kube(validation = Rule::new("has(self.keys) ? !has(self.keys.apiToken) && !has(self.keys.bearerToken) : true").message("spec.ionos.credentialsSecretRef.keys: this provider reads token, or username and password: remove the others"))]
+    pub credentials_secret_ref: CredentialsRef,
 }
 
 fn default_ionos_endpoint() -> String {
@@ -181,7 +182,8 @@ pub struct Scalingo {
     pub endpoints: Option<ScalingoEndpoints>,
     /// The Secret with the credentials: key `apiToken` (`tk-us-…`, exchanged for short-lived ones as needed), or key
     /// `bearerToken` (a ready token for the Database API).
-    pub credentials_secret_ref: LocalSecretRef,
+    #[x_kube(validation = Rule::new("has(self.keys) ? !has(self.keys.username) && !has(self.keys.password) && !has(self.keys.token) : true").message("spec.scalingo.credentialsSecretRef.keys: this provider reads apiToken or bearerToken: remove the others"))]
+    pub credentials_secret_ref: CredentialsRef,
 }
 
 fn default_region() -> String {
@@ -235,7 +237,8 @@ pub struct Postgresql {
     pub ca: Option<CaSource>,
     /// The Secret with the administrator's login: keys `username` and `password`. The role needs LOGIN and CREATEROLE,
     /// no more.
-    pub credentials_secret_ref: LocalSecretRef,
+    #[x_kube(validation = Rule::new("has(self.keys) ? !has(self.keys.token) && !has(self.keys.apiToken) && !has(self.keys.bearerToken) : true").message("spec.postgresql.credentialsSecretRef.keys: this provider reads username and password: remove the others"))]
+    pub credentials_secret_ref: CredentialsRef,
     /// What PostgresUsers may ask for besides a login. Default: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed: Option<Allowed>,
@@ -318,12 +321,68 @@ pub enum Attribute {
     CreateRole,
 }
 
-/// A Secret by name.
+/// A Secret with credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub struct LocalSecretRef {
+pub struct CredentialsRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// Which of the Secret's keys to read, where they have other names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<CredentialKeys>,
+}
+
+/// Which of a Secret's keys to read, where they have other names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialKeys {
+    /// The key to read as `username`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub username: Option<String>,
+    /// The key to read as `password`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub password: Option<String>,
+    /// The key to read as `token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub token: Option<String>,
+    /// The key to read as `apiToken`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub api_token: Option<String>,
+    /// The key to read as `bearerToken`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub bearer_token: Option<String>,
+}
+
+impl CredentialsRef {
+    /// The Secret's key to read as this one.
+    pub fn key<'a>(&'a self, name: &'a str) -> &'a str {
+        self.mapped(name).unwrap_or(name)
+    }
+
+    /// The same, if the spec says which.
+    pub fn mapped(&self, name: &str) -> Option<&str> {
+        self.keys.as_ref()?.of(name)
+    }
+}
+
+impl CredentialKeys {
+    /// The key to read as this one, if the spec says which.
+    fn of(&self, name: &str) -> Option<&str> {
+        let said = match name {
+            "username" => &self.username,
+            "password" => &self.password,
+            "token" => &self.token,
+            "apiToken" => &self.api_token,
+            "bearerToken" => &self.bearer_token,
+            _ => &None,
+        };
+        said.as_deref()
+    }
 }
 
 /// How clients connect: what goes into the output Secrets.

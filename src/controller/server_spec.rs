@@ -10,8 +10,8 @@ use super::context::Context;
 use super::events;
 use super::server::ServerKey;
 use crate::api::{
-    Allowed, ClusterPostgresServer, Connection, Ionos, PostgresServer, Postgresql, Scalingo, ServerKind,
-    ServerStatus, SslMode, Usernames, names,
+    Allowed, ClusterPostgresServer, Connection, CredentialsRef, Ionos, PostgresServer, Postgresql, Scalingo,
+    ServerKind, ServerStatus, SslMode, Usernames, names,
 };
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::endpoint;
@@ -196,7 +196,7 @@ impl ServerObject {
 
     /// The namespace and name of the credentials Secret.
     pub fn credentials(&self, context: &Context) -> Option<(String, String)> {
-        let name = self.provider()?.credentials_secret().to_string();
+        let name = self.provider()?.credentials().name.clone();
         Some((self.secrets_namespace(context), name))
     }
 
@@ -298,12 +298,12 @@ impl ProviderSpec<'_> {
         }
     }
 
-    /// The name of the credentials Secret.
-    pub fn credentials_secret(&self) -> &str {
+    /// Where the credentials are.
+    pub fn credentials(&self) -> &CredentialsRef {
         match self {
-            ProviderSpec::Ionos(it) => &it.credentials_secret_ref.name,
-            ProviderSpec::Scalingo(it) => &it.credentials_secret_ref.name,
-            ProviderSpec::Postgresql(it) => &it.credentials_secret_ref.name,
+            ProviderSpec::Ionos(it) => &it.credentials_secret_ref,
+            ProviderSpec::Scalingo(it) => &it.credentials_secret_ref,
+            ProviderSpec::Postgresql(it) => &it.credentials_secret_ref,
         }
     }
 

@@ -33,6 +33,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_role_of_another_installation_is_neither_adopted_nor_deleted,
         a_role_that_another_installation_took_over_is_left_to_it,
         a_new_password_of_the_administrator_is_taken_from_the_secret,
+        a_secret_of_another_tool_is_read_by_the_keys_that_the_spec_names,
         the_authority_may_be_in_a_config_map,
         a_login_is_tried_by_the_authority_that_the_server_object_names,
         a_role_with_a_mark_that_cannot_be_read_is_left_alone,
@@ -648,6 +649,42 @@ async fn a_role_that_another_installation_took_over_is_left_to_it(world: &World)
 }
 
 // -------------------------------------------------------------------------------------------------- the connection
+
+/// As Crunchy's operator makes them, with a line end as `echo` leaves it.
+async fn a_secret_of_another_tool_is_read_by_the_keys_that_the_spec_names(world: &World) -> Outcome {
+    let vendor = world.start_vendor(&[]).await?;
+    let _operator = world.start_operator(Options::default()).await?;
+    world.apply_credentials(SERVER, &vendor, TOKEN).await?;
+    let data = json!({"user": ADMIN, "pass": format!("{TOKEN}\n"), "verifier": "nobodys-business"});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs"}, "stringData": data});
+    world.apply(&secret.to_string()).await?;
+    let manifest = |reference: &str| {
+        let usual = format!("credentialsSecretRef: {{name: {SERVER}-credentials}}");
+        let written = world.server_manifest(SERVER, &vendor, "");
+        assert!(written.contains(&usual), "{written}");
+        written.replace(&usual, &format!("credentialsSecretRef: {reference}"))
+    };
+    world.apply(&manifest("{name: theirs}")).await?;
+    let message = world.server_is(SERVER, "False", "InvalidCredentials").await?;
+    for expected in ["lacks username, password", "has pass, user, verifier", "credentialsSecretRef.keys"] {
+        assert!(message.contains(expected), "{expected}: {message}");
+    }
+    for value in [TOKEN, ADMIN, "nobodys-business"] {
+        assert!(!message.contains(value), "{message}");
+    }
+    let foreign = manifest("{name: theirs, keys: {token: pass}}");
+    let refused = world.apply(&foreign).await.unwrap_err().to_string();
+    assert!(refused.contains("this provider reads username and password"), "{refused}");
+    let unknown = manifest("{name: theirs, keys: {login: user}}");
+    assert!(world.apply(&unknown).await.is_err(), "an unknown key was taken");
+
+    world
+        .apply(&manifest("{name: theirs, keys: {username: user, password: pass}}"))
+        .await?;
+    world.server_is(SERVER, "True", "Reachable").await?;
+    world.ready_user("checkout").await?;
+    world.login_of("checkout").await
+}
 
 async fn a_new_password_of_the_administrator_is_taken_from_the_secret(world: &World) -> Outcome {
     let (vendor, _operator) = world.set_up(&[]).await?;

@@ -11,13 +11,13 @@ use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use super::ca;
-use super::provider::{self, CA_KEY, Keys, Material};
+use super::provider::{self, CA_KEY, Keys, Lacking, Material};
 use crate::api::names;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::objects::Objects;
 use crate::controller::server::Link;
-use crate::controller::server_spec::ServerObject;
+use crate::controller::server_spec::{ProviderSpec, ServerObject};
 use crate::controller::user::wanted::password_in;
 use crate::domain::mac::{Purpose, Subject};
 use crate::domain::password::Password;
@@ -71,10 +71,10 @@ pub async fn find(object: &ServerObject, context: &Context) -> Result<Found, Err
     protect(context, &secret).await?;
     let keys = match provider::credentials(&spec, &keys_of(&secret)) {
         Ok(keys) => keys,
-        Err(needed) => {
+        Err(lacking) => {
             return Ok(Found::Unusable {
                 reason: "InvalidCredentials",
-                message: format!("the credentials Secret {name:?} needs {needed}"),
+                message: told(&spec, &secret, &lacking),
             });
         }
     };
@@ -115,15 +115,51 @@ async fn copy_or(object: &ServerObject, context: &Context, missing: String) -> R
     })
 }
 
-/// What a Secret holds as text, without the white space around it that editors leave.
+/// How many of a Secret's keys a message names.
+const MOST_KEYS: usize = 10;
+
+/// What a Secret lacks and what it has, by the names of its keys alone, and the ways out.
+fn told(spec: &ProviderSpec<'_>, secret: &Secret, lacking: &Lacking) -> String {
+    let there: Vec<&str> = secret.data.iter().flatten().map(|(key, _)| key.as_str()).collect();
+    let missing = lacking.keys.iter().map(|key| match there.contains(&key.as_str()) {
+        true => format!("{key} (it is there, but its value is empty or not UTF-8)"),
+        false => key.clone(),
+    });
+    let missing: Vec<String> = missing.collect();
+    let some = there.iter().take(MOST_KEYS).copied().collect::<Vec<_>>().join(", ");
+    let has = match there.len() {
+        0 => "no keys".to_string(),
+        1..=MOST_KEYS => some,
+        number => format!("{some} and {} more", number - MOST_KEYS),
+    };
+    format!(
+        "the credentials Secret {:?} needs {}; it lacks {}, and has {has}. Add what is missing, or say in \
+         spec.{}.credentialsSecretRef.keys which of its keys to read",
+        spec.credentials().name,
+        lacking.needs,
+        missing.join(", "),
+        spec.capabilities().name,
+    )
+}
+
+/// What a Secret holds as text.
 fn keys_of(secret: &Secret) -> Keys {
     let names = secret.data.iter().flatten().map(|(name, _)| name);
     names
         .filter_map(|name| {
             let text = password_in(secret, name)?;
-            Some((name.clone(), Password::new(text.reveal().trim())))
+            let line = without_line_end(text.reveal());
+            (!line.is_empty()).then(|| (name.clone(), Password::new(line)))
         })
         .collect()
+}
+
+/// A text without the one line end that `echo` and editors put behind it. Other white space may be part of a password.
+fn without_line_end(text: &str) -> &str {
+    match text.strip_suffix('\n') {
+        Some(line) => line.strip_suffix('\r').unwrap_or(line),
+        None => text,
+    }
 }
 
 /// How the server is talked to with what was found.
@@ -335,5 +371,67 @@ pub async fn remove_copy(object: &ServerObject, context: &Context) -> Result<(),
     {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         other => other.map(drop).map_err(Error::WriteSecret),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(data: &[(&str, &[u8])]) -> Secret {
+        let data = data
+            .iter()
+            .map(|(key, value)| (key.to_string(), ByteString(value.to_vec())));
+        Secret {
+            data: Some(data.collect()),
+            ..Secret::default()
+        }
+    }
+
+    #[test]
+    fn one_line_end_is_cut_and_no_other_white_space() {
+        for (text, expected) in [
+            ("pass\n", "pass"),
+            ("pass\r\n", "pass"),
+            ("pass\n\n", "pass\n"),
+            (" pass \n", " pass "),
+            ("pass\r", "pass\r"),
+            ("pass", "pass"),
+        ] {
+            let keys = keys_of(&secret(&[("password", text.as_bytes())]));
+            assert_eq!(keys["password"].reveal(), expected, "{text:?}");
+        }
+        assert!(keys_of(&secret(&[("password", b"\n")])).is_empty());
+    }
+
+    #[test]
+    fn the_keys_that_are_there_and_that_are_missing_are_named_and_no_value() {
+        let spec = json!({"host": "db.example", "credentialsSecretRef": {"name": "orders-admin"}});
+        let spec = serde_json::from_value(spec).unwrap();
+        let spec = ProviderSpec::Postgresql(&spec);
+        let secret = secret(&[("user", b"hidden-1"), ("password", b"\xff\xfe"), ("uri", b"hidden-2")]);
+        let lacking = provider::credentials(&spec, &keys_of(&secret)).unwrap_err();
+        let message = told(&spec, &secret, &lacking);
+        for expected in [
+            "\"orders-admin\" needs the keys username and password; it lacks username, password (it is there",
+            "and has password, uri, user. ",
+            "spec.postgresql.credentialsSecretRef.keys",
+        ] {
+            assert!(message.contains(expected), "{expected}: {message}");
+        }
+        assert!(!message.contains("hidden"), "{message}");
+    }
+
+    #[test]
+    fn not_all_of_many_keys_are_named() {
+        let spec = json!({"host": "db.example", "credentialsSecretRef": {"name": "orders-admin"}});
+        let spec = serde_json::from_value(spec).unwrap();
+        let spec = ProviderSpec::Postgresql(&spec);
+        let names: Vec<String> = (10..30).map(|number| format!("key-{number}")).collect();
+        let data: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"x"[..])).collect();
+        let secret = secret(&data);
+        let lacking = provider::credentials(&spec, &keys_of(&secret)).unwrap_err();
+        let message = told(&spec, &secret, &lacking);
+        assert!(message.contains("key-19 and 10 more"), "{message}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::api;
+use crate::api::{self, CredentialsRef};
 use crate::controller::context::Context;
 use crate::controller::server_spec::ProviderSpec;
 use crate::domain::password::Password;
@@ -40,25 +40,73 @@ impl Material {
     }
 }
 
-/// The credentials among these keys, or what is missing. Other keys are nobody's business here.
-pub fn credentials(spec: &ProviderSpec<'_>, keys: &Keys) -> Result<Keys, String> {
-    let has = |names: &[&str]| names.iter().all(|name| keys.contains_key(*name));
-    let take = |names: &[&str]| {
-        let taken = keys.iter().filter(|(name, _)| names.contains(&name.as_str()));
-        Ok(taken.map(|(name, value)| (name.clone(), value.clone())).collect())
+/// What a credentials Secret has to hold and does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lacking {
+    /// All that it needs, in words.
+    pub needs: String,
+    /// The keys that it lacks.
+    pub keys: Vec<String>,
+}
+
+/// The sets of keys that a provider can work with, the best one first.
+fn alternatives(spec: &ProviderSpec<'_>) -> &'static [&'static [&'static str]] {
+    match spec {
+        ProviderSpec::Ionos(_) => &[&["token"], &["username", "password"]],
+        ProviderSpec::Scalingo(_) => &[&["apiToken"], &["bearerToken"]],
+        ProviderSpec::Postgresql(_) => &[&["username", "password"]],
+    }
+}
+
+/// The credentials among a Secret's keys, under the names that the provider knows, or what is missing. Other keys are
+/// nobody's business here.
+pub fn credentials(spec: &ProviderSpec<'_>, secret: &Keys) -> Result<Keys, Lacking> {
+    let reference = spec.credentials();
+    let all = alternatives(spec).iter().copied();
+    // Whoever says where a key is wants it read, even where the Secret has what would go before it.
+    let is_meant = |names: &&[&str]| names.iter().any(|name| reference.mapped(name).is_some());
+    let mut wanted: Vec<&[&str]> = all.clone().filter(is_meant).collect();
+    if wanted.is_empty() {
+        wanted = all.collect();
+    }
+    let Some(keys) = wanted.iter().find_map(|names| taken(reference, names, secret)) else {
+        return Err(lacking(reference, &wanted, secret));
     };
     match spec {
-        ProviderSpec::Ionos(_) if has(&["token"]) => take(&["token"]),
-        ProviderSpec::Ionos(_) if has(&["username", "password"]) => take(&["username", "password"]),
-        ProviderSpec::Ionos(_) => Err("the key token, or the keys username and password".to_string()),
-        ProviderSpec::Scalingo(it) if has(&["apiToken"]) => match it.app {
-            Some(_) => take(&["apiToken"]),
-            None => Err("spec.scalingo.app with the key apiToken, or else the key bearerToken".to_string()),
-        },
-        ProviderSpec::Scalingo(_) if has(&["bearerToken"]) => take(&["bearerToken"]),
-        ProviderSpec::Scalingo(_) => Err("the key apiToken, or the key bearerToken".to_string()),
-        ProviderSpec::Postgresql(_) if has(&["username", "password"]) => take(&["username", "password"]),
-        ProviderSpec::Postgresql(_) => Err("the keys username and password".to_string()),
+        ProviderSpec::Scalingo(it) if keys.contains_key("apiToken") && it.app.is_none() => Err(Lacking {
+            needs: "spec.scalingo.app with the key apiToken, or else the key bearerToken".to_string(),
+            keys: vec![reference.key("bearerToken").to_string()],
+        }),
+        _ => Ok(keys),
+    }
+}
+
+/// All of these keys, or none.
+fn taken(reference: &CredentialsRef, names: &[&str], secret: &Keys) -> Option<Keys> {
+    let key_of = |name: &&str| {
+        let value = secret.get(reference.key(name))?;
+        Some((name.to_string(), value.clone()))
+    };
+    names.iter().map(key_of).collect()
+}
+
+fn lacking(reference: &CredentialsRef, wanted: &[&[&str]], secret: &Keys) -> Lacking {
+    let one = |name: &&str| match reference.mapped(name) {
+        Some(key) => format!("{key} (as {name})"),
+        None => name.to_string(),
+    };
+    let set = |names: &&[&str]| {
+        let plural = if names.len() > 1 { "keys" } else { "key" };
+        let names: Vec<String> = names.iter().map(one).collect();
+        format!("the {plural} {}", names.join(" and "))
+    };
+    let keys = wanted.iter().copied().flatten().map(|name| reference.key(name));
+    Lacking {
+        needs: wanted.iter().map(set).collect::<Vec<_>>().join(", or "),
+        keys: keys
+            .filter(|key| !secret.contains_key(*key))
+            .map(str::to_string)
+            .collect(),
     }
 }
 
@@ -151,4 +199,111 @@ fn postgresql(
         allow_insecure: context.options.allow_insecure_postgresql,
     };
     postgresql::Postgresql::new(config, &context.sql, gate).map(AnyProvider::Postgresql)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn secret(keys: &[&str]) -> Keys {
+        let value = |key: &&str| (key.to_string(), Password::new(format!("value-of-{key}")));
+        keys.iter().map(value).collect()
+    }
+
+    fn postgresql(keys: Value) -> api::Postgresql {
+        let reference = json!({"name": "orders-admin", "keys": keys});
+        serde_json::from_value(json!({"host": "db.example", "credentialsSecretRef": reference})).unwrap()
+    }
+
+    fn ionos(keys: Value) -> api::Ionos {
+        let reference = json!({"name": "ionos", "keys": keys});
+        serde_json::from_value(json!({"clusterId": "c", "credentialsSecretRef": reference})).unwrap()
+    }
+
+    fn scalingo(app: Value, keys: Value) -> api::Scalingo {
+        let reference = json!({"name": "scalingo", "keys": keys});
+        let spec = json!({"app": app, "addonId": "ad-1", "credentialsSecretRef": reference});
+        serde_json::from_value(spec).unwrap()
+    }
+
+    /// Which keys of the Secret are read, by the names that the provider knows.
+    fn read(spec: &ProviderSpec<'_>, keys: &[&str]) -> Vec<(String, String)> {
+        let found = credentials(spec, &secret(keys)).unwrap().into_iter();
+        found
+            .map(|(name, value)| (name, value.reveal().to_string()))
+            .collect()
+    }
+
+    fn pair(name: &str, key: &str) -> (String, String) {
+        (name.to_string(), format!("value-of-{key}"))
+    }
+
+    #[test]
+    fn keys_have_their_own_names_unless_the_spec_says_otherwise() {
+        let usual = postgresql(Value::Null);
+        let mapped = postgresql(json!({"username": "user", "password": "pass"}));
+        let half = postgresql(json!({"username": "user"}));
+        let keys = ["user", "pass", "username", "password", "host"];
+        assert_eq!(
+            read(&ProviderSpec::Postgresql(&usual), &keys),
+            [pair("password", "password"), pair("username", "username")]
+        );
+        assert_eq!(
+            read(&ProviderSpec::Postgresql(&mapped), &keys),
+            [pair("password", "pass"), pair("username", "user")]
+        );
+        assert_eq!(
+            read(&ProviderSpec::Postgresql(&half), &keys),
+            [pair("password", "password"), pair("username", "user")]
+        );
+    }
+
+    #[test]
+    fn what_the_spec_maps_goes_before_what_usually_does() {
+        let keys = ["token", "username", "user", "password"];
+        assert_eq!(
+            read(&ProviderSpec::Ionos(&ionos(Value::Null)), &keys),
+            [pair("token", "token")]
+        );
+        let mapped = ionos(json!({"username": "user"}));
+        assert_eq!(
+            read(&ProviderSpec::Ionos(&mapped), &keys),
+            [pair("password", "password"), pair("username", "user")]
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_named_as_the_secret_would_have_it() {
+        let of = |keys: Value, there: &[&str]| {
+            let spec = postgresql(keys);
+            credentials(&ProviderSpec::Postgresql(&spec), &secret(there)).unwrap_err()
+        };
+        let unmapped = of(Value::Null, &["user", "password"]);
+        assert_eq!(unmapped.needs, "the keys username and password");
+        assert_eq!(unmapped.keys, ["username"]);
+        let mapped = of(json!({"username": "login"}), &["user", "password"]);
+        assert_eq!(mapped.needs, "the keys login (as username) and password");
+        assert_eq!(mapped.keys, ["login"]);
+        let ionos = ionos(Value::Null);
+        let lacking = credentials(&ProviderSpec::Ionos(&ionos), &secret(&["username"])).unwrap_err();
+        assert_eq!(lacking.needs, "the key token, or the keys username and password");
+        assert_eq!(lacking.keys, ["token", "password"]);
+    }
+
+    #[test]
+    fn an_api_token_needs_an_app_under_whatever_name_it_is() {
+        let keys = json!({"apiToken": "token"});
+        let (with, without) = (
+            scalingo(json!("shop"), keys.clone()),
+            scalingo(Value::Null, keys),
+        );
+        assert_eq!(
+            read(&ProviderSpec::Scalingo(&with), &["token"]),
+            [pair("apiToken", "token")]
+        );
+        let lacking = credentials(&ProviderSpec::Scalingo(&without), &secret(&["token"])).unwrap_err();
+        assert!(lacking.needs.contains("spec.scalingo.app"), "{lacking:?}");
+    }
 }
