@@ -1,4 +1,4 @@
-//! The way to Kubernetes: the kubeconfig as kubectl reads it, and the objects that commands ask for.
+//! The way to Kubernetes, and the objects that commands ask for.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::PartialObjectMeta;
-use kube::{Client, Config, ResourceExt};
+use kube::{Client, ResourceExt};
 use serde_json::Value;
 
 use super::completion;
-use super::failure::{Asked, Failure, chain};
+use super::failure::{Asked, Failure};
+use super::kubeconfig;
 use super::output::note;
 use crate::api::{ClusterPostgresServer, Lean, PostgresServer, PostgresUser};
 use crate::controller::objects::Objects;
@@ -35,6 +35,21 @@ pub struct Flags {
     /// The context in it.
     #[arg(long, global = true)]
     pub context: Option<String>,
+    /// The cluster in it. Default: the context's.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// The user in it. Default: the context's.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Whom to act as: a user, or system:serviceaccount:NAMESPACE:NAME.
+    #[arg(long = "as", global = true, value_name = "USERNAME")]
+    pub as_user: Option<String>,
+    /// A group to act as a member of; may be given more than once.
+    #[arg(long, global = true, value_name = "GROUP")]
+    pub as_group: Vec<String>,
+    /// How long the API server may take to answer a request: 30s, 2m; a number alone is seconds, 0 is for ever. Default: 60s.
+    #[arg(long, global = true, value_name = "DURATION", value_parser = request_timeout)]
+    pub request_timeout: Option<Duration>,
     /// The namespace. Default: the context's.
     #[arg(short, long, global = true)]
     pub namespace: Option<String>,
@@ -95,39 +110,29 @@ pub fn object_name(name: &str) -> Result<String, String> {
 impl Flags {
     /// Reads the kubeconfig, and makes a client.
     pub async fn connect(&self) -> Result<Cluster, Failure> {
-        let mut config = self.config().await?;
-        config.connect_timeout = Some(CONNECT);
-        config.read_timeout = Some(ANSWER);
+        let mut config = kubeconfig::config(self)?;
+        (config.connect_timeout, config.read_timeout) = self.timeouts();
+        let user = config.auth_info.clone();
         let namespace = self.namespace.clone().unwrap_or(config.default_namespace.clone());
-        let client = Client::try_from(config)
-            .map_err(|error| Failure::Other(format!("the kubeconfig cannot be used: {}", chain(&error))))?;
+        let client = Client::try_from(config).map_err(|error| kubeconfig::unusable(&error, &user))?;
         Ok(Cluster { client, namespace })
     }
 
-    async fn config(&self) -> Result<Config, Failure> {
-        let options = KubeConfigOptions {
-            context: self.context.clone(),
-            ..KubeConfigOptions::default()
-        };
-        let found = match &self.kubeconfig {
-            Some(path) => {
-                let file = Kubeconfig::read_from(path).map_err(|error| {
-                    Failure::Usage(format!("--kubeconfig {}: {}", path.display(), chain(&error)))
-                })?;
-                Config::from_custom_kubeconfig(file, &options).await
-            }
-            None => Config::from_kubeconfig(&options).await,
-        };
-        let in_cluster = || match self.kubeconfig.is_none() && self.context.is_none() {
-            true => Config::incluster().ok(),
-            false => None,
-        };
-        found.or_else(|error| in_cluster().ok_or(error)).map_err(|error| {
-            Failure::Other(format!(
-                "no cluster to speak to: {}; set KUBECONFIG, --kubeconfig or --context",
-                chain(&error)
-            ))
-        })
+    /// How long the API server may take to be reached, and to answer.
+    fn timeouts(&self) -> (Option<Duration>, Option<Duration>) {
+        match self.request_timeout {
+            None => (Some(CONNECT), Some(ANSWER)),
+            Some(timeout) if timeout.is_zero() => (Some(CONNECT), None),
+            Some(timeout) => (Some(timeout.min(CONNECT)), Some(timeout)),
+        }
+    }
+}
+
+/// How long a request may take, in kubectl's words: a number alone is seconds, and 0 is for ever.
+fn request_timeout(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => crate::cli::duration(text),
     }
 }
 
@@ -334,6 +339,14 @@ fn as_far_as_read(lean: Lean<PostgresUser>) -> PostgresUser {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_timeout_is_a_duration_or_seconds() {
+        assert_eq!(request_timeout("5"), Ok(Duration::from_secs(5)));
+        assert_eq!(request_timeout("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(request_timeout("0"), Ok(Duration::ZERO));
+        assert!(request_timeout("soon").is_err());
+    }
 
     #[test]
     fn a_user_is_named_with_or_without_its_kind() {

@@ -154,21 +154,27 @@ fn typed_flags(words: Vec<OsString>) -> Flags {
     Flags {
         kubeconfig: typed(&words, "--kubeconfig").map(PathBuf::from),
         context: typed(&words, "--context"),
+        cluster: typed(&words, "--cluster"),
+        user: typed(&words, "--user"),
+        as_user: typed(&words, "--as"),
+        as_group: all_typed(&words, "--as-group"),
+        request_timeout: None,
         namespace: typed(&words, "--namespace").or_else(|| typed(&words, "-n")),
     }
 }
 
 /// The value of a flag, in the next word or in the same.
 fn typed(words: &[String], flag: &str) -> Option<String> {
-    let next = words.iter().skip_while(|word| *word != flag).nth(1).cloned();
-    let same = || {
-        let values = words.iter().filter_map(|word| word.strip_prefix(flag));
-        values
-            .filter_map(|rest| rest.strip_prefix('='))
-            .next()
-            .map(str::to_string)
-    };
-    next.or_else(same)
+    all_typed(words, flag).into_iter().next()
+}
+
+/// The same of a flag that may be given more than once.
+fn all_typed(words: &[String], flag: &str) -> Vec<String> {
+    let next = words.windows(2).filter(|pair| pair[0] == flag);
+    let next = next.map(|pair| pair[1].clone());
+    let values = words.iter().filter_map(|word| word.strip_prefix(flag));
+    let same = values.filter_map(|rest| rest.strip_prefix('='));
+    next.chain(same.map(str::to_string)).collect()
 }
 
 fn names(flags: &Flags) -> Vec<String> {
@@ -204,6 +210,11 @@ mod tests {
             assert_eq!(flags(line).namespace.as_deref(), Some("shop"), "{line}");
         }
         assert_eq!(flags("kubectl-pguser __complete rotate ch").namespace, None);
+        let said = flags("kubectl-pguser __complete --as me --as-group a --as-group=b rotate ch");
+        assert_eq!(
+            (said.as_user.as_deref(), said.as_group),
+            (Some("me"), vec!["a".to_string(), "b".to_string()])
+        );
     }
 
     #[test]

@@ -106,15 +106,24 @@ pub fn is_ready(user: &PostgresUser) -> bool {
         && condition(user, READY).is_some_and(|ready| ready.status == "True")
 }
 
-/// What is wrong with a user that is not ready, in one line.
+/// What keeps a user from being as was asked, in one line, and what to do. A user whose Secret goes on working is ready
+/// while a change of it stalls or has not come through: then that is what is told.
 pub fn trouble(user: &PostgresUser) -> String {
     let seen = Seen::of(user);
-    let message = presentable(&seen.message);
-    let first = match message.is_empty() {
-        true => seen.reason.clone(),
-        false => format!("{}: {message}", seen.reason),
+    let is_true = |type_| condition(user, type_).filter(|it| it.status == "True" && is_seen(user));
+    let (reason, message) = match is_true(STALLED).or_else(|| is_true(RECONCILING)) {
+        Some(obstacle) => (obstacle.reason.as_str(), obstacle.message.as_str()),
+        None if is_ready(user) && asked_rotation(user).is_some() && !user.spec.suspend => {
+            ("Pending", "the operator has not taken up the rotation yet")
+        }
+        None => (seen.reason.as_str(), seen.message.as_str()),
     };
-    match advice::of(&seen.reason) {
+    let message = presentable(message);
+    let first = match message.is_empty() {
+        true => reason.to_string(),
+        false => format!("{reason}: {message}"),
+    };
+    match advice::of(reason) {
         Some(advice) => format!("{first}\n  what to do: {}", advice.what),
         None => first,
     }
@@ -333,6 +342,31 @@ mod tests {
             (stale.ready.as_str(), stale.reason.as_str()),
             ("Unknown", "Pending")
         );
+    }
+
+    #[test]
+    fn what_stalls_a_user_whose_secret_works_is_told() {
+        let mut user = user(2, "True");
+        let conditions = &mut user.status.as_mut().unwrap().conditions;
+        conditions[0].reason = "Published".to_string();
+        let stalled = Condition {
+            type_: STALLED.to_string(),
+            reason: "Rejected".to_string(),
+            message: "the server refused it".to_string(),
+            ..conditions[0].clone()
+        };
+        conditions.push(stalled);
+        let told = trouble(&user);
+        assert!(told.starts_with("Rejected: the server refused it\n"), "{told}");
+        assert!(!told.contains("all is as it should be"), "{told}");
+    }
+
+    #[test]
+    fn a_rotation_that_nobody_has_seen_is_told() {
+        let mut user = user(2, "True");
+        user.status.as_mut().unwrap().conditions[0].reason = "Published".to_string();
+        user.metadata.annotations = Some([(names::ROTATE.to_string(), "now".to_string())].into());
+        assert!(trouble(&user).starts_with("Pending: "), "{}", trouble(&user));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         status_tells_who_is_ready_and_what_to_do,
         a_missing_right_is_named,
         rotate_changes_passwords,
+        rotate_tells_what_stalls_a_user,
+        kubeconfigs_are_read_as_by_kubectl,
         verify_logs_in_from_here,
         verify_tells_what_is_wrong,
         connect_becomes_psql_and_shows_the_password_nowhere,
@@ -211,6 +213,75 @@ async fn rotate_changes_passwords(world: &World) -> Outcome {
     assert!(late.stderr.contains("is suspended"), "{}", late.stderr);
     assert_eq!(world.password_of("checkout").await?, third);
     person.has_not_seen(&[&first, &second, &third]);
+    Ok(())
+}
+
+async fn rotate_tells_what_stalls_a_user(world: &World) -> Outcome {
+    let (scene, person, first) = with_editor(world, "checkout").await?;
+    let body = r#"{"httpStatus":422,"messages":[{"errorCode":"paas-validation-1","message":"too weak"}]}"#;
+    let fault = json!({"type": "status", "status": 422, "contentType": "application/json", "body": body});
+    scene
+        .vendor
+        .fault(json!({"route": "users.patch", "fault": fault}))
+        .await?;
+    let late = person
+        .pguser_ends(1, &["rotate", "checkout", "--wait", "--timeout", "15s"])
+        .await?
+        .stderr;
+    assert!(late.contains("no new password yet. Rejected: "), "{late}");
+    assert!(!late.contains("all is as it should be"), "{late}");
+    assert_eq!(world.password_of("checkout").await?, first);
+    person.has_not_seen(&[&first]);
+    Ok(())
+}
+
+// ------------------------------------------------------------------------------------------------------- kubeconfigs
+
+async fn kubeconfigs_are_read_as_by_kubectl(world: &World) -> Outcome {
+    let (_scene, _) = Scene::with_user(world, "checkout").await?;
+    let person = Person::administrator(world)?;
+    let home = person.home().display().to_string();
+    let file = |name: &str, text: &str| std::fs::write(person.home().join(name), text);
+    file(
+        "none",
+        "apiVersion: v1\nkind: Config\ncurrent-context: ''\nclusters: []\nusers: []\ncontexts: []\n",
+    )?;
+    let plugin = env!("CARGO_BIN_EXE_kubectl-pguser");
+    let admin = world.kubeconfig().display().to_string();
+    let namespace = world.namespace();
+    let list = format!("KUBECONFIG={home}/missing:{home}/none:{admin}");
+    let status = ["status", "checkout", "--namespace", namespace];
+    // A proxy is not used for this machine.
+    let variables = [list.as_str(), "HTTPS_PROXY=http://127.0.0.1:1", plugin];
+    let found = person.run("env", &[&variables[..], &status].concat()).await?;
+    assert_eq!(found.code, 0, "{found:?}");
+
+    let nobody = [&status[..], &["--as", "nobody", "--as-group", "nobodies"]].concat();
+    let refused = person.pguser_ends(3, &nobody).await?.stderr;
+    assert!(refused.contains("\"nobody\""), "{refused}");
+    let context = [&status[..], &["--context", "nowhere"]].concat();
+    let unknown = person.pguser_ends(3, &context).await?.stderr;
+    assert!(unknown.contains("there is no context \"nowhere\""), "{unknown}");
+    person
+        .pguser_ends(2, &[&status[..], &["--as-group", "nobodies"]].concat())
+        .await?;
+    person
+        .pguser_ends(0, &[&status[..], &["--request-timeout", "20"]].concat())
+        .await?;
+
+    file(
+        "exec",
+        "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\ncontexts: [{name: c, context: {cluster: c, user: \
+         u}}]\ncurrent-context: c\nusers:\n- name: u\n  user:\n    exec: {apiVersion: client.authentication.k8s.io/v1, \
+         command: no-such-plugin, interactiveMode: Never, installHint: ask the platform team}\n",
+    )?;
+    let exec = format!("{home}/exec");
+    let missing = [&status[..], &["--kubeconfig", &exec]].concat();
+    let missing = person.pguser_ends(3, &missing).await?.stderr;
+    assert!(
+        missing.contains("\"no-such-plugin\"") && missing.contains("ask the platform team"),
+        "{missing}"
+    );
     Ok(())
 }
 
@@ -467,6 +538,28 @@ async fn diff_tells_what_a_manifest_would_change_and_changes_nothing(world: &Wor
     assert!(new["differences"].to_string().contains("is to be made"), "{new}");
     assert_eq!(version().await?, before);
     assert!(world.get("PostgresUser", "new").await?.is_none());
+
+    // The same by lists, folders, several files, and JSON.
+    let folder = person.home().join("manifests");
+    std::fs::create_dir_all(&folder)?;
+    let one = |name: &str, policy: &str| {
+        json!({"apiVersion": "pguser.dev/v1alpha1", "kind": "PostgresUser",
+            "metadata": {"name": name, "namespace": world.namespace()},
+            "spec": {"serverRef": {"name": SERVER}, "deletionPolicy": policy}})
+    };
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [one("checkout", "Retain")]});
+    std::fs::write(folder.join("list.json"), list.to_string())?;
+    let two = format!("{}\n{}", one("new", "Delete"), one("newer", "Delete"));
+    let several = person.home().join("several.json").display().to_string();
+    std::fs::write(&several, two)?;
+    let folder = folder.display().to_string();
+    let said = person
+        .pguser_says(1, &["diff", "-f", &folder, "-f", &several])
+        .await?;
+    let users = said["users"].as_array().ok_or("no list")?;
+    let found: Vec<_> = users.iter().filter_map(|user| user["name"].as_str()).collect();
+    assert_eq!(found, ["checkout", "new", "newer"]);
+    assert_eq!(users[0]["changes"][0]["field"], "spec.deletionPolicy");
 
     std::fs::write(&file, user_manifest("checkout", SERVER, ""))?;
     person.pguser_ends(0, &["diff", "--filename", &file]).await?;

@@ -1,13 +1,13 @@
 //! What applying a manifest would change, by the API server's own word: a dry run, with admission and defaults.
 
 use std::fmt;
-use std::io::Read;
 
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::documents;
 use crate::api::{PostgresUser, names};
 use crate::domain::conditions::presentable;
 use crate::plugin::cluster::{Cluster, object_name};
@@ -86,10 +86,10 @@ const EFFECTS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Tries the PostgresUsers of a file.
-pub async fn applied(cluster: &Cluster, file: &str, manager: &str) -> Result<Vec<Applied>, Failure> {
+/// Tries the PostgresUsers of some files and folders.
+pub async fn applied(cluster: &Cluster, files: &[String], manager: &str) -> Result<Vec<Applied>, Failure> {
     let mut all = Vec::new();
-    for document in documents(file)? {
+    for document in documents::of(files)? {
         if document["kind"] == "PostgresUser" && document["apiVersion"] == "pguser.dev/v1alpha1" {
             all.push(apply(cluster, &document, manager).await?);
         } else {
@@ -101,23 +101,11 @@ pub async fn applied(cluster: &Cluster, file: &str, manager: &str) -> Result<Vec
     }
     match all.is_empty() {
         true => Err(Failure::Usage(format!(
-            "--filename {file}: there is no PostgresUser of pguser.dev/v1alpha1 in it"
+            "--filename {}: there is no PostgresUser of pguser.dev/v1alpha1 in it",
+            files.join(", ")
         ))),
         false => Ok(all),
     }
-}
-
-fn documents(file: &str) -> Result<Vec<Value>, Failure> {
-    let wrong = |why: String| Failure::Usage(format!("--filename {file}: {why}"));
-    let mut text = String::new();
-    let read = match file {
-        "-" => std::io::stdin().read_to_string(&mut text).map(drop),
-        path => std::fs::read_to_string(path).map(|found| text = found),
-    };
-    read.map_err(|error| wrong(error.to_string()))?;
-    let documents: Vec<Option<Value>> =
-        serde_saphyr::from_multiple(&text).map_err(|error| wrong(error.to_string()))?;
-    Ok(documents.into_iter().flatten().collect())
 }
 
 async fn apply(cluster: &Cluster, document: &Value, manager: &str) -> Result<Applied, Failure> {

@@ -1,9 +1,10 @@
 //! `diff`: what the operator would do now, or what a manifest would change, without anything being done.
 //!
 //! `findings` compares what is asked for with what the operator has recorded, by the functions that the operator itself
-//! decides with; `manifest` asks the API server what a manifest would come to. What is on the database server is known to
+//! decides with; `documents` reads manifests, and `manifest` asks the API server what they would come to. What is on the database server is known to
 //! the operator alone.
 
+mod documents;
 mod findings;
 mod manifest;
 
@@ -25,9 +26,10 @@ use crate::controller::user::wanted;
 pub struct Diff {
     #[command(flatten)]
     selection: Selection,
-    /// A file of manifests, or - for standard input: what applying its PostgresUsers would change.
+    /// A file of manifests, a folder of them, or - for standard input: what applying its PostgresUsers would change. May be
+    /// given more than once.
     #[arg(short, long, conflicts_with_all = ["names", "selector"])]
-    filename: Option<String>,
+    filename: Vec<String>,
     /// As whom the manifests would be applied, for server-side apply.
     #[arg(long, default_value = "kubectl", requires = "filename")]
     field_manager: String,
@@ -58,16 +60,13 @@ impl Diff {
     /// Runs it.
     pub async fn run(self, cluster: &Cluster) -> Result<Verdict, Failure> {
         let mut users = Vec::new();
-        match &self.filename {
-            Some(file) => {
-                for applied in manifest::applied(cluster, file, &self.field_manager).await? {
-                    users.push(compared(cluster, &applied.user, applied.changes).await?);
-                }
+        if self.filename.is_empty() {
+            for user in cluster.selected(&self.selection, false).await? {
+                users.push(compared(cluster, &user, Vec::new()).await?);
             }
-            None => {
-                for user in cluster.selected(&self.selection, false).await? {
-                    users.push(compared(cluster, &user, Vec::new()).await?);
-                }
+        } else {
+            for applied in manifest::applied(cluster, &self.filename, &self.field_manager).await? {
+                users.push(compared(cluster, &applied.user, applied.changes).await?);
             }
         }
         let same = users
