@@ -18,6 +18,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         the_status_says_what_there_is,
         events_tell_the_story,
         the_server_counts_its_users,
+        a_login_is_counted_before_the_next_refresh,
         users_before_their_server_wait_for_it,
         credentials_without_what_is_needed_are_named,
         many_users_at_once_all_log_in,
@@ -276,6 +277,34 @@ async fn the_server_counts_its_users(world: &World) -> Outcome {
         }
     })
     .await
+}
+
+async fn a_login_is_counted_before_the_next_refresh(world: &World) -> Outcome {
+    let vendor = world.start_vendor(&[]).await?;
+    let _operator = world.start_operator(Options::default()).await?;
+    world
+        .apply_server_with(SERVER, &vendor, "refreshInterval: 1h")
+        .await?;
+    world.server_is(SERVER, "True", "Reachable").await?;
+    let managed = async |expected: i64| {
+        eventually(&format!("{expected} to be counted"), PATIENCE, async || {
+            let server = world.get("PostgresServer", SERVER).await?.ok_or("no server")?;
+            let users = &server.data["status"]["users"];
+            match users["managed"].as_i64() {
+                Some(found) if found == expected => Ok(()),
+                _ => Err(users.to_string().into()),
+            }
+        })
+        .await
+    };
+    managed(0).await?;
+    world.ready_user("checkout").await?;
+    managed(1).await?;
+    world.ready_user("reports").await?;
+    managed(2).await?;
+    world.delete("PostgresUser", "checkout").await?;
+    world.gone("PostgresUser", "checkout", PATIENCE).await?;
+    managed(1).await
 }
 
 // --------------------------------------------------------------------------------------------------- several users

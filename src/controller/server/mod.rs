@@ -8,6 +8,7 @@
 //! | `window` | how many changes go between two looks at the cluster |
 //! | `looks`, `reads` | which looks and reads somebody waits for |
 //! | `logins` | whether logins are tried now |
+//! | `recount` | when users are counted for the status between two lists |
 //! | `next` | which call is made next |
 //! | `actor` | the task that makes the calls |
 //! | `send` | the sending of a journal entry |
@@ -19,6 +20,7 @@ mod logins;
 mod looks;
 mod next;
 mod reads;
+mod recount;
 mod send;
 pub mod state;
 pub mod turns;
@@ -362,6 +364,21 @@ impl Server {
         if entries {
             self.report();
         }
+    }
+
+    /// A login of a PostgresUser has come or gone: the object's status counts anew, soon, and once for a crowd.
+    pub fn count_users(self: &Arc<Self>) {
+        let pause = self.state().recount.want(clock::now());
+        let Some(pause) = pause else { return };
+        let server = self.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = server.stopping.cancelled() => return,
+            }
+            server.state().recount.begun(clock::now());
+            server.report();
+        });
     }
 
     /// A PostgresUser is gone: nobody waits for anything about its login on its behalf.

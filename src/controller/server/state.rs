@@ -12,6 +12,7 @@ use super::UserRef;
 use super::logins::Logins;
 use super::looks::Looks;
 use super::reads::{Difficulties, Reads};
+use super::recount::Recount;
 use super::turns::Turns;
 use super::window::Window;
 use crate::clock;
@@ -116,6 +117,8 @@ pub struct State {
     pub gone_owners: HashSet<String>,
     /// Logins whose deletion was accepted, and does not take effect.
     pub never_deleted: Vec<String>,
+    /// When the users are counted anew.
+    pub(super) recount: Recount,
     /// Who may work on users now (R11).
     pub turns: Turns,
     /// What goes wrong with single logins.
@@ -173,6 +176,7 @@ impl State {
             orphans: 0,
             gone_owners: HashSet::new(),
             never_deleted: Vec::new(),
+            recount: Recount::default(),
             turns: Turns::new(fresh_for),
             difficulties: Difficulties::default(),
             failed_names: HashSet::new(),
@@ -223,14 +227,26 @@ impl State {
         }
     }
 
-    /// All users of the last list that are not the provider's own, and how many are.
+    /// All users that are not the provider's own, and how many are: those of the last list, with what was made, deleted or
+    /// read since.
     pub fn usernames(&self) -> Option<(HashSet<&str>, usize)> {
         let users = &self.snapshot.as_ref()?.users;
-        let own = users
+        let mut own: HashSet<&str> = users
             .iter()
             .filter(|user| !user.protected)
             .map(|user| user.username.as_str())
             .collect();
+        for (name, sight) in &self.reads {
+            match &sight.user {
+                Some(user) if user.protected => {}
+                Some(_) => {
+                    own.insert(name);
+                }
+                None => {
+                    own.remove(name.as_str());
+                }
+            }
+        }
         Some((own, users.iter().filter(|user| user.protected).count()))
     }
 
@@ -706,6 +722,17 @@ mod tests {
         state.listed(list(&[]), Mono(4), LAG);
         let sight = state.sight("a", true, &Settings::default()).unwrap();
         assert!(sight.user.is_some() && sight.conclusive);
+    }
+
+    #[test]
+    fn logins_that_come_and_go_between_two_lists_are_counted() {
+        let mut state = state();
+        assert!(state.usernames().is_none());
+        state.listed(list(&[user("stays", None), user("went", None)]), Mono(1), LAG);
+        state.patched("came", Some(user("came", None)), None, Mono(2));
+        state.patched("went", None, None, Mono(2));
+        let (own, _) = state.usernames().unwrap();
+        assert_eq!(own, HashSet::from(["stays", "came"]));
     }
 
     #[test]

@@ -360,6 +360,7 @@ fn gone(context: &Context, user: &PostgresUser) {
         .filter_map(|key| context.server(&key))
     {
         server.forget_user(&uid, user.username(), &UserRef::from_obj(user));
+        server.count_users();
     }
     let Some(object) = ServerObject::find(context, &key) else {
         return;

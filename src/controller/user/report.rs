@@ -13,7 +13,7 @@ use crate::api::{
     Binding, Ownership, PostgresUser, PublishedSecret, RejectedPassword, RemoteUserRecord, UserStatus,
 };
 use crate::clock;
-use crate::controller::context::Context;
+use crate::controller::context::{Context, server_key};
 use crate::controller::error::Error;
 use crate::controller::events;
 use crate::domain::conditions;
@@ -100,7 +100,7 @@ pub async fn report(
     })
 }
 
-/// Counts what was published.
+/// Counts what was published, and has the server object count its users.
 fn count(context: &Context, user: &PostgresUser, old: &UserStatus, new: &UserStatus) {
     match (&old.secret, &new.secret) {
         (None, Some(_)) => {
@@ -108,6 +108,9 @@ fn count(context: &Context, user: &PostgresUser, old: &UserStatus, new: &UserSta
             let waited = made.and_then(|made| Duration::try_from(Timestamp::now().duration_since(made)).ok());
             // A negative time is another machine's clock.
             context.metrics.first_secret(waited.unwrap_or_default());
+            if let Some(server) = context.server(&server_key(user)) {
+                server.count_users();
+            }
         }
         (Some(before), Some(after)) if before.password_mac != after.password_mac => {
             context.metrics.password_changed();
