@@ -281,7 +281,7 @@ async fn the_server_counts_its_users(world: &World) -> Outcome {
 
 async fn a_login_is_counted_before_the_next_refresh(world: &World) -> Outcome {
     let vendor = world.start_vendor(&[]).await?;
-    let _operator = world.start_operator(Options::default()).await?;
+    let _operator = world.start_operator(Default::default()).await?;
     world
         .apply_server_with(SERVER, &vendor, "refreshInterval: 1h")
         .await?;

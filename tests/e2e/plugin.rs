@@ -251,10 +251,21 @@ async fn kubeconfigs_are_read_as_by_kubectl(world: &World) -> Outcome {
     let namespace = world.namespace();
     let list = format!("KUBECONFIG={home}/missing:{home}/none:{admin}");
     let status = ["status", "checkout", "--namespace", namespace];
-    // A proxy is not used for this machine.
-    let variables = [list.as_str(), "HTTPS_PROXY=http://127.0.0.1:1", plugin];
+    // Nothing answers there, so it shows whether a proxy is used.
+    let nowhere = "http://127.0.0.1:1";
+    let proxy = format!("HTTPS_PROXY={nowhere}");
+    let variables = [list.as_str(), &proxy, "NO_PROXY=*", plugin];
     let found = person.run("env", &[&variables[..], &status].concat()).await?;
     assert_eq!(found.code, 0, "{found:?}");
+    let mut proxied: Value = serde_saphyr::from_str(&std::fs::read_to_string(world.kubeconfig())?)?;
+    for cluster in proxied["clusters"].as_array_mut().ok_or("no clusters")? {
+        cluster["cluster"]["proxy-url"] = json!(nowhere);
+    }
+    file("proxied", &proxied.to_string())?;
+    let proxied = format!("KUBECONFIG={home}/proxied");
+    let variables = [proxied.as_str(), "NO_PROXY=*", plugin];
+    let found = person.run("env", &[&variables[..], &status].concat()).await?;
+    assert_eq!(found.code, 3, "{found:?}");
 
     let nobody = [&status[..], &["--as", "nobody", "--as-group", "nobodies"]].concat();
     let refused = person.pguser_ends(3, &nobody).await?.stderr;
