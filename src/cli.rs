@@ -127,7 +127,7 @@ struct Run {
     /// The longest pause after remote calls have failed.
     #[arg(long, env = "PGUSER_RETRY_CAP", value_parser = duration, default_value = "2m")]
     retry_cap: Duration,
-    /// The pause between two looks at a cluster that is busy.
+    /// The pause between two looks at a cluster that stays busy; a quarter more at most.
     #[arg(long, env = "PGUSER_BUSY_POLL_INTERVAL", value_parser = duration, default_value = "1s")]
     busy_poll_interval: Duration,
     /// What is logged: a level, or a list of target=level.

@@ -80,7 +80,10 @@ fn what_may_be_null_has_no_enum_but_within_all_of() {
         "PostgresServer.spec.connection.sslmode",
         "ClusterPostgresServer.spec.connection.sslmode",
     ] {
-        assert!(may_be_null.iter().any(|it| it == field), "{field}: {may_be_null:?}");
+        assert!(
+            may_be_null.iter().any(|it| it == field),
+            "{field}: {may_be_null:?}"
+        );
     }
 }
 

@@ -144,5 +144,8 @@ fn the_image_has_a_user_by_number_that_is_not_root() {
     let mut users = text.lines().filter_map(|line| line.strip_prefix("USER "));
     let user = users.next_back().unwrap();
     let (uid, gid) = user.split_once(':').unwrap();
-    assert!(uid.parse::<u32>().unwrap() > 0 && gid.parse::<u32>().unwrap() > 0, "{user}");
+    assert!(
+        uid.parse::<u32>().unwrap() > 0 && gid.parse::<u32>().unwrap() > 0,
+        "{user}"
+    );
 }

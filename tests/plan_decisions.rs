@@ -128,6 +128,7 @@ fn record(made: u64) -> Option<Record> {
     Some(Record {
         server: Some(reference("s")),
         password_stamp: None,
+        memberships: Default::default(),
         identity: identity(),
         adopted: false,
         moved: false,
@@ -165,6 +166,8 @@ fn observed(server: Server) -> Observed {
         last_write: None,
         entry: None,
         rival: None,
+        settings_due: ago(0) + Duration::from_secs(60),
+        renamed: None,
         predecessor: Predecessor::None,
         turn: true,
         difficulty: None,
@@ -416,6 +419,7 @@ fn published_on(server: Server) -> Observed {
     world.record = Some(Record {
         server: Some(reference("s")),
         password_stamp: None,
+        memberships: Default::default(),
         identity: identity(),
         adopted: false,
         moved: false,
@@ -519,6 +523,38 @@ fn settings_that_differ_are_put_right_without_touching_the_password_and_refused_
     assert_eq!(plan.step, None);
     assert_eq!(plan.report.stalled.unwrap().reason, "SettingsRejected");
     assert!(plan.report.ready.ready);
+    assert_eq!(plan.again, Some(Duration::from_secs(60)));
+
+    // What was in their way may have been mended meanwhile.
+    world.settings_due = ago(0);
+    assert_eq!(
+        staged_kind(step(&limited, &world)),
+        Some((Kind::Configure, Cause::Settings, DraftPassword::None))
+    );
+}
+
+#[test]
+fn a_login_that_was_renamed_is_neither_made_anew_nor_let_go() {
+    let mut world = published_on(sql());
+    world.sight = sight(None, 0);
+    world.last_write = None;
+    world.renamed = Some("other \"x\"".to_string());
+    let plan_of = |desired: &Desired| plan(desired, &world, ago(0), &Settings::default());
+    let plan = plan_of(&desired());
+    assert_eq!(plan.step, None);
+    let stalled = plan.report.stalled.unwrap();
+    assert_eq!(stalled.reason, "Conflict");
+    let command = r#"ALTER ROLE "other ""x""" RENAME TO "app""#;
+    assert!(stalled.message.contains(command), "{}", stalled.message);
+
+    let plan = plan_of(&deleting());
+    assert_eq!(plan.step, None);
+    assert_eq!(plan.report.ready.reason, "DeletionBlocked");
+    assert!(
+        plan.report.ready.message.contains(command),
+        "{}",
+        plan.report.ready.message
+    );
 }
 
 #[test]
@@ -900,5 +936,8 @@ fn what_becomes_of_the_login_is_said_while_its_object_is_let_go() {
     let settle = Step::Settle(EntryId(7));
     assert_eq!(said(&retaining, &world), (Some(settle), stays));
     world.entry = staged(Kind::Delete, unanswered(1), Seen::default());
-    assert_ne!(said(&retaining, &world).1, said(&retaining, &published_on(sql())).1);
+    assert_ne!(
+        said(&retaining, &world).1,
+        said(&retaining, &published_on(sql())).1
+    );
 }

@@ -107,7 +107,7 @@ prop_compose! {
     fn traits()(read_only in of(any::<bool>()), limit in of(1..3), password_stamp in of(text())) -> Traits {
         let role = limit.map(|connection_limit| FoundRole {
             login: true, connection_limit, valid_until: None, create_database: false, create_role: false, inherit: true,
-            bypass_rls: false, granted: Default::default(), granted_by_others: Default::default(),
+            bypass_rls: false, granted: Default::default(), granted_by_others: Default::default(), just_granted: Default::default(),
         });
         Traits { read_only, role, password_stamp }
     }
@@ -187,7 +187,7 @@ prop_compose! {
         identity in identity(), (adopted, moved) in any::<(bool, bool)>(), created in of(date()), last_set in of(date()),
         server in of(reference()), password_stamp in of(text()),
     ) -> Record {
-        Record { server, identity, adopted, moved, created, last_set, password_stamp }
+        Record { server, identity, adopted, moved, created, last_set, password_stamp, memberships: Default::default() }
     }
 }
 
@@ -286,27 +286,30 @@ prop_compose! {
 prop_compose! {
     fn observed()(
         finalizer in prop::bool::weighted(0.9),
-        claim in of(claim()),
-        own_claim in of(claim()),
-        record in of(record()),
+        claim in of(claim()).boxed(),
+        own_claim in of(claim()).boxed(),
+        record in of(record()).boxed(),
         published in of((text(), text(), text()).prop_map(|(resource_version, mac, content_digest)| Published {
             resource_version, mac, content_digest, renewed_at: None,
         })),
         handled_rotation in of(text()),
         (rejected, rejected_settings) in (of(rejected()), of(rejected())),
-        (tried, due) in (login(), moment()),
+        (tried, due, settings_due) in (login(), moment(), moment()),
         set_backs in 0usize..4,
-        secret in secret(),
-        server in server_view(),
-        (sight, last_write) in (of(sight()), of(moment())),
-        entry in of(staged()),
-        (rival, unsettled) in (prop::bool::weighted(0.1), prop::bool::weighted(0.1)),
+        secret in secret().boxed(),
+        server in server_view().boxed(),
+        (sight, last_write) in (of(sight()), of(moment())).boxed(),
+        entry in of(staged()).boxed(),
+        (rival, unsettled, renamed) in (
+            prop::bool::weighted(0.1), prop::bool::weighted(0.1), prop::option::weighted(0.1, text()),
+        ),
         turn in prop::bool::weighted(0.8),
     ) -> Observed {
         Observed {
             uid: "u".to_string(), rejected_settings, tried: Tried { login: tried, due }, finalizer, claim, own_claim, record, published, handled_rotation, rejected, set_backs, secret,
             server, sight, last_write, entry, rival: rival.then_some(Rival { named: None }),
             predecessor: if unsettled { Predecessor::Blocks } else { Predecessor::None }, turn, difficulty: None, refusal: None,
+            settings_due, renamed,
         }
     }
 }
@@ -593,6 +596,7 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
     let record = Record {
         server: Some(reference),
         password_stamp: None,
+        memberships: Default::default(),
         identity,
         adopted: false,
         moved: false,
@@ -634,6 +638,8 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         })),
         entry: None,
         rival: None,
+        settings_due: now(),
+        renamed: None,
         predecessor: Predecessor::None,
         turn: true,
         difficulty: None,

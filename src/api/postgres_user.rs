@@ -364,6 +364,21 @@ pub struct RemoteUserRecord {
     /// has changed the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_stamp: Option<String>,
+    /// The memberships that were granted because `spec.postgresql.memberOf` asked for them: these are taken back when it does
+    /// not any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memberships: Option<Vec<Membership>>,
+}
+
+/// A membership that was granted.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Membership {
+    /// The role that the login is a member of.
+    pub role: String,
+    /// The role that counts as having granted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grantor: Option<String>,
 }
 
 /// How a remote user came to be ours.

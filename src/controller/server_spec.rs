@@ -254,6 +254,7 @@ impl ServerObject {
             database: address.database.unwrap_or_else(|| "postgres".to_string()),
             sslmode: address.sslmode.unwrap_or(SslMode::Require),
             provider: provider.capabilities().name,
+            ca: None,
         })
     }
 

@@ -1,6 +1,7 @@
 //! What an output Secret holds: how to connect, in the forms that applications read.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::digest;
@@ -36,7 +37,12 @@ pub struct ConnectionDetails {
     pub sslmode: SslMode,
     /// The provider's name.
     pub provider: &'static str,
+    /// The authorities that have signed the server's certificate, in PEM, where the server object names them.
+    pub ca: Option<Arc<str>>,
 }
+
+/// The longest bundle of authorities that is published: there is one in each user's Secret.
+const LONGEST_CA: usize = 32 * 1024;
 
 /// The keys and values of an output Secret.
 ///
@@ -50,7 +56,9 @@ pub fn render(
 ) -> BTreeMap<&'static str, Zeroizing<String>> {
     let jdbc = details.jdbc(username, password);
     let port = details.port.to_string();
-    BTreeMap::from([
+    let ca = details.ca.iter().filter(|ca| ca.len() <= LONGEST_CA);
+    let ca = ca.map(|ca| ("ca.crt", secret(ca)));
+    let keys = [
         ("username", secret(username)),
         ("password", secret(password.reveal())),
         ("host", secret(&details.host)),
@@ -64,11 +72,13 @@ pub fn render(
         ("pgpass", details.pgpass(username, password)),
         ("type", secret(TYPE)),
         ("provider", secret(details.provider)),
-    ])
+    ];
+    keys.into_iter().chain(ca).collect()
 }
 
-/// A digest, in hexadecimal, of all that an output Secret holds but the password: two are equal only if
-/// nothing but the password would differ.
+/// A digest, in hexadecimal, of all that an output Secret holds but the password and the authorities: two are equal only if
+/// nothing but these would differ. Authorities reach a Secret when it is published for another reason: a new one would have
+/// every Secret written at once.
 ///
 /// Stored in status, so it must not depend on the version of Rust or of this program: every text goes in
 /// with its length before it.
@@ -195,6 +205,7 @@ mod tests {
             database: database.to_string(),
             sslmode: SslMode::Require,
             provider: "ionos",
+            ca: None,
         }
     }
 
@@ -267,6 +278,28 @@ mod tests {
             .into_iter()
             .map(|(raw, value)| (value, raw == "*"))
             .collect()
+    }
+
+    #[test]
+    fn authorities_are_published_unless_they_are_a_whole_system_s() {
+        let with = |ca: &str| ConnectionDetails {
+            ca: Some(ca.into()),
+            ..at("pg.example.com", "orders")
+        };
+        assert_eq!(rendered(&with("-----BEGIN"), "u", "p")["ca.crt"], "-----BEGIN");
+        assert_eq!(
+            rendered(&with(&"x".repeat(LONGEST_CA + 1)), "u", "p").get("ca.crt"),
+            None
+        );
+        assert_eq!(
+            rendered(&at("pg.example.com", "orders"), "u", "p").get("ca.crt"),
+            None
+        );
+        let none = BTreeMap::new();
+        assert_eq!(
+            content_digest(&with("-----BEGIN"), "u", &none, &none, false),
+            content_digest(&at("pg.example.com", "orders"), "u", &none, &none, false)
+        );
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! What a login is besides its name and its password: what is wanted of it, what is seen of it, and how the two
 //! differ.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+/// The roles that a login was made a member of because its spec asked for it, each with the role that counts as having granted
+/// it: the operator's own login, or, where that has its right to grant from another role, that one. None: of before that was
+/// recorded.
+pub type Memberships = BTreeMap<String, Option<String>>;
 
 /// What is wanted of a login besides its name and its password. A provider looks at what it knows of.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -37,6 +42,9 @@ pub struct RoleOptions {
     /// Those of them that the server object names in full, so that it may be meant although it gives much away.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub named: BTreeSet<String>,
+    /// What was asked for before: taken back if it is not any more, whoever counts as having granted it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub applied: Memberships,
     /// CONNECTION LIMIT; -1: none.
     pub connection_limit: i32,
     /// VALID UNTIL; none: for ever.
@@ -56,6 +64,7 @@ impl Default for RoleOptions {
         Self {
             member_of: BTreeSet::new(),
             named: BTreeSet::new(),
+            applied: Memberships::new(),
             connection_limit: -1,
             valid_until: None,
             create_database: false,
@@ -96,8 +105,10 @@ pub struct FoundRole {
     pub bypass_rls: bool,
     /// The roles that it is a member of by a grant of this operator's own login: kept exactly as wanted.
     pub granted: BTreeSet<String>,
-    /// The roles that it is a member of by somebody else's grant: left alone.
+    /// The roles that it is a member of by somebody else's grant: left alone, unless they were granted because its spec asked.
     pub granted_by_others: BTreeSet<String>,
+    /// Those that the change which this is the answer to has granted.
+    pub just_granted: Memberships,
 }
 
 impl FoundRole {
@@ -119,18 +130,30 @@ impl FoundRole {
             bypass_rls: false,
             granted: plain.member_of.clone(),
             granted_by_others: plain.member_of,
+            just_granted: Memberships::new(),
         }
     }
 }
 
 impl RoleOptions {
+    /// The memberships by others' grants that are ours to take back.
+    pub fn surplus<'a>(&'a self, found: &'a FoundRole) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+        let ours = self.applied.iter().filter(|(role, _)| {
+            !self.member_of.contains(*role)
+                && found.granted_by_others.contains(*role)
+                && !found.granted.contains(*role)
+        });
+        ours.map(|(role, grantor)| (role.as_str(), grantor.as_deref()))
+    }
+
     /// What of a role is not as it should be, in PostgreSQL's words; empty if all is.
     pub fn differences(&self, found: &FoundRole) -> Vec<&'static str> {
         let missing = self
             .member_of
             .iter()
             .any(|role| !found.granted.contains(role) && !found.granted_by_others.contains(role));
-        let too_many = found.granted.iter().any(|role| !self.member_of.contains(role));
+        let too_many = found.granted.iter().any(|role| !self.member_of.contains(role))
+            || self.surplus(found).next().is_some();
         [
             (!found.login, "LOGIN"),
             (
@@ -149,9 +172,19 @@ impl RoleOptions {
     }
 }
 
+/// A role's name as SQL has it, for commands that a person is to say.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_quoted_whatever_is_in_it() {
+        assert_eq!(quoted("we\"ird x"), "\"we\"\"ird x\"");
+    }
 
     fn names(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_string()).collect()
@@ -178,6 +211,16 @@ mod tests {
             ..FoundRole::as_created()
         };
         assert!(wanted.differences(&by_others).is_empty());
+        // Somebody else counts as having granted it, because the operator may grant as a member of that role.
+        let asked_before = RoleOptions {
+            applied: [("writers".to_string(), Some("dba".to_string()))].into(),
+            ..wanted.clone()
+        };
+        assert_eq!(asked_before.differences(&by_others), ["memberships"]);
+        assert_eq!(
+            asked_before.surplus(&by_others).collect::<Vec<_>>(),
+            [("writers", Some("dba"))]
+        );
         let too_many = FoundRole {
             granted: names(&["readers", "writers"]),
             ..FoundRole::as_created()

@@ -101,6 +101,7 @@ pub fn read(secret: &Secret) -> Result<Credentials, String> {
         sslmode: sslmode(text("sslmode")?)?,
         provider: known
             .ok_or_else(|| format!("has provider {provider:?}, which this version does not know"))?,
+        ca: text("ca.crt").ok().map(Into::into),
     };
     let (username, password) = (text("username")?.to_string(), Password::new(text("password")?));
     let expected = render(&details, &username, &password);
@@ -137,6 +138,7 @@ mod tests {
             database: "orders".to_string(),
             sslmode: SslMode::VerifyFull,
             provider: "postgresql",
+            ca: None,
         };
         let keys = render(&details, "checkout", &Password::new("s3cret"));
         let data = keys

@@ -160,7 +160,11 @@ fn user(kubeconfig: &Kubeconfig, flags: &Flags, usual: Option<&str>) -> Result<A
     match found.and_then(|it| it.auth_info.clone()) {
         Some(user) => Ok(user),
         None if flags.user.is_none() => Ok(AuthInfo::default()),
-        None => Err(unknown("user", name, kubeconfig.auth_infos.iter().map(|it| &it.name))),
+        None => Err(unknown(
+            "user",
+            name,
+            kubeconfig.auth_infos.iter().map(|it| &it.name),
+        )),
     }
 }
 
@@ -180,7 +184,10 @@ fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
     let rest = if names.len() > MOST_NAMES { ", …" } else { "" };
     match names.is_empty() {
         true => String::new(),
-        false => format!("; there are: {}{rest}", names[..names.len().min(MOST_NAMES)].join(", ")),
+        false => format!(
+            "; there are: {}{rest}",
+            names[..names.len().min(MOST_NAMES)].join(", ")
+        ),
     }
 }
 
@@ -211,7 +218,11 @@ impl Chosen {
             ))
         })?;
         let mut config = Config::new(url);
-        config.proxy_url = proxy::of(&config.cluster_url, self.cluster.proxy_url.as_deref(), environment)?;
+        config.proxy_url = proxy::of(
+            &config.cluster_url,
+            self.cluster.proxy_url.as_deref(),
+            environment,
+        )?;
         config.root_cert = authorities(&self.cluster)?;
         config.accept_invalid_certs = self.cluster.insecure_skip_tls_verify.unwrap_or_default();
         config.disable_compression = self.cluster.disable_compression.unwrap_or_default();
@@ -225,13 +236,18 @@ impl Chosen {
 /// The certificates of the authorities that a cluster trusts; none for the system's.
 fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>, Failure> {
     let wrong = |field: &str, why: &str| Failure::Other(format!("the kubeconfig's cluster: {field}: {why}"));
-    let data = cluster.certificate_authority_data.as_ref().filter(|it| !it.is_empty());
+    let data = cluster
+        .certificate_authority_data
+        .as_ref()
+        .filter(|it| !it.is_empty());
     let path = cluster.certificate_authority.as_ref().filter(|it| !it.is_empty());
     let (field, pem) = match (data, path) {
         (Some(data), _) => {
             let field = "certificate-authority-data";
             let text: String = data.split_whitespace().collect();
-            let pem = STANDARD.decode(text).map_err(|_| wrong(field, "it is no base64"))?;
+            let pem = STANDARD
+                .decode(text)
+                .map_err(|_| wrong(field, "it is no base64"))?;
             (field, pem)
         }
         (None, Some(path)) => {
@@ -267,7 +283,10 @@ pub fn unusable(error: &kube::Error, user: &AuthInfo) -> Failure {
             format!("{plugin}, which cannot be run: {error}")
         }
         kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {
-            format!("{plugin}, which failed ({}): run it by hand to see why", out.status)
+            format!(
+                "{plugin}, which failed ({}): run it by hand to see why",
+                out.status
+            )
         }
         kube::Error::Auth(AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed) => {
             format!("{plugin}, whose answer is no ExecCredential: see whether it is up to date")
@@ -384,13 +403,19 @@ contexts:
         assert_eq!(config.cluster_url, "https://first.example");
         assert!(config.auth_info.token.is_some());
         assert_eq!(config.auth_info.impersonate.as_deref(), Some("auditor"));
-        assert_eq!(config.auth_info.impersonate_groups, Some(vec!["a".to_string(), "b".to_string()]));
+        assert_eq!(
+            config.auth_info.impersonate_groups,
+            Some(vec!["a".to_string(), "b".to_string()])
+        );
         let groups = Flags {
             as_group: vec!["a".to_string()],
             ..flags()
         };
         // The context's user says for whom.
-        assert_eq!(made(&all, &groups).unwrap().auth_info.impersonate.as_deref(), Some("somebody"));
+        assert_eq!(
+            made(&all, &groups).unwrap().auth_info.impersonate.as_deref(),
+            Some("somebody")
+        );
         let nobody = Flags {
             user: Some("red".to_string()),
             ..groups
@@ -407,11 +432,17 @@ contexts:
             made(&all, &flags).unwrap_err().to_string()
         };
         let context = set(|flags| flags.context = Some("three".to_string()));
-        assert!(context.contains("context \"three\"") && context.contains("one, two"), "{context}");
+        assert!(
+            context.contains("context \"three\"") && context.contains("one, two"),
+            "{context}"
+        );
         let cluster = set(|flags| flags.cluster = Some("three".to_string()));
         assert!(cluster.contains("cluster \"three\""), "{cluster}");
         let user = set(|flags| flags.user = Some("green".to_string()));
-        assert!(user.contains("user \"green\"") && user.contains("red, blue"), "{user}");
+        assert!(
+            user.contains("user \"green\"") && user.contains("red, blue"),
+            "{user}"
+        );
         let none = made(&Kubeconfig::default(), &flags()).unwrap_err().to_string();
         assert!(none.contains("no context is set"), "{none}");
     }
@@ -434,7 +465,8 @@ contexts:
         let folder = Folder::new("authorities");
         let signed = rcgen::generate_simple_self_signed(vec!["api.example".to_string()]).unwrap();
         let pem = signed.cert.pem();
-        let cluster = |certificate: serde_json::Value| -> Cluster { serde_json::from_value(certificate).unwrap() };
+        let cluster =
+            |certificate: serde_json::Value| -> Cluster { serde_json::from_value(certificate).unwrap() };
         let expected = Some(vec![signed.cert.der().as_ref().to_vec()]);
         let data = cluster(json!({"certificate-authority-data": STANDARD.encode(&pem)}));
         assert_eq!(authorities(&data).unwrap(), expected);
@@ -443,7 +475,12 @@ contexts:
         assert_eq!(authorities(&file).unwrap(), expected);
         assert_eq!(authorities(&cluster(json!({}))).unwrap(), None);
         let none = cluster(json!({"certificate-authority-data": STANDARD.encode("nothing")}));
-        assert!(authorities(&none).unwrap_err().to_string().contains("no certificate"));
+        assert!(
+            authorities(&none)
+                .unwrap_err()
+                .to_string()
+                .contains("no certificate")
+        );
     }
 
     #[test]

@@ -74,7 +74,11 @@ fn is_direct(server: &Uri, no_proxy: &str) -> bool {
     let host = server.host().unwrap_or_default().to_ascii_lowercase();
     let host = without_brackets(&host);
     let host = host.strip_suffix('.').unwrap_or(host);
-    let usual = if server.scheme_str() == Some("http") { 80 } else { 443 };
+    let usual = if server.scheme_str() == Some("http") {
+        80
+    } else {
+        443
+    };
     let port = server.port_u16().unwrap_or(usual);
     let address: Option<IpAddr> = host.parse().ok();
     let is_here = host == "localhost" || address.is_some_and(|address| address.is_loopback());
@@ -98,7 +102,10 @@ fn names(rule: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool {
     if let Ok(one) = name.parse::<IpAddr>() {
         return address == Some(one);
     }
-    let name = name.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(name);
+    let name = name
+        .strip_prefix('*')
+        .filter(|rest| rest.starts_with('.'))
+        .unwrap_or(name);
     match name.starts_with('.') {
         true => host.ends_with(name),
         false => host == name || host.ends_with(&format!(".{name}")),
@@ -178,7 +185,11 @@ mod tests {
 
     #[test]
     fn this_machine_is_reached_without_a_proxy_of_the_environment() {
-        for server in ["https://localhost:6443", "https://127.0.0.1:6443", "https://[::1]:6443"] {
+        for server in [
+            "https://localhost:6443",
+            "https://127.0.0.1:6443",
+            "https://[::1]:6443",
+        ] {
             assert!(direct("", server), "{server}");
             let named = of(&url(server), Some("http://p:1"), &environment("*")).unwrap();
             assert_eq!(named, Some(url("http://p:1")), "{server}");
@@ -188,7 +199,10 @@ mod tests {
     #[test]
     fn the_scheme_says_which_variable_counts() {
         let found = |server: &str| of(&url(server), None, &environment("")).unwrap();
-        assert_eq!(found("https://api.example"), Some(url("http://proxy.example:3128")));
+        assert_eq!(
+            found("https://api.example"),
+            Some(url("http://proxy.example:3128"))
+        );
         assert_eq!(found("http://api.example"), None);
     }
 
@@ -200,7 +214,11 @@ mod tests {
             assert!(refused.contains("proxy-url"), "{refused}");
             assert!(!refused.contains("hidden"), "{refused}");
         }
-        let socks = of(&url("https://api.example"), Some("socks5h://p:1080"), &Environment::default());
+        let socks = of(
+            &url("https://api.example"),
+            Some("socks5h://p:1080"),
+            &Environment::default(),
+        );
         assert_eq!(socks.unwrap(), Some(url("socks5://p:1080")));
     }
 }

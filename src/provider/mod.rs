@@ -1,5 +1,6 @@
 //! Remote systems: one trait, one folder for each, with the wire types private to it.
 
+pub mod bundle;
 mod dial;
 pub mod error;
 pub mod gate;

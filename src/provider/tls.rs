@@ -3,21 +3,20 @@
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use thiserror::Error;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::bundle::{self, BundleError};
 use crate::domain::endpoint::Host;
 
 /// Why no trust could be set up.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TrustError {
-    /// An extra CA bundle that is not PEM, or holds no certificate.
-    #[error("the extra CA bundle holds no readable PEM certificate")]
-    ExtraCa,
+    /// A bundle of authorities that cannot be read.
+    #[error("the bundle of authorities cannot be read: {0}")]
+    Bundle(#[from] BundleError),
     /// Neither the platform nor an extra bundle has a certificate to trust.
     #[error("no CA certificate is trusted: the platform has none and no extra CA bundle is given")]
     Empty,
@@ -43,7 +42,7 @@ impl Trust {
         }
         roots.add_parsable_certificates(native.certs);
         for bundle in extra_ca {
-            add_bundle(&mut roots, bundle)?;
+            bundle::add(&mut roots, bundle)?;
         }
         if roots.is_empty() {
             return Err(TrustError::Empty);
@@ -54,7 +53,7 @@ impl Trust {
     /// The authorities in this PEM bundle and no others.
     pub fn only(bundle: &[u8]) -> Result<Self, TrustError> {
         let mut roots = RootCertStore::empty();
-        add_bundle(&mut roots, bundle)?;
+        bundle::add(&mut roots, bundle)?;
         Ok(Self(Arc::new(roots)))
     }
 
@@ -69,7 +68,7 @@ impl Trust {
     /// If the bundle is not PEM, or holds no certificate.
     pub fn and(&self, bundle: &[u8]) -> Result<Self, TrustError> {
         let mut roots = RootCertStore::clone(&self.0);
-        add_bundle(&mut roots, bundle)?;
+        bundle::add(&mut roots, bundle)?;
         Ok(Self(Arc::new(roots)))
     }
 
@@ -102,16 +101,6 @@ where
     match MakeRustlsConnect::new(config).make_tls_connect(&name) {
         Ok(connect) => connect,
     }
-}
-
-fn add_bundle(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), TrustError> {
-    let mut found = false;
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|_| TrustError::ExtraCa)?;
-        roots.add(certificate).map_err(|_| TrustError::ExtraCa)?;
-        found = true;
-    }
-    found.then_some(()).ok_or(TrustError::ExtraCa)
 }
 
 /// The TLS error behind an error, in fixed words; the library's own text quotes names in the certificate,

@@ -177,13 +177,13 @@ async fn a_restored_object_that_is_deleted_deletes_nothing(world: &World) -> Out
 // --------------------------------------------------------------------------------------------------------- many users
 
 async fn absence_in_a_list_of_many_pages_is_confirmed_by_another_list(world: &World) -> Outcome {
-    let (simulator, _operator) = world.set_up(&[]).await?;
+    let simulator = world.start_vendor(&[]).await?;
     world
         .postgres()
         .sql("DO $$ BEGIN FOR i IN 1..1100 LOOP EXECUTE format('CREATE ROLE crowd_%s LOGIN', i); END LOOP; END $$")
         .await?;
-    let refresh = json!({"metadata": {"annotations": {"pguser.dev/refresh": "now"}}});
-    world.merge("PostgresServer", SERVER, refresh).await?;
+    let _operator = world.start_operator(Options::default()).await?;
+    world.apply_server(SERVER, &simulator).await?;
     eventually("the crowd to be counted", PATIENCE, async || {
         let server = world.get("PostgresServer", SERVER).await?.ok_or("no server")?;
         match server.data["status"]["users"]["unmanaged"].as_i64() {

@@ -17,6 +17,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         attributes_changed_outside_are_put_right,
         memberships_changed_outside_are_put_right,
         a_membership_that_is_not_asked_for_any_more_ends,
+        a_membership_that_cannot_be_given_is_told_and_given_once_it_can,
         an_adopted_role_stays_as_it_is_unless_the_spec_says_otherwise,
         a_login_with_power_over_others_is_adopted_only_by_name,
         patterns_give_away_no_power_over_others,
@@ -30,6 +31,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         what_a_role_owns_goes_to_its_heir_when_it_is_deleted,
         a_deletion_that_cannot_be_finished_leaves_a_login_that_works,
         sessions_of_a_deleted_user_are_ended,
+        a_login_that_was_renamed_is_neither_made_anew_nor_forgotten,
         a_role_of_another_installation_is_neither_adopted_nor_deleted,
         a_role_that_another_installation_took_over_is_left_to_it,
         a_new_password_of_the_administrator_is_taken_from_the_secret,
@@ -238,6 +240,31 @@ async fn a_membership_that_is_not_asked_for_any_more_ends(world: &World) -> Outc
     Ok(())
 }
 
+async fn refresh(world: &World, value: &str) -> Outcome {
+    let refresh = json!({"metadata": {"annotations": {"pguser.dev/refresh": value}}});
+    world.merge("PostgresServer", SERVER, refresh).await
+}
+
+/// The login is made all the same; who mends what was in the way need not rotate a password for it.
+async fn a_membership_that_cannot_be_given_is_told_and_given_once_it_can(world: &World) -> Outcome {
+    let (_vendor, operator) = set_up(world, json!({"roles": ["later"]})).await?;
+    ask(world, "memberOf: [later], connectionLimit: 7").await?;
+    world.user_ready("checkout").await?;
+    let message = world
+        .user_is("checkout", "Stalled", "True", "SettingsRejected")
+        .await?;
+    assert!(message.contains("does not exist"), "{message}");
+    world.login_of("checkout").await?;
+    let password = world.key_of("checkout", "password").await?;
+    world.role_is("checkout", "rolconnlimit", "7").await?;
+    groups(world, &["later"]).await?;
+    refresh(world, "once").await?;
+    member_of(world, "checkout", "later").await?;
+    world.user_is_not("checkout", "Stalled").await?;
+    assert_eq!(world.key_of("checkout", "password").await?, password);
+    world.quiet(&operator).await
+}
+
 async fn an_adopted_role_stays_as_it_is_unless_the_spec_says_otherwise(world: &World) -> Outcome {
     let (vendor, operator) = set_up(world, everything()).await?;
     vendor.make("checkout", "somebody-elses-password").await?;
@@ -320,12 +347,12 @@ async fn patterns_give_away_no_power_over_others(world: &World) -> Outcome {
         world.user_ready("checkout").await?;
         member_of(world, "checkout", "").await?;
     }
-    // Who begins with such a wish gets no login at all.
+    // Who begins with such a wish gets a login, and nothing else.
     world
         .apply_user_with("newcomer", &format!("postgresql: {{memberOf: [{ADMIN}]}}"))
         .await?;
     refused(world, "newcomer", "nobody is made a member of it").await?;
-    assert!(!world.postgres().has_role("newcomer").await?);
+    member_of(world, "newcomer", "").await?;
     // In full it may be named, unless it gives everything away.
     ask(world, "memberOf: [bosses]").await?;
     refused(world, "checkout", "name it in full").await?;
@@ -333,7 +360,8 @@ async fn patterns_give_away_no_power_over_others(world: &World) -> Outcome {
     member_of(world, "checkout", "bosses").await?;
     world.user_is_not("checkout", "Stalled").await?;
     world.quiet(&operator).await?;
-    assert!(!world.postgres().has_role("newcomer").await?);
+    member_of(world, "newcomer", "").await?;
+    world.login_of("newcomer").await?;
     world.login_of("checkout").await
 }
 
@@ -607,6 +635,28 @@ async fn sessions_of_a_deleted_user_are_ended(world: &World) -> Outcome {
 
 const STRANGER: &str = "00000000-0000-0000-0000-00000000feed";
 
+/// It has our mark and its password under another name, so it goes on logging in.
+async fn a_login_that_was_renamed_is_neither_made_anew_nor_forgotten(world: &World) -> Outcome {
+    let (_vendor, mut operator) = world.set_up(&[]).await?;
+    let password = world.ready_user("checkout").await?;
+    world.postgres().sql("alter role checkout rename to lost").await?;
+    refresh(world, "renamed").await?;
+    let command = r#"ALTER ROLE "lost" RENAME TO "checkout""#;
+    let message = world.user_not_ready("checkout", "Conflict").await?.message;
+    assert!(message.contains(command), "{message}");
+    let made = "select count(*)::text from pg_roles where rolname = 'checkout'";
+    assert_eq!(world.postgres().sql(made).await?, [["0"]]);
+
+    world.delete("PostgresUser", "checkout").await?;
+    let message = blocked(world).await?;
+    assert!(message.contains(command), "{message}");
+    assert!(world.postgres().accepts("lost", &password).await?);
+    world.postgres().sql("alter role lost rename to checkout").await?;
+    // It would be tried again by itself after a minute.
+    operator.restart().await?;
+    world.user_gone("checkout", &password).await
+}
+
 /// Says of a role that another installation has it.
 async fn mark_for_another(world: &World, name: &str) -> Outcome {
     let mark = format!("managed by pguser-operator: installation={STRANGER} object=8b1");
@@ -656,7 +706,8 @@ async fn a_secret_of_another_tool_is_read_by_the_keys_that_the_spec_names(world:
     let _operator = world.start_operator(Options::default()).await?;
     world.apply_credentials(SERVER, &vendor, TOKEN).await?;
     let data = json!({"user": ADMIN, "pass": format!("{TOKEN}\n"), "verifier": "nobodys-business"});
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs"}, "stringData": data});
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs"}, "stringData": data});
     world.apply(&secret.to_string()).await?;
     let manifest = |reference: &str| {
         let usual = format!("credentialsSecretRef: {{name: {SERVER}-credentials}}");
@@ -666,7 +717,11 @@ async fn a_secret_of_another_tool_is_read_by_the_keys_that_the_spec_names(world:
     };
     world.apply(&manifest("{name: theirs}")).await?;
     let message = world.server_is(SERVER, "False", "InvalidCredentials").await?;
-    for expected in ["lacks username, password", "has pass, user, verifier", "credentialsSecretRef.keys"] {
+    for expected in [
+        "lacks username, password",
+        "has pass, user, verifier",
+        "credentialsSecretRef.keys",
+    ] {
         assert!(message.contains(expected), "{expected}: {message}");
     }
     for value in [TOKEN, ADMIN, "nobodys-business"] {
@@ -674,12 +729,17 @@ async fn a_secret_of_another_tool_is_read_by_the_keys_that_the_spec_names(world:
     }
     let foreign = manifest("{name: theirs, keys: {token: pass}}");
     let refused = world.apply(&foreign).await.unwrap_err().to_string();
-    assert!(refused.contains("this provider reads username and password"), "{refused}");
+    assert!(
+        refused.contains("this provider reads username and password"),
+        "{refused}"
+    );
     let unknown = manifest("{name: theirs, keys: {login: user}}");
     assert!(world.apply(&unknown).await.is_err(), "an unknown key was taken");
 
     world
-        .apply(&manifest("{name: theirs, keys: {username: user, password: pass}}"))
+        .apply(&manifest(
+            "{name: theirs, keys: {username: user, password: pass}}",
+        ))
         .await?;
     world.server_is(SERVER, "True", "Reachable").await?;
     world.ready_user("checkout").await?;
@@ -721,7 +781,15 @@ async fn the_authority_may_be_in_a_config_map(world: &World) -> Outcome {
     world.server_is(SERVER, "False", "Unreachable").await?;
     world.merge("PostgresServer", SERVER, from("right.crt")).await?;
     world.server_is(SERVER, "True", "Reachable").await?;
-    world.ready_user("checkout").await.map(drop)
+    world.ready_user("checkout").await?;
+    // Who connects can verify the server with what the Secret holds.
+    assert_eq!(world.key_of("checkout", "ca.crt").await?, right);
+    let uri = world.key_of("checkout", "uri").await?;
+    let uri = uri.replace("sslmode=require", "sslmode=verify-full");
+    let file = world.dir().join("published-ca.crt");
+    std::fs::write(&file, world.key_of("checkout", "ca.crt").await?)?;
+    let uri = format!("{uri}&sslrootcert={}", file.display());
+    world.postgres().psql(&uri, "select 1").await.map(drop)
 }
 
 /// The certificate of an authority that has signed nothing here.

@@ -214,6 +214,8 @@ pub fn observed(
         last_write: operator.last_write.map(mono),
         entry: entry.map(|entry| staged(entry, operator, scenario)),
         rival: rival(world, resource),
+        settings_due: Mono(u64::MAX),
+        renamed: None,
         predecessor: predecessor(world, who, resource, scenario),
         turn: !scenario.scheduled || uid.is_some_and(given),
         difficulty: None,
@@ -407,6 +409,7 @@ fn real_record(record: &Record) -> plan::Record {
         created: record.created.map(timestamp),
         last_set: record.last_set.map(timestamp),
         password_stamp: None,
+        memberships: Default::default(),
     }
 }
 

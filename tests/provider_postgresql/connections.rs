@@ -30,6 +30,8 @@ tests! {
     an_address_that_is_not_allowed_is_not_dialled,
     settings_that_cannot_work_are_refused,
     one_connection_serves_all_calls,
+    a_connection_that_takes_no_changes_is_not_kept,
+    what_is_asked_again_is_answered_anew,
     a_password_that_is_changed_shows_with_the_next_connection,
     a_server_that_restarts_is_found_again,
     a_standby_takes_and_tells_nothing,
@@ -329,6 +331,36 @@ async fn one_connection_serves_all_calls(world: &World) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("a connection that nobody wants is still there");
+}
+
+/// A setting holds for a connection as it was when that began; after a failover, the connection leads to a standby.
+async fn a_connection_that_takes_no_changes_is_not_kept(world: &World) {
+    make_admin(world, "hampered");
+    world
+        .server
+        .sql("ALTER ROLE hampered SET default_transaction_read_only = on");
+    let client = world.client("hampered");
+    let made = client.create(&job("hampers"), "pLaInTeXt").await;
+    assert_says(&assert_class(made, ErrorClass::Busy), "25006");
+    let state = async || client.provider.cluster().await.unwrap().value.state;
+    assert_eq!(state().await, ClusterState::Impaired);
+    world
+        .server
+        .sql("ALTER ROLE hampered RESET default_transaction_read_only");
+    assert_eq!(state().await, ClusterState::Available);
+    client.create(&job("hampers"), "pLaInTeXt").await.unwrap();
+}
+
+/// What is asked more than once is parsed once.
+async fn what_is_asked_again_is_answered_anew(world: &World) {
+    let client = world.client("boss");
+    for round in 0..4 {
+        let job = job("asked_again");
+        client.create(&job, "pLaInTeXt").await.unwrap();
+        assert!(client.get("asked_again").await.is_some(), "{round}");
+        client.delete(&job).await.unwrap();
+        assert!(client.get("asked_again").await.is_none(), "{round}");
+    }
 }
 
 async fn a_password_that_is_changed_shows_with_the_next_connection(world: &World) {

@@ -9,12 +9,13 @@ use crate::support::{
 tests! {
     a_user_is_deleted_once,
     the_sessions_of_a_deleted_user_are_ended,
-    sessions_that_may_not_be_ended_are_let_be,
+    sessions_are_ended_without_the_roles_privileges,
     who_owns_something_is_not_deleted_and_stays_as_it_is,
     what_a_user_owns_goes_to_its_heir,
     an_heir_is_joined_for_the_moment_only,
     an_heir_that_cannot_be_is_refused_before_anything_is_done,
     what_a_user_was_given_is_taken_back_everywhere,
+    a_deletion_that_is_refused_leaves_no_membership_and_ends_no_session,
     what_others_gave_only_they_or_a_superuser_take_back,
     a_refused_deletion_gives_login_back_even_after_the_gate_has_closed,
     a_database_that_takes_no_connections_is_named,
@@ -61,8 +62,8 @@ fn make_database(world: &World, database: &str, owner: &str) {
         .rows_in(database, &format!("ALTER SCHEMA public OWNER TO {owner}"));
 }
 
-/// Sessions that the operator's login may not end go on, and what they were given, they keep.
-async fn sessions_that_may_not_be_ended_are_let_be(world: &World) {
+/// Who may make itself a member of the role ends its sessions as the role, even where a membership does not inherit.
+async fn sessions_are_ended_without_the_roles_privileges(world: &World) {
     world.server.sql("CREATE ROLE weak CREATEROLE NOINHERIT LOGIN");
     world.server.sql(&format!(
         "SET password_encryption = 'scram-sha-256'; ALTER ROLE weak PASSWORD '{ADMIN_PASSWORD}'"
@@ -72,9 +73,58 @@ async fn sessions_that_may_not_be_ended_are_let_be(world: &World) {
     let session = world.session("goes_on", "pLaInTeXt", "postgres").await;
     client.delete(&job("goes_on")).await.unwrap();
     assert!(!world.exists("goes_on"));
-    // Since PostgreSQL 16 a membership inherits as its grant says.
-    let ended = session.batch_execute("SELECT 1").await.is_err();
-    assert_eq!(ended, world.has_admin_option());
+    assert!(session.batch_execute("SELECT 1").await.is_err());
+}
+
+/// Who is a member of whom: what a deletion that is refused must leave as it was.
+fn memberships(world: &World) -> Vec<Vec<Option<String>>> {
+    world.server.rows(
+        "SELECT roleid::regrole, member::regrole, grantor::regrole FROM pg_auth_members ORDER BY 1, 2, 3",
+    )
+}
+
+/// The operator's login is not even for a moment seen to be a member, or a rule for the members of some group could lock it out.
+async fn a_deletion_that_is_refused_leaves_no_membership_and_ends_no_session(world: &World) {
+    for admin in ADMINS {
+        let client = world.client(admin);
+        let name = format!("refused_quietly_{admin}");
+        client.create(&job(&name), "pLaInTeXt").await.unwrap();
+        let database = format!("quiet_{admin}");
+        make_database(world, &database, "boss");
+        world.server.rows_in(
+            &database,
+            &format!("CREATE TABLE t (); ALTER TABLE t OWNER TO {name}; CREATE TABLE u (); GRANT SELECT ON u TO {name}"),
+        );
+        let session = world.session(&name, "pLaInTeXt", "postgres").await;
+        let before = memberships(world);
+        let refused = client.delete(&job(&name)).await;
+        assert_class(refused, ErrorClass::Invalid);
+        assert_eq!(memberships(world), before, "{admin}");
+        // With an heir, it is the grant by another that is in the way of all but superusers.
+        let heir_name = format!("heir_of_{name}");
+        client.create(&job(&heir_name), "pLaInTeXt").await.unwrap();
+        let before = memberships(world);
+        let with_heir = heir(&name, &heir_name);
+        if admin == "clerk" {
+            assert_class(client.delete(&with_heir).await, ErrorClass::Invalid);
+            assert_eq!(memberships(world), before, "{admin}");
+            session.batch_execute("SELECT 1").await.unwrap();
+            assert!(world.logs_in(&name, "pLaInTeXt").await);
+            world.server.rows_in(
+                &database,
+                &format!("REVOKE SELECT ON u FROM {name}; GRANT CREATE ON SCHEMA public TO {heir_name}"),
+            );
+        }
+        client.delete(&with_heir).await.unwrap();
+        assert!(session.batch_execute("SELECT 1").await.is_err());
+        let operators = format!("pg_has_role('{admin}', '{heir_name}', 'USAGE')::text");
+        let superuser = admin == "boss";
+        assert_eq!(
+            world.value(&format!("SELECT {operators}")).as_deref() == Some("true"),
+            superuser,
+            "{admin}"
+        );
+    }
 }
 
 /// Makes a user with something of its own in two databases.
@@ -231,6 +281,10 @@ async fn what_others_gave_only_they_or_a_superuser_take_back(world: &World) {
     );
     let error = assert_class(client.delete(&job(name)).await, ErrorClass::Invalid);
     assert_says(&error, "in database \"of_others\": ");
+    assert_says(
+        &error,
+        r#"REVOKE SELECT ON TABLE public.t FROM "given_by_others" as "postgres""#,
+    );
     // It stays, and whoever decides to keep it keeps a login.
     assert!(role(&client.get(name).await.unwrap()).login);
     world
@@ -325,11 +379,9 @@ async fn a_deletion_that_was_broken_off_goes_on(world: &World) {
             &error,
             &format!("in database \"{}\": SQLSTATE 55P03", databases[1]),
         );
-        assert_says(
-            &error,
-            &format!("what it was given was taken back, in \"{}\"", databases[0]),
-        );
-        // It may yet be kept on purpose.
+        // It may yet be kept on purpose: nothing was taken from it.
+        let owner = "SELECT relowner::regrole::text FROM pg_class WHERE relname = 't'";
+        assert_eq!(world.server.rows_in(&databases[0], owner), [[Some(name.clone())]]);
         assert!(role(&client.get(&name).await.unwrap()).login);
         assert!(world.logs_in(&name, "pLaInTeXt").await);
         other.batch_execute("ROLLBACK").await.unwrap();

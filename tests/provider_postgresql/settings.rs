@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pguser_operator::domain::role::{RoleOptions, RoleSettings};
+use pguser_operator::domain::role::{FoundRole, Memberships, RoleOptions, RoleSettings};
 use pguser_operator::provider::ErrorClass;
 
 use crate::support::{ADMINS, Job, World, assert_class, assert_says, job, role, tests};
@@ -14,8 +14,11 @@ tests! {
     the_ends_of_valid_until_are_kept_to_the_microsecond,
     without_options_only_login_is_put_right,
     only_our_own_grants_are_taken_back,
+    what_counts_as_granted_by_another_is_taken_back_and_inherits_as_asked,
+    what_is_out_of_reach_is_named,
     a_membership_follows_the_roles_inherit,
     what_cannot_be_given_is_said,
+    an_attribute_that_cannot_be_given_is_said,
 }
 
 fn with(name: &str, options: RoleOptions) -> Job {
@@ -69,7 +72,11 @@ async fn a_user_is_made_with_its_settings(world: &World) {
         assert!(role(&user).granted_by_others.is_empty());
         // What it can do with them differs; that it is found as it was made does not.
         let unchanged = client.configure(&job).await.unwrap();
-        assert_eq!(role(&unchanged), role(&user));
+        let made = FoundRole {
+            just_granted: Memberships::new(),
+            ..role(&user).clone()
+        };
+        assert_eq!(role(&unchanged), &made);
         client.delete(&job).await.unwrap();
     }
 }
@@ -207,6 +214,97 @@ async fn only_our_own_grants_are_taken_back(world: &World) {
     assert_eq!(role(&user).granted_by_others, groups(&[theirs]));
 }
 
+/// A role that may give `{prefix}_readers`, which counts as granted by it since PostgreSQL 16; the clerk is a member of it.
+fn make_dba(world: &World, prefix: &str) -> [String; 2] {
+    let (readers, dba) = (format!("{prefix}_readers"), format!("{prefix}_dba"));
+    world
+        .server
+        .sql(&format!("CREATE ROLE {readers}; CREATE ROLE {dba}"));
+    world.server.sql(&format!(
+        "GRANT {readers} TO {dba} WITH ADMIN OPTION; GRANT {dba} TO clerk"
+    ));
+    [readers, dba]
+}
+
+fn applied(role: &str, grantor: Option<&str>) -> Memberships {
+    [(role.to_string(), grantor.map(str::to_string))].into()
+}
+
+async fn what_counts_as_granted_by_another_is_taken_back_and_inherits_as_asked(world: &World) {
+    if !world.has_admin_option() {
+        return;
+    }
+    let client = world.client("clerk");
+    let [readers, dba] = make_dba(world, "indirect");
+    let name = "indirectly";
+    let asked = some(groups(std::slice::from_ref(&readers)));
+    let made = client
+        .create(&with(name, asked.clone()), "pLaInTeXt")
+        .await
+        .unwrap();
+    assert_eq!(role(&made).just_granted, applied(&readers, Some(&dba)));
+    // This one is a DBA's own.
+    world.server.sql(&format!(
+        "CREATE ROLE indirect_writers; GRANT indirect_writers TO {name}"
+    ));
+    let inherits = || {
+        world.value(&format!(
+            "SELECT inherit_option::text FROM pg_auth_members WHERE member = '{name}'::regrole AND roleid = '{readers}'::regrole"
+        ))
+    };
+    for grantor in [Some(dba.as_str()), None] {
+        let known = RoleOptions {
+            applied: applied(&readers, grantor),
+            ..asked.clone()
+        };
+        for inherit in [false, true] {
+            let options = RoleOptions {
+                inherit,
+                ..known.clone()
+            };
+            client.configure(&with(name, options)).await.unwrap();
+            assert_eq!(
+                inherits().as_deref(),
+                Some(if inherit { "true" } else { "false" })
+            );
+        }
+        let none = RoleOptions {
+            member_of: BTreeSet::new(),
+            ..known
+        };
+        let found = client.configure(&with(name, none)).await.unwrap();
+        assert_eq!(
+            role(&found).granted_by_others,
+            groups(&["indirect_writers".to_string()])
+        );
+        let again = client.configure(&with(name, asked.clone())).await.unwrap();
+        assert_eq!(role(&again).just_granted, applied(&readers, Some(&dba)));
+    }
+}
+
+async fn what_is_out_of_reach_is_named(world: &World) {
+    if !world.has_admin_option() {
+        return;
+    }
+    let client = world.client("clerk");
+    let [readers, dba] = make_dba(world, "lost");
+    let name = "out_of_reach";
+    let asked = some(groups(std::slice::from_ref(&readers)));
+    client.create(&with(name, asked), "pLaInTeXt").await.unwrap();
+    world.server.sql(&format!("REVOKE {dba} FROM clerk"));
+    let none = RoleOptions {
+        applied: applied(&readers, Some(&dba)),
+        ..RoleOptions::default()
+    };
+    let refused = client.configure(&with(name, none)).await;
+    let error = assert_class(refused, ErrorClass::Invalid);
+    assert_says(&error, &format!("counts as granted by {dba:?}"));
+    assert_says(
+        &error,
+        &format!(r#"REVOKE "{readers}" FROM "{name}" GRANTED BY "{dba}""#),
+    );
+}
+
 async fn a_membership_follows_the_roles_inherit(world: &World) {
     if !world.has_admin_option() {
         return;
@@ -236,42 +334,53 @@ async fn a_membership_follows_the_roles_inherit(world: &World) {
     }
 }
 
+/// A login that works and is no member is worth more than none.
 async fn what_cannot_be_given_is_said(world: &World) {
     let client = world.client("clerk");
     world
         .server
         .sql("CREATE ROLE no_business_of_clerks; CREATE ROLE no_business_of_anyones SUPERUSER");
-    let member = |group: &str| RoleOptions {
-        member_of: groups(&[group.to_string()]),
-        ..RoleOptions::default()
-    };
     let job = |options| with("not_given", options);
-    let made = client.create(&job(member("no_such_group")), "pLaInTeXt").await;
-    assert_says(&assert_class(made, ErrorClass::Invalid), "does not exist");
-    let made = client
-        .create(&job(member("no_business_of_anyones")), "pLaInTeXt")
-        .await;
-    assert_says(&assert_class(made, ErrorClass::Invalid), "is a superuser");
-    let itself = client.create(&job(member("not_given")), "pLaInTeXt").await;
-    assert_says(&assert_class(itself, ErrorClass::Invalid), "circle");
-    let made = client
-        .create(&job(member("no_business_of_clerks")), "pLaInTeXt")
-        .await;
+    let mut groups_and_words = vec![
+        ("no_such_group", "does not exist"),
+        ("no_business_of_anyones", "is a superuser"),
+        ("not_given", "circle"),
+    ];
+    if world.has_admin_option() {
+        groups_and_words.push(("no_business_of_clerks", "ADMIN OPTION"));
+    }
+    for (group, words) in groups_and_words {
+        let options = RoleOptions {
+            member_of: groups(&[group.to_string()]),
+            ..RoleOptions::default()
+        };
+        let made = client.create(&job(options.clone()), "pLaInTeXt").await.unwrap();
+        assert!(role(&made).granted.is_empty(), "{group}");
+        assert!(world.logs_in("not_given", "pLaInTeXt").await);
+        let configured = client.configure(&job(options)).await;
+        assert_says(&assert_class(configured, ErrorClass::Invalid), words);
+        client
+            .delete(&with("not_given", RoleOptions::default()))
+            .await
+            .unwrap();
+    }
+}
+
+async fn an_attribute_that_cannot_be_given_is_said(world: &World) {
+    let client = world.client("clerk");
     let database = RoleOptions {
         create_database: true,
         ..RoleOptions::default()
     };
+    let job = with("no_databases", database);
     if world.has_admin_option() {
-        assert_says(&assert_class(made, ErrorClass::Invalid), "ADMIN OPTION");
-        assert!(!world.exists("not_given"));
-        let made = client.create(&job(database.clone()), "pLaInTeXt").await;
+        let made = client.create(&job, "pLaInTeXt").await;
         assert_says(&assert_class(made, ErrorClass::Invalid), "CREATEDB");
         world.server.sql("ALTER ROLE clerk CREATEDB");
-        client.create(&job(database), "pLaInTeXt").await.unwrap();
+        client.create(&job, "pLaInTeXt").await.unwrap();
         world.server.sql("ALTER ROLE clerk NOCREATEDB");
     } else {
-        made.unwrap();
-        client.configure(&job(database)).await.unwrap();
+        client.create(&job, "pLaInTeXt").await.unwrap();
     }
     assert!(!world.exists("not_there"));
 }

@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use pguser_operator::provider::{ClusterState, Creator, ErrorClass, Provider};
 
-use crate::support::{ADMINS, SECRET, World, assert_class, job, mark_text, ours, role, tests};
+use crate::support::{
+    ADMIN_PASSWORD, ADMINS, SECRET, World, assert_class, job, mark_text, ours, role, tests,
+};
 
 tests! {
     a_user_is_made_and_logs_in,
     a_password_is_replaced_and_the_old_one_is_none_any_more,
     the_same_password_again_changes_nothing_and_another_one_shows,
     any_name_and_any_password_will_do,
+    a_password_is_hashed_as_often_as_the_server_asks,
     no_password_reaches_the_log,
     who_is_no_login_of_an_application_is_protected,
     a_name_that_cannot_be_is_refused_here,
@@ -129,6 +132,28 @@ async fn any_name_and_any_password_will_do(world: &World) {
             assert_eq!(client.get(name).await, None);
         }
     }
+}
+
+/// `scram_iterations`, which PostgreSQL 16 brought.
+async fn a_password_is_hashed_as_often_as_the_server_asks(world: &World) {
+    world.server.sql(&format!(
+        "SET password_encryption = 'scram-sha-256'; CREATE ROLE thorough SUPERUSER LOGIN PASSWORD '{ADMIN_PASSWORD}'"
+    ));
+    let expected = if world.has_admin_option() {
+        world
+            .server
+            .sql("ALTER ROLE thorough SET scram_iterations = 12345");
+        "SCRAM-SHA-256$12345"
+    } else {
+        "SCRAM-SHA-256$4096"
+    };
+    let client = world.client("thorough");
+    client.create(&job("hashed"), "pLaInTeXt").await.unwrap();
+    let kept = "SELECT split_part(rolpassword, ':', 1) FROM pg_authid WHERE rolname = 'hashed'";
+    assert_eq!(world.value(kept).as_deref(), Some(expected));
+    assert!(world.logs_in("hashed", "pLaInTeXt").await);
+    client.set(&job("hashed"), "pLaInTeXt-2").await.unwrap();
+    assert_eq!(world.value(kept).as_deref(), Some(expected));
 }
 
 async fn no_password_reaches_the_log(world: &World) {

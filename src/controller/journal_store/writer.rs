@@ -71,11 +71,11 @@ impl Writer {
     }
 
     async fn run(self, mut waiting: UnboundedReceiver<Waiting>) {
-        let (mut next_start, mut apart) = (Instant::now(), APART);
+        let (mut next_start, mut apart) = (Instant::now(), Duration::ZERO);
         while let Some(first) = waiting.recv().await {
             apart = match next_start.elapsed() >= QUIET {
                 true => FIRST_APART,
-                false => APART.min(apart * 2),
+                false => (apart * 2).clamp(FIRST_APART, APART),
             };
             tokio::time::sleep_until(next_start).await;
             // Those who were woken together ask together.

@@ -401,11 +401,15 @@ impl Server {
 
     /// Asks for a refresh now.
     pub fn refresh_now(&self) {
-        {
+        let refused = {
             let mut state = self.state();
             state.refresh_due = None;
             state.list_soon();
             state.circuit.probe_from(clock::now());
+            state.retry_settings()
+        };
+        for username in refused {
+            self.triggers.remote_changed(&self.identity, &username);
         }
         self.link().bucket.resume();
         self.relinked.notify_waiters();

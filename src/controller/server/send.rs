@@ -178,6 +178,9 @@ fn accepted(server: &Server, entry: &Entry, answer: Answer<Option<RemoteUser>>, 
     state.circuit.on_success();
     state.failed_names.clear();
     state.difficulties.over(&entry.username);
+    if entry.kind == Kind::Configure {
+        state.settings_taken(&entry.username);
+    }
     state.tries.remove(&entry.id);
     state.wrote(&entry.username, ended);
     if entry.kind == Kind::Create
@@ -189,7 +192,12 @@ fn accepted(server: &Server, entry: &Entry, answer: Answer<Option<RemoteUser>>, 
         state.creator_id = Some(id.clone());
     }
     if entry.kind == Kind::Delete || answer.value.is_some() {
-        state.patched(&entry.username, answer.value.clone(), answer.date, started);
+        // What the change has granted is news of the change, not of the user: a list does not show it.
+        let mut user = answer.value.clone();
+        if let Some(role) = user.as_mut().and_then(|user| user.traits.role.as_mut()) {
+            role.just_granted.clear();
+        }
+        state.patched(&entry.username, user, answer.date, started);
     }
     let by_remote = state.remote_time(ended);
     let attempts = state.attempts_mut(entry.id);
@@ -272,6 +280,9 @@ async fn refused(server: &Server, provider: &AnyProvider, entry: &Entry, error: 
         _ => Outcome::Refused(error.to_string()),
     });
     let succeeds = attempts.after_deletion.is_some();
+    if entry.kind == Kind::Configure {
+        state.note_settings_refused(&entry.username, ended);
+    }
     if absent {
         state.wrote(&entry.username, ended);
     }

@@ -59,6 +59,12 @@ const LOOKS_KEPT: usize = 256;
 /// How far apart they are at least, but for the last one.
 const LOOKS_APART: Duration = Duration::from_millis(500);
 
+/// Between two tries of attributes or memberships that were refused.
+const REFUSED_SETTINGS: Growth = Growth {
+    first: Duration::from_secs(60),
+    longest: Duration::from_secs(30 * 60),
+};
+
 /// A server object's generation and annotations, and the address that its provider gives.
 pub type SpecSeen = (Option<i64>, Option<BTreeMap<String, String>>, Address);
 
@@ -99,6 +105,11 @@ pub struct State {
     pub creator_id: Option<String>,
     /// What became of logins with published passwords: the password's MAC, the outcome, when.
     tried: HashMap<String, (String, Login, Mono)>,
+    /// Attributes and memberships that were refused: how often, and when last.
+    settings_refused: HashMap<String, (u32, Mono)>,
+    /// From when on those may be asked for again that were refused before this process began, or before a person asked for a
+    /// refresh.
+    settings_from: Mono,
     /// Whether logins are tried now.
     pub logins: Logins,
     /// A login could not be tried lately: why, and when.
@@ -148,8 +159,9 @@ pub struct State {
 impl State {
     /// Nothing known yet.
     pub fn new(seen_before: bool, circuit: CircuitSettings, fresh_for: Duration) -> Self {
+        let began = clock::now();
         Self {
-            began: clock::now(),
+            began,
             snapshot: None,
             earlier_list: None,
             hashes: RandomState::new(),
@@ -167,6 +179,8 @@ impl State {
             circuit: Circuit::new(circuit),
             creator_id: None,
             tried: HashMap::new(),
+            settings_refused: HashMap::new(),
+            settings_from: began + REFUSED_SETTINGS.first,
             logins: Logins::default(),
             unverifiable: None,
             refresh_due: None,
@@ -256,6 +270,18 @@ impl State {
         user.mark().cloned()
     }
 
+    /// The user that carries the mark of this UID, if there is none of this name.
+    pub fn marked_with(&self, uid: &str, username: &str) -> Option<String> {
+        let users = &self.snapshot.as_ref()?.users;
+        if find(users, username).is_some() {
+            return None;
+        }
+        let marked = users
+            .iter()
+            .find(|user| user.mark().is_some_and(|mark| mark.uid == uid))?;
+        Some(marked.username.clone())
+    }
+
     /// When this process last changed a user; before its first change, when it began (R6).
     pub fn last_write(&self, username: &str) -> Mono {
         self.last_writes.get(username).copied().unwrap_or(self.began)
@@ -265,6 +291,35 @@ impl State {
     pub fn wrote(&mut self, username: &str, at: Mono) {
         self.last_writes.insert(username.to_string(), at);
         self.tried.remove(username);
+    }
+
+    /// Notes that a user's attributes or memberships were refused.
+    pub fn note_settings_refused(&mut self, username: &str, at: Mono) {
+        let refused = self.settings_refused.entry(username.to_string()).or_default();
+        *refused = (refused.0.saturating_add(1), at);
+    }
+
+    /// Notes that a user's attributes and memberships were taken.
+    pub fn settings_taken(&mut self, username: &str) {
+        self.settings_refused.remove(username);
+    }
+
+    /// When attributes and memberships that were refused may be asked for again: what was in their way, a privilege of the
+    /// operator's login as a rule, may have been mended.
+    pub fn settings_due(&self, username: &str) -> Mono {
+        match self.settings_refused.get(username) {
+            Some((refusals, last)) => *last + REFUSED_SETTINGS.after(*refusals, 0.0),
+            None => self.settings_from,
+        }
+    }
+
+    /// Has all that was refused asked for again. Gives the users whose it is.
+    pub(super) fn retry_settings(&mut self) -> Vec<String> {
+        self.settings_from = Mono::default();
+        self.settings_refused
+            .drain()
+            .map(|(username, _)| username)
+            .collect()
     }
 
     /// What became of the last login with a published password, and when.
@@ -290,6 +345,8 @@ impl State {
         self.keep_earlier(lag);
         self.reads.retain(|_, sight| sight.started >= started);
         self.tried.retain(|username, _| find(&users, username).is_some());
+        self.settings_refused
+            .retain(|username, _| find(&users, username).is_some());
         // A list that was started this late shows what was written before (R6).
         self.last_writes.retain(|_, write| *write + lag > started);
         self.snapshot = Some(Snapshot {

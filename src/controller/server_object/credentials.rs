@@ -120,13 +120,26 @@ const MOST_KEYS: usize = 10;
 
 /// What a Secret lacks and what it has, by the names of its keys alone, and the ways out.
 fn told(spec: &ProviderSpec<'_>, secret: &Secret, lacking: &Lacking) -> String {
-    let there: Vec<&str> = secret.data.iter().flatten().map(|(key, _)| key.as_str()).collect();
-    let missing = lacking.keys.iter().map(|key| match there.contains(&key.as_str()) {
-        true => format!("{key} (it is there, but its value is empty or not UTF-8)"),
-        false => key.clone(),
-    });
+    let there: Vec<&str> = secret
+        .data
+        .iter()
+        .flatten()
+        .map(|(key, _)| key.as_str())
+        .collect();
+    let missing = lacking
+        .keys
+        .iter()
+        .map(|key| match there.contains(&key.as_str()) {
+            true => format!("{key} (it is there, but its value is empty or not UTF-8)"),
+            false => key.clone(),
+        });
     let missing: Vec<String> = missing.collect();
-    let some = there.iter().take(MOST_KEYS).copied().collect::<Vec<_>>().join(", ");
+    let some = there
+        .iter()
+        .take(MOST_KEYS)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ");
     let has = match there.len() {
         0 => "no keys".to_string(),
         1..=MOST_KEYS => some,
@@ -409,7 +422,11 @@ mod tests {
         let spec = json!({"host": "db.example", "credentialsSecretRef": {"name": "orders-admin"}});
         let spec = serde_json::from_value(spec).unwrap();
         let spec = ProviderSpec::Postgresql(&spec);
-        let secret = secret(&[("user", b"hidden-1"), ("password", b"\xff\xfe"), ("uri", b"hidden-2")]);
+        let secret = secret(&[
+            ("user", b"hidden-1"),
+            ("password", b"\xff\xfe"),
+            ("uri", b"hidden-2"),
+        ]);
         let lacking = provider::credentials(&spec, &keys_of(&secret)).unwrap_err();
         let message = told(&spec, &secret, &lacking);
         for expected in [

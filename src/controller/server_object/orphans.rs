@@ -195,6 +195,8 @@ fn plan(server: &Server, context: &Context, entry: &Entry) -> Plan {
         ),
         last_write: Some(state.last_write(&entry.username)),
         entry: Some(staged),
+        settings_due: Mono::default(),
+        renamed: None,
         predecessor: Predecessor::None,
         turn,
         difficulty: None,

@@ -295,10 +295,7 @@ mod tests {
     #[test]
     fn an_api_token_needs_an_app_under_whatever_name_it_is() {
         let keys = json!({"apiToken": "token"});
-        let (with, without) = (
-            scalingo(json!("shop"), keys.clone()),
-            scalingo(Value::Null, keys),
-        );
+        let (with, without) = (scalingo(json!("shop"), keys.clone()), scalingo(Value::Null, keys));
         assert_eq!(
             read(&ProviderSpec::Scalingo(&with), &["token"]),
             [pair("apiToken", "token")]

@@ -24,7 +24,7 @@ use crate::domain::journal::protocol::{self, Tenure};
 use crate::domain::journal::{Cause, Entry, EntryId, Kind};
 use crate::domain::mac::Subject;
 use crate::domain::plan::*;
-use crate::domain::role::RoleSettings;
+use crate::domain::role::{Memberships, RoleSettings};
 use crate::domain::settings::Settings;
 use crate::domain::time::{Mono, whole_seconds};
 use crate::domain::wish;
@@ -84,7 +84,7 @@ pub async fn observe(
     };
     let identity = object.as_ref().and_then(ServerObject::identity);
     let status = user.status.clone().unwrap_or_default();
-    let record = user.record().map(record);
+    let record = user.record().map(|it| record(it, &user));
     let own_claim = identity.clone().map(|identity| Claim {
         installation: context.installation.clone(),
         identity,
@@ -112,6 +112,10 @@ pub async fn observe(
         rejected: status.rejected_password.as_ref().map(rejected),
         rejected_settings: status.rejected_settings.as_ref().map(rejected),
         tried: tried(server.as_deref(), &user, &status),
+        settings_due: server.as_deref().map_or(Mono::default(), |server| {
+            server.state().settings_due(user.username())
+        }),
+        renamed: renamed(server.as_deref(), &user),
         set_backs: set_backs(
             &status,
             user.metadata.generation,
@@ -159,10 +163,15 @@ fn details(object: Option<&ServerObject>, server: Option<&ServerAtWork>) -> Opti
     let (object, server) = (object?, server?);
     // After a restart the address is known from status before the provider has been asked again.
     let address = server.state().address.clone().or(object.remembered_address());
-    object.connection(&address)
+    let details = object.connection(&address)?;
+    let ca = server.link().ca;
+    Some(ConnectionDetails {
+        ca: ca.and_then(|ca| String::from_utf8(ca).ok()).map(Arc::from),
+        ..details
+    })
 }
 
-fn record(record: &RemoteUserRecord) -> Record {
+fn record(record: &RemoteUserRecord, user: &PostgresUser) -> Record {
     Record {
         server: record.server_ref.clone(),
         identity: RemoteIdentity::of_record(record),
@@ -171,6 +180,21 @@ fn record(record: &RemoteUserRecord) -> Record {
         created: record.created.as_ref().map(|time| whole_seconds(time.0)),
         last_set: record.last_set.as_ref().map(|time| whole_seconds(time.0)),
         password_stamp: record.password_stamp.clone(),
+        memberships: memberships(record, user),
+    }
+}
+
+/// The memberships that were granted because the spec asked. Before that was recorded: what it asks for now.
+fn memberships(record: &RemoteUserRecord, user: &PostgresUser) -> Memberships {
+    match &record.memberships {
+        Some(recorded) => recorded
+            .iter()
+            .map(|it| (it.role.clone(), it.grantor.clone()))
+            .collect(),
+        None => {
+            let asked = user.spec.postgresql.iter().flat_map(|sql| sql.member_of.iter());
+            asked.map(|role| (role.clone(), None)).collect()
+        }
     }
 }
 
@@ -356,6 +380,16 @@ fn tried(server: Option<&ServerAtWork>, user: &PostgresUser, status: &UserStatus
         login,
         due: base + interval.mul_f64(share),
     }
+}
+
+/// The name under which the last list shows the login that carries this PostgresUser's mark, if it is not its own. Who renames a
+/// role takes the mark along, and LOGIN and password with it.
+fn renamed(server: Option<&ServerAtWork>, user: &PostgresUser) -> Option<String> {
+    let server = server.filter(|server| server.capabilities.marks && user.record().is_some())?;
+    let name = server
+        .state()
+        .marked_with(user.metadata.uid.as_deref()?, user.username())?;
+    Some(name)
 }
 
 /// Anything from 0 to 1, the same for the same text.
@@ -619,7 +653,7 @@ async fn desired(
     });
     let settings = wanted::settings(user, object);
     let foreign = share::foreign_logins(context, user, &settings);
-    let settings = without(settings, &foreign, observed);
+    let mut settings = without(settings, &foreign, observed);
     let mut asked = format!(
         "{}/{}",
         user.metadata.generation.unwrap_or_default(),
@@ -628,6 +662,10 @@ async fn desired(
     if user.spec.postgresql.is_some() {
         // What the server object allows of it is part of what is asked for.
         asked = wish::short(&format!("{asked}/{}", wish::digest_of(&settings)));
+    }
+    if let (Some(options), Some(record)) = (&mut settings.options, &observed.record) {
+        // What was granted is no part of what is asked for.
+        options.applied = record.memberships.clone();
     }
     let wish = match &source.wanted {
         WantedPassword::Own { mac } => mac.clone(),

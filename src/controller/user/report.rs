@@ -10,7 +10,8 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::api::{
-    Binding, Ownership, PostgresUser, PublishedSecret, RejectedPassword, RemoteUserRecord, UserStatus,
+    Binding, Membership, Ownership, PostgresUser, PublishedSecret, RejectedPassword, RemoteUserRecord,
+    UserStatus,
 };
 use crate::clock;
 use crate::controller::context::{Context, server_key};
@@ -209,7 +210,8 @@ fn next_status(
     if let Some(record) = &plan.report.record
         && (!plan.report.record_can_wait || new != *old)
     {
-        new.remote_users = vec![remote_user(user.username(), record)];
+        let has_memberships = user.spec.postgresql.is_some() || !record.memberships.is_empty();
+        new.remote_users = vec![remote_user(user.username(), record, has_memberships)];
     }
     new
 }
@@ -221,7 +223,7 @@ fn noted(rejected: &Rejected) -> RejectedPassword {
     }
 }
 
-fn remote_user(username: &str, record: &Record) -> RemoteUserRecord {
+fn remote_user(username: &str, record: &Record, has_memberships: bool) -> RemoteUserRecord {
     RemoteUserRecord {
         username: username.to_string(),
         provider: record.identity.provider.clone(),
@@ -235,6 +237,14 @@ fn remote_user(username: &str, record: &Record) -> RemoteUserRecord {
         created: record.created.map(Time),
         last_set: record.last_set.map(Time),
         password_stamp: record.password_stamp.clone(),
+        memberships: has_memberships.then(|| {
+            let all = record.memberships.iter();
+            all.map(|(role, grantor)| Membership {
+                role: role.clone(),
+                grantor: grantor.clone(),
+            })
+            .collect()
+        }),
     }
 }
 

@@ -171,6 +171,7 @@ fn options(sql: &PostgresqlUser) -> RoleOptions {
     RoleOptions {
         member_of: sql.member_of.iter().cloned().collect(),
         named: Default::default(),
+        applied: Default::default(),
         connection_limit: sql.connection_limit,
         // PostgreSQL keeps microseconds.
         valid_until: sql

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::domain::attempts::Login;
 use crate::domain::journal::{Cause, Kind};
 use crate::domain::remote::RemoteUser;
+use crate::domain::role::Memberships;
 use crate::domain::settings::Rule;
 use crate::domain::time::Mono;
 
@@ -33,7 +34,7 @@ impl Case<'_> {
             return plan;
         }
         if self.staged.entry.kind == Kind::Configure {
-            return self.settle_accepted();
+            return self.configured(user);
         }
         let recorded = self.is_recorded(user);
         let mut plan = match (self.is_published(), recorded) {
@@ -47,6 +48,43 @@ impl Case<'_> {
             plan.report.record = (self.observed.record.as_ref() != Some(&new)).then_some(new);
         }
         plan
+    }
+
+    /// Settled once status has what was granted and taken back.
+    fn configured(&self, user: Option<&RemoteUser>) -> Plan {
+        let recorded = self.observed.record.as_ref();
+        match recorded.filter(|record| record.memberships != self.memberships(user)) {
+            None => self.settle_accepted(),
+            Some(record) => {
+                let mut plan = self.step_none();
+                plan.report.record = Some(Record {
+                    memberships: self.memberships(user),
+                    ..record.clone()
+                });
+                plan
+            }
+        }
+    }
+
+    /// What was granted because the spec asked, this change included, and is still asked for.
+    fn memberships(&self, user: Option<&RemoteUser>) -> Memberships {
+        let Some(options) = &self.staged.entry.settings.options else {
+            return Memberships::new();
+        };
+        let role = user.and_then(|user| user.traits.role.as_ref());
+        let mut all = match (self.staged.entry.kind, role) {
+            (Kind::Create, Some(_)) => Memberships::new(),
+            // Whoever makes a role makes its memberships.
+            (Kind::Create, None) => options
+                .member_of
+                .iter()
+                .map(|role| (role.clone(), None))
+                .collect(),
+            _ => options.applied.clone(),
+        };
+        all.extend(role.map(|role| role.just_granted.clone()).unwrap_or_default());
+        all.retain(|role, _| options.member_of.contains(role));
+        all
     }
 
     /// R7: the cluster turned BUSY while several changes were under way. Whether it has kept this one is shown by a list of
@@ -169,6 +207,12 @@ impl Case<'_> {
                 || earlier.and_then(|record| record.password_stamp.clone()),
                 |user| user.traits.password_stamp.clone(),
             ),
+            memberships: match self.staged.entry.kind {
+                Kind::Create => self.memberships(user),
+                _ => earlier
+                    .map(|record| record.memberships.clone())
+                    .unwrap_or_default(),
+            },
         }
     }
 

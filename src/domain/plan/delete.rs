@@ -213,6 +213,11 @@ impl Case<'_> {
                 record.identity
             ));
         }
+        if let Some(to) = &self.observed.renamed {
+            // It would go on logging in, and nobody would know whose it is.
+            let renamed = super::present::renamed(to, &self.desired.username);
+            return self.blocked(&format!("{}: {}", renamed.reason, renamed.message));
+        }
         if fresh::surely_absent(self.observed, server, self.now, self.settings) {
             return self.let_go(Farewell::Deleted);
         }

@@ -78,9 +78,10 @@ pub fn settings_rejection(message: &str) -> Stalled {
     Stalled {
         reason: "SettingsRejected",
         message: format!(
-            "the server refused spec.postgresql ({message}): change it, or mend what is missing and set the annotation {} \
-             to a new value, and it is tried again; the login works as it is",
-            crate::api::names::ROTATE
+            "the server refused spec.postgresql ({message}): change it, or mend what is missing; it is tried again after a minute \
+             and then less often, and at once when the annotation {} of the server object gets a new value. The login works as \
+             it is",
+            crate::api::names::REFRESH
         ),
     }
 }

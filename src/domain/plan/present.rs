@@ -371,8 +371,27 @@ fn already_exists(desired: &Desired, user: &RemoteUser, server: &Server) -> Stal
     }
 }
 
+/// Somebody has renamed the login: it has our mark, works as before, and whoever has its password goes on logging in.
+pub(super) fn renamed(to: &str, username: &str) -> Stalled {
+    let (from, ours) = (
+        crate::domain::role::quoted(to),
+        crate::domain::role::quoted(username),
+    );
+    Stalled {
+        reason: "Conflict",
+        message: format!(
+            "the login {username:?} was renamed to {to:?} on the server, where it goes on working: nothing is made or changed until \
+             there is one of the two. To have it back: ALTER ROLE {from} RENAME TO {ours}; to give it up, so that it is made \
+             anew: DROP ROLE {from}"
+        ),
+    }
+}
+
 /// Ours by the record, but not there: made again, with the password that the applications have.
 fn vanished(desired: &Desired, observed: &Observed, server: &Server, now: Mono, settings: &Settings) -> Plan {
+    if let Some(to) = &observed.renamed {
+        return Plan::not_ready(renamed(to, &desired.username));
+    }
     if !fresh::surely_absent(observed, server, now, settings) {
         return Plan::confirm(observed, server, now, settings);
     }
@@ -424,7 +443,7 @@ fn there(
         reason,
         NewPassword::ReadSecretFirst | NewPassword::Needed(Cause::SecretDamaged, _)
     );
-    if has_working_secret && let Some(plan) = configure(desired, observed, server, user, &seen) {
+    if has_working_secret && let Some(plan) = configure(desired, observed, server, user, &seen, now) {
         return plan;
     }
     match reason {
@@ -451,7 +470,13 @@ fn there(
             plan.report.set_back = set_back && matches!(plan.step, Some(Step::Stage(_)));
             plan
         }
-        NewPassword::NotNeeded => in_order(desired, observed, server, record, user, now),
+        NewPassword::NotNeeded => {
+            let mut plan = in_order(desired, observed, server, record, user, now);
+            if observed.refused_settings(desired).is_some() && now < observed.settings_due {
+                plan.again = plan.again.into_iter().chain([observed.settings_due - now]).min();
+            }
+            plan
+        }
     }
 }
 
@@ -462,9 +487,11 @@ fn configure(
     server: &Server,
     user: &RemoteUser,
     seen: &Seen,
+    now: Mono,
 ) -> Option<Plan> {
     let (wanted, found) = (desired.settings.options.as_ref()?, user.traits.role.as_ref()?);
-    if wanted.differences(found).is_empty() || observed.refused_settings(desired).is_some() {
+    let put_off = observed.refused_settings(desired).is_some() && now < observed.settings_due;
+    if put_off || wanted.differences(found).is_empty() {
         return None;
     }
     if let Some(trouble) = &server.trouble {

@@ -10,7 +10,7 @@ use crate::domain::attempts::{Attempts, Login};
 use crate::domain::identity::{Claim, RemoteIdentity};
 use crate::domain::journal::{Cause, Entry, EntryId, Kind, Seen};
 use crate::domain::remote::{Capabilities, ClusterState, RemoteUser};
-use crate::domain::role::RoleSettings;
+use crate::domain::role::{Memberships, RoleSettings};
 use crate::domain::schedule::Class;
 use crate::domain::time::Mono;
 
@@ -110,6 +110,11 @@ pub struct Observed {
     pub rival: Option<Rival>,
     /// What became of the last login with the published password, and when the next is due.
     pub tried: Tried,
+    /// When settings that were refused may be asked for again.
+    pub settings_due: Mono,
+    /// The name under which the remote shows the login that carries this resource's mark, if that is another one than its own:
+    /// somebody has renamed it.
+    pub renamed: Option<String>,
     /// The journal's entry of another resource for the same remote user, if there is one.
     pub predecessor: Predecessor,
     /// The resource has a turn of its server's scheduler (R11).
@@ -177,6 +182,8 @@ pub struct Record {
     pub last_set: Option<Timestamp>,
     /// What told the password's changes after our own last change, where the remote shows such a thing.
     pub password_stamp: Option<String>,
+    /// The memberships that were granted because the spec asked for them.
+    pub memberships: Memberships,
 }
 
 /// The Secret as published.

@@ -119,22 +119,22 @@ mod tests {
     #[test]
     fn yaml_and_json_are_read_one_or_many() {
         for text in [
-            "kind: A\nmetadata: {name: x}\n---\nkind: B\nmetadata: {name: y}\n",
-            "---\n{kind: A, metadata: {name: x}}\n---\n{kind: B, metadata: {name: y}}\n---\n",
-            "{kind: A, metadata: {name: x}}\n---\n{kind: B, metadata: {name: y}}\n",
-            r#"{"kind": "A", "metadata": {"name": "x"}} {"kind": "B", "metadata": {"name": "y"}}"#,
-            "\u{feff}{\"kind\": \"A\", \"metadata\": {\"name\": \"x\"}}\n{\"kind\": \"B\", \"metadata\": {\"name\": \"y\"}}\n",
-            "{\"kind\": \"A\", \"metadata\": {\"name\": \"x\"}}\n---\n{\"kind\": \"B\", \"metadata\": {\"name\": \"y\"}}\n",
+            "kind: A\nmetadata: {name: x}\n---\nkind: B\nmetadata: {name: two}\n",
+            "---\n{kind: A, metadata: {name: x}}\n---\n{kind: B, metadata: {name: two}}\n---\n",
+            "{kind: A, metadata: {name: x}}\n---\n{kind: B, metadata: {name: two}}\n",
+            r#"{"kind": "A", "metadata": {"name": "x"}} {"kind": "B", "metadata": {"name": "two"}}"#,
+            "\u{feff}{\"kind\": \"A\", \"metadata\": {\"name\": \"x\"}}\n{\"kind\": \"B\", \"metadata\": {\"name\": \"two\"}}\n",
+            "{\"kind\": \"A\", \"metadata\": {\"name\": \"x\"}}\n---\n{\"kind\": \"B\", \"metadata\": {\"name\": \"two\"}}\n",
         ] {
-            assert_eq!(names(&objects(text).unwrap()), ["A/x", "B/y"], "{text}");
+            assert_eq!(names(&objects(text).unwrap()), ["A/x", "B/two"], "{text}");
         }
         assert!(objects("kind: [").is_err());
     }
 
     #[test]
     fn lists_are_taken_apart() {
-        let of_any = "kind: List\napiVersion: v1\nitems:\n- {kind: A, metadata: {name: x}}\n- {kind: B, metadata: {name: y}}\n";
-        assert_eq!(names(&objects(of_any).unwrap()), ["A/x", "B/y"]);
+        let of_any = "kind: List\napiVersion: v1\nitems:\n- {kind: A, metadata: {name: x}}\n- {kind: B, metadata: {name: two}}\n";
+        assert_eq!(names(&objects(of_any).unwrap()), ["A/x", "B/two"]);
         let of_one = r#"{"kind": "PostgresUserList", "apiVersion": "pguser.dev/v1alpha1",
             "items": [{"metadata": {"name": "x"}}]}"#;
         let found = objects(of_one).unwrap();
@@ -151,13 +151,13 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("pguser-{}-documents", std::process::id()));
         std::fs::create_dir_all(folder.join("below")).unwrap();
         let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
-        write("b.yml", "{kind: B, metadata: {name: y}}");
+        write("b.yml", "{kind: B, metadata: {name: two}}");
         write("a.json", r#"{"kind": "A", "metadata": {"name": "x"}}"#);
         write("notes.txt", "kind: [");
         write("below/c.yaml", "kind: [");
         let one = folder.join("b.yml").display().to_string();
         let found = of(&[folder.display().to_string(), one]).unwrap();
-        assert_eq!(names(&found), ["A/x", "B/y", "B/y"]);
+        assert_eq!(names(&found), ["A/x", "B/two", "B/two"]);
         write("c.yaml", "kind: [");
         let told = of(&[folder.display().to_string()]).unwrap_err().to_string();
         assert!(told.contains("c.yaml"), "{told}");

@@ -3,9 +3,12 @@
 //! The connection is taken out of its place for as long as the call lasts. A call that is abandoned, at whatever
 //! point, takes it along: no later call finds it in a state that nobody knows.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::connection::{Facts, Session};
@@ -25,6 +28,8 @@ pub(super) struct Call<'a> {
     place: Option<Place<'a>>,
     /// Whether it is known that no transaction is open.
     sound: bool,
+    /// The server takes no changes from this connection: another one may lead to one that does.
+    read_only: AtomicBool,
 }
 
 impl<'a> Call<'a> {
@@ -40,7 +45,14 @@ impl<'a> Call<'a> {
             session,
             place,
             sound: true,
+            read_only: AtomicBool::new(false),
         }
+    }
+
+    /// Notes that no changes are taken here. After a failover the connection leads to what is a standby now; and what is
+    /// set for the login holds for a connection as it was when that began.
+    pub(super) fn note_read_only(&self) {
+        self.read_only.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn facts(&self) -> Facts {
@@ -88,10 +100,29 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Statements that may fail without the transaction failing with them.
+    pub(super) async fn try_all(
+        &self,
+        step: Step,
+        statements: impl Future<Output = Result<(), RemoteError>>,
+    ) -> Result<(), RemoteError> {
+        self.change(step, "SAVEPOINT before").await?;
+        match statements.await {
+            Ok(()) => self.change(step, "RELEASE before").await,
+            Err(error) if error.class == ErrorClass::Invalid => self.change(step, "ROLLBACK TO before").await,
+            Err(error) => Err(error),
+        }
+    }
+
     async fn run(&self, doing: Doing, sql: &str) -> Result<(), RemoteError> {
         let running = self.session.client.batch_execute(sql);
         match tokio::time::timeout_at(self.deadline, running).await {
-            Ok(result) => result.map_err(|failure| failed(self.operation, doing, &failure)),
+            Ok(result) => result.map_err(|failure| {
+                if failure.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) {
+                    self.note_read_only();
+                }
+                failed(self.operation, doing, &failure)
+            }),
             Err(_) => Err(late(self.operation, doing)),
         }
     }
@@ -142,6 +173,7 @@ impl<'a> Call<'a> {
     pub(super) fn keep(self) {
         if let Some(mut place) = self.place
             && self.sound
+            && !self.read_only.load(Ordering::Relaxed)
         {
             *place = Some(self.session);
         }

@@ -79,6 +79,8 @@ pub(super) struct Facts {
     pub(super) version: i32,
     /// Whether what the server keeps of passwords may be read.
     pub(super) sees_passwords: bool,
+    /// `scram_iterations`; before PostgreSQL 16 there is no such setting.
+    pub(super) iterations: Option<i32>,
 }
 
 impl Facts {
@@ -219,6 +221,7 @@ impl Target {
         let facts = Facts {
             version: row.try_get(0).map_err(failed)?,
             sees_passwords: row.try_get(1).map_err(failed)?,
+            iterations: row.try_get(2).map_err(failed)?,
         };
         match facts.version {
             ..OLDEST => Err(RemoteError::new(
@@ -250,7 +253,8 @@ impl Target {
 }
 
 const FACTS: &str = "SELECT current_setting('server_version_num')::int4, \
-    has_table_privilege('pg_catalog.pg_authid', 'SELECT')";
+    has_table_privilege('pg_catalog.pg_authid', 'SELECT'), \
+    nullif(current_setting('scram_iterations', true), '')::int4";
 
 /// Moves a connection's bytes until it ends. What the server says without being asked is dropped unread.
 fn moving<S, T>(mut connection: Connection<S, T>) -> BoxFuture<'static, ()>

@@ -10,10 +10,9 @@
 //!
 //! A login that is no superuser can do this with roles that it made itself: it makes itself a member of the role
 //! for the purpose, and only within the transaction. A membership that others could see would give the operator's login what
-//! the role has, and a `pg_hba.conf` that refuses the members of some group would lock it out. Where it may not become one
-//! (before PostgreSQL 16: where it has NOINHERIT; since then: without ADMIN
-//! OPTION), the sessions of a role that nothing hangs on go on until they end by themselves, without a role of that
-//! name; and a role that something hangs on is not deleted.
+//! the role has, and a `pg_hba.conf` that refuses the members of some group would lock it out. Sessions are ended as the role
+//! itself. Where the operator's login does not have the privileges of its memberships (before PostgreSQL 16: NOINHERIT), a
+//! role that something hangs on is not deleted.
 //!
 //! What others have given to the role on things of theirs, only they and superusers can take back: then the deletion
 //! fails, and says on what.
@@ -32,7 +31,7 @@ use tokio_postgres::types::Type;
 use super::call::Call;
 use super::connection::Target;
 use super::errors::Step;
-use super::owned::{Holding, holdings, keeps, owns};
+use super::owned::{Holding, commands, given, holdings, keeps, owns};
 use super::roles::{self, Power, Role};
 use super::text::{ident, shown};
 use super::write::{ALTER, Task, change_known, change_meant, meant};
@@ -323,9 +322,12 @@ impl Deletion<'_> {
         call.change(TAKE_BACK, &sql).await?;
         self.leave(call, self.task.name(), joined).await?;
         // What others gave it passes over in silence.
-        match keeps(&here(holdings(call, role.oid).await?)) {
-            Some(what) => invalid(&what),
-            None => Ok(()),
+        let Some(what) = keeps(&here(holdings(call, role.oid).await?)) else {
+            return Ok(());
+        };
+        match commands(&given(call, role.oid).await?, self.task.name()) {
+            Some(commands) => invalid(&format!("{what}: {commands}")),
+            None => invalid(&what),
         }
     }
 
@@ -461,5 +463,20 @@ fn within(detail: &str, database: &str) -> String {
     match what {
         Some(what) => format!(" (in database {}: {what})", shown(database)),
         None => detail.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_before_it_failed_is_told() {
+        let failed = || RemoteError::new("delete user", ErrorClass::Busy, "somebody else holds a lock");
+        assert_eq!(after(failed(), &[]).detail, " (somebody else holds a lock)");
+        assert_eq!(
+            after(failed(), &["app", "a\"b"]).detail,
+            " (somebody else holds a lock; what it owned was handed over, and what it was given was taken back, in \"app\", \"a\\\"b\")"
+        );
     }
 }

@@ -214,7 +214,7 @@ fn security(config: &PostgresqlConfig, settings: &SqlSettings) -> Result<Securit
         ));
     }
     let own = config.ca.as_deref().map(Trust::only).transpose();
-    let own = own.map_err(|_| invalid("the authorities' bundle holds no readable PEM certificate"))?;
+    let own = own.map_err(|error| invalid(&error.to_string()))?;
     let trust = own.as_ref().unwrap_or(&settings.trust);
     let configuration = match config.sslmode {
         SslMode::Disable => return Ok(Security::Clear),
@@ -267,6 +267,9 @@ impl Provider for Postgresql {
         let row = rows.first().ok_or_else(|| call.odd())?;
         let takes_changes: bool = row.try_get(0).map_err(|_| call.odd())?;
         let now: i64 = row.try_get(1).map_err(|_| call.odd())?;
+        if !takes_changes {
+            call.note_read_only();
+        }
         call.keep();
         Ok(Answer {
             value: Cluster {
@@ -318,8 +321,7 @@ impl Provider for Postgresql {
     ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
         const OPERATION: &str = "create user";
         let mark = &self.mark(OPERATION, order)?;
-        let verifier = verifier::verifier(order.username, mark, password);
-        transaction!(self, OPERATION, call => write::create(&call, Task { order, mark }, &verifier))
+        transaction!(self, OPERATION, call => write::create(&call, Task { order, mark }, password))
     }
 
     async fn set_password(
@@ -329,8 +331,7 @@ impl Provider for Postgresql {
     ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
         const OPERATION: &str = "set password";
         let mark = &self.mark(OPERATION, order)?;
-        let verifier = verifier::verifier(order.username, mark, password);
-        transaction!(self, OPERATION, call => write::set_password(&call, Task { order, mark }, &verifier))
+        transaction!(self, OPERATION, call => write::set_password(&call, Task { order, mark }, password))
     }
 
     async fn configure(&self, order: &Order<'_>) -> Result<Answer<Option<RemoteUser>>, RemoteError> {

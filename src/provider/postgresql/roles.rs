@@ -15,7 +15,7 @@ use super::connection::Facts;
 use super::errors::UNREACHABLE;
 use super::mark::{self, Marking};
 use super::text::Bytes;
-use crate::domain::role::{FoundRole, Traits};
+use crate::domain::role::{FoundRole, Memberships, Traits};
 use crate::domain::time::whole_seconds;
 use crate::provider::{Creator, RemoteError, RemoteUser, TOO_MANY};
 
@@ -114,6 +114,43 @@ pub(super) async fn power(call: &Call<'_>, name: &str) -> Result<Power, RemoteEr
         (true, _) => Power::All,
         (false, true) => Power::Over,
         (false, false) => Power::Plain,
+    })
+}
+
+/// Who counts as having granted a membership.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub(super) group: String,
+    pub(super) grantor: String,
+    /// INHERIT of the membership itself; none before PostgreSQL 16.
+    pub(super) inherits: Option<bool>,
+    /// The operator's login may act as the grantor.
+    pub(super) is_within_reach: bool,
+}
+
+/// The memberships of the role of this name.
+pub(super) async fn grants(call: &Call<'_>, name: &str) -> Result<Vec<Grant>, RemoteError> {
+    let inherits = match call.facts().has_grant_options() {
+        true => "m.inherit_option",
+        false => "NULL::boolean",
+    };
+    let sql = format!(
+        "SELECT t.rolname::text, g.rolname::text, {inherits}, pg_has_role(g.oid, 'USAGE') \
+         FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.member AND r.rolname = $1 \
+         JOIN pg_catalog.pg_roles t ON t.oid = m.roleid JOIN pg_catalog.pg_roles g ON g.oid = m.grantor \
+         ORDER BY 1, 2"
+    );
+    let rows = call.query(&sql, &[(&name, Type::TEXT)]).await?;
+    let grants: Result<_, _> = rows.iter().map(grant).collect();
+    grants.map_err(|_| call.odd())
+}
+
+fn grant(row: &Row) -> Result<Grant, tokio_postgres::Error> {
+    Ok(Grant {
+        group: row.try_get::<_, Bytes>(0)?.into_shown(),
+        grantor: row.try_get::<_, Bytes>(1)?.into_shown(),
+        inherits: row.try_get(2)?,
+        is_within_reach: row.try_get(3)?,
     })
 }
 
@@ -222,6 +259,7 @@ fn found(row: &Row) -> Result<FoundRole, tokio_postgres::Error> {
         bypass_rls: row.try_get("bypassrls")?,
         granted: names(row, "mine")?,
         granted_by_others: names(row, "others")?,
+        just_granted: Memberships::new(),
     })
 }
 

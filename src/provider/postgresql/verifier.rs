@@ -15,18 +15,29 @@ use zeroize::Zeroizing;
 use crate::domain::identity::Mark;
 use crate::domain::password::Password;
 
-/// PostgreSQL's own number; more would slow down every login of the application.
+/// How often a password is hashed where the server does not say, as PostgreSQL does by default.
 const ITERATIONS: NonZeroU32 = NonZeroU32::MIN.saturating_add(4095);
+
+/// The most. Clients refuse to log in where it is more, this operator's own among them, since whoever answers in a server's
+/// place could keep them busy with it.
+const MOST_ITERATIONS: u32 = 100_000;
+
+/// How often to hash a password where `scram_iterations` is this.
+pub(super) fn iterations(setting: Option<i32>) -> NonZeroU32 {
+    let setting = setting.and_then(|setting| u32::try_from(setting).ok());
+    let bounded = setting.map(|setting| setting.min(MOST_ITERATIONS));
+    bounded.and_then(NonZeroU32::new).unwrap_or(ITERATIONS)
+}
 
 /// As many bytes as PostgreSQL's own salts have.
 const SALT: usize = 16;
 
 /// What to write after PASSWORD, without quotes: nothing in it needs any escaping.
-pub(super) fn verifier(username: &str, mark: &Mark, password: &Password) -> String {
+pub(super) fn verifier(username: &str, mark: &Mark, password: &Password, iterations: NonZeroU32) -> String {
     of(
         prepared(password.reveal()).as_bytes(),
         salt(username, mark),
-        ITERATIONS,
+        iterations,
     )
 }
 
@@ -122,17 +133,30 @@ mod tests {
 
     #[test]
     fn the_same_again_is_the_same_and_anything_else_is_not() {
-        let password = Password::new("secret");
-        let one = verifier("app", &mark("u"), &password);
-        assert_eq!(one, verifier("app", &mark("u"), &password));
-        assert_ne!(one, verifier("app", &mark("u"), &Password::new("secret2")));
+        let of = |username: &str, uid: &str, password: &str| {
+            verifier(username, &mark(uid), &Password::new(password), ITERATIONS)
+        };
+        let one = of("app", "u", "secret");
+        assert_eq!(one, of("app", "u", "secret"));
+        assert_ne!(one, of("app", "u", "secret2"));
         let salt = |text: &str| text.split('$').nth(1).unwrap().to_string();
-        assert_ne!(salt(&one), salt(&verifier("app2", &mark("u"), &password)));
-        assert_ne!(salt(&one), salt(&verifier("app", &mark("u2"), &password)));
-        assert_eq!(
-            salt(&one),
-            salt(&verifier("app", &mark("u"), &Password::new("other")))
-        );
+        assert_ne!(salt(&one), salt(&of("app2", "u", "secret")));
+        assert_ne!(salt(&one), salt(&of("app", "u2", "secret")));
+        assert_eq!(salt(&one), salt(&of("app", "u", "other")));
+    }
+
+    #[test]
+    fn the_server_says_how_often_a_password_is_hashed() {
+        for (setting, expected) in [
+            (None, 4096),
+            (Some(1), 1),
+            (Some(50_000), 50_000),
+            (Some(i32::MAX), 100_000),
+            (Some(0), 4096),
+            (Some(-1), 4096),
+        ] {
+            assert_eq!(iterations(setting).get(), expected, "{setting:?}");
+        }
     }
 
     #[test]

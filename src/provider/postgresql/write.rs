@@ -7,7 +7,9 @@ use super::errors::Step;
 use super::mark::{self, Marking};
 use super::roles::{self, Power, Role, Seen};
 use super::text::{ident, is_name, literal, shown};
+use super::verifier;
 use crate::domain::identity::Mark;
+use crate::domain::password::Password;
 use crate::domain::role::{FoundRole, RoleOptions};
 use crate::provider::{ErrorClass, Order, RemoteError, RemoteUser};
 
@@ -25,6 +27,12 @@ impl Task<'_> {
 
     pub(super) fn ident(&self) -> String {
         ident(self.order.username)
+    }
+
+    /// What the server is to keep of a password.
+    fn verifier(&self, call: &Call<'_>, password: &Password) -> String {
+        let iterations = verifier::iterations(call.facts().iterations);
+        verifier::verifier(self.name(), self.mark, password, iterations)
     }
 
     /// Whether this role is the one that the order means (I3).
@@ -109,14 +117,25 @@ pub(super) async fn change_known(
     }
 }
 
-/// What the role is at the end of a transaction.
-pub(super) async fn written(
+/// What the role is at the end of a transaction, and which of its memberships were granted in it.
+async fn written(
     call: &Call<'_>,
     task: Task<'_>,
+    granted: &[&str],
 ) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
     let seen = roles::one(call, task.name()).await?;
+    let mut user = seen.value.map(|role| role.user);
+    if let Some(role) = user.as_mut().and_then(|user| user.traits.role.as_mut())
+        && !granted.is_empty()
+    {
+        let grants = roles::grants(call, task.name()).await?;
+        let ours = grants
+            .into_iter()
+            .filter(|it| granted.contains(&it.group.as_str()));
+        role.just_granted = ours.map(|it| (it.group, Some(it.grantor))).collect();
+    }
     Ok(Seen {
-        value: seen.value.map(|role| role.user),
+        value: user,
         date: seen.date,
     })
 }
@@ -125,8 +144,9 @@ pub(super) async fn written(
 pub(super) async fn create(
     call: &Call<'_>,
     task: Task<'_>,
-    verifier: &str,
+    password: &Password,
 ) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
+    let verifier = task.verifier(call, password);
     let options = task.order.settings.options.clone().unwrap_or_default();
     let name = task.ident();
     let mut sql = format!("CREATE ROLE {name} LOGIN PASSWORD '{verifier}'");
@@ -137,24 +157,28 @@ pub(super) async fn create(
     call.change(CREATE, &sql).await?;
     set_mark(call, task, None).await?;
     for group in &options.member_of {
-        grant(call, task, group, None).await?;
+        // A login that works and is no member is worth more than none: what is missing is told, and tried again, once it is there.
+        call.try_all(GRANT, grant(call, task, group, &Inherit::AsTheRole))
+            .await?;
     }
-    written(call, task).await
+    let all: Vec<_> = options.member_of.iter().map(String::as_str).collect();
+    written(call, task, &all).await
 }
 
 /// Gives a role a password.
 pub(super) async fn set_password(
     call: &Call<'_>,
     task: Task<'_>,
-    verifier: &str,
+    password: &Password,
 ) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
+    let verifier = task.verifier(call, password);
     let login = if task.order.adopt { " LOGIN" } else { "" };
     let sql = format!("ALTER ROLE {}{login} PASSWORD '{verifier}'", task.ident());
     let role = change_meant(call, task, ALTER, &sql).await?;
     if role.marking != Marking::Mark(task.mark.clone()) {
         set_mark(call, task, role.comment.as_deref()).await?;
     }
-    written(call, task).await
+    written(call, task, &[]).await
 }
 
 /// Gives a role its attributes and memberships.
@@ -172,19 +196,20 @@ pub(super) async fn configure(
     if role.marking != Marking::Mark(task.mark.clone()) {
         set_mark(call, task, role.comment.as_deref()).await?;
     }
-    if let Some(options) = &task.order.settings.options {
-        regrant(call, task, options, &role).await?;
-    }
-    written(call, task).await
+    let granted = match &task.order.settings.options {
+        Some(options) => regrant(call, task, options, &role).await?,
+        None => Vec::new(),
+    };
+    written(call, task, &granted).await
 }
 
-/// Makes the memberships that are ours to make what they should be.
-async fn regrant(
+/// Makes the memberships that are ours to make what they should be. Gives those that it has granted.
+async fn regrant<'a>(
     call: &Call<'_>,
     task: Task<'_>,
-    options: &RoleOptions,
+    options: &'a RoleOptions,
     role: &Role,
-) -> Result<(), RemoteError> {
+) -> Result<Vec<&'a str>, RemoteError> {
     let FoundRole {
         granted,
         granted_by_others,
@@ -194,24 +219,103 @@ async fn regrant(
         let sql = format!("REVOKE {} FROM {}", ident(group), task.ident());
         call.change(GRANT, &sql).await?;
     }
+    for (group, grantor) in options.surplus(&role.found) {
+        take_back(call, task, group, grantor).await?;
+    }
+    let mut new = Vec::new();
     for group in &options.member_of {
         if role.odd_grants.contains(group) {
-            grant(call, task, group, Some(role.inherits)).await?;
+            grant(call, task, group, &Inherit::Said(role.inherits, None)).await?;
         } else if !granted.contains(group) && !granted_by_others.contains(group) {
-            grant(call, task, group, None).await?;
+            grant(call, task, group, &Inherit::AsTheRole).await?;
+            new.push(group.as_str());
+        } else if let Some(grantor) = odd_grantor(call, task, options, role, group).await? {
+            grant(call, task, group, &Inherit::Said(role.inherits, Some(grantor))).await?;
         }
+    }
+    Ok(new)
+}
+
+/// Whether a membership that was granted for the spec inherits as the role does not: who counts as having granted it.
+async fn odd_grantor(
+    call: &Call<'_>,
+    task: Task<'_>,
+    options: &RoleOptions,
+    role: &Role,
+    group: &str,
+) -> Result<Option<String>, RemoteError> {
+    let Some(applied) = options
+        .applied
+        .get(group)
+        .filter(|_| call.facts().has_grant_options())
+    else {
+        return Ok(None);
+    };
+    let odd = roles::grants(call, task.name()).await?.into_iter().find(|it| {
+        let is_ours = applied.as_ref().is_none_or(|grantor| *grantor == it.grantor);
+        it.group == group && is_ours && it.is_within_reach && it.inherits != Some(role.inherits)
+    });
+    Ok(odd.map(|it| it.grantor))
+}
+
+/// Takes back a membership that was granted for the spec, and counts as granted by another role. Others' own grants stay.
+async fn take_back(
+    call: &Call<'_>,
+    task: Task<'_>,
+    group: &str,
+    grantor: Option<&str>,
+) -> Result<(), RemoteError> {
+    let sql = format!("REVOKE {} FROM {}", ident(group), task.ident());
+    if !call.facts().has_grant_options() {
+        return call.change(GRANT, &sql).await;
+    }
+    let all = roles::grants(call, task.name()).await?;
+    let ours = all.iter().filter(|it| {
+        let is_ours = grantor.map_or(it.is_within_reach, |grantor| grantor == it.grantor);
+        it.group == group && is_ours
+    });
+    for it in ours {
+        let by = format!("{sql} GRANTED BY {}", ident(&it.grantor));
+        call.change(GRANT, &by).await.map_err(|error| match error.class {
+            ErrorClass::Invalid => out_of_reach(call, group, &it.grantor, &by),
+            _ => error,
+        })?;
     }
     Ok(())
 }
 
-/// Makes the role a member of another. A membership inherits or not as the role did when it was granted; since
-/// PostgreSQL 16 that has to be said anew when it changes.
-async fn grant(
-    call: &Call<'_>,
-    task: Task<'_>,
-    group: &str,
-    inherits: Option<bool>,
-) -> Result<(), RemoteError> {
+fn out_of_reach(call: &Call<'_>, group: &str, grantor: &str, sql: &str) -> RemoteError {
+    let (group, grantor) = (shown(group), shown(grantor));
+    let what = format!(
+        "the membership in {group} counts as granted by {grantor}, whose privileges the operator's login does not have any more: \
+         {grantor} or a superuser can take it back ({sql})"
+    );
+    RemoteError::new(call.operation, ErrorClass::Invalid, &what)
+}
+
+/// Whether a membership inherits. Since PostgreSQL 16 each has an option of its own.
+enum Inherit {
+    /// As the role does when it is granted.
+    AsTheRole,
+    /// Said anew, since the role has changed; by this role, if it is not the operator's login that has granted it.
+    Said(bool, Option<String>),
+}
+
+impl Inherit {
+    fn clauses(&self) -> String {
+        match self {
+            Inherit::AsTheRole => String::new(),
+            Inherit::Said(inherits, grantor) => {
+                let inherits = if *inherits { "TRUE" } else { "FALSE" };
+                let by = grantor.as_ref().map(|it| format!(" GRANTED BY {}", ident(it)));
+                format!(" WITH INHERIT {inherits}{}", by.unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// Makes the role a member of another.
+async fn grant(call: &Call<'_>, task: Task<'_>, group: &str, inherit: &Inherit) -> Result<(), RemoteError> {
     if !is_name(group) {
         return Err(RemoteError::new(
             call.operation,
@@ -227,12 +331,7 @@ async fn grant(
         Power::Over => return Err(too_much(call, group, MAY_BE_NAMED)),
         Power::All => return Err(too_much(call, group, NEVER_GIVEN)),
     }
-    let inherit = match inherits {
-        None => "",
-        Some(true) => " WITH INHERIT TRUE",
-        Some(false) => " WITH INHERIT FALSE",
-    };
-    let sql = format!("GRANT {} TO {}{inherit}", ident(group), task.ident());
+    let sql = format!("GRANT {} TO {}{}", ident(group), task.ident(), inherit.clauses());
     call.change(GRANT, &sql).await
 }
 

@@ -1,0 +1,151 @@
+//! Bundles of certificate authorities in PEM, as people have them: whatever OpenSSL reads is read, and no authority vanishes
+//! without a word.
+
+use std::borrow::Cow;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use thiserror::Error;
+
+/// Why a bundle cannot be used. Nothing of its content is in the texts.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BundleError {
+    /// There is no `BEGIN CERTIFICATE` in it.
+    #[error("it holds no PEM certificate (-----BEGIN CERTIFICATE-----)")]
+    Empty,
+    /// OpenSSL's own form, whose statements about what the authority is trusted for would be lost.
+    #[error(
+        "block {0} is a TRUSTED CERTIFICATE, whose trust settings would be ignored: convert it with `openssl x509 -in FILE \
+         -out FILE.pem`"
+    )]
+    Trusted(usize),
+    /// A certificate has no end, or is no base64.
+    #[error("certificate {0} is not well-formed PEM")]
+    Malformed(usize),
+    /// A certificate that is none, or that cannot be an authority.
+    #[error("certificate {0} cannot be read as an X.509 certificate")]
+    Unreadable(usize),
+}
+
+/// The byte order mark that some editors begin a file with.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// Adds the authorities of a bundle.
+///
+/// # Errors
+/// If there is none in it, or one of them cannot be read: the message says which, counted from 1.
+pub(super) fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), BundleError> {
+    let pem = plain(pem);
+    if let Some(place) = trusted(&pem) {
+        return Err(BundleError::Trusted(place));
+    }
+    let expected = count(&pem, b"-----BEGIN CERTIFICATE-----");
+    if expected == 0 {
+        return Err(BundleError::Empty);
+    }
+    let mut found = 0;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|_| BundleError::Malformed(found + 1))?;
+        found += 1;
+        roots
+            .add(certificate)
+            .map_err(|_| BundleError::Unreadable(found))?;
+    }
+    match found == expected {
+        true => Ok(()),
+        false => Err(BundleError::Malformed(found + 1)),
+    }
+}
+
+/// The bundle as every reader reads it: marks of editors, an older label and blocks without a line end between them are put right.
+fn plain(pem: &[u8]) -> Cow<'_, [u8]> {
+    let pem = replaced(Cow::Borrowed(pem), BOM, b"");
+    let pem = replaced(pem, b"----------BEGIN ", b"-----\n-----BEGIN ");
+    let pem = replaced(
+        pem,
+        b"-----BEGIN X509 CERTIFICATE-----",
+        b"-----BEGIN CERTIFICATE-----",
+    );
+    replaced(
+        pem,
+        b"-----END X509 CERTIFICATE-----",
+        b"-----END CERTIFICATE-----",
+    )
+}
+
+fn replaced<'a>(text: Cow<'a, [u8]>, from: &[u8], to: &[u8]) -> Cow<'a, [u8]> {
+    if count(&text, from) == 0 {
+        return text;
+    }
+    let mut new = Vec::with_capacity(text.len() + to.len());
+    let mut rest = &text[..];
+    while let Some(place) = find(rest, from) {
+        new.extend_from_slice(&rest[..place]);
+        new.extend_from_slice(to);
+        rest = &rest[place + from.len()..];
+    }
+    new.extend_from_slice(rest);
+    Cow::Owned(new)
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
+}
+
+fn count(text: &[u8], what: &[u8]) -> usize {
+    text.windows(what.len()).filter(|window| *window == what).count()
+}
+
+/// Which of the blocks is a TRUSTED CERTIFICATE.
+fn trusted(pem: &[u8]) -> Option<usize> {
+    let place = find(pem, b"-----BEGIN TRUSTED CERTIFICATE-----")?;
+    Some(count(&pem[..place], b"-----BEGIN ") + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+
+    use super::*;
+
+    fn authority() -> String {
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().pem()
+    }
+
+    fn read(pem: &str) -> Result<usize, BundleError> {
+        let mut roots = RootCertStore::empty();
+        add(&mut roots, pem.as_bytes()).map(|()| roots.len())
+    }
+
+    #[test]
+    fn what_openssl_reads_is_read() {
+        let (one, two) = (authority(), authority());
+        let crl = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
+        assert_eq!(read(&format!("{one}{two}")), Ok(2));
+        assert_eq!(read(&format!("\u{feff}{one}\u{feff}{two}")), Ok(2));
+        assert_eq!(read(&one.replace('\n', "\r\n")), Ok(1));
+        assert_eq!(
+            read(&format!("Subject: x\n{one}# between\n{crl}{two}after")),
+            Ok(2)
+        );
+        assert_eq!(read(&format!("{}{}", one.trim_end(), two.trim_end())), Ok(2));
+        assert_eq!(read(&one.replace(" CERTIFICATE", " X509 CERTIFICATE")), Ok(1));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_with_its_place() {
+        let one = authority();
+        assert_eq!(read(""), Err(BundleError::Empty));
+        assert_eq!(read("no bundle"), Err(BundleError::Empty));
+        let unclosed = one.replace("-----END CERTIFICATE-----", "");
+        assert_eq!(read(&format!("{one}{unclosed}")), Err(BundleError::Malformed(2)));
+        let odd = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert_eq!(read(&format!("{one}{odd}")), Err(BundleError::Unreadable(2)));
+        let trusted = one.replace(" CERTIFICATE", " TRUSTED CERTIFICATE");
+        assert_eq!(read(&format!("{one}{trusted}")), Err(BundleError::Trusted(2)));
+    }
+}
