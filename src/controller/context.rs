@@ -132,7 +132,7 @@ pub struct Context {
     pub servers: Mutex<HashMap<ServerKey, Arc<Server>>>,
     /// The newest of our own writes of each PostgresUser, until the watch has caught up.
     pub written: Mutex<HashMap<String, PostgresUser>>,
-    /// The PostgresUsers that were let go, by UID, until the watch has told of their end.
+    /// The PostgresUsers and server objects that were let go, by UID, until the watch has told of their end.
     pub let_go: Mutex<HashSet<String>>,
     /// How long PostgresUsers have been in states that pass.
     pub passing: Passing,

@@ -18,7 +18,10 @@ use crate::controller::server_spec::ServerObject;
 /// # Errors
 /// If a step failed; it is then tried again after a pause.
 pub async fn delete(object: &ServerObject, context: &Arc<Context>) -> Result<Action, Error> {
-    if !has_finalizer(object) {
+    // The watch may show the finalizer for a while yet. To begin again would protect the credentials Secret once more, and then
+    // there would be no server object any more that lets it go.
+    let was_let_go = context.let_go().contains(&object.uid());
+    if !has_finalizer(object) || was_let_go {
         return Ok(Action::await_change());
     }
     let found = credentials::find(object, context).await?;
@@ -62,7 +65,9 @@ pub async fn remove(object: &ServerObject, server: Option<&Server>, context: &Co
         .into_iter()
         .filter(|it| *it != names::SERVER_FINALIZER)
         .collect();
-    patch_metadata(object, context, "finalizers", json!(left)).await
+    patch_metadata(object, context, "finalizers", json!(left)).await?;
+    context.let_go().insert(object.uid());
+    Ok(())
 }
 
 /// Lets the credentials Secret go, unless another server needs it.

@@ -365,7 +365,9 @@ impl Case<'_> {
 
     /// The login works as it is; what it should be besides is noted as refused.
     fn settings_refused(&self, message: &str) -> Plan {
-        if self.observed.refused_settings(self.desired).is_some() {
+        // What was refused may not be what is wanted any more, or allowed by now.
+        let outdated = self.staged.entry.settings != self.desired.settings;
+        if outdated || self.observed.refused_settings(self.desired).is_some() {
             return self.drop_when_quiet();
         }
         let mut plan = Plan::stalled(self.observed, settings_rejection(message));
