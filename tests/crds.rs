@@ -51,29 +51,34 @@ fn a_new_object_is_never_current() {
     }
 }
 
+/// Looks at a schema and at all that are within it, each with its path.
+fn for_each(path: &str, schema: &Value, look: &mut impl FnMut(&str, &Value)) {
+    look(path, schema);
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        for_each(&format!("{path}.{name}"), schema, look);
+    }
+    for within in ["items", "additionalProperties"] {
+        if schema[within].is_object() {
+            for_each(&format!("{path}[]"), &schema[within], look);
+        }
+    }
+}
+
 /// An API server refuses null wherever a schema has an `enum`, whatever else it says.
 #[test]
 fn what_may_be_null_has_no_enum_but_within_all_of() {
-    fn look(path: &str, schema: &Value, may_be_null: &mut Vec<String>) {
+    let mut may_be_null = Vec::new();
+    let mut look = |path: &str, schema: &Value| {
         let nullable = schema["nullable"] == true;
         assert!(!(nullable && schema["enum"].is_array()), "{path}");
         if nullable && schema["allOf"][0]["enum"].is_array() {
             may_be_null.push(path.to_string());
         }
-        for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
-            look(&format!("{path}.{name}"), schema, may_be_null);
-        }
-        for within in ["items", "additionalProperties"] {
-            if schema[within].is_object() {
-                look(&format!("{path}[]"), &schema[within], may_be_null);
-            }
-        }
-    }
-    let mut may_be_null = Vec::new();
+    };
     for (_, crd) in crd::all().unwrap() {
         let kind = crd["spec"]["names"]["kind"].as_str().unwrap();
         let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-        look(kind, schema, &mut may_be_null);
+        for_each(kind, schema, &mut look);
     }
     for field in [
         "PostgresUser.spec.deletionPolicy",
@@ -90,7 +95,8 @@ fn what_may_be_null_has_no_enum_but_within_all_of() {
 /// What an API server takes without a bound it takes by the megabyte, and no rule in CEL can be afforded on it.
 #[test]
 fn every_value_of_a_spec_is_bounded_at_both_ends() {
-    fn unbounded(path: &str, schema: &Value, found: &mut Vec<String>) {
+    let mut found = Vec::new();
+    let mut look = |path: &str, schema: &Value| {
         let needed: &[&str] = match schema["type"].as_str().unwrap_or_default() {
             "string" if schema["enum"].is_array() || schema["allOf"][0]["enum"].is_array() => &[],
             "string" => &["maxLength"],
@@ -106,19 +112,10 @@ fn every_value_of_a_spec_is_bounded_at_both_ends() {
         let missing = needed.iter().filter(|bound| schema[**bound].is_null());
         found.extend(missing.map(|bound| format!("{path}: {bound}")));
         assert!(schema["format"] != "date-time", "{path}: it has no ends");
-        for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
-            unbounded(&format!("{path}.{name}"), schema, found);
-        }
-        for within in ["items", "additionalProperties"] {
-            if schema[within].is_object() {
-                unbounded(&format!("{path}[]"), &schema[within], found);
-            }
-        }
-    }
-    let mut found = Vec::new();
+    };
     for (name, crd) in crd::all().unwrap() {
         let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
-        unbounded(&name, schema, &mut found);
+        for_each(&name, schema, &mut look);
     }
     assert!(found.is_empty(), "{found:#?}");
 }

@@ -98,6 +98,7 @@ prop_compose! {
             options: limit.map(|connection_limit| RoleOptions { connection_limit, ..RoleOptions::default() }),
             reassign_owned_to: heir,
             heir_is_named: false,
+            own: Default::default(),
             adopts_power,
         }
     }

@@ -59,6 +59,13 @@ pub fn secret_annotations(schema: &mut Schema) {
     );
 }
 
+/// Bounds of the name of one of a Secret's keys.
+pub fn secret_key(schema: &mut Schema) {
+    schema.insert("minLength".to_string(), json!(1));
+    schema.insert("maxLength".to_string(), json!(PREFIX_LENGTH));
+    schema.insert("pattern".to_string(), json!("^[-._a-zA-Z0-9]+$"));
+}
+
 /// Bounds of a selector of namespaces.
 pub fn namespace_selector(schema: &mut Schema) {
     const FIELD: &str = "spec.namespaceSelector";

@@ -75,14 +75,6 @@ pub trait Readable: DeserializeOwned {
     fn bare_spec() -> Option<Value> {
         None
     }
-
-    /// Gives back what room it has and does not use, before it is kept for long. Lists are read into room for four.
-    fn shrink(&mut self) {}
-
-    /// What of its annotations is kept in another place since then.
-    fn set_apart(&self) -> Option<&str> {
-        None
-    }
 }
 
 impl Readable for PostgresUser {
@@ -90,22 +82,6 @@ impl Readable for PostgresUser {
 
     fn bare_spec() -> Option<Value> {
         Some(json!({"serverRef": {"name": ""}}))
-    }
-
-    fn shrink(&mut self) {
-        if let Some(finalizers) = &mut self.metadata.finalizers {
-            finalizers.shrink_to_fit();
-        }
-        if let Some(status) = &mut self.status {
-            status.conditions.shrink_to_fit();
-            status.remote_users.shrink_to_fit();
-            status.set_backs.shrink_to_fit();
-        }
-        self.keep_claim_apart();
-    }
-
-    fn set_apart(&self) -> Option<&str> {
-        self.status.as_ref()?.claim.as_deref()
     }
 }
 
@@ -365,17 +341,6 @@ mod tests {
             "managedFields": [{"time": "9999-12-31T23:59:59Z"}]}, "data": {"password": "aA=="}});
         let secret: Lean<Secret> = serde_json::from_str(&secret.to_string()).unwrap();
         assert_eq!(secret.object.data.unwrap()["password"].0, b"h");
-    }
-
-    #[test]
-    fn the_claim_is_kept_without_a_table_for_it_alone() {
-        let mut user = read_user(user(json!({"serverRef": {"name": "orders"}}))).object;
-        assert_eq!((user.claim(), user.set_apart()), (Some("{}"), None));
-        user.shrink();
-        assert_eq!(user.metadata.annotations, None);
-        assert_eq!((user.claim(), user.set_apart()), (Some("{}"), Some("{}")));
-        let written = serde_json::to_value(&user).unwrap();
-        assert_eq!(written["status"].get("claim"), None);
     }
 
     #[test]

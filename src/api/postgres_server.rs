@@ -338,23 +338,23 @@ pub struct CredentialsRef {
 pub struct CredentialKeys {
     /// The key to read as `username`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(transform = bounds::secret_key)]
     pub username: Option<String>,
     /// The key to read as `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(transform = bounds::secret_key)]
     pub password: Option<String>,
     /// The key to read as `token`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(transform = bounds::secret_key)]
     pub token: Option<String>,
     /// The key to read as `apiToken`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(transform = bounds::secret_key)]
     pub api_token: Option<String>,
     /// The key to read as `bearerToken`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(transform = bounds::secret_key)]
     pub bearer_token: Option<String>,
 }
 

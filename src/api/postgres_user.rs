@@ -323,9 +323,6 @@ pub struct UserStatus {
     /// When the password was set back after a change from outside, by the operator's clock; the last three.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set_backs: Vec<Time>,
-    /// Its claim, as this process keeps it (see [`PostgresUser::claim`]). No status has it.
-    #[serde(skip)]
-    pub claim: Option<Box<str>>,
 }
 
 fn not_observed() -> i64 {
@@ -422,27 +419,8 @@ pub struct RejectedPassword {
 impl PostgresUser {
     /// The annotation that says which remote user it has, or wants.
     pub fn claim(&self) -> Option<&str> {
-        let annotation = self
-            .metadata
-            .annotations
-            .as_ref()
-            .and_then(|all| all.get(names::CLAIM));
-        let kept = self.status.as_ref().and_then(|status| status.claim.as_deref());
-        annotation.map(String::as_str).or(kept)
-    }
-
-    /// Takes the claim out of the annotations. As a rule it is the only one, and a table for one takes more room than the rest of
-    /// an object's metadata.
-    pub(super) fn keep_claim_apart(&mut self) {
-        let (Some(status), Some(annotations)) = (&mut self.status, &mut self.metadata.annotations) else {
-            return;
-        };
-        if let Some(claim) = annotations.remove(names::CLAIM) {
-            status.claim = Some(claim.into_boxed_str());
-        }
-        if annotations.is_empty() {
-            self.metadata.annotations = None;
-        }
+        let annotations = self.metadata.annotations.as_ref()?;
+        annotations.get(names::CLAIM).map(String::as_str)
     }
 
     /// The login's name on the server: `spec.username`, or the object's name.

@@ -1,6 +1,7 @@
 //! What all controllers share.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::at_rest::{self, UserAtRest};
 use super::claims::Claims;
 use super::kept::Kept;
 use super::listing::Listing;
@@ -83,7 +85,7 @@ fn of_namespace<'a, T>(all: &'a HashMap<String, T>, namespace: &str) -> Option<&
 #[derive(Clone, Default)]
 pub struct Stores {
     /// One store for each watched namespace, or one for all.
-    pub users: Vec<Store<PostgresUser>>,
+    pub users: Vec<Store<UserAtRest>>,
     /// Likewise.
     pub servers: Vec<Store<PostgresServer>>,
     /// If they are looked after.
@@ -118,6 +120,8 @@ pub struct Context {
     pub stores: Stores,
     /// What has been listed of it.
     pub listing: Arc<Listing>,
+    /// How often the watches have told of an object of ours.
+    pub changes: AtomicU64,
     /// What of all this could not be read as a whole.
     pub unread: UnreadObjects,
     /// Secrets, by metadata.
@@ -188,7 +192,7 @@ impl Context {
         Recorder::new(self.client.clone(), self.reporter.clone())
     }
 
-    /// The PostgresUsers that were let go.
+    /// The UIDs of what was let go.
     pub fn let_go(&self) -> MutexGuard<'_, HashSet<String>> {
         self.let_go.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -214,39 +218,56 @@ impl Context {
         futures::future::join_all(servers.iter().map(|server| server.ended())).await;
     }
 
-    /// A PostgresUser, as last seen or written.
-    pub fn user(&self, reference: &UserRef) -> Option<Arc<PostgresUser>> {
-        self.stores.users.iter().find_map(|store| store.get(reference))
+    /// Notes that a watch has told of an object of ours.
+    pub fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was noted.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// All PostgresUsers, as last seen.
+    pub fn users_at_rest(&self) -> impl Iterator<Item = Arc<UserAtRest>> {
+        self.stores.users.iter().flat_map(Store::state)
+    }
+
+    /// A PostgresUser, as last seen.
+    pub fn user_at_rest(&self, reference: &UserRef) -> Option<Arc<UserAtRest>> {
+        let reference = at_rest::named(reference);
+        self.stores.users.iter().find_map(|store| store.get(&reference))
     }
 
     /// Forgets what was written of PostgresUsers that the watch has since caught up with, or that are gone.
     pub fn forget_old_writes(&self) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.retain(|_, ours| {
-            let seen = self.user(&UserRef::from_obj(ours));
-            let version = |user: &PostgresUser| user.resource_version().unwrap_or_default();
-            seen.is_some_and(|seen| is_older(&version(&seen), &version(ours)))
+            let seen = self.user_at_rest(&UserRef::from_obj(ours));
+            let ours = ours.resource_version().unwrap_or_default();
+            seen.is_some_and(|seen| is_older(&seen.resource_version().unwrap_or_default(), &ours))
         });
     }
 
     /// All PostgresUsers that refer to a server, or whose login was made by it and has not moved yet.
-    pub fn users_of(&self, key: &ServerKey) -> Vec<Arc<PostgresUser>> {
-        let all = self.stores.users.iter().flat_map(Store::state);
-        all.filter(|user| whereabouts::concerns(user, key)).collect()
+    pub fn users_of(&self, key: &ServerKey) -> impl Iterator<Item = PostgresUser> {
+        let near = self.users_at_rest().filter(|user| user.may_concern(key));
+        near.map(|user| user.wake())
+            .filter(|user| whereabouts::concerns(user, key))
     }
 
     /// A living PostgresUser by its UID.
-    pub fn user_of_uid(&self, uid: &str) -> Option<Arc<PostgresUser>> {
-        let mut all = self.stores.users.iter().flat_map(Store::state);
-        all.find(|user| user.metadata.uid.as_deref() == Some(uid))
+    pub fn user_of_uid(&self, uid: &str) -> Option<Arc<UserAtRest>> {
+        self.users_at_rest().find(|user| user.uid() == Some(uid))
     }
 
     /// All PostgresUsers that a server object has to stay for: they have a login there, or a right to one. Naming it is
     /// not enough, since anybody can.
-    pub fn users_that_need(&self, key: &ServerKey) -> Vec<Arc<PostgresUser>> {
-        let mut users = self.users_of(key);
-        users.retain(|user| user.record().is_some() || self.claims.counts(&user.uid().unwrap_or_default()));
-        users
+    pub fn users_that_need(&self, key: &ServerKey) -> impl Iterator<Item = PostgresUser> {
+        let needs = |user: &PostgresUser| {
+            user.record().is_some() || self.claims.counts(&user.uid().unwrap_or_default())
+        };
+        self.users_of(key).filter(needs)
     }
 
     /// What the journal of a server at work holds an entry of for this PostgresUser.
@@ -273,8 +294,8 @@ impl Context {
 
     /// The UIDs of all living PostgresUsers.
     pub fn uids_of_users(&self) -> HashSet<String> {
-        let all = self.stores.users.iter().flat_map(Store::state);
-        all.filter_map(|user| user.metadata.uid.clone()).collect()
+        let all = self.users_at_rest();
+        all.filter_map(|user| user.uid().map(str::to_string)).collect()
     }
 
     /// The labels of a namespace, if it is known and not being deleted.

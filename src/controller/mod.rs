@@ -1,5 +1,6 @@
 //! Observe, act, report: everything that touches the Kubernetes API on behalf of the planner.
 
+mod at_rest;
 mod backoff;
 pub mod census;
 pub mod claims;

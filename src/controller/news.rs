@@ -1,15 +1,14 @@
 //! What of an object's changes is worth a reconciliation.
 //!
-//! The predicates are kube's. What it remembers for them, names and times of each object, is five times of what they need.
+//! What kube remembers for its predicates, names and times of each object, is five times of what they need.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use kube::Resource;
 use kube::runtime::reflector::Store;
-use kube::runtime::{Predicate, predicates};
 
-use crate::api::Readable;
+use super::at_rest::AtRest;
 
 /// What was last seen of each object, by hashes alone.
 #[derive(Debug, Default)]
@@ -24,29 +23,15 @@ const SLACK: usize = 1024;
 impl News {
     /// Whether the object's spec, finalizers, annotations or labels are others than when it was last seen. `living` has all
     /// objects that there are.
-    pub fn is_new<K>(&mut self, object: &K, living: &Store<K>) -> bool
-    where
-        K: Resource<DynamicType = ()> + Readable + Clone + 'static,
-    {
-        let of_spec = Predicate::combine(predicates::generation, predicates::finalizers);
-        let of_metadata = Predicate::combine(predicates::annotations, predicates::labels);
-        let Some(value) = Predicate::combine(of_spec, of_metadata).hash_property(object) else {
-            return true;
-        };
+    pub fn is_new<K: AtRest>(&mut self, object: &K, living: &Store<K>) -> bool {
         if self.seen.len() > living.len() * 2 + SLACK {
             self.forget_all_but(living);
         }
-        let (key, value) = (
-            self.key(object),
-            self.hashes.hash_one((value, object.set_apart())),
-        );
-        self.seen.insert(key, value) != Some(value)
+        let news = object.news();
+        self.seen.insert(self.key(object), news) != Some(news)
     }
 
-    fn forget_all_but<K>(&mut self, living: &Store<K>)
-    where
-        K: Resource<DynamicType = ()> + Clone + 'static,
-    {
+    fn forget_all_but<K: AtRest>(&mut self, living: &Store<K>) {
         let living: HashSet<u64> = living.state().iter().map(|object| self.key(&**object)).collect();
         self.seen.retain(|key, _| living.contains(key));
         self.seen.shrink_to_fit();
@@ -61,26 +46,21 @@ impl News {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::ConfigMap;
-    use kube::api::ObjectMeta;
     use kube::runtime::reflector;
     use kube::runtime::watcher::Event;
+    use serde_json::json;
 
     use super::*;
+    use crate::api::PostgresServer;
 
-    fn object(name: usize, uid: &str, finalizers: &[&str]) -> ConfigMap {
-        ConfigMap {
-            metadata: ObjectMeta {
-                name: Some(name.to_string()),
-                namespace: Some("shop".to_string()),
-                uid: Some(uid.to_string()),
-                resource_version: Some(uid.to_string()),
-                generation: Some(1),
-                finalizers: Some(finalizers.iter().map(|it| (*it).to_string()).collect()),
-                ..ObjectMeta::default()
-            },
-            ..ConfigMap::default()
-        }
+    fn object(name: usize, uid: &str, finalizers: &[&str]) -> PostgresServer {
+        serde_json::from_value(json!({
+            "apiVersion": "pguser.dev/v1alpha1", "kind": "PostgresServer",
+            "metadata": {"name": name.to_string(), "namespace": "shop", "uid": uid, "resourceVersion": uid,
+                "generation": 1, "finalizers": finalizers},
+            "spec": {},
+        }))
+        .unwrap()
     }
 
     #[test]

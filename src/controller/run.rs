@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -19,6 +18,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::at_rest::{self, AtRest, UserAtRest};
 use super::backoff::Backoff;
 use super::census;
 use super::context::{Context, Dispatch, Options, Stores};
@@ -30,7 +30,7 @@ use super::server_spec::ServerObject;
 use super::shard;
 use super::unread::{Reading, UnreadObjects};
 use super::user;
-use crate::api::{ClusterPostgresServer, Lean, PostgresServer, PostgresUser, Readable, ServerKind};
+use crate::api::{ClusterPostgresServer, Lean, PostgresServer, Readable, ServerKind};
 
 /// How many objects of a kind are worked on at once: the servers' own tasks pace what is remote.
 const CONCURRENCY: u16 = 64;
@@ -54,31 +54,24 @@ pub struct Wiring {
     pub stores: Stores,
     /// What of that has been listed.
     pub listing: Arc<Listing>,
-    users: Vec<Scope<PostgresUser>>,
+    users: Vec<Scope<UserAtRest>>,
     servers: Vec<Scope<PostgresServer>>,
     cluster_servers: Option<Scope<ClusterPostgresServer>>,
     namespaces: Option<Writer<PartialObjectMeta<Namespace>>>,
 }
 
 /// One watched namespace of one kind.
-struct Scope<K: Resource + Clone + 'static>
-where
-    K::DynamicType: Eq + Hash + Clone + Default,
-{
+struct Scope<K: AtRest> {
     name: listing::Scope,
-    api: Api<Lean<K>>,
+    api: Api<Lean<K::Awake>>,
     writer: Writer<K>,
     store: Store<K>,
-    triggers: mpsc::UnboundedReceiver<ObjectRef<K>>,
+    triggers: mpsc::UnboundedReceiver<ObjectRef<K::Awake>>,
 }
 
-fn scope<K>(
-    name: listing::Scope,
-    api: Api<Lean<K>>,
-) -> (Scope<K>, mpsc::UnboundedSender<ObjectRef<K>>, Store<K>)
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
+type Trigger<K> = mpsc::UnboundedSender<ObjectRef<<K as AtRest>::Awake>>;
+
+fn scope<K: AtRest>(name: listing::Scope, api: Api<Lean<K::Awake>>) -> (Scope<K>, Trigger<K>, Store<K>) {
     let (store, writer) = reflector::store();
     let (sender, triggers) = mpsc::unbounded_channel();
     (
@@ -171,7 +164,9 @@ impl Wiring {
         let ready = Arc::new(Ready::default());
         let mut tasks: Vec<Task> = Vec::new();
         for scope in self.users {
-            let reconcile = gate(&ready, user::reconcile);
+            let reconcile = gate(&ready, |user: Arc<UserAtRest>, context| {
+                user::reconcile(user.wake(), context)
+            });
             tasks.push(Box::pin(controller(
                 scope,
                 reconcile,
@@ -187,7 +182,7 @@ impl Wiring {
             tasks.push(Box::pin(controller(
                 scope,
                 reconcile,
-                |_, _| {},
+                server_object::seen,
                 context.clone(),
                 stop.clone(),
             )));
@@ -199,7 +194,7 @@ impl Wiring {
             tasks.push(Box::pin(controller(
                 scope,
                 reconcile,
-                |_, _| {},
+                server_object::seen,
                 context.clone(),
                 stop.clone(),
             )));
@@ -284,8 +279,8 @@ fn note_listing<K>(context: &Context, scope: &listing::Scope, event: &watcher::R
 
 /// What was put off until everything is known can go on.
 fn look_at_all_again(context: &Context) {
-    for user in context.stores.users.iter().flat_map(Store::state) {
-        context.dispatch.user(ObjectRef::from_obj(&*user));
+    for user in context.users_at_rest() {
+        context.dispatch.user(user.reference());
     }
 }
 
@@ -303,8 +298,8 @@ async fn count(context: Arc<Context>, stop: CancellationToken, ready: Arc<Ready>
 
 /// Who has which remote user has to be known before anybody is judged.
 fn note_owners(context: &Context) {
-    for user in context.stores.users.iter().flat_map(Store::state) {
-        shard::note_owner(context, &user);
+    for user in context.users_at_rest() {
+        shard::note_owner(context, &user.wake());
     }
 }
 
@@ -336,11 +331,10 @@ const SECRETS_PER_PAGE: u32 = 25;
 /// What `kubectl apply` notes for itself: as large as the object, and nobody here reads it.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-fn prune<K: Resource + Readable>(object: &mut K) {
+fn prune<K: Resource>(object: &mut K) {
     if let Some(annotations) = &mut object.meta_mut().annotations {
         annotations.remove(LAST_APPLIED);
     }
-    object.shrink();
 }
 
 async fn controller<K, Reconcile>(
@@ -350,19 +344,23 @@ async fn controller<K, Reconcile>(
     context: Arc<Context>,
     stop: CancellationToken,
 ) where
-    K: Resource<DynamicType = ()> + Readable + Clone + std::fmt::Debug + Send + Sync + 'static,
+    K: AtRest,
     Reconcile: FnMut(Arc<K>, Arc<Context>) -> Reconciliation + Send,
 {
     let (in_context, listed_in) = (context.clone(), context.clone());
     let name = scope.name;
     let (mut news, living) = (News::default(), scope.store.clone());
     let stream = watch(scope.api, &context.unread, PER_PAGE)
+        .map_ok(at_rest::to_rest)
         .reflect(scope.writer)
-        .inspect_ok(move |event| seen(event, &in_context))
+        .inspect_ok(move |event| {
+            in_context.note_change();
+            seen(event, &in_context);
+        })
         .inspect(move |event| note_listing(&listed_in, &name, event))
         .touched_objects()
         .try_filter(move |object| std::future::ready(news.is_new(object, &living)));
-    let triggers = tokio_stream_of(scope.triggers);
+    let triggers = tokio_stream_of(scope.triggers).map(|reference| at_rest::named(&reference));
     let backoff = Arc::new(Backoff::default());
     let error_policy = {
         let backoff = backoff.clone();
@@ -492,10 +490,10 @@ async fn watch_namespaces(
         let name = namespace
             .map(|namespace| namespace.name_any())
             .unwrap_or_default();
-        for user in context.stores.users.iter().flat_map(Store::state) {
-            let cluster = user.spec.server_ref.kind == ServerKind::ClusterPostgresServer;
-            if cluster && user.namespace().as_deref() == Some(&name) {
-                context.dispatch.user(ObjectRef::from_obj(&*user));
+        let there = |user: &Arc<UserAtRest>| user.namespace().as_deref() == Some(&name);
+        for user in context.users_at_rest().filter(there) {
+            if user.wake().spec.server_ref.kind == ServerKind::ClusterPostgresServer {
+                context.dispatch.user(user.reference());
             }
         }
         std::future::ready(())

@@ -24,7 +24,7 @@ pub struct SecretMeta {
     /// The namespaced name of that PostgresUser.
     pub user: Option<String>,
     /// The UIDs of its owners.
-    pub owners: Vec<String>,
+    pub owners: Box<[String]>,
     /// It says that its PostgresUser was deleted and it was retained.
     pub retained: bool,
     /// It is being deleted, and waits for these finalizers.

@@ -38,7 +38,7 @@ pub struct ConnectionDetails {
     /// The provider's name.
     pub provider: &'static str,
     /// The authorities that have signed the server's certificate, in PEM, where the server object names them.
-    pub ca: Option<Arc<str>>,
+    pub ca: Option<Arc<[u8]>>,
 }
 
 /// The longest bundle of authorities that is published: there is one in each user's Secret.
@@ -56,7 +56,8 @@ pub fn render(
 ) -> BTreeMap<&'static str, Zeroizing<String>> {
     let jdbc = details.jdbc(username, password);
     let port = details.port.to_string();
-    let ca = details.ca.iter().filter(|ca| ca.len() <= LONGEST_CA);
+    let ca = details.ca.as_deref().filter(|ca| ca.len() <= LONGEST_CA);
+    let ca = ca.and_then(|ca| std::str::from_utf8(ca).ok());
     let ca = ca.map(|ca| ("ca.crt", secret(ca)));
     let keys = [
         ("username", secret(username)),
@@ -283,7 +284,7 @@ mod tests {
     #[test]
     fn authorities_are_published_unless_they_are_a_whole_system_s() {
         let with = |ca: &str| ConnectionDetails {
-            ca: Some(ca.into()),
+            ca: Some(ca.as_bytes().into()),
             ..at("pg.example.com", "orders")
         };
         assert_eq!(rendered(&with("-----BEGIN"), "u", "p")["ca.crt"], "-----BEGIN");

@@ -30,6 +30,9 @@ pub struct RoleSettings {
     /// The server object names that one in full.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub heir_is_named: bool,
+    /// The UIDs of the PostgresUsers of the same namespace whose logins are among the roles that are named here.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub own: BTreeSet<String>,
 }
 
 /// The attributes and memberships that a role should have, in PostgreSQL's words.
@@ -172,7 +175,7 @@ impl RoleOptions {
     }
 }
 
-/// A role's name as SQL has it, for commands that a person is to say.
+/// A name as SQL has it: in double quotes.
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

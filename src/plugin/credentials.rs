@@ -101,7 +101,7 @@ pub fn read(secret: &Secret) -> Result<Credentials, String> {
         sslmode: sslmode(text("sslmode")?)?,
         provider: known
             .ok_or_else(|| format!("has provider {provider:?}, which this version does not know"))?,
-        ca: text("ca.crt").ok().map(Into::into),
+        ca: text("ca.crt").ok().map(|ca| ca.as_bytes().into()),
     };
     let (username, password) = (text("username")?.to_string(), Password::new(text("password")?));
     let expected = render(&details, &username, &password);

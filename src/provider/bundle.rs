@@ -1,8 +1,6 @@
 //! Bundles of certificate authorities in PEM, as people have them: whatever OpenSSL reads is read, and no authority vanishes
 //! without a word.
 
-use std::borrow::Cow;
-
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -28,8 +26,8 @@ pub enum BundleError {
     Unreadable(usize),
 }
 
-/// The byte order mark that some editors begin a file with.
-const BOM: &[u8] = b"\xef\xbb\xbf";
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const END: &str = "-----END CERTIFICATE-----";
 
 /// Adds the authorities of a bundle.
 ///
@@ -40,12 +38,12 @@ pub(super) fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), BundleErr
     if let Some(place) = trusted(&pem) {
         return Err(BundleError::Trusted(place));
     }
-    let expected = count(&pem, b"-----BEGIN CERTIFICATE-----");
+    let expected = pem.matches(BEGIN).count();
     if expected == 0 {
         return Err(BundleError::Empty);
     }
     let mut found = 0;
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let certificate = certificate.map_err(|_| BundleError::Malformed(found + 1))?;
         found += 1;
         roots
@@ -58,49 +56,20 @@ pub(super) fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), BundleErr
     }
 }
 
-/// The bundle as every reader reads it: marks of editors, an older label and blocks without a line end between them are put right.
-fn plain(pem: &[u8]) -> Cow<'_, [u8]> {
-    let pem = replaced(Cow::Borrowed(pem), BOM, b"");
-    let pem = replaced(pem, b"----------BEGIN ", b"-----\n-----BEGIN ");
-    let pem = replaced(
-        pem,
-        b"-----BEGIN X509 CERTIFICATE-----",
-        b"-----BEGIN CERTIFICATE-----",
-    );
-    replaced(
-        pem,
-        b"-----END X509 CERTIFICATE-----",
-        b"-----END CERTIFICATE-----",
-    )
-}
-
-fn replaced<'a>(text: Cow<'a, [u8]>, from: &[u8], to: &[u8]) -> Cow<'a, [u8]> {
-    if count(&text, from) == 0 {
-        return text;
-    }
-    let mut new = Vec::with_capacity(text.len() + to.len());
-    let mut rest = &text[..];
-    while let Some(place) = find(rest, from) {
-        new.extend_from_slice(&rest[..place]);
-        new.extend_from_slice(to);
-        rest = &rest[place + from.len()..];
-    }
-    new.extend_from_slice(rest);
-    Cow::Owned(new)
-}
-
-fn find(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).position(|window| window == what)
-}
-
-fn count(text: &[u8], what: &[u8]) -> usize {
-    text.windows(what.len()).filter(|window| *window == what).count()
+/// The bundle as every reader reads it: byte order marks, an older label and blocks without a line end between them are put right.
+/// Outside of its blocks a bundle may be in any encoding.
+fn plain(pem: &[u8]) -> String {
+    String::from_utf8_lossy(pem)
+        .replace('\u{feff}', "")
+        .replace("----------BEGIN ", "-----\n-----BEGIN ")
+        .replace("-----BEGIN X509 CERTIFICATE-----", BEGIN)
+        .replace("-----END X509 CERTIFICATE-----", END)
 }
 
 /// Which of the blocks is a TRUSTED CERTIFICATE.
-fn trusted(pem: &[u8]) -> Option<usize> {
-    let place = find(pem, b"-----BEGIN TRUSTED CERTIFICATE-----")?;
-    Some(count(&pem[..place], b"-----BEGIN ") + 1)
+fn trusted(pem: &str) -> Option<usize> {
+    let (before, _) = pem.split_once("-----BEGIN TRUSTED CERTIFICATE-----")?;
+    Some(before.matches("-----BEGIN ").count() + 1)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One process of the operator, from start to end.
 
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -267,6 +268,7 @@ async fn context(
         mac_key,
         stores: wiring.stores.clone(),
         listing: wiring.listing.clone(),
+        changes: AtomicU64::default(),
         unread: UnreadObjects::new(metrics.clone()),
         secrets: SecretIndex::default(),
         claims: Claims::default(),

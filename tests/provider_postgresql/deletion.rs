@@ -233,12 +233,22 @@ async fn an_heir_that_cannot_be_is_refused_before_anything_is_done(world: &World
         assert_class(client.delete(&heir("no_heir", other)).await, ErrorClass::Invalid);
         assert!(role(&client.get("no_heir").await.unwrap()).login);
     }
+    let theirs = Job {
+        owner: "another".to_string(),
+        ..job("no_heir_of_ours")
+    };
+    client.create(&theirs, "pLaInTeXt").await.unwrap();
+    let mut order = heir("no_heir", "no_heir_of_ours");
+    let error = assert_class(client.delete(&order).await, ErrorClass::Invalid);
+    assert_says(&error, "not of this namespace");
     // Of no importance to who owns nothing.
     client.create(&job("no_heir_needed"), "pLaInTeXt").await.unwrap();
     client
         .delete(&heir("no_heir_needed", "nobody_of_this_name"))
         .await
         .unwrap();
+    order.settings.heir_is_named = true;
+    client.delete(&order).await.unwrap();
 }
 
 async fn what_a_user_was_given_is_taken_back_everywhere(world: &World) {

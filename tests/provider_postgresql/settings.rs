@@ -18,6 +18,7 @@ tests! {
     what_is_out_of_reach_is_named,
     a_membership_follows_the_roles_inherit,
     what_cannot_be_given_is_said,
+    the_login_of_another_namespace_is_given_to_who_may_name_it,
     an_attribute_that_cannot_be_given_is_said,
 }
 
@@ -363,6 +364,55 @@ async fn what_cannot_be_given_is_said(world: &World) {
             .delete(&with("not_given", RoleOptions::default()))
             .await
             .unwrap();
+    }
+}
+
+/// Whatever was known of it when it was asked for: it may have been made since.
+async fn the_login_of_another_namespace_is_given_to_who_may_name_it(world: &World) {
+    for admin in ADMINS {
+        let client = world.client(admin);
+        let [theirs, beyond] = ["theirs", "beyond"].map(|what| format!("{what}_of_{admin}"));
+        let job_of_theirs = Job {
+            owner: "another".to_string(),
+            ..job(&theirs)
+        };
+        client.create(&job_of_theirs, "pLaInTeXt").await.unwrap();
+        world
+            .server
+            .sql(&format!("CREATE ROLE {beyond}; GRANT {theirs} TO {beyond}"));
+        if admin == "clerk" {
+            world
+                .server
+                .sql(&format!("GRANT {beyond} TO clerk WITH ADMIN OPTION"));
+        }
+        for group in [theirs, beyond] {
+            let name = format!("wants_{group}");
+            let options = RoleOptions {
+                member_of: groups(&[group.clone()]),
+                ..RoleOptions::default()
+            };
+            let mut asks = with(&name, options.clone());
+            let made = client.create(&asks, "pLaInTeXt").await.unwrap();
+            assert!(role(&made).granted.is_empty(), "{group}");
+            let refused = client.configure(&asks).await;
+            assert_says(
+                &assert_class(refused, ErrorClass::Invalid),
+                "not of this namespace",
+            );
+            asks.settings.own = groups(&["another".to_string()]);
+            let given = client.configure(&asks).await.unwrap();
+            assert_eq!(role(&given).granted, options.member_of);
+            client
+                .configure(&with(&name, RoleOptions::default()))
+                .await
+                .unwrap();
+            let named = RoleOptions {
+                named: options.member_of.clone(),
+                ..options
+            };
+            let given = client.configure(&with(&name, named.clone())).await.unwrap();
+            assert_eq!(role(&given).granted, named.member_of);
+        }
     }
 }
 

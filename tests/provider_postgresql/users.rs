@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use pguser_operator::provider::postgresql::PostgresqlConfig;
 use pguser_operator::provider::{ClusterState, Creator, ErrorClass, Provider};
 
 use crate::support::{
-    ADMIN_PASSWORD, ADMINS, SECRET, World, assert_class, job, mark_text, ours, role, tests,
+    ADMIN_PASSWORD, ADMINS, Client, SECRET, World, assert_class, assert_says, job, mark_text, ours, role,
+    tests,
 };
 
 tests! {
@@ -14,6 +16,7 @@ tests! {
     a_password_is_replaced_and_the_old_one_is_none_any_more,
     the_same_password_again_changes_nothing_and_another_one_shows,
     any_name_and_any_password_will_do,
+    a_database_of_another_encoding_takes_the_names_that_it_can_hold,
     a_password_is_hashed_as_often_as_the_server_asks,
     no_password_reaches_the_log,
     who_is_no_login_of_an_application_is_protected,
@@ -135,6 +138,34 @@ async fn any_name_and_any_password_will_do(world: &World) {
 }
 
 /// `scram_iterations`, which PostgreSQL 16 brought.
+/// A login has the name that its client sends, in bytes; some encodings do not let all bytes pass.
+async fn a_database_of_another_encoding_takes_the_names_that_it_can_hold(world: &World) {
+    for (database, encoding, takes_all) in [("latin", "LATIN1", true), ("euc", "EUC_JP", false)] {
+        world.server.sql(&format!(
+            "CREATE DATABASE {database} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'"
+        ));
+        let config = PostgresqlConfig {
+            database: database.to_string(),
+            ..world.config("clerk")
+        };
+        let client = Client::new(config, Duration::from_secs(30));
+        for name in ["plain", "müller", "em😀ji"] {
+            let name = format!("{name}_from_{database}");
+            let job = job(&name);
+            let made = client.create(&job, "pLaInTeXt").await;
+            if takes_all || name.is_ascii() {
+                assert_eq!(made.unwrap().username, name);
+                assert!(world.logs_in(&name, "pLaInTeXt").await);
+                client.delete(&job).await.unwrap();
+                continue;
+            }
+            assert_says(&assert_class(made, ErrorClass::Invalid), "a database in UTF-8");
+            let read = client.provider.get(&name).await;
+            assert_class(read, ErrorClass::Invalid);
+        }
+    }
+}
+
 async fn a_password_is_hashed_as_often_as_the_server_asks(world: &World) {
     world.server.sql(&format!(
         "SET password_encryption = 'scram-sha-256'; CREATE ROLE thorough SUPERUSER LOGIN PASSWORD '{ADMIN_PASSWORD}'"

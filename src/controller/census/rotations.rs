@@ -15,21 +15,32 @@ const OVERDUE: Duration = Duration::from_secs(15 * 60);
 
 /// What was asked for, by the UID of who asks, and when that was first seen.
 #[derive(Debug, Default)]
-pub struct Rotations(HashMap<String, (String, Mono)>);
+pub struct Rotations {
+    due: HashMap<String, (String, Mono)>,
+    next: HashMap<String, (String, Mono)>,
+}
 
 impl Rotations {
+    /// Notes what a PostgresUser asks for, if it does.
+    pub fn note(&mut self, user: &PostgresUser, now: Mono) {
+        let (Some(uid), Some(asked)) = (user.uid(), due(user).cloned()) else {
+            return;
+        };
+        let before = self.due.get(&uid).filter(|(value, _)| *value == asked);
+        let since = before.map_or(now, |(_, since)| *since);
+        self.next.insert(uid, (asked, since));
+    }
+
+    /// All were noted: whoever was not asks for nothing any more.
+    pub fn noted(&mut self) {
+        self.due = std::mem::take(&mut self.next);
+    }
+
     /// How many rotations are due, and how many of these are overdue.
-    pub fn count<'a>(&mut self, users: impl Iterator<Item = &'a PostgresUser>, now: Mono) -> (i64, i64) {
-        let due = users.filter_map(|user| {
-            let (uid, asked) = (user.uid()?, due(user)?.clone());
-            let before = self.0.get(&uid).filter(|(value, _)| *value == asked);
-            let since = before.map_or(now, |(_, since)| *since);
-            Some((uid, (asked, since)))
-        });
-        self.0 = due.collect();
-        let overdue = self.0.values().filter(|(_, since)| now - *since >= OVERDUE);
+    pub fn count(&self, now: Mono) -> (i64, i64) {
+        let overdue = self.due.values().filter(|(_, since)| now - *since >= OVERDUE);
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        (count(self.0.len()), count(overdue.count()))
+        (count(self.due.len()), count(overdue.count()))
     }
 }
 
@@ -65,7 +76,9 @@ mod tests {
 
     fn count(rotations: &mut Rotations, user: &PostgresUser, minutes: u64) -> (i64, i64) {
         let now = Mono::default() + Duration::from_secs(60 * minutes);
-        rotations.count([user].into_iter(), now)
+        rotations.note(user, now);
+        rotations.noted();
+        rotations.count(now)
     }
 
     #[test]

@@ -122,7 +122,7 @@ pub struct Link {
     /// How often to try each published password, where its changes are not shown.
     pub verify_interval: std::time::Duration,
     /// The authorities that the provider trusts, if it was given its own: kept for when their source goes first.
-    pub ca: Option<Vec<u8>>,
+    pub ca: Option<Arc<[u8]>>,
 }
 
 impl Link {

@@ -264,10 +264,16 @@ impl State {
         Some((own, users.iter().filter(|user| user.protected).count()))
     }
 
-    /// Whose mark a user carried when all were listed.
+    /// Whose mark a user carried when it was last seen.
     pub fn mark_of(&self, username: &str) -> Option<Mark> {
-        let user = find(&self.snapshot.as_ref()?.users, username)?;
-        user.mark().cloned()
+        let snapshot = self.snapshot.as_ref();
+        let read = self.reads.get(username);
+        let read = read.filter(|read| snapshot.is_none_or(|listed| read.started >= listed.started));
+        let user = match read {
+            Some(read) => read.user.as_ref(),
+            None => find(&snapshot?.users, username),
+        };
+        user?.mark().cloned()
     }
 
     /// The user that carries the mark of this UID, if there is none of this name.

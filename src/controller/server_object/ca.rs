@@ -75,7 +75,9 @@ async fn named(
     // What is there no more is still what it was.
     let known = || {
         let server = context.server(&object.key())?;
-        (server.uid == object.uid()).then(|| server.link().ca)?
+        (server.uid == object.uid())
+            .then(|| server.link().ca)?
+            .map(|ca| ca.to_vec())
     };
     Ok(match found.or_else(known) {
         Some(ca) => Ok(Some(ca)),

@@ -213,7 +213,7 @@ pub fn link(object: &ServerObject, context: &Context, found: &Found, gate: &Gate
         verify_interval: object.verify_interval(),
         generation: object.meta().generation,
         ca: match found {
-            Found::Usable { material, .. } => material.ca.clone(),
+            Found::Usable { material, .. } => material.ca.as_deref().map(Arc::from),
             Found::Unusable { .. } => current(object, context).and_then(|link| link.ca),
         },
     }
@@ -283,7 +283,7 @@ async fn let_go_of_secret(context: &Context, secret: &Secret) -> Result<(), Erro
         return Ok(());
     }
     for object in servers_with(context, secret) {
-        if !context.users_that_need(&object.key()).is_empty() {
+        if context.users_that_need(&object.key()).next().is_some() {
             copy(&object, context, secret).await?;
         }
     }
@@ -353,7 +353,7 @@ async fn copy(object: &ServerObject, context: &Context, secret: &Secret) -> Resu
     };
     let mut data = secret.data.clone().unwrap_or_default();
     if let Some(ca) = current(object, context).and_then(|link| link.ca) {
-        data.insert(CA_KEY.to_string(), ByteString(ca));
+        data.insert(CA_KEY.to_string(), ByteString(ca.to_vec()));
     }
     let copy = Secret {
         metadata,

@@ -30,11 +30,11 @@ pub async fn delete(object: &ServerObject, context: &Arc<Context>) -> Result<Act
     let server = at_work(object, context, link, gate).await?;
     orphans::let_go_of_named(object, &server, context).await?;
     let again = orphans::resolve(&server, context).await?;
-    let users = context.users_that_need(&object.key());
+    let needed = context.users_that_need(&object.key()).next().is_some();
     let entries = server
         .journal
         .view(|journal, _| journal.map_or(0, |journal| journal.entries.len()));
-    if !users.is_empty() || entries > 0 || !context.listing.is_complete() {
+    if needed || entries > 0 || !context.listing.is_complete() {
         status::report(object, &server, context).await?;
         return Ok(Action::requeue(again.unwrap_or(AGAIN)));
     }

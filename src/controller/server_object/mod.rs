@@ -16,8 +16,10 @@ pub use status::remote_users;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use kube::Resource;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::Action;
+use kube::runtime::watcher;
 use serde_json::{Value, json};
 
 use crate::api::names;
@@ -25,7 +27,7 @@ use crate::controller::context::{Bell, Context};
 use crate::controller::error::Error;
 use crate::controller::journal_store::{JournalStore, Place};
 use crate::controller::objects::Objects;
-use crate::controller::server::{Link, Server, ServerKey, Setup, UserRef};
+use crate::controller::server::{Link, Server, ServerKey, Setup};
 use crate::controller::server_spec::ServerObject;
 use crate::provider::gate::Gate;
 
@@ -71,6 +73,15 @@ async fn bring_into_order(object: &ServerObject, context: &Arc<Context>) -> Resu
     let again = orphans::resolve(&server, context).await?;
     status::report(object, &server, context).await?;
     Ok(again.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// What the watch tells of server objects that are no more.
+pub fn seen<K: Resource>(event: &watcher::Event<K>, context: &Context) {
+    if let watcher::Event::Delete(object) = event {
+        context
+            .let_go()
+            .remove(object.meta().uid.as_deref().unwrap_or_default());
+    }
 }
 
 /// Another operator looks after it, from now on or since ever.
@@ -224,7 +235,8 @@ async fn at_work(
 
 /// Has all users of a server looked at again.
 pub(super) fn tell_users(context: &Context, key: &ServerKey) {
-    for user in context.users_of(key) {
-        context.dispatch.user(UserRef::from_obj(&*user));
+    let near = context.users_at_rest().filter(|user| user.may_concern(key));
+    for user in near {
+        context.dispatch.user(user.reference());
     }
 }

@@ -137,8 +137,8 @@ async fn is_orphan(entry: &Entry, server: &Server, context: &Context) -> Result<
     }
     let reference = UserRef::new(&entry.owner.name).within(&entry.owner.namespace);
     if context
-        .user(&reference)
-        .is_some_and(|user| user.uid().as_deref() == Some(&entry.owner.uid))
+        .user_at_rest(&reference)
+        .is_some_and(|user| user.uid() == Some(&entry.owner.uid))
     {
         return Ok(false);
     }

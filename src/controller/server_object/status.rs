@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use crate::api::{ClusterPostgresServer, PostgresServer, ServerStatus, ServerUsers};
+use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser, ServerStatus, ServerUsers};
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::events;
@@ -166,7 +166,7 @@ fn findings(old: &ServerStatus, object: &ServerObject, server: &Server, context:
         _ if object.deleting() => (
             Status::False,
             "InUse",
-            in_use(&context.users_that_need(&object.key())),
+            in_use(context.users_that_need(&object.key())),
         ),
         Some(trouble) => (Status::False, trouble.reason, trouble.message.clone()),
         None if link.deletions_only => (
@@ -233,9 +233,8 @@ fn reachable(server: &Server) -> String {
     format!("the server can be reached and accepts the credentials{rest}")
 }
 
-fn in_use(users: &[std::sync::Arc<crate::api::PostgresUser>]) -> String {
+fn in_use(users: impl Iterator<Item = PostgresUser>) -> String {
     let mut names: Vec<_> = users
-        .iter()
         .map(|user| {
             format!(
                 "{}/{}",

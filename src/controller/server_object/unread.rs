@@ -54,7 +54,7 @@ pub async fn hold(object: &ServerObject, unread: &Unread, context: &Context) -> 
 
 /// Whether a PostgresUser refers to it, as far as all are known, or anything is in its journal.
 async fn is_needed(object: &ServerObject, context: &Context) -> Result<bool, Error> {
-    if !context.users_of(&object.key()).is_empty() || !context.listing.is_complete() {
+    if context.users_of(&object.key()).next().is_some() || !context.listing.is_complete() {
         return Ok(true);
     }
     let journal = journal_store::read(&place(object, context))

@@ -23,11 +23,13 @@ use self::turn::Current;
 use self::whereabouts::Whereabouts;
 use crate::api::PostgresUser;
 use crate::clock;
+use crate::controller::at_rest::UserAtRest;
 use crate::controller::context::{Context, server_key};
 use crate::controller::error::Error;
 use crate::controller::kept::KeptUser;
 use crate::controller::secrets::is_older;
 use crate::controller::server::{ServerKey, UserRef};
+use crate::controller::server_object::all_servers;
 use crate::controller::server_spec::ServerObject;
 use crate::controller::shard;
 use crate::domain::identity::{Claim, RemoteIdentity};
@@ -44,7 +46,7 @@ const SOON: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// If a step failed; it is then tried again after a pause.
-pub async fn reconcile(user: Arc<PostgresUser>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(user: PostgresUser, context: Arc<Context>) -> Result<Action, Error> {
     let outcome = match tokio::time::timeout(TIMEOUT, steps(&user, &context)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Error::Timeout),
@@ -54,8 +56,8 @@ pub async fn reconcile(user: Arc<PostgresUser>, context: Arc<Context>) -> Result
         note_idle(&context, &user);
     }
     context.metrics.reconciled("PostgresUser", outcome.is_ok());
-    let now = context.user(&UserRef::from_obj(&*user));
-    if now.is_none_or(|now| now.uid() != user.uid()) {
+    let now = context.user_at_rest(&UserRef::from_obj(&user));
+    if now.is_none_or(|now| now.uid() != user.metadata.uid.as_deref()) {
         // It went meanwhile, and what was noted of it since then is noted of nobody.
         gone(&context, &user);
         forget_let_go(&context, &user);
@@ -255,20 +257,25 @@ fn remember(context: &Context, user: PostgresUser) -> PostgresUser {
 
 /// What the watch tells of PostgresUsers that are no more. Nobody reconciles those: one that had no finalizer, since it
 /// never had a login, goes without a word.
-pub fn seen(event: &watcher::Event<PostgresUser>, context: &Context) {
+pub fn seen(event: &watcher::Event<UserAtRest>, context: &Context) {
     match event {
         watcher::Event::Apply(user) | watcher::Event::InitApply(user) => caught_up(context, user),
         watcher::Event::Delete(user) => {
-            tell_of_unguarded(context, user);
-            gone(context, user);
-            forget_let_go(context, user);
+            let user = user.wake();
+            tell_of_unguarded(context, &user);
+            gone(context, &user);
+            forget_let_go(context, &user);
         }
         watcher::Event::InitDone => {
             let living = context.uids_of_users();
             for other in context.claims.leave_all_but(&living) {
                 context.dispatch.user(other);
             }
-            context.let_go().retain(|uid| living.contains(uid));
+            let servers = all_servers(context);
+            let is_server = |uid: &String| servers.iter().any(|server| server.uid() == *uid);
+            context
+                .let_go()
+                .retain(|uid| living.contains(uid) || is_server(uid));
         }
         _ => {}
     }
@@ -302,13 +309,13 @@ fn tell_of_unguarded(context: &Context, user: &PostgresUser) {
 }
 
 /// The watch shows what we wrote, or something newer.
-fn caught_up(context: &Context, user: &PostgresUser) {
+fn caught_up(context: &Context, user: &UserAtRest) {
     let uid = user.uid().unwrap_or_default();
     let version = user.resource_version().unwrap_or_default();
     let mut written = context.written.lock().unwrap_or_else(PoisonError::into_inner);
     let older = |ours: &PostgresUser| is_older(&version, &ours.resource_version().unwrap_or_default());
-    if written.get(&uid).is_some_and(|ours| !older(ours)) {
-        written.remove(&uid);
+    if written.get(uid).is_some_and(|ours| !older(ours)) {
+        written.remove(uid);
     }
 }
 
@@ -331,7 +338,7 @@ fn make_room(context: &Context, user: &PostgresUser, object: &ServerObject) {
     }
     for other in context.users_of(&object.key()) {
         if other.record().is_none() && other.namespace() == user.namespace() {
-            context.dispatch.user(UserRef::from_obj(&*other));
+            context.dispatch.user(UserRef::from_obj(&other));
         }
     }
 }

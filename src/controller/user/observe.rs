@@ -163,11 +163,9 @@ fn details(object: Option<&ServerObject>, server: Option<&ServerAtWork>) -> Opti
     let (object, server) = (object?, server?);
     // After a restart the address is known from status before the provider has been asked again.
     let address = server.state().address.clone().or(object.remembered_address());
-    let details = object.connection(&address)?;
-    let ca = server.link().ca;
     Some(ConnectionDetails {
-        ca: ca.and_then(|ca| String::from_utf8(ca).ok()).map(Arc::from),
-        ..details
+        ca: server.link().ca,
+        ..object.connection(&address)?
     })
 }
 
@@ -386,10 +384,8 @@ fn tried(server: Option<&ServerAtWork>, user: &PostgresUser, status: &UserStatus
 /// role takes the mark along, and LOGIN and password with it.
 fn renamed(server: Option<&ServerAtWork>, user: &PostgresUser) -> Option<String> {
     let server = server.filter(|server| server.capabilities.marks && user.record().is_some())?;
-    let name = server
-        .state()
-        .marked_with(user.metadata.uid.as_deref()?, user.username())?;
-    Some(name)
+    let state = server.state();
+    state.marked_with(user.metadata.uid.as_deref()?, user.username())
 }
 
 /// Anything from 0 to 1, the same for the same text.
@@ -652,8 +648,8 @@ async fn desired(
         )
     });
     let settings = wanted::settings(user, object);
-    let foreign = share::foreign_logins(context, user, &settings);
-    let mut settings = without(settings, &foreign, observed);
+    let logins = share::logins(context, user, &settings);
+    let mut settings = without(settings, &logins.foreign, observed);
     let mut asked = format!(
         "{}/{}",
         user.metadata.generation.unwrap_or_default(),
@@ -663,8 +659,9 @@ async fn desired(
         // What the server object allows of it is part of what is asked for.
         asked = wish::short(&format!("{asked}/{}", wish::digest_of(&settings)));
     }
+    // Whose the roles are is no part of what is asked for, and neither is what was granted.
+    settings.own = logins.own.clone();
     if let (Some(options), Some(record)) = (&mut settings.options, &observed.record) {
-        // What was granted is no part of what is asked for.
         options.applied = record.memberships.clone();
     }
     let wish = match &source.wanted {
@@ -683,7 +680,7 @@ async fn desired(
     Ok(Desired {
         username: user.username().to_string(),
         invalid,
-        beyond: wanted::beyond(user, object).or_else(|| foreign.first().map(|role| share::foreign(role))),
+        beyond: wanted::beyond(user, object).or_else(|| logins.refusal()),
         rotate,
         password: source.wanted,
         settings,

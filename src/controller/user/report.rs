@@ -87,7 +87,6 @@ pub async fn report(
     }
     let kept = UserStatus {
         // No answer has it there.
-        claim: new.claim.clone(),
         ..user.status.clone().unwrap_or_default()
     };
     count(context, &user, &old, &kept);

@@ -35,30 +35,59 @@ pub fn exceeded(
     })
 }
 
-/// The roles that a PostgresUser is to be a member of, and that are logins of other namespaces: the server object has to name
-/// those in full.
-pub fn foreign_logins(context: &Context, user: &PostgresUser, settings: &RoleSettings) -> BTreeSet<String> {
-    let (Some(options), Some(server)) = (&settings.options, context.server(&server_key(user))) else {
-        return BTreeSet::new();
-    };
-    let is_foreign = |role: &&String| {
-        let mark = server.state().mark_of(role);
-        mark.is_some_and(|mark| {
-            let owner = context.user_of_uid(&mark.uid);
-            owner.is_none_or(|owner| owner.namespace() != user.namespace())
-        })
-    };
-    let unnamed = options.member_of.difference(&options.named);
-    unnamed.filter(is_foreign).cloned().collect()
+/// The logins among the roles that a PostgresUser names and its server object does not.
+#[derive(Debug, Default)]
+pub struct Logins {
+    /// Those of other namespaces that it is to be a member of, by name.
+    pub foreign: BTreeSet<String>,
+    /// One of another namespace that is to get what it owns.
+    foreign_heir: Option<String>,
+    /// The UIDs of the PostgresUsers of its own namespace that have the others.
+    pub own: BTreeSet<String>,
 }
 
-/// What is said of such a role.
-pub fn foreign(role: &str) -> Invalid {
-    Invalid {
-        reason: "InvalidSettings",
-        message: format!(
-            "spec.postgresql.memberOf has {role:?}, which is the login of another PostgresUser that is not of this \
-             namespace: the server object has to name it in full (spec.postgresql.allowed.roles)"
-        ),
+/// Whose logins a PostgresUser names, as far as they were seen.
+pub fn logins(context: &Context, user: &PostgresUser, settings: &RoleSettings) -> Logins {
+    let mut logins = Logins::default();
+    let Some(server) = context.server(&server_key(user)) else {
+        return logins;
+    };
+    let mut is_foreign = |role: &String| {
+        let Some(mark) = server.state().mark_of(role) else {
+            return false;
+        };
+        let owner = context.user_of_uid(&mark.uid);
+        let is_own = owner.is_some_and(|owner| owner.namespace() == user.namespace());
+        if is_own {
+            logins.own.insert(mark.uid);
+        }
+        !is_own
+    };
+    let options = settings.options.iter();
+    let groups = options.flat_map(|options| options.member_of.difference(&options.named));
+    let foreign = groups.filter(|role| is_foreign(role)).cloned().collect();
+    let heir = settings.reassign_owned_to.clone();
+    let heir = heir.filter(|heir| !settings.heir_is_named && is_foreign(heir));
+    Logins {
+        foreign,
+        foreign_heir: heir,
+        ..logins
+    }
+}
+
+impl Logins {
+    /// What is said of those that the server object has to name in full.
+    pub fn refusal(&self) -> Option<Invalid> {
+        let group = self.foreign.first();
+        let group = group.map(|role| (format!("memberOf has {role:?}"), "roles"));
+        let heir = self.foreign_heir.as_ref();
+        let heir = heir.map(|role| (format!("reassignOwnedTo is {role:?}"), "reassignOwnedTo"));
+        group.or(heir).map(|(what, field)| Invalid {
+            reason: "InvalidSettings",
+            message: format!(
+                "spec.postgresql.{what}, which is the login of another PostgresUser that is not of this namespace: the server \
+                 object has to name it in full (spec.postgresql.allowed.{field})"
+            ),
+        })
     }
 }

@@ -140,6 +140,7 @@ pub fn settings(user: &PostgresUser, object: Option<&ServerObject>) -> RoleSetti
         heir_is_named: heir
             .as_ref()
             .is_some_and(|heir| with_grants(user, object, |grants| grants.names_heir(heir)) == Some(true)),
+        own: Default::default(),
         adopts_power: with_grants(user, object, |grants| grants.names_for_adoption(user.username()))
             == Some(true),
         // A deletion asks nobody else whether this is allowed.

@@ -73,9 +73,12 @@ pub fn of(context: &Context, user: &PostgresUser) -> Whereabouts {
 
 /// Whether a server object has to do with a PostgresUser: it is named, or something was begun there.
 pub fn concerns(user: &PostgresUser, server: &ServerKey) -> bool {
-    server_key(user) == *server
-        || recorded(user).as_ref() == Some(server)
-        || claimed(user).as_ref() == Some(server)
+    concerned(user).iter().flatten().any(|key| key == server)
+}
+
+/// The server objects that have to do with a PostgresUser: the one that its spec names, and where something was begun.
+pub fn concerned(user: &PostgresUser) -> [Option<ServerKey>; 3] {
+    [Some(server_key(user)), recorded(user), claimed(user)]
 }
 
 /// The server object that the record of ownership names.

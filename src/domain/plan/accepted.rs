@@ -52,18 +52,17 @@ impl Case<'_> {
 
     /// Settled once status has what was granted and taken back.
     fn configured(&self, user: Option<&RemoteUser>) -> Plan {
-        let recorded = self.observed.record.as_ref();
-        match recorded.filter(|record| record.memberships != self.memberships(user)) {
-            None => self.settle_accepted(),
-            Some(record) => {
-                let mut plan = self.step_none();
-                plan.report.record = Some(Record {
-                    memberships: self.memberships(user),
-                    ..record.clone()
-                });
-                plan
-            }
-        }
+        let memberships = self.memberships(user);
+        let outdated = self.observed.record.as_ref();
+        let Some(record) = outdated.filter(|record| record.memberships != memberships) else {
+            return self.settle_accepted();
+        };
+        let mut plan = self.step_none();
+        plan.report.record = Some(Record {
+            memberships,
+            ..record.clone()
+        });
+        plan
     }
 
     /// What was granted because the spec asked, this change included, and is still asked for.

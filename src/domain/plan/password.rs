@@ -135,7 +135,7 @@ pub fn try_when_due(observed: &Observed, server: &Server, user: &RemoteUser, now
         return;
     }
     match observed.tried.due > now {
-        true => plan.again = plan.again.into_iter().chain([observed.tried.due - now]).min(),
+        true => plan.again_by(observed.tried.due - now),
         false => plan.step = Some(Step::TryPublished),
     }
 }

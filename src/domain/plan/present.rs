@@ -473,7 +473,7 @@ fn there(
         NewPassword::NotNeeded => {
             let mut plan = in_order(desired, observed, server, record, user, now);
             if observed.refused_settings(desired).is_some() && now < observed.settings_due {
-                plan.again = plan.again.into_iter().chain([observed.settings_due - now]).min();
+                plan.again_by(observed.settings_due - now);
             }
             plan
         }

@@ -13,6 +13,11 @@ use crate::domain::time::Mono;
 pub(super) const SAFETY_NET: Duration = Duration::from_secs(30);
 
 impl Plan {
+    /// Has the resource looked at again after this long at the latest.
+    pub(super) fn again_by(&mut self, pause: Duration) {
+        self.again = Some(self.again.map_or(pause, |again| again.min(pause)));
+    }
+
     /// All is as it should be.
     pub(super) fn ready() -> Self {
         let ready = published();

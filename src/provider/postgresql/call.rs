@@ -91,26 +91,25 @@ impl<'a> Call<'a> {
 
     /// A statement that may fail without the transaction failing with it. Says whether it worked.
     pub(super) async fn try_change(&self, step: Step, sql: &str) -> Result<bool, RemoteError> {
-        self.change(step, "SAVEPOINT before").await?;
-        match self.change(step, sql).await {
-            Ok(()) => self.change(step, "RELEASE before").await.map(|()| true),
-            // The connection is gone, or time is up: there is nothing to go on with.
-            Err(error) if matches!(error.class, ErrorClass::Unreachable { .. }) => Err(error),
-            Err(_) => self.change(step, "ROLLBACK TO before").await.map(|()| false),
-        }
+        let tried = self.tried(step, self.change(step, sql)).await?;
+        Ok(tried.is_ok())
     }
 
-    /// Statements that may fail without the transaction failing with them.
-    pub(super) async fn try_all(
+    /// Statements that may fail without the transaction failing with them: what came of them.
+    pub(super) async fn tried(
         &self,
         step: Step,
         statements: impl Future<Output = Result<(), RemoteError>>,
-    ) -> Result<(), RemoteError> {
+    ) -> Result<Result<(), RemoteError>, RemoteError> {
         self.change(step, "SAVEPOINT before").await?;
         match statements.await {
-            Ok(()) => self.change(step, "RELEASE before").await,
-            Err(error) if error.class == ErrorClass::Invalid => self.change(step, "ROLLBACK TO before").await,
-            Err(error) => Err(error),
+            Ok(()) => self.change(step, "RELEASE before").await.map(Ok),
+            // The connection is gone, or time is up: there is nothing to go on with.
+            Err(error) if matches!(error.class, ErrorClass::Unreachable { .. }) => Err(error),
+            Err(error) => {
+                self.change(step, "ROLLBACK TO before").await?;
+                Ok(Err(error))
+            }
         }
     }
 
@@ -188,3 +187,14 @@ impl<'a> Call<'a> {
         )
     }
 }
+
+/// The inside of a transaction that begins here, if the gate is open. [`Call::end`] or [`Call::undo`] ends it.
+macro_rules! begun {
+    ($call:expr, $gate:expr => $inside:expr) => {
+        match $call.begin($gate).await {
+            Ok(()) => $inside.await,
+            Err(error) => Err(error),
+        }
+    };
+}
+pub(super) use begun;

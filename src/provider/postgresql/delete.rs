@@ -26,9 +26,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
-use super::call::Call;
+use super::call::{Call, begun};
 use super::connection::Target;
 use super::errors::Step;
 use super::owned::{Holding, commands, given, holdings, keeps, owns};
@@ -97,10 +97,7 @@ impl Deletion<'_> {
         if !hanging.iter().any(Holding::is_here) {
             return Ok(());
         }
-        let result = match call.begin(self.gate).await {
-            Ok(()) => self.clear(call, role).await,
-            Err(error) => Err(error),
-        };
+        let result = begun!(call, self.gate => self.clear(call, role));
         call.undo(result).await
     }
 
@@ -148,10 +145,7 @@ impl Deletion<'_> {
     async fn try_let_in(&self, call: &mut Call<'_>) -> Result<(), RemoteError> {
         let gate = Gate::open();
         let sql = format!("ALTER ROLE {} LOGIN", self.task.ident());
-        let result = match call.begin(&gate).await {
-            Ok(()) => change_meant(call, self.task, ALTER, &sql).await.map(drop),
-            Err(error) => Err(error),
-        };
+        let result = begun!(call, &gate => change_meant(call, self.task, ALTER, &sql)).map(drop);
         call.end(&gate, result).await
     }
 
@@ -185,9 +179,15 @@ impl Deletion<'_> {
             return invalid("the role that is to get what it owns does not exist");
         }
         // Functions may run with their owner's rights, and triggers do what their maker thought of.
-        match roles::power(call, heir).await? {
+        let given = roles::given(call, heir).await?;
+        match given.power {
+            Power::Plain | Power::Over if self.task.order.settings.heir_is_named => Ok(()),
+            Power::Plain if self.task.is_foreign(&given.logins) => invalid(
+                "the role that is to get what it owns is the login of a PostgresUser that is not of this namespace, or a member \
+                 of one: patterns do not cover it, the server object has to name it in full \
+                 (spec.postgresql.allowed.reassignOwnedTo)",
+            ),
             Power::Plain => Ok(()),
-            Power::Over if self.task.order.settings.heir_is_named => Ok(()),
             Power::Over => invalid(
                 "the role that is to get what it owns has CREATEROLE or BYPASSRLS, which its functions would have: patterns \
                  do not cover it, the server object has to name it in full (spec.postgresql.allowed.reassignOwnedTo)",
@@ -201,10 +201,7 @@ impl Deletion<'_> {
 
     /// Takes LOGIN away.
     async fn lock_out(&self, call: &mut Call<'_>, role: &Role) -> Result<(), RemoteError> {
-        let result = match call.begin(self.gate).await {
-            Ok(()) => self.guard(call, role).await.map(drop),
-            Err(error) => Err(error),
-        };
+        let result = begun!(call, self.gate => self.guard(call, role)).map(drop);
         call.end(self.gate, result).await
     }
 
@@ -240,10 +237,7 @@ impl Deletion<'_> {
         if !has_sessions(call, role).await? {
             return Ok(());
         }
-        let result = match call.begin(self.gate).await {
-            Ok(()) => self.ended(call, role).await,
-            Err(error) => Err(error),
-        };
+        let result = begun!(call, self.gate => self.ended(call, role));
         // What was told to end does; that the operator's login was a member of the role is undone.
         match call.undo(result).await {
             Err(error) if matches!(error.class, ErrorClass::Unauthorised) => return Ok(()),
@@ -282,10 +276,7 @@ impl Deletion<'_> {
             .await
             .map_err(|error| unconnected(error, database))?;
         let mut there = Call::new(call.operation, call.deadline(), session, None);
-        let result = match there.begin(self.gate).await {
-            Ok(()) => self.clear(&there, role).await,
-            Err(error) => Err(error),
-        };
+        let result = begun!(there, self.gate => self.clear(&there, role));
         let result = match ending {
             Ending::Committed => there.end(self.gate, result).await,
             Ending::Undone => there.undo(result).await,
@@ -342,10 +333,7 @@ impl Deletion<'_> {
 
     /// Clears the operator's own database, and drops the role.
     async fn drop_role(&self, call: &mut Call<'_>, role: &Role) -> Result<Option<Timestamp>, RemoteError> {
-        let result = match call.begin(self.gate).await {
-            Ok(()) => self.dropped(call, role).await,
-            Err(error) => Err(error),
-        };
+        let result = begun!(call, self.gate => self.dropped(call, role));
         call.end(self.gate, result).await
     }
 
@@ -367,9 +355,7 @@ enum Ending {
 async fn has_sessions(call: &Call<'_>, role: &Role) -> Result<bool, RemoteError> {
     const SESSIONS: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity \
         WHERE usesysid = $1 AND pid <> pg_backend_pid())";
-    let rows = call.query(SESSIONS, &[(&role.oid, Type::OID)]).await?;
-    let answer = rows.first().ok_or_else(|| call.odd())?;
-    answer.try_get(0).map_err(|_| call.odd())
+    ask(call, SESSIONS, (&role.oid, Type::OID)).await
 }
 
 /// How a membership is made that lets one act as the role.
@@ -387,7 +373,12 @@ async fn has_privileges(call: &Call<'_>, role: &str) -> Result<bool, RemoteError
         true => " AND pg_has_role($1, 'SET')",
         false => "",
     };
-    ask(call, &format!("SELECT pg_has_role($1, 'USAGE'){set}"), role).await
+    ask(
+        call,
+        &format!("SELECT pg_has_role($1, 'USAGE'){set}"),
+        (&role, Type::NAME),
+    )
+    .await
 }
 
 /// Whether the operator's login has a membership that a GRANT and REVOKE of its own would take away.
@@ -401,11 +392,11 @@ async fn has_own_membership(call: &Call<'_>, role: &str) -> Result<bool, RemoteE
            JOIN pg_catalog.pg_roles me ON me.oid = m.member AND me.rolname = current_user \
            JOIN pg_catalog.pg_roles r ON r.oid = m.roleid AND r.rolname = $1{by_me})"
     );
-    ask(call, &sql, role).await
+    ask(call, &sql, (&role, Type::NAME)).await
 }
 
-async fn ask(call: &Call<'_>, sql: &str, role: &str) -> Result<bool, RemoteError> {
-    let rows = call.query(sql, &[(&role, Type::NAME)]).await?;
+async fn ask(call: &Call<'_>, sql: &str, role: (&(dyn ToSql + Sync), Type)) -> Result<bool, RemoteError> {
+    let rows = call.query(sql, &[role]).await?;
     let answer = rows.first().ok_or_else(|| call.odd())?;
     answer.try_get(0).map_err(|_| call.odd())
 }

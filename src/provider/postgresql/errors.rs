@@ -147,13 +147,18 @@ fn changing(code: &SqlState, step: Step) -> (ErrorClass, &'static str) {
     }
 }
 
-/// What has nothing to do with what was asked, and passes.
+/// What any statement may be refused for.
 fn trouble(code: &SqlState) -> Option<(ErrorClass, &'static str)> {
     Some(match *code {
         SqlState::TOO_MANY_CONNECTIONS => (UNREACHABLE, "the server has no connection to spare"),
         SqlState::CANNOT_CONNECT_NOW | SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => {
             (UNREACHABLE, "the server is starting or stopping")
         }
+        SqlState::CHARACTER_NOT_IN_REPERTOIRE => (
+            ErrorClass::Invalid,
+            "the encoding of the database that the operator connects to has no such characters: a database in UTF-8 as the server \
+             object's spec.postgresql.database takes every name",
+        ),
         SqlState::QUERY_CANCELED => (ErrorClass::Busy, "the server took too long and was stopped"),
         SqlState::LOCK_NOT_AVAILABLE => (ErrorClass::Busy, "somebody else holds a lock for too long"),
         SqlState::T_R_DEADLOCK_DETECTED | SqlState::T_R_SERIALIZATION_FAILURE => {

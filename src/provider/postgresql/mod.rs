@@ -43,7 +43,7 @@ use crate::domain::endpoint::{AllowList, Host};
 use crate::domain::identity::Mark;
 use crate::domain::password::Password;
 use crate::domain::remote::SslMode;
-use call::Call;
+use call::{Call, begun};
 use connection::{Security, Session, Target};
 use delete::Deletion;
 use errors::{Doing, late};
@@ -246,10 +246,7 @@ fn answer<T>(seen: roles::Seen<T>) -> Answer<T> {
 macro_rules! transaction {
     ($self:expr, $operation:expr, $call:ident => $inside:expr) => {{
         let mut $call = $self.call($operation, $self.request_timeout).await?;
-        let result = match $call.begin(&$self.gate).await {
-            Ok(()) => $inside.await,
-            Err(error) => Err(error),
-        };
+        let result = begun!($call, &$self.gate => $inside);
         let result = $call.end(&$self.gate, result).await;
         $call.keep();
         result.map(answer)

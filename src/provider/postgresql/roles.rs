@@ -99,21 +99,40 @@ pub(super) enum Power {
     All,
 }
 
-/// The power of the role of this name; a role that does not exist has none.
-pub(super) async fn power(call: &Call<'_>, name: &str) -> Result<Power, RemoteError> {
-    const POWER: &str = "SELECT \
-          coalesce(bool_or(r.rolsuper OR r.rolreplication OR r.rolname IN (current_user, session_user)), false), \
-          coalesce(bool_or(r.rolcreaterole OR r.rolbypassrls), false) \
+/// What a role gives to whoever becomes a member of it.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) power: Power,
+    /// Whose logins come with it: its own mark, and those of the roles that it is a member of.
+    pub(super) logins: Vec<Marking>,
+}
+
+/// What the role of this name gives; one that does not exist gives nothing.
+pub(super) async fn given(call: &Call<'_>, name: &str) -> Result<Given, RemoteError> {
+    const GIVEN: &str = "SELECT \
+          coalesce(bool_or(r.rolsuper OR r.rolreplication OR r.rolname IN (current_user, session_user)), false) AS all, \
+          coalesce(bool_or(r.rolcreaterole OR r.rolbypassrls), false) AS over, \
+          array_agg(d.description) FILTER (WHERE d.description IS NOT NULL) AS comments \
         FROM pg_catalog.pg_roles g JOIN pg_catalog.pg_roles r ON pg_has_role(g.oid, r.oid, 'MEMBER') \
+        LEFT JOIN pg_catalog.pg_shdescription d \
+          ON d.objoid = r.oid AND d.classoid = 'pg_catalog.pg_authid'::regclass \
         WHERE g.rolname = $1";
-    let rows = call.query(POWER, &[(&name, Type::TEXT)]).await?;
+    let rows = call.query(GIVEN, &[(&name, Type::TEXT)]).await?;
     let row = rows.first().ok_or_else(|| call.odd())?;
-    let all: bool = row.try_get(0).map_err(|_| call.odd())?;
-    let over: bool = row.try_get(1).map_err(|_| call.odd())?;
-    Ok(match (all, over) {
-        (true, _) => Power::All,
-        (false, true) => Power::Over,
-        (false, false) => Power::Plain,
+    read_given(row).map_err(|_| call.odd())
+}
+
+fn read_given(row: &Row) -> Result<Given, tokio_postgres::Error> {
+    let comments: Option<Vec<Bytes>> = row.try_get("comments")?;
+    let comments = comments.into_iter().flatten().map(Bytes::into_shown);
+    let marks = comments.map(|comment| mark::read(Some(&comment)));
+    Ok(Given {
+        power: match (row.try_get("all")?, row.try_get("over")?) {
+            (true, _) => Power::All,
+            (false, true) => Power::Over,
+            (false, false) => Power::Plain,
+        },
+        logins: marks.filter(|mark| *mark != Marking::None).collect(),
     })
 }
 

@@ -5,17 +5,14 @@ use std::fmt::Write;
 
 use tokio_postgres::types::{FromSql, Type};
 
+pub(super) use crate::domain::role::quoted as ident;
+
 /// The most bytes that a name has; of a longer one PostgreSQL would silently take the beginning.
 const LONGEST: usize = 63;
 
 /// Whether a role or a database can have this name.
 pub(super) fn is_name(name: &str) -> bool {
     (1..=LONGEST).contains(&name.len()) && !name.contains('\0')
-}
-
-/// A name in double quotes.
-pub(super) fn ident(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A text in single quotes, in the one spelling that means the same whatever `standard_conforming_strings` is.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::call::Call;
 use super::errors::Step;
 use super::mark::{self, Marking};
-use super::roles::{self, Power, Role, Seen};
+use super::roles::{self, Given, Grant, Power, Role, Seen};
 use super::text::{ident, is_name, literal, shown};
 use super::verifier;
 use crate::domain::identity::Mark;
@@ -33,6 +33,15 @@ impl Task<'_> {
     fn verifier(&self, call: &Call<'_>, password: &Password) -> String {
         let iterations = verifier::iterations(call.facts().iterations);
         verifier::verifier(self.name(), self.mark, password, iterations)
+    }
+
+    /// Whether one of these logins is that of a PostgresUser of another namespace.
+    pub(super) fn is_foreign(&self, logins: &[Marking]) -> bool {
+        let is_own = |login: &Marking| match login {
+            Marking::Mark(mark) => mark == self.mark || self.order.settings.own.contains(&mark.uid),
+            Marking::None | Marking::Unreadable => false,
+        };
+        !logins.iter().all(is_own)
     }
 
     /// Whether this role is the one that the order means (I3).
@@ -158,8 +167,11 @@ pub(super) async fn create(
     set_mark(call, task, None).await?;
     for group in &options.member_of {
         // A login that works and is no member is worth more than none: what is missing is told, and tried again, once it is there.
-        call.try_all(GRANT, grant(call, task, group, &Inherit::AsTheRole))
-            .await?;
+        let granting = grant(call, task, group, &Inherit::AsTheRole);
+        match call.tried(GRANT, granting).await? {
+            Err(error) if error.class != ErrorClass::Invalid => return Err(error),
+            _ => {}
+        }
     }
     let all: Vec<_> = options.member_of.iter().map(String::as_str).collect();
     written(call, task, &all).await
@@ -219,8 +231,13 @@ async fn regrant<'a>(
         let sql = format!("REVOKE {} FROM {}", ident(group), task.ident());
         call.change(GRANT, &sql).await?;
     }
+    // Before PostgreSQL 16 it does not matter who has granted a membership.
+    let grants = match call.facts().has_grant_options() && !options.applied.is_empty() {
+        true => roles::grants(call, task.name()).await?,
+        false => Vec::new(),
+    };
     for (group, grantor) in options.surplus(&role.found) {
-        take_back(call, task, group, grantor).await?;
+        take_back(call, task, group, grantor, &grants).await?;
     }
     let mut new = Vec::new();
     for group in &options.member_of {
@@ -229,33 +246,24 @@ async fn regrant<'a>(
         } else if !granted.contains(group) && !granted_by_others.contains(group) {
             grant(call, task, group, &Inherit::AsTheRole).await?;
             new.push(group.as_str());
-        } else if let Some(grantor) = odd_grantor(call, task, options, role, group).await? {
-            grant(call, task, group, &Inherit::Said(role.inherits, Some(grantor))).await?;
+        } else if let Some(odd) = grants
+            .iter()
+            .find(|it| it.group == *group && is_odd(it, options, role))
+        {
+            let grantor = Some(odd.grantor.clone());
+            grant(call, task, group, &Inherit::Said(role.inherits, grantor)).await?;
         }
     }
     Ok(new)
 }
 
-/// Whether a membership that was granted for the spec inherits as the role does not: who counts as having granted it.
-async fn odd_grantor(
-    call: &Call<'_>,
-    task: Task<'_>,
-    options: &RoleOptions,
-    role: &Role,
-    group: &str,
-) -> Result<Option<String>, RemoteError> {
-    let Some(applied) = options
-        .applied
-        .get(group)
-        .filter(|_| call.facts().has_grant_options())
-    else {
-        return Ok(None);
-    };
-    let odd = roles::grants(call, task.name()).await?.into_iter().find(|it| {
-        let is_ours = applied.as_ref().is_none_or(|grantor| *grantor == it.grantor);
-        it.group == group && is_ours && it.is_within_reach && it.inherits != Some(role.inherits)
+/// Whether a membership was granted for the spec, and inherits as the role does not.
+fn is_odd(grant: &Grant, options: &RoleOptions, role: &Role) -> bool {
+    let is_ours = options.applied.get(&grant.group).is_some_and(|grantor| {
+        let recorded = grantor.as_ref();
+        recorded.is_none_or(|grantor| *grantor == grant.grantor)
     });
-    Ok(odd.map(|it| it.grantor))
+    is_ours && grant.is_within_reach && grant.inherits != Some(role.inherits)
 }
 
 /// Takes back a membership that was granted for the spec, and counts as granted by another role. Others' own grants stay.
@@ -264,13 +272,13 @@ async fn take_back(
     task: Task<'_>,
     group: &str,
     grantor: Option<&str>,
+    grants: &[Grant],
 ) -> Result<(), RemoteError> {
     let sql = format!("REVOKE {} FROM {}", ident(group), task.ident());
     if !call.facts().has_grant_options() {
         return call.change(GRANT, &sql).await;
     }
-    let all = roles::grants(call, task.name()).await?;
-    let ours = all.iter().filter(|it| {
+    let ours = grants.iter().filter(|it| {
         let is_ours = grantor.map_or(it.is_within_reach, |grantor| grantor == it.grantor);
         it.group == group && is_ours
     });
@@ -297,7 +305,7 @@ fn out_of_reach(call: &Call<'_>, group: &str, grantor: &str, sql: &str) -> Remot
 enum Inherit {
     /// As the role does when it is granted.
     AsTheRole,
-    /// Said anew, since the role has changed; by this role, if it is not the operator's login that has granted it.
+    /// Said anew of one that there is, since the role has changed; by this role, if it is not the operator's login that has granted it.
     Said(bool, Option<String>),
 }
 
@@ -323,13 +331,12 @@ async fn grant(call: &Call<'_>, task: Task<'_>, group: &str, inherit: &Inherit) 
             "the name of a role that it should be a member of is no name",
         ));
     }
-    let named = task.order.settings.options.as_ref();
-    let named = named.is_some_and(|options| options.named.contains(group));
-    match roles::power(call, group).await? {
-        Power::Plain => {}
-        Power::Over if named => {}
-        Power::Over => return Err(too_much(call, group, MAY_BE_NAMED)),
-        Power::All => return Err(too_much(call, group, NEVER_GIVEN)),
+    if let Inherit::AsTheRole = inherit {
+        let given = roles::given(call, group).await?;
+        if let Some(why) = in_the_way(task, group, &given) {
+            let what = format!("the role {} {why}", shown(group));
+            return Err(RemoteError::new(call.operation, ErrorClass::Invalid, &what));
+        }
     }
     let sql = format!("GRANT {} TO {}{}", ident(group), task.ident(), inherit.clauses());
     call.change(GRANT, &sql).await
@@ -341,10 +348,20 @@ const MAY_BE_NAMED: &str = "has CREATEROLE or BYPASSRLS, or is a member of a rol
 const NEVER_GIVEN: &str = "is a superuser, for replication, or the operator's own login, or is a member of one that is: \
                            nobody is made a member of it";
 
-fn too_much(call: &Call<'_>, group: &str, why: &str) -> RemoteError {
-    let what = format!("the role {} {why}", shown(group));
-    RemoteError::new(call.operation, ErrorClass::Invalid, &what)
+/// Why nobody is made a member of this role, if that is so. What was seen of logins before may be older than they are.
+fn in_the_way(task: Task<'_>, group: &str, given: &Given) -> Option<&'static str> {
+    let options = task.order.settings.options.as_ref();
+    let is_named = options.is_some_and(|options| options.named.contains(group));
+    match given.power {
+        Power::All => Some(NEVER_GIVEN),
+        _ if is_named => None,
+        Power::Over => Some(MAY_BE_NAMED),
+        Power::Plain => task.is_foreign(&given.logins).then_some(ANOTHERS),
+    }
 }
+
+const ANOTHERS: &str = "is the login of a PostgresUser that is not of this namespace, or a member of one: patterns do not cover \
+                        it, the server object has to name it in full (spec.postgresql.allowed.roles)";
 
 /// Writes our mark into the role's comment, and leaves the rest of it.
 async fn set_mark(call: &Call<'_>, task: Task<'_>, comment: Option<&str>) -> Result<(), RemoteError> {
