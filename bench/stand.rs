@@ -24,19 +24,6 @@ pub const SERVER: &str = "orders";
 /// How long the cluster has to forget a scenario before the next.
 const FORGETTING: Duration = Duration::from_secs(180);
 
-/// What an operator starts with by default here, and is not to.
-const TEST_FLAGS: [&str; 9] = [
-    "--t-live",
-    "--write-window",
-    "--read-lag",
-    "--gone-after",
-    "--min-refresh-interval",
-    "--retry-base",
-    "--retry-cap",
-    "--busy-poll-interval",
-    "--leader-elect",
-];
-
 /// The remote side.
 pub enum Remote {
     /// A bare API.
@@ -120,11 +107,8 @@ impl Stand {
             }
             _ => Remote::Ionos(Api::start().await?),
         };
-        let mut options = TEST_FLAGS.into_iter().fold(Options::default(), Options::without);
         // Names that the API gives as the database's are not resolved while nothing but this name is allowed.
-        options = options
-            .flag("--allow-endpoint", "localhost:*")
-            .env("PGUSER_LOG", "info");
+        let mut options = Options::as_shipped().flag("--allow-endpoint", "localhost:*");
         if shared {
             let other = other(&world);
             world.create_namespace(&other).await?;

@@ -247,6 +247,8 @@ impl Context {
             let ours = ours.resource_version().unwrap_or_default();
             seen.is_some_and(|seen| is_older(&seen.resource_version().unwrap_or_default(), &ours))
         });
+        // What a burst took is not kept for the next.
+        written.shrink_to_fit();
     }
 
     /// All PostgresUsers that refer to a server, or whose login was made by it and has not moved yet.

@@ -35,6 +35,18 @@ pub struct RoleSettings {
     pub own: BTreeSet<String>,
 }
 
+impl RoleSettings {
+    /// What of it a deletion asks for: many deletions wait in a journal at once, and have to fit.
+    pub fn of_deletion(&self) -> Self {
+        Self {
+            reassign_owned_to: self.reassign_owned_to.clone(),
+            heir_is_named: self.heir_is_named,
+            own: self.own.clone(),
+            ..Self::default()
+        }
+    }
+}
+
 /// The attributes and memberships that a role should have, in PostgreSQL's words.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -388,7 +388,7 @@ async fn the_login_of_another_namespace_is_given_to_who_may_name_it(world: &Worl
         for group in [theirs, beyond] {
             let name = format!("wants_{group}");
             let options = RoleOptions {
-                member_of: groups(&[group.clone()]),
+                member_of: groups(std::slice::from_ref(&group)),
                 ..RoleOptions::default()
             };
             let mut asks = with(&name, options.clone());

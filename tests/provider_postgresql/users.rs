@@ -153,7 +153,8 @@ async fn a_database_of_another_encoding_takes_the_names_that_it_can_hold(world: 
             let name = format!("{name}_from_{database}");
             let job = job(&name);
             let made = client.create(&job, "pLaInTeXt").await;
-            if takes_all || name.is_ascii() {
+            // In EUC_JP the bytes of some other characters mean something, too.
+            if takes_all || !name.contains('😀') {
                 assert_eq!(made.unwrap().username, name);
                 assert!(world.logs_in(&name, "pLaInTeXt").await);
                 client.delete(&job).await.unwrap();

@@ -14,6 +14,10 @@ const SHARED: Duration = Duration::from_millis(300);
 const SHARED_BY_MANY: Duration = Duration::from_millis(600);
 /// How many are many.
 const MANY: usize = 4;
+/// The same where so many wait that a look is shared by a dozen all the same.
+const SHARED_BY_CROWD: Duration = Duration::from_millis(250);
+/// How many are that many.
+const CROWD: usize = 64;
 /// What part of the last busy spell the first pause of the next one is.
 const SHARE_OF_SPELL: u32 = 20;
 
@@ -91,9 +95,10 @@ impl Looks {
     /// When somebody who waits is served next.
     pub fn due(&self) -> Option<Mono> {
         let from = self.waiting.values().min()?;
-        let apart = match self.waiting.len() > MANY {
-            true => SHARED_BY_MANY,
-            false => SHARED,
+        let apart = match self.waiting.len() {
+            ..=MANY => SHARED,
+            ..=CROWD => SHARED_BY_MANY,
+            _ => SHARED_BY_CROWD,
         };
         let spaced = self.last.map_or(Mono::default(), |last| last + apart);
         Some(spaced.max(*from))

@@ -235,7 +235,11 @@ pub struct Setup {
 impl Server {
     /// Starts working on a server. The task ends when `stop` is called; if it ends otherwise, so does the process.
     pub fn start(setup: Setup) -> Arc<Self> {
-        let mut state = State::new(false, setup.pace.circuit(), setup.settings.fresh_for);
+        let lag = match setup.capabilities.turns_busy {
+            true => setup.settings.state_lag,
+            false => std::time::Duration::ZERO,
+        };
+        let mut state = State::new(false, setup.pace.circuit(), setup.settings.fresh_for, lag);
         state.seen_with = setup.seen_with;
         state.use_credentials(None, setup.link.credentials_mac.clone());
         let server = Arc::new(Self {
@@ -491,6 +495,11 @@ impl Server {
     /// Tells this user when the server's trouble ends or changes.
     pub fn await_change(&self, user: UserRef) {
         self.state().wait_for(Topic::Trouble, user);
+    }
+
+    /// This user need not be told any more.
+    pub fn await_nothing(&self, user: &UserRef) {
+        self.state().wait_no_more(&Topic::Trouble, user);
     }
 
     /// Takes an entry that is done with out of the journal.

@@ -39,6 +39,8 @@ const POLL_AT_LEAST: Duration = Duration::from_secs(3600);
 const UNWANTED: u32 = 10;
 /// How far apart lists are at least that somebody waits for.
 const LISTS_APART: Duration = Duration::from_secs(1);
+/// How many deletions have to be waiting to be seen for each page of a list that is made for them.
+const DELETIONS_A_PAGE: u32 = 16;
 
 /// Longer than anything waits.
 const LONG: Duration = Duration::from_secs(3600);
@@ -124,8 +126,8 @@ fn read_due(state: &mut State, now: Mono) -> Option<String> {
     state.reads_wanted.take(now)
 }
 
-/// When the next list is made: when the refresh is due, or, if somebody waits, no sooner after the last one
-/// than reads may lag, so that many who wait share one.
+/// When the next list is made: when the refresh is due, or, if somebody waits, so long after the last one that many who wait
+/// share it.
 fn list_due(state: &State, settings: &Settings) -> Option<Mono> {
     wanted_list_due(state, settings).map(|due| due.max(state.list_not_before))
 }
@@ -137,10 +139,18 @@ fn wanted_list_due(state: &State, settings: &Settings) -> Option<Mono> {
     if !state.list_wanted {
         return Some(refresh);
     }
-    let spaced = state
-        .last_list()
-        .map_or(Mono::default(), |last| last + settings.read_lag.max(LISTS_APART));
+    let apart = lists_apart(state, settings);
+    let spaced = state.last_list().map_or(Mono::default(), |last| last + apart);
     Some(refresh.min(spaced))
+}
+
+/// How far apart lists are that somebody waits for: as long as reads may lag, or less where so many deletions wait to be seen
+/// that they would fill the journal.
+fn lists_apart(state: &State, settings: &Settings) -> Duration {
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let worth = DELETIONS_A_PAGE.saturating_mul(count(state.pages()));
+    let apart = settings.read_lag.saturating_mul(worth) / count(state.orphans).max(1);
+    apart.min(settings.read_lag).max(LISTS_APART)
 }
 
 fn requeue_delayed(state: &mut State, now: Mono) {
@@ -197,7 +207,7 @@ mod tests {
             failures: 1,
             ..CircuitSettings::default()
         };
-        let mut state = State::new(false, circuit, Settings::default().fresh_for);
+        let mut state = State::new(false, circuit, Settings::default().fresh_for, Duration::ZERO);
         look(&mut state, cluster, now);
         state.listed(
             Answer {
@@ -232,7 +242,12 @@ mod tests {
 
     #[test]
     fn a_server_that_nobody_has_seen_is_looked_at_first() {
-        let mut state = State::new(false, CircuitSettings::default(), Duration::from_secs(15));
+        let mut state = State::new(
+            false,
+            CircuitSettings::default(),
+            Duration::from_secs(15),
+            Duration::ZERO,
+        );
         assert_eq!(decide(&mut state, now()), Next::Poll);
     }
 

@@ -107,7 +107,7 @@ async fn attempt(server: &Server, provider: &AnyProvider, entry: &Entry, asked: 
                 state.turns.answered(&entry.owner.uid, ended - asked);
                 // What else there is to do of it needs the remote no more, or waits to be seen in effect.
                 if counts && entry.kind != Kind::Delete {
-                    state.turns.note_accepted(&entry.owner.uid);
+                    state.turns.note_accepted(&entry.owner.uid, ended);
                 }
             }
             accepted(server, entry, answer, started, ended);

@@ -158,7 +158,7 @@ pub struct State {
 
 impl State {
     /// Nothing known yet.
-    pub fn new(seen_before: bool, circuit: CircuitSettings, fresh_for: Duration) -> Self {
+    pub fn new(seen_before: bool, circuit: CircuitSettings, fresh_for: Duration, lag: Duration) -> Self {
         let began = clock::now();
         Self {
             began,
@@ -191,7 +191,7 @@ impl State {
             gone_owners: HashSet::new(),
             never_deleted: Vec::new(),
             recount: Recount::default(),
-            turns: Turns::new(fresh_for),
+            turns: Turns::new(fresh_for, lag),
             difficulties: Difficulties::default(),
             failed_names: HashSet::new(),
             looks: Looks::default(),
@@ -355,6 +355,10 @@ impl State {
             .retain(|username, _| find(&users, username).is_some());
         // A list that was started this late shows what was written before (R6).
         self.last_writes.retain(|_, write| *write + lag > started);
+        // What a burst took is not kept for the next.
+        self.reads.shrink_to_fit();
+        self.tried.shrink_to_fit();
+        self.last_writes.shrink_to_fit();
         self.snapshot = Some(Snapshot {
             users,
             started,
@@ -633,16 +637,25 @@ impl State {
         self.waiting.remove(topic).unwrap_or_default()
     }
 
+    /// Says whether nobody waits for this any more, as somebody did.
+    pub(super) fn wait_no_more(&mut self, topic: &Topic, user: &UserRef) -> bool {
+        let Some(waiting) = self.waiting.get_mut(topic) else {
+            return false;
+        };
+        waiting.remove(user);
+        let over = waiting.is_empty();
+        if over {
+            self.waiting.remove(topic);
+        }
+        over
+    }
+
     /// A PostgresUser is gone: what it waited for is not wanted any more, unless somebody else waits for it too.
     pub(super) fn forget_waiting(&mut self, username: &str, user: &UserRef) {
-        let topic = Topic::Read(username.to_string());
-        if let Some(waiting) = self.waiting.get_mut(&topic) {
-            waiting.remove(user);
-            if waiting.is_empty() {
-                self.waiting.remove(&topic);
-                self.reads_wanted.forget(username);
-                self.difficulties.over(username);
-            }
+        self.wait_no_more(&Topic::Trouble, user);
+        if self.wait_no_more(&Topic::Read(username.to_string()), user) {
+            self.reads_wanted.forget(username);
+            self.difficulties.over(username);
         }
     }
 
@@ -685,7 +698,12 @@ mod tests {
     const LAG: Duration = Duration::from_secs(5);
 
     fn state() -> State {
-        State::new(false, CircuitSettings::default(), Duration::from_secs(15))
+        State::new(
+            false,
+            CircuitSettings::default(),
+            Duration::from_secs(15),
+            Duration::ZERO,
+        )
     }
 
     fn user(name: &str, modified: Option<&str>) -> RemoteUser {

@@ -10,13 +10,20 @@ use crate::domain::time::Mono;
 
 /// The most turns of which the change is not accepted yet.
 const MOST: usize = 64;
-/// The most turns in all: what is accepted only waits to be seen in effect, and to be published.
-const MOST_OUT: usize = 80;
+/// The most turns in all: what is accepted only waits to be seen in effect, which takes a second where a state may lag, and to
+/// be published.
+const MOST_OUT: usize = 256;
+/// How many there are at first.
+const OUT_AT_FIRST: usize = 160;
 /// The fewest turns in all that there may be, however long one lasts.
 const FEWEST_OUT: usize = 8;
-/// How long a turn is to last: no more are out than are through after this long, be it the remote or the Kubernetes API that
-/// they wait for. What lasts longer than two seconds has to be told, which is one more write for each.
+/// How long a turn may last, be it the remote or the Kubernetes API that it waits for: no more are out than are through in this
+/// time. What lasts longer than two seconds has to be told, which is one more write for each.
 const LASTS: Duration = Duration::from_millis(1500);
+/// The same where the remote's state may lag, that time included: it is the same for all, so that they differ by less.
+const LASTS_WITH_LAG: Duration = Duration::from_millis(1850);
+/// How long a turn may last besides the lag, however long that is: fewer turns would not make that shorter.
+const LASTS_BESIDES_LAG: Duration = Duration::from_millis(500);
 /// How long a turn stays with who waits for anything but the remote and the journal.
 const IDLE: Duration = Duration::from_secs(5);
 /// How long a turn stays with who does not come: whoever waits for something looks again twice a minute.
@@ -48,8 +55,8 @@ struct Out {
     idle_since: Option<Mono>,
     /// What it is planned from was read from the API server since it was given.
     is_current: bool,
-    /// Its change was accepted: no look grows old for it any more, so it keeps nobody else from a turn.
-    is_accepted: bool,
+    /// When its change was accepted: no look grows old for it any more, so it keeps nobody else from a turn.
+    accepted: Option<Mono>,
     /// Its change was answered.
     is_answered: bool,
 }
@@ -68,7 +75,9 @@ pub struct Turns {
     cost: Duration,
     /// How much of the remote's work may be out.
     ahead: Duration,
-    /// How many may be out in all: a moving average of what each turn has shown to be right.
+    /// How long the remote's state may lag: what is accepted waits as long to be seen in effect, however few wait.
+    lag: Duration,
+    /// How many may be out in all: one more with each turn that is through in time, fewer with each that is not.
     most_out: usize,
     /// How many turns were given.
     given: u64,
@@ -76,7 +85,7 @@ pub struct Turns {
 
 impl Turns {
     /// Nobody waits. At most what the remote does in a third of the time that a look stays fresh is out at once.
-    pub fn new(fresh_for: Duration) -> Self {
+    pub fn new(fresh_for: Duration, lag: Duration) -> Self {
         Self {
             queue: Queue::new(),
             waiting: HashMap::new(),
@@ -85,7 +94,8 @@ impl Turns {
             answers: 0,
             cost: Duration::ZERO,
             ahead: fresh_for / 3,
-            most_out: MOST_OUT,
+            lag,
+            most_out: OUT_AT_FIRST,
             given: 0,
         }
     }
@@ -121,18 +131,25 @@ impl Turns {
             return false;
         };
         if out.is_answered {
-            self.lasted(now - out.given, out.together);
+            self.lasted(&out, now);
         }
         true
     }
 
-    /// A turn has lasted for so long, which was given as one of so many.
-    fn lasted(&mut self, lasted: Duration, together: usize) {
-        let bearable = together as u128 * LASTS.as_millis() / lasted.as_millis().max(1);
-        let bearable = usize::try_from(bearable)
-            .unwrap_or(MOST_OUT)
-            .clamp(FEWEST_OUT, MOST_OUT);
-        self.most_out = ((self.most_out * 3 + bearable) / 4).clamp(FEWEST_OUT, MOST_OUT);
+    /// A turn is over. How long it lasted, and as one of how many it was given, tells how many there may be.
+    fn lasted(&mut self, out: &Out, now: Mono) {
+        let lagged = out.accepted.map_or(Duration::ZERO, |at| (now - at).min(self.lag));
+        let lasted = (now - out.given).saturating_sub(lagged);
+        let may_last = match lagged.is_zero() {
+            true => LASTS,
+            false => LASTS_WITH_LAG.saturating_sub(self.lag).max(LASTS_BESIDES_LAG),
+        };
+        let most_out = match lasted <= may_last {
+            // With as many more as are through, it doubles in the time that one takes.
+            true => self.most_out + 1,
+            false => (self.most_out * 3 + bearable(out.together, may_last, lasted)) / 4,
+        };
+        self.most_out = most_out.clamp(FEWEST_OUT, MOST_OUT);
     }
 
     /// Notes whether the holder of a turn waits for anything but the remote and the journal.
@@ -169,7 +186,7 @@ impl Turns {
                 touched: now,
                 idle_since: None,
                 is_current: false,
-                is_accepted: false,
+                accepted: None,
                 is_answered: false,
             };
             self.out.insert(uid, out);
@@ -185,13 +202,13 @@ impl Turns {
 
     /// How many turns are out whose change is not accepted yet.
     fn pending(&self) -> usize {
-        self.out.values().filter(|out| !out.is_accepted).count()
+        self.out.values().filter(|out| out.accepted.is_none()).count()
     }
 
     /// The change of the holder was accepted.
-    pub fn note_accepted(&mut self, uid: &str) {
+    pub fn note_accepted(&mut self, uid: &str, now: Mono) {
         if let Some(out) = self.out.get_mut(uid) {
-            out.is_accepted = true;
+            out.accepted.get_or_insert(now);
         }
     }
 
@@ -253,6 +270,12 @@ impl Turns {
     }
 }
 
+/// How many turns would have lasted as long as they may, if so many have lasted for so long.
+fn bearable(together: usize, may_last: Duration, lasted: Duration) -> usize {
+    let bearable = together as u128 * may_last.as_millis() / lasted.as_millis().max(1);
+    usize::try_from(bearable).unwrap_or(MOST_OUT)
+}
+
 /// Who waits for a turn, and who has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Census {
@@ -282,7 +305,7 @@ mod tests {
     }
 
     fn asked(count: usize) -> Turns {
-        let mut turns = Turns::new(FRESH);
+        let mut turns = Turns::new(FRESH, Duration::ZERO);
         for number in 0..count {
             let name = format!("u{number}");
             turns.ask(&name, user(&name), Class::New, "shop", at(0));
@@ -334,10 +357,10 @@ mod tests {
     fn a_turn_whose_change_was_accepted_keeps_nobody_from_another() {
         let mut turns = asked(1000);
         assert_eq!(turns.give(at(0)), [user("u0")]);
-        turns.note_accepted("u0");
+        turns.note_accepted("u0", at(0));
         assert_eq!(turns.give(at(0)), [user("u1")]);
         for number in 1..1000 {
-            turns.note_accepted(&format!("u{number}"));
+            turns.note_accepted(&format!("u{number}"), at(0));
             turns.give(at(0));
         }
         assert_eq!(turns.out.len(), MOST_OUT);
@@ -354,7 +377,7 @@ mod tests {
             for _ in 0..1000 {
                 for holder in turns.give(now) {
                     let Holder::User(user) = holder else { continue };
-                    turns.note_accepted(&user.name);
+                    turns.note_accepted(&user.name, now);
                     out.push_back(user.name);
                 }
                 most = turns.out.len();
@@ -368,6 +391,32 @@ mod tests {
         assert_eq!(through_in(1), MOST_OUT);
         assert!((28..=36).contains(&through_in(45)), "{}", through_in(45));
         assert!(through_in(1000) <= FEWEST_OUT + 1, "{}", through_in(1000));
+    }
+
+    #[test]
+    fn the_time_in_which_a_state_may_lag_is_not_held_against_the_number_of_turns() {
+        let lag = Duration::from_secs(1);
+        let out_after = |besides: u64| {
+            let mut turns = Turns::new(FRESH, lag);
+            turns.most_out = 100;
+            for _ in 0..200 {
+                let given = Out {
+                    given: Mono(0),
+                    together: 100,
+                    touched: Mono(0),
+                    idle_since: None,
+                    is_current: true,
+                    accepted: Some(Mono(besides)),
+                    is_answered: true,
+                };
+                turns.out.insert("u".to_string(), given);
+                turns.give_back("u", Mono(besides) + lag);
+            }
+            turns.most_out
+        };
+        assert_eq!(out_after(300), MOST_OUT);
+        assert!((95..=100).contains(&out_after(900)), "{}", out_after(900));
+        assert!(out_after(3000) < 30, "{}", out_after(3000));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::domain::attempts::{Login, Outcome};
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::generate;
 use crate::domain::identity::Claim;
-use crate::domain::journal::{Entry, EntryId, Owner};
+use crate::domain::journal::{Entry, EntryId, Kind, Owner};
 use crate::domain::mac::Subject;
 use crate::domain::password::Password;
 use crate::domain::plan::*;
@@ -219,7 +219,10 @@ async fn stage(context: &Context, view: &View, draft: &Draft) -> Result<Done, Er
         password,
         seen: draft.seen.clone(),
         proven_ours: draft.proven_ours,
-        settings: view.desired.settings.clone(),
+        settings: match draft.kind {
+            Kind::Delete => view.desired.settings.of_deletion(),
+            _ => view.desired.settings.clone(),
+        },
         retain: view.desired.retain,
         epoch: 0,
     };

@@ -129,7 +129,11 @@ pub fn settings(user: &PostgresUser, object: Option<&ServerObject>) -> RoleSetti
         Some(sql) => Some(options(sql)),
         None => (!taken_over).then(RoleOptions::default),
     };
-    let granted = |options| with_grants(user, object, |grants| grants.within(options));
+    // Elsewhere there is no such thing, and each entry of a journal would have it.
+    let granted = |options| {
+        let within = |grants: Grants<'_>| (grants.provider == "postgresql").then(|| grants.within(options));
+        with_grants(user, object, within).flatten()
+    };
     let heir = sql
         .and_then(|sql| sql.reassign_owned_to.clone())
         .filter(|heir| with_grants(user, object, |grants| grants.may_inherit(heir)) == Some(true));
