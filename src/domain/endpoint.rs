@@ -181,10 +181,10 @@ pub fn canonical(url: &str) -> Result<String, EndpointError> {
 /// A path without a trailing slash, each segment encoded in one way only.
 fn canonical_path(path: &str) -> Result<String, EndpointError> {
     let path = path.strip_prefix('/').unwrap_or(path);
-    let path = path.strip_suffix('/').unwrap_or(path);
     if path.is_empty() {
         return Ok(String::new());
     }
+    let path = path.strip_suffix('/').unwrap_or(path);
     let mut text = String::with_capacity(path.len() + 1);
     for segment in path.split('/') {
         if segment.is_empty() {

@@ -320,6 +320,7 @@ fn what_is_no_base_url_is_refused() {
         ("https://:secret@h", Userinfo),
         ("https://h?x=1", Query),
         ("https://h/#x", Fragment),
+        ("https://h//", EmptySegment),
         ("https://h//a", EmptySegment),
         ("https://h/a//", EmptySegment),
         ("https://h:0", Port),
