@@ -6,6 +6,7 @@ use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
+use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
 use crate::domain::password::Password;
@@ -57,9 +58,18 @@ impl Reply {
         }
     }
 
-    /// The body, if it is JSON of this shape.
+    /// The body, if it is a JSON object of this shape. A list of a struct's values in their order would be read as that, too:
+    /// no API writes so, and [`Self::has_more_than`] counts no users there.
     pub(in crate::provider) fn json<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(self.body.as_deref()?).ok()
+        let body = self.body.as_deref()?;
+        let is_object = body.trim_ascii_start().first() == Some(&b'{');
+        is_object.then(|| serde_json::from_slice(body).ok()).flatten()
+    }
+
+    /// Whether the body is JSON, of any shape.
+    pub(in crate::provider) fn is_json(&self) -> bool {
+        let body = self.body.as_deref();
+        body.is_some_and(|body| serde_json::from_slice::<IgnoredAny>(body).is_ok())
     }
 
     /// Whether the list in one of these fields has more items than this; found out without keeping any.
@@ -249,6 +259,24 @@ mod tests {
         assert_eq!(presentable("paas-db-3"), "paas-db-3");
         assert_eq!(presentable("a\n\u{1b}[31m b\u{202e}"), "a___31m_b_");
         assert_eq!(presentable(&"x".repeat(500)).len(), 64);
+    }
+
+    fn reply(body: &str) -> Reply {
+        let body = Zeroizing::new(body.as_bytes().to_vec());
+        Reply::new(StatusCode::OK, &HeaderMap::new(), Some(body))
+    }
+
+    /// Users are counted by the name of the field that they are in.
+    #[test]
+    fn a_list_of_values_does_not_pass_for_an_object() {
+        #[derive(serde::Deserialize)]
+        struct Page {
+            items: Vec<u8>,
+        }
+        let items = |body: &str| reply(body).json::<Page>().map(|page| page.items.len());
+        assert_eq!(items(" {\"items\": [1, 2]}"), Some(2));
+        assert_eq!(items("[[1, 2]]"), None);
+        assert!(reply("[[1, 2]]").is_json() && !reply("<html>").is_json());
     }
 
     fn class(purpose: Purpose, status: u16) -> ErrorClass {

@@ -310,7 +310,7 @@ impl Provider for Ionos {
             return Err(self.refusal(OPERATION, Purpose::Mutation, &reply, None));
         }
         // The documented answer has no body; JSON is the API's too, anything else is not.
-        if reply.is_empty() || reply.json::<serde::de::IgnoredAny>().is_some() {
+        if reply.is_empty() || reply.is_json() {
             Ok(reply.answer(()))
         } else {
             Err(reply.odd(OPERATION, Purpose::Mutation, UNREADABLE))

@@ -12,7 +12,6 @@ mod wire;
 
 use http::{Method, StatusCode};
 use reqwest::Url;
-use serde::de::IgnoredAny;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
@@ -468,7 +467,7 @@ impl Provider for Scalingo {
         let request = Request::mutation(OPERATION, Method::DELETE, &url);
         let reply = self.send(&request).await?;
         // The documented answer has no body; JSON is the API's too, anything else is not.
-        match reply.is_empty() || reply.json::<IgnoredAny>().is_some() {
+        match reply.is_empty() || reply.is_json() {
             true => Ok(reply.answer(())),
             false => Err(request.odd(&reply, UNREADABLE)),
         }
