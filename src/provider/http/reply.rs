@@ -112,10 +112,13 @@ impl Reply {
         codes: impl IntoIterator<Item = String>,
         secrets: &[Option<&Password>],
     ) -> String {
+        // What is odd in a text becomes `_`, which may be what is odd in the text and not in the secret.
         let leaks = |text: &str| {
+            let shown = presentable(text);
+            let has = |secret: &str| text.contains(secret) || shown.contains(secret);
             secrets.iter().flatten().any(|secret| {
                 let secret = secret.reveal().trim();
-                !secret.is_empty() && (text.contains(secret) || text.contains(&presentable(secret)))
+                !secret.is_empty() && (has(secret) || has(&presentable(secret)))
             })
         };
         let codes = codes.into_iter();
@@ -264,6 +267,21 @@ mod tests {
     fn reply(body: &str) -> Reply {
         let body = Zeroizing::new(body.as_bytes().to_vec());
         Reply::new(StatusCode::OK, &HeaderMap::new(), Some(body))
+    }
+
+    #[test]
+    fn a_code_that_shows_a_secret_is_left_out_however_it_is_spelt() {
+        let secret = Password::new("p_ss word");
+        let detail = |code: &str| reply("").detail([code.to_string()], &[Some(&secret)]);
+        assert_eq!(detail("bad-1"), " (HTTP 200, bad-1)");
+        for code in [
+            "is p_ss word",
+            "is p_ss_word",
+            "is p ss word",
+            "is p\u{e4}ss\tword",
+        ] {
+            assert_eq!(detail(code), " (HTTP 200)", "{code}");
+        }
     }
 
     /// Users are counted by the name of the field that they are in.
