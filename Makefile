@@ -1,7 +1,7 @@
 # What one does with this repository. Everything takes a while the first time and little later; each says so.
 SHELL := /usr/bin/env bash -euo pipefail
 
-.PHONY: help check test test-chart test-pods test-postgres-versions bench demo image sbom controlplane fmt lint generate clean
+.PHONY: help check test test-chart test-pods test-postgres-versions fuzz bench demo image sbom controlplane fmt lint generate clean
 .PHONY: advisories release-check pin-base-images publish-image publish-chart sign
 
 help: ## Lists the targets
@@ -22,6 +22,9 @@ test-pods: ## Runs the image in real Pods: install, upgrade, failover, uninstall
 test-postgres-versions: ## Runs the SQL provider's tests on PostgreSQL 14, 16, 17 and 18, from npm
 	@hack/test-postgres-versions
 
+fuzz: ## Feeds what reads other people's words with odd ones, a minute each; SECONDS=300, ONLY="journal names"
+	@EACH=$(SECONDS) hack/fuzz $(ONLY)
+
 bench: ## Measures the operator under load, against targets; N="100 1000 10000", ONLY=create,delete, PROVIDER=ionos
 	@hack/bench
 
@@ -39,10 +42,12 @@ controlplane: ## Builds the Kubernetes control plane that tests and demo use
 
 fmt: ## Formats Rust and Go
 	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
 	gofmt -l -w tests/controlplane tests/chart tests/gitops tests/pods hack/ociimage
 
 lint: ## Looks for what the compiler lets pass
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	hack/deny
 	hack/actionlint

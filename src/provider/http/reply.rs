@@ -58,6 +58,13 @@ impl Reply {
         }
     }
 
+    /// A refusal with this body, of which nothing else is known: for the fuzz targets.
+    #[cfg(feature = "fuzzing")]
+    pub(in crate::provider) fn of_body(body: &[u8]) -> Self {
+        let body = Some(Zeroizing::new(body.to_vec()));
+        Self::new(StatusCode::BAD_REQUEST, &HeaderMap::new(), body)
+    }
+
     /// The body, if it is a JSON object of this shape. A list of a struct's values in their order would be read as that, too:
     /// no API writes so, and [`Self::has_more_than`] counts no users there.
     pub(in crate::provider) fn json<T: serde::de::DeserializeOwned>(&self) -> Option<T> {

@@ -4,6 +4,8 @@
 //! name, or a change while the cluster is busy), every plausible answer falls into the class that says what is
 //! certain, and the planner reads before it goes on.
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod pages;
 mod request;
 mod wire;

@@ -18,6 +18,8 @@ mod call;
 mod connection;
 mod delete;
 mod errors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod mark;
 mod owned;
 mod roles;

@@ -7,6 +7,8 @@
 //! There is no reading of one user, no date and no creator in what is shown, and nothing but the password of a user
 //! can be changed.
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod tokens;
 mod wire;
 

@@ -184,7 +184,7 @@ fn token(text: Option<Password>, reply: &Reply, started: Mono, usual: Duration) 
 
 /// How long a token is good by its own word: from when it was issued, or was answered with, to its end. All of these
 /// are times of the server's clock; ours is not asked.
-fn said(claims: &Claims, date: Option<Timestamp>) -> Option<Duration> {
+pub(super) fn said(claims: &Claims, date: Option<Timestamp>) -> Option<Duration> {
     #[expect(
         clippy::cast_precision_loss,
         reason = "seconds since 1970 fit for millions of years"
@@ -195,7 +195,7 @@ fn said(claims: &Claims, date: Option<Timestamp>) -> Option<Duration> {
 }
 
 /// What a token says of itself. It is not verified, which is the business of whom it is for; `None` if it is no JWT.
-fn claims(token: &Password) -> Option<Claims> {
+pub(super) fn claims(token: &Password) -> Option<Claims> {
     let mut parts = token.reveal().trim().split('.');
     let (_, payload) = (parts.next()?, parts.next()?);
     let json = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?);
