@@ -141,6 +141,16 @@ impl Stand {
         self.world.wait_for(kind, name, "Ready", "True").await.map(drop)
     }
 
+    /// The logins of users, in the order in which the remote has made them.
+    pub async fn made(&self) -> Outcome<Vec<String>> {
+        if let Remote::Ionos(api) = &self.remote {
+            return Ok(api.made());
+        }
+        let sql = "select rolname from pg_roles where oid >= 16384 order by oid";
+        let rows = self.world.postgres().sql(sql).await?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+
     /// Ends all, and waits until the cluster has nothing left to clean up.
     pub async fn close(mut self) -> Outcome {
         self.operator.kill();

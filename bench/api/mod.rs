@@ -155,6 +155,11 @@ impl Api {
         *self.shared.behaviour.lock().unwrap() = behaviour;
     }
 
+    /// Who was made, in this order.
+    pub fn made(&self) -> Vec<String> {
+        self.shared.store.lock().unwrap().made().to_vec()
+    }
+
     /// A place in the log of its calls, to count from.
     pub fn mark(&self) -> usize {
         self.shared.calls.lock().unwrap().len()

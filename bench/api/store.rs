@@ -21,6 +21,7 @@ struct User {
 pub struct Store {
     cluster: String,
     users: BTreeMap<String, User>,
+    made: Vec<String>,
 }
 
 impl Store {
@@ -29,6 +30,7 @@ impl Store {
         let mut store = Store {
             cluster,
             users: BTreeMap::new(),
+            made: Vec::new(),
         };
         let text = store.text(
             "postgres",
@@ -58,7 +60,13 @@ impl Store {
             until: None,
         };
         self.users.insert(name.to_owned(), user);
+        self.made.push(name.to_owned());
         self.get(name)
+    }
+
+    /// Who was made, in this order.
+    pub fn made(&self) -> &[String] {
+        &self.made
     }
 
     /// Changes a user.

@@ -16,7 +16,7 @@ const MOST: usize = 1000;
 /// How many of the many are Ready when the one comes.
 const BEFORE: usize = 5;
 
-/// Those that may have had their turn before it came: no more can be under way.
+/// Those that may have had their turn before it came: no more changes can be on their way to the server.
 const TURNS: f64 = 64.0;
 
 impl Bench<'_> {
@@ -36,20 +36,20 @@ impl Bench<'_> {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let (before, started) = (count(), Instant::now());
+        let made_before = stand.made().await?.len();
         stand.users.make(&one, &stand.server_ref()).await?;
         let ready = stand.users.until(&one, limit(users), |seen| seen.ready).await;
-        let meanwhile = crowd
-            .reached(&many, |seen| seen.ready.filter(|when| *when < ready.last))
-            .count;
+        let made = stand.made().await?;
+        let place = made.iter().position(|name| *name == one[0]);
         let mut rows = self.table.rows(provider, users, "newcomer");
-        if ready.all() {
+        if let Some(place) = place.filter(|_| ready.all()) {
             rows.show(
                 "Ready after",
                 ready.last.duration_since(started).as_secs_f64(),
                 "s",
             )
             .note(format!("{before} of {users} were Ready when it came"));
-            let served = meanwhile.saturating_sub(before) as f64;
+            let served = place.saturating_sub(made_before) as f64;
             rows.check("others that were served before it", served, "", AtMost(TURNS));
         } else {
             rows.missing("others that were served before it", AtMost(TURNS));

@@ -13,8 +13,8 @@ const MOST: usize = 64;
 /// The most turns in all: what is accepted only waits to be seen in effect, which takes a second where a state may lag, and to
 /// be published.
 const MOST_OUT: usize = 256;
-/// How many there are at first.
-const OUT_AT_FIRST: usize = 160;
+/// How many there may be at first; twice as many where each waits for a state that lags.
+const OUT_AT_FIRST: usize = 80;
 /// The fewest turns in all that there may be, however long one lasts.
 const FEWEST_OUT: usize = 8;
 /// How long a turn may last, be it the remote or the Kubernetes API that it waits for: no more are out than are through in this
@@ -77,7 +77,7 @@ pub struct Turns {
     ahead: Duration,
     /// How long the remote's state may lag: what is accepted waits as long to be seen in effect, however few wait.
     lag: Duration,
-    /// How many may be out in all: one more with each turn that is through in time, fewer with each that is not.
+    /// How many may be out in all: a moving average of what each turn has shown to be right.
     most_out: usize,
     /// How many turns were given.
     given: u64,
@@ -95,7 +95,10 @@ impl Turns {
             cost: Duration::ZERO,
             ahead: fresh_for / 3,
             lag,
-            most_out: OUT_AT_FIRST,
+            most_out: match lag.is_zero() {
+                true => OUT_AT_FIRST,
+                false => OUT_AT_FIRST * 2,
+            },
             given: 0,
         }
     }
@@ -144,12 +147,11 @@ impl Turns {
             true => LASTS,
             false => LASTS_WITH_LAG.saturating_sub(self.lag).max(LASTS_BESIDES_LAG),
         };
-        let most_out = match lasted <= may_last {
-            // With as many more as are through, it doubles in the time that one takes.
-            true => self.most_out + 1,
-            false => (self.most_out * 3 + bearable(out.together, may_last, lasted)) / 4,
-        };
-        self.most_out = most_out.clamp(FEWEST_OUT, MOST_OUT);
+        let most_out = (self.most_out * 3 + bearable(out.together, may_last, lasted)) / 4;
+        // What one of few takes, without waiting for others, says nothing against more.
+        if lasted > may_last || most_out > self.most_out {
+            self.most_out = most_out.clamp(FEWEST_OUT, MOST_OUT);
+        }
     }
 
     /// Notes whether the holder of a turn waits for anything but the remote and the journal.
@@ -363,7 +365,7 @@ mod tests {
             turns.note_accepted(&format!("u{number}"), at(0));
             turns.give(at(0));
         }
-        assert_eq!(turns.out.len(), MOST_OUT);
+        assert_eq!(turns.out.len(), OUT_AT_FIRST);
     }
 
     #[test]
@@ -415,7 +417,7 @@ mod tests {
             turns.most_out
         };
         assert_eq!(out_after(300), MOST_OUT);
-        assert!((95..=100).contains(&out_after(900)), "{}", out_after(900));
+        assert!((90..=100).contains(&out_after(900)), "{}", out_after(900));
         assert!(out_after(3000) < 30, "{}", out_after(3000));
     }
 
