@@ -96,9 +96,9 @@ impl Looks {
     pub fn due(&self) -> Option<Mono> {
         let from = self.waiting.values().min()?;
         let apart = match self.waiting.len() {
-            ..=MANY => SHARED,
-            ..=CROWD => SHARED_BY_MANY,
-            _ => SHARED_BY_CROWD,
+            waiting if waiting > CROWD => SHARED_BY_CROWD,
+            waiting if waiting > MANY => SHARED_BY_MANY,
+            _ => SHARED,
         };
         let spaced = self.last.map_or(Mono::default(), |last| last + apart);
         Some(spaced.max(*from))
