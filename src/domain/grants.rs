@@ -40,6 +40,11 @@ impl Grants<'_> {
         self.too_much(sql).map(invalid)
     }
 
+    /// Whether the provider knows of attributes and memberships.
+    pub fn has_roles(&self) -> bool {
+        self.provider == "postgresql"
+    }
+
     /// What of the options is allowed.
     pub fn within(&self, options: RoleOptions) -> RoleOptions {
         let (mut member_of, attributes) = (options.member_of, self.allowed.map(|it| &it.attributes));
@@ -96,8 +101,7 @@ impl Grants<'_> {
         if read_only && self.provider != "scalingo" {
             return Some(of("spec.scalingo.readOnly", "scalingo"));
         }
-        (spec.postgresql.is_some() && self.provider != "postgresql")
-            .then(|| of("spec.postgresql", "postgresql"))
+        (spec.postgresql.is_some() && !self.has_roles()).then(|| of("spec.postgresql", "postgresql"))
     }
 
     fn too_much(&self, sql: &PostgresqlUser) -> Option<String> {

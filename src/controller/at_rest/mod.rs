@@ -156,7 +156,7 @@ fn hash_of(value: impl Hash) -> u64 {
 }
 
 /// The predicates are kube's.
-pub fn news_of<K: Resource<DynamicType = ()>>(object: &K) -> u64 {
+fn news_of<K: Resource<DynamicType = ()>>(object: &K) -> u64 {
     let of_spec = Predicate::combine(predicates::generation, predicates::finalizers);
     let of_metadata = Predicate::combine(predicates::annotations, predicates::labels);
     hash_of(Predicate::combine(of_spec, of_metadata).hash_property(object))

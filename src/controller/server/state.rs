@@ -216,29 +216,29 @@ impl State {
 
     /// The newest that was read of a user.
     pub fn sight(&self, username: &str, direct_read: bool, settings: &Settings) -> Option<Sight> {
-        let listed = self.snapshot.as_ref().map(|snapshot| {
-            let user = find(&snapshot.users, username).cloned();
-            let apart = self.earlier_list.as_ref().is_some_and(|(earlier, names)| {
-                snapshot.started - *earlier >= settings.read_lag
-                    && !names.contains(&self.hashes.hash_one(username))
-            });
-            let conclusive = apart || (direct_read && snapshot.pages <= 1);
-            Sight {
-                user,
-                started: snapshot.started,
-                date: snapshot.date,
-                conclusive,
-            }
-        });
-        let read = self.reads.get(username).cloned();
-        match (listed, read) {
-            (Some(listed), Some(read)) => Some(if read.started >= listed.started {
-                read
-            } else {
-                listed
-            }),
-            (listed, read) => listed.or(read),
+        if let Some(read) = self.read_since_list(username) {
+            return Some(read.clone());
         }
+        let snapshot = self.snapshot.as_ref()?;
+        let apart = self.earlier_list.as_ref().is_some_and(|(earlier, names)| {
+            snapshot.started - *earlier >= settings.read_lag
+                && !names.contains(&self.hashes.hash_one(username))
+        });
+        Some(Sight {
+            user: find(&snapshot.users, username).cloned(),
+            started: snapshot.started,
+            date: snapshot.date,
+            conclusive: apart || (direct_read && snapshot.pages <= 1),
+        })
+    }
+
+    /// What was read of a user by itself, if no list is newer.
+    fn read_since_list(&self, username: &str) -> Option<&Sight> {
+        let read = self.reads.get(username)?;
+        let listed = self.snapshot.as_ref();
+        listed
+            .is_none_or(|listed| read.started >= listed.started)
+            .then_some(read)
     }
 
     /// All users that are not the provider's own, and how many are: those of the last list, with what was made, deleted or
@@ -266,12 +266,9 @@ impl State {
 
     /// Whose mark a user carried when it was last seen.
     pub fn mark_of(&self, username: &str) -> Option<Mark> {
-        let snapshot = self.snapshot.as_ref();
-        let read = self.reads.get(username);
-        let read = read.filter(|read| snapshot.is_none_or(|listed| read.started >= listed.started));
-        let user = match read {
+        let user = match self.read_since_list(username) {
             Some(read) => read.user.as_ref(),
-            None => find(&snapshot?.users, username),
+            None => find(&self.snapshot.as_ref()?.users, username),
         };
         user?.mark().cloned()
     }

@@ -208,16 +208,16 @@ fn forget_let_go(context: &Context, user: &PostgresUser) {
 /// Waits for what the plan waits for: an end of the server's trouble is always announced.
 fn wait(view: &observe::View, plan: &Plan, pause: Option<Duration>) -> Action {
     let settled = plan.step.is_none() && !plan.report.reconciling && plan.report.ready.ready;
-    let server = view.server.as_ref();
-    if let Some(server) = server.filter(|_| settled) {
-        server.await_nothing(&UserRef::from_obj(&view.user));
-    }
-    if let Some(server) = server.filter(|_| !settled) {
-        server.await_change(UserRef::from_obj(&view.user));
-        // It may have ended, and have been announced, between the look and this.
-        if observe::is_out_of_trouble(view) {
-            return Action::requeue(SOON);
+    match &view.server {
+        Some(server) if settled => server.await_nothing(&UserRef::from_obj(&view.user)),
+        Some(server) => {
+            server.await_change(UserRef::from_obj(&view.user));
+            // It may have ended, and have been announced, between the look and this.
+            if observe::is_out_of_trouble(view) {
+                return Action::requeue(SOON);
+            }
         }
+        None => {}
     }
     match pause.into_iter().chain(plan.again).min() {
         Some(again) => Action::requeue(again.max(SOON)),

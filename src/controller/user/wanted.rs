@@ -131,7 +131,7 @@ pub fn settings(user: &PostgresUser, object: Option<&ServerObject>) -> RoleSetti
     };
     // Elsewhere there is no such thing, and each entry of a journal would have it.
     let granted = |options| {
-        let within = |grants: Grants<'_>| (grants.provider == "postgresql").then(|| grants.within(options));
+        let within = |grants: Grants<'_>| grants.has_roles().then(|| grants.within(options));
         with_grants(user, object, within).flatten()
     };
     let heir = sql

@@ -32,9 +32,9 @@ use super::call::{Call, begun};
 use super::connection::Target;
 use super::errors::Step;
 use super::owned::{Holding, commands, given, holdings, keeps, owns};
-use super::roles::{self, Power, Role};
+use super::roles::{self, Role};
 use super::text::{ident, shown};
-use super::write::{ALTER, Task, change_known, change_meant, meant};
+use super::write::{ALTER, Denied, Task, change_known, change_meant, meant};
 use crate::provider::gate::Gate;
 use crate::provider::{ErrorClass, RemoteError};
 
@@ -180,19 +180,18 @@ impl Deletion<'_> {
         }
         // Functions may run with their owner's rights, and triggers do what their maker thought of.
         let given = roles::given(call, heir).await?;
-        match given.power {
-            Power::Plain | Power::Over if self.task.order.settings.heir_is_named => Ok(()),
-            Power::Plain if self.task.is_foreign(&given.logins) => invalid(
+        match self.task.denied(&given, self.task.order.settings.heir_is_named) {
+            None => Ok(()),
+            Some(Denied::Foreign) => invalid(
                 "the role that is to get what it owns is the login of a PostgresUser that is not of this namespace, or a member \
                  of one: patterns do not cover it, the server object has to name it in full \
                  (spec.postgresql.allowed.reassignOwnedTo)",
             ),
-            Power::Plain => Ok(()),
-            Power::Over => invalid(
+            Some(Denied::Over) => invalid(
                 "the role that is to get what it owns has CREATEROLE or BYPASSRLS, which its functions would have: patterns \
                  do not cover it, the server object has to name it in full (spec.postgresql.allowed.reassignOwnedTo)",
             ),
-            Power::All => invalid(
+            Some(Denied::All) => invalid(
                 "the role that is to get what it owns is a superuser, for replication, or the operator's own login, whose \
                  rights its functions would have",
             ),

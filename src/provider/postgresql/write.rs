@@ -20,6 +20,17 @@ pub(super) struct Task<'a> {
     pub(super) mark: &'a Mark,
 }
 
+/// Why a role is not to be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// It is nobody's to have.
+    All,
+    /// It has power over others, and is not named in full.
+    Over,
+    /// It comes with the login of another namespace, and is not named in full.
+    Foreign,
+}
+
 impl Task<'_> {
     pub(super) fn name(&self) -> &str {
         self.order.username
@@ -35,8 +46,19 @@ impl Task<'_> {
         verifier::verifier(self.name(), self.mark, password, iterations)
     }
 
+    /// Why a role is not to be given to whom this is for, if that is so. What was seen of logins before may be older than they
+    /// are.
+    pub(super) fn denied(&self, given: &Given, is_named: bool) -> Option<Denied> {
+        match given.power {
+            Power::All => Some(Denied::All),
+            _ if is_named => None,
+            Power::Over => Some(Denied::Over),
+            Power::Plain => self.is_foreign(&given.logins).then_some(Denied::Foreign),
+        }
+    }
+
     /// Whether one of these logins is that of a PostgresUser of another namespace.
-    pub(super) fn is_foreign(&self, logins: &[Marking]) -> bool {
+    fn is_foreign(&self, logins: &[Marking]) -> bool {
         let is_own = |login: &Marking| match login {
             Marking::Mark(mark) => mark == self.mark || self.order.settings.own.contains(&mark.uid),
             Marking::None | Marking::Unreadable => false,
@@ -333,8 +355,10 @@ async fn grant(call: &Call<'_>, task: Task<'_>, group: &str, inherit: &Inherit) 
     }
     if let Inherit::AsTheRole = inherit {
         let given = roles::given(call, group).await?;
-        if let Some(why) = in_the_way(task, group, &given) {
-            let what = format!("the role {} {why}", shown(group));
+        let options = task.order.settings.options.as_ref();
+        let is_named = options.is_some_and(|options| options.named.contains(group));
+        if let Some(denied) = task.denied(&given, is_named) {
+            let what = format!("the role {} {}", shown(group), why(denied));
             return Err(RemoteError::new(call.operation, ErrorClass::Invalid, &what));
         }
     }
@@ -342,26 +366,23 @@ async fn grant(call: &Call<'_>, task: Task<'_>, group: &str, inherit: &Inherit) 
     call.change(GRANT, &sql).await
 }
 
-const MAY_BE_NAMED: &str = "has CREATEROLE or BYPASSRLS, or is a member of a role that does: patterns do not cover it, the \
-                            server object has to name it in full (spec.postgresql.allowed.roles)";
-
-const NEVER_GIVEN: &str = "is a superuser, for replication, or the operator's own login, or is a member of one that is: \
-                           nobody is made a member of it";
-
-/// Why nobody is made a member of this role, if that is so. What was seen of logins before may be older than they are.
-fn in_the_way(task: Task<'_>, group: &str, given: &Given) -> Option<&'static str> {
-    let options = task.order.settings.options.as_ref();
-    let is_named = options.is_some_and(|options| options.named.contains(group));
-    match given.power {
-        Power::All => Some(NEVER_GIVEN),
-        _ if is_named => None,
-        Power::Over => Some(MAY_BE_NAMED),
-        Power::Plain => task.is_foreign(&given.logins).then_some(ANOTHERS),
+/// What is said of a role that nobody is made a member of.
+fn why(denied: Denied) -> &'static str {
+    match denied {
+        Denied::All => {
+            "is a superuser, for replication, or the operator's own login, or is a member of one that is: nobody is made a member \
+             of it"
+        }
+        Denied::Over => {
+            "has CREATEROLE or BYPASSRLS, or is a member of a role that does: patterns do not cover it, the server object has to \
+             name it in full (spec.postgresql.allowed.roles)"
+        }
+        Denied::Foreign => {
+            "is the login of a PostgresUser that is not of this namespace, or a member of one: patterns do not cover it, the \
+             server object has to name it in full (spec.postgresql.allowed.roles)"
+        }
     }
 }
-
-const ANOTHERS: &str = "is the login of a PostgresUser that is not of this namespace, or a member of one: patterns do not cover \
-                        it, the server object has to name it in full (spec.postgresql.allowed.roles)";
 
 /// Writes our mark into the role's comment, and leaves the rest of it.
 async fn set_mark(call: &Call<'_>, task: Task<'_>, comment: Option<&str>) -> Result<(), RemoteError> {
