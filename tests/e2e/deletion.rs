@@ -41,6 +41,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         .into_iter()
         .flat_map(|provider| {
             trials!(environment, provider;
+                credentials_that_go_after_the_last_user_are_kept_until_its_login_is_gone,
                 a_cluster_that_is_gone_for_long_enough_releases_its_users,
                 a_cluster_that_was_never_seen_makes_no_user_and_lets_it_go,
                 a_cluster_never_seen_with_these_credentials_does_not_count_as_gone,
@@ -447,6 +448,29 @@ async fn a_login_that_is_deleted_late_is_waited_for(world: &World) -> Outcome {
     );
     world.journal_empty().await?;
     world.login_gone("webshop", &password).await
+}
+
+/// Found by the deletion of a namespace, which deletes users, credentials and server object within a fraction of a second:
+/// with no user left nobody took a copy of the credentials, and the entry that asked for them kept the server object for ever.
+async fn credentials_that_go_after_the_last_user_are_kept_until_its_login_is_gone(world: &World) -> Outcome {
+    let switches = ["delete=async", "delete-lag-ms=2500"];
+    let scene = Scene::with(world, &switches, Options::quick()).await?;
+    let password = scene.make_user("webshop").await?;
+    world.delete("PostgresUser", "webshop").await?;
+    world.gone("PostgresUser", "webshop", PATIENCE).await?;
+    world.delete("v1/Secret", "orders-credentials").await?;
+    world.gone("v1/Secret", "orders-credentials", PATIENCE).await?;
+    assert!(!world.journal_entries().await?.is_empty(), "that is no test");
+    assert_eq!(world.operator_secrets("credentials-for-deletion").await?.len(), 1);
+    world.delete("PostgresServer", SERVER).await?;
+    world.gone("PostgresServer", SERVER, PATIENCE).await?;
+    world.login_gone("webshop", &password).await?;
+    let left = [
+        world.operator_secrets("journal").await?,
+        world.operator_secrets("credentials-for-deletion").await?,
+    ];
+    assert_eq!(left.concat(), Vec::<String>::new());
+    Ok(())
 }
 
 async fn a_user_deleted_right_after_its_creation_leaves_nothing(world: &World) -> Outcome {

@@ -1,8 +1,8 @@
 //! Where a server's credentials are, and how they are kept from going while they are needed.
 //!
-//! The credentials Secret carries our finalizer. When somebody deletes it while users need it, what deletion
-//! needs is copied to the operator's namespace first, used for deletions alone, and removed with the last user or
-//! when a working Secret is back.
+//! The credentials Secret carries our finalizer. When somebody deletes it while users or entries of the journal need it,
+//! what deletion needs is copied to the operator's namespace first, used for deletions alone, and removed with the last of
+//! them or when a working Secret is back.
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -10,8 +10,8 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use super::ca;
 use super::provider::{self, CA_KEY, Keys, Lacking, Material};
+use super::{ca, need};
 use crate::api::names;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
@@ -273,7 +273,7 @@ async fn write_finalizers(context: &Context, secret: &Secret, finalizers: &[Stri
     }
 }
 
-/// A credentials Secret is being deleted: each server whose users still need it gets its copy, then it may go.
+/// A credentials Secret is being deleted: each server that still needs it gets its copy, then it may go.
 async fn let_go_of_secret(context: &Context, secret: &Secret) -> Result<(), Error> {
     if !secret
         .finalizers()
@@ -283,7 +283,7 @@ async fn let_go_of_secret(context: &Context, secret: &Secret) -> Result<(), Erro
         return Ok(());
     }
     for object in servers_with(context, secret) {
-        if context.users_that_need(&object.key()).next().is_some() {
+        if need::is_needed(&object, context).await? {
             copy(&object, context, secret).await?;
         }
     }

@@ -5,7 +5,9 @@ use std::sync::{Arc, PoisonError};
 use kube::runtime::controller::Action;
 use serde_json::json;
 
-use super::{AGAIN, at_work, credentials, gate_of, has_finalizer, orphans, patch_metadata, place, status};
+use super::{
+    AGAIN, at_work, credentials, gate_of, has_finalizer, need, orphans, patch_metadata, place, status,
+};
 use crate::api::names;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
@@ -30,11 +32,7 @@ pub async fn delete(object: &ServerObject, context: &Arc<Context>) -> Result<Act
     let server = at_work(object, context, link, gate).await?;
     orphans::let_go_of_named(object, &server, context).await?;
     let again = orphans::resolve(&server, context).await?;
-    let needed = context.users_that_need(&object.key()).next().is_some();
-    let entries = server
-        .journal
-        .view(|journal, _| journal.map_or(0, |journal| journal.entries.len()));
-    if needed || entries > 0 || !context.listing.is_complete() {
+    if need::is_needed(object, context).await? {
         status::report(object, &server, context).await?;
         return Ok(Action::requeue(again.unwrap_or(AGAIN)));
     }

@@ -4,6 +4,7 @@
 mod ca;
 mod credentials;
 mod delete;
+mod need;
 mod orphans;
 mod provider;
 mod status;

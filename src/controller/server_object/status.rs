@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
+use super::need;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser, ServerStatus, ServerUsers};
 use crate::controller::context::Context;
 use crate::controller::error::Error;
@@ -166,7 +167,10 @@ fn findings(old: &ServerStatus, object: &ServerObject, server: &Server, context:
         _ if object.deleting() => (
             Status::False,
             "InUse",
-            in_use(context.users_that_need(&object.key())),
+            in_use(
+                context.users_that_need(&object.key()),
+                need::entries_at_work(server).unwrap_or_default(),
+            ),
         ),
         Some(trouble) => (Status::False, trouble.reason, trouble.message.clone()),
         None if link.deletions_only => (
@@ -233,7 +237,7 @@ fn reachable(server: &Server) -> String {
     format!("the server can be reached and accepts the credentials{rest}")
 }
 
-fn in_use(users: impl Iterator<Item = PostgresUser>) -> String {
+fn in_use(users: impl Iterator<Item = PostgresUser>, entries: usize) -> String {
     let mut names: Vec<_> = users
         .map(|user| {
             format!(
@@ -243,6 +247,15 @@ fn in_use(users: impl Iterator<Item = PostgresUser>) -> String {
             )
         })
         .collect();
+    if names.is_empty() && entries == 0 {
+        return "the PostgresUsers that may need this server are not all known yet".to_string();
+    }
+    if names.is_empty() {
+        return format!(
+            "no PostgresUser needs this server any more; {entries} requests to it are not settled yet: it goes by itself \
+             once the server shows what became of them"
+        );
+    }
     names.sort();
     let some = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
     format!(

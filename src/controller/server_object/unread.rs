@@ -10,11 +10,10 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::Action;
 use serde_json::json;
 
-use super::{AGAIN, delete, has_finalizer, place, tell_users};
+use super::{AGAIN, delete, has_finalizer, need, tell_users};
 use crate::api::{ClusterPostgresServer, PostgresServer, Unread};
 use crate::controller::context::Context;
 use crate::controller::error::Error;
-use crate::controller::journal_store;
 use crate::controller::objects::Objects;
 use crate::controller::server_spec::ServerObject;
 use crate::domain::conditions::{self, Change, Finding, READY, RECONCILING, STALLED, Status};
@@ -52,15 +51,12 @@ pub async fn hold(object: &ServerObject, unread: &Unread, context: &Context) -> 
     Ok(Action::await_change())
 }
 
-/// Whether a PostgresUser refers to it, as far as all are known, or anything is in its journal.
+/// Whether a PostgresUser so much as refers to it, as far as all are known, or anything is in its journal.
 async fn is_needed(object: &ServerObject, context: &Context) -> Result<bool, Error> {
     if context.users_of(&object.key()).next().is_some() || !context.listing.is_complete() {
         return Ok(true);
     }
-    let journal = journal_store::read(&place(object, context))
-        .await
-        .map_err(Error::Journal)?;
-    Ok(journal.is_some_and(|(journal, _)| !journal.entries.is_empty() || !journal.unknown.is_empty()))
+    need::has_entries(object, context).await
 }
 
 /// Writes the conditions, if they have changed.
