@@ -7,6 +7,7 @@ mod store;
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -17,7 +18,8 @@ use axum::{
     http::{Method, StatusCode, Uri, header::RETRY_AFTER},
     response::{IntoResponse as _, Response},
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::support::{CLUSTER_ID, Outcome};
 
@@ -106,7 +108,7 @@ pub struct Behaviour {
 pub struct Api {
     shared: Arc<Shared>,
     address: SocketAddr,
-    serving: JoinHandle<()>,
+    _ends: DropGuard,
 }
 
 struct Shared {
@@ -130,13 +132,13 @@ impl Api {
             one_by_one: tokio::sync::Mutex::default(),
         });
         let router = Router::new().fallback(serve).with_state(shared.clone());
-        let serving = tokio::spawn(async move {
-            let _ = axum::serve(listener, router).await;
-        });
+        let ends = CancellationToken::new();
+        // It ends with its token.
+        drop(serve_apart(listener.into_std()?, router, ends.clone())?);
         Ok(Api {
             shared,
             address,
-            serving,
+            _ends: ends.drop_guard(),
         })
     }
 
@@ -171,10 +173,25 @@ impl Api {
     }
 }
 
-impl Drop for Api {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
+/// Serves on a thread that does nothing else, so that what the bench itself does delays no answer.
+fn serve_apart(
+    listener: std::net::TcpListener,
+    router: Router,
+    ends: CancellationToken,
+) -> std::io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let serving = async move {
+        let listener = TcpListener::from_std(listener).expect("a listener of tokio's");
+        tokio::select! {
+            _ = axum::serve(listener, router) => {}
+            () = ends.cancelled() => {}
+        }
+    };
+    std::thread::Builder::new()
+        .name("api".to_string())
+        .spawn(move || runtime.block_on(serving))
 }
 
 /// How often each route was called: `create 100, list 3`.

@@ -19,7 +19,8 @@ use tokio::{
 
 use crate::{stand::Stand, support::Outcome, users::User};
 
-use self::{remote::Remote, writes::Writes};
+pub use self::remote::Remote;
+use self::writes::Writes;
 
 /// What is done for a user.
 enum Job {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     api::{Behaviour, Call},
+    floor::Remote,
     scenarios::{Bench, life, limit},
     stand::Stand,
     support::{Outcome, Provider},
@@ -11,7 +12,11 @@ use crate::{
     users::names,
 };
 
-const USERS: usize = 200;
+/// Twenty seconds of its work.
+const USERS: usize = 1000;
+
+/// What a bare client makes afterwards, one after another.
+const BY_THE_FLOOR: usize = 100;
 
 const CALL: Duration = Duration::from_millis(20);
 
@@ -33,6 +38,12 @@ impl Bench<'_> {
         stand.users.make(&names, &stand.server_ref()).await?;
         let ready = stand.users.until(&names, limit(USERS), |seen| seen.ready).await;
         let calls = api.since(mark);
+        let mark = api.mark();
+        let bare = Remote::of(&stand, 1).await?;
+        for name in crate::users::names("bare", BY_THE_FLOOR) {
+            bare.create(&name).await?;
+        }
+        let by_the_floor = api.since(mark);
         let mut rows = self.table.rows(Provider::Ionos, USERS, "serial");
         life::reached(&mut rows, "Ready", ready, ready.last.duration_since(started));
         rows.check(
@@ -42,6 +53,11 @@ impl Bench<'_> {
             Above(95.0),
         )
         .note("from the first change to the last");
+        rows.show(
+            "share by a bare client that does nothing else",
+            100.0 * busy_share(&by_the_floor),
+            "%",
+        );
         rows.show("remote calls", calls.len() as f64, "");
         stand.close().await
     }

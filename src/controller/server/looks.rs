@@ -14,10 +14,8 @@ const SHARED: Duration = Duration::from_millis(300);
 const SHARED_BY_MANY: Duration = Duration::from_millis(600);
 /// How many are many.
 const MANY: usize = 4;
-/// The same where so many wait that a look is shared by a dozen all the same.
-const SHARED_BY_CROWD: Duration = Duration::from_millis(250);
-/// How many are that many.
-const CROWD: usize = 64;
+/// As many share a look in any case, however short ago the last one was.
+const SHARE: usize = 12;
 /// What part of the last busy spell the first pause of the next one is.
 const SHARE_OF_SPELL: u32 = 20;
 
@@ -92,16 +90,20 @@ impl Looks {
         self.last.map_or(Mono::default(), |last| last + self.pause)
     }
 
-    /// When somebody who waits is served next.
+    /// When those who wait are served next: as soon as so many would be that a look is well spent, or after a while.
     pub fn due(&self) -> Option<Mono> {
-        let from = self.waiting.values().min()?;
-        let apart = match self.waiting.len() {
-            waiting if waiting > CROWD => SHARED_BY_CROWD,
+        let mut from: Vec<Mono> = self.waiting.values().copied().collect();
+        let first = *from.iter().min()?;
+        let apart = match from.len() {
             waiting if waiting > MANY => SHARED_BY_MANY,
             _ => SHARED,
         };
-        let spaced = self.last.map_or(Mono::default(), |last| last + apart);
-        Some(spaced.max(*from))
+        let spaced = self.last.map_or(Mono::default(), |last| last + apart).max(first);
+        if from.len() < SHARE {
+            return Some(spaced);
+        }
+        let (_, shared, _) = from.select_nth_unstable(SHARE - 1);
+        Some(spaced.min(*shared))
     }
 }
 
@@ -144,5 +146,24 @@ mod tests {
         looks.made(Mono(1500));
         assert_eq!(looks.available(Mono(1500)), [user("a")]);
         assert_eq!(looks.due(), Some(Mono(2000)));
+    }
+
+    #[test]
+    fn a_look_is_made_after_a_while_or_once_enough_share_it() {
+        let due = |waiting: u64, last: u64| {
+            let mut looks = Looks::default();
+            looks.made(Mono(last));
+            for number in 0..waiting {
+                looks.want(user(&format!("u{number}")), Mono(1000 + number * 10));
+            }
+            looks.due()
+        };
+        assert_eq!(due(1, 900), Some(Mono(1200)));
+        assert_eq!(due(5, 900), Some(Mono(1500)));
+        assert_eq!(due(11, 900), Some(Mono(1500)));
+        // The twelfth is served by a look at 1110.
+        assert_eq!(due(12, 900), Some(Mono(1110)));
+        assert_eq!(due(200, 900), Some(Mono(1110)));
+        assert_eq!(due(200, 100), Some(Mono(1000)));
     }
 }

@@ -24,6 +24,8 @@ const LASTS: Duration = Duration::from_millis(1500);
 const LASTS_WITH_LAG: Duration = Duration::from_millis(1850);
 /// How long a turn may last besides the lag, however long that is: fewer turns would not make that shorter.
 const LASTS_BESIDES_LAG: Duration = Duration::from_millis(500);
+/// For how long a remote that is what all wait for has work before it, whatever that does to how long turns last.
+const WORK_BEFORE: Duration = Duration::from_millis(400);
 /// How long a turn stays with who waits for anything but the remote and the journal.
 const IDLE: Duration = Duration::from_secs(5);
 /// How long a turn stays with who does not come: whoever waits for something looks again twice a minute.
@@ -79,6 +81,8 @@ pub struct Turns {
     lag: Duration,
     /// How many may be out in all: a moving average of what each turn has shown to be right.
     most_out: usize,
+    /// How many turns of which the change is not accepted there may be in any case.
+    least: usize,
     /// How many turns were given.
     given: u64,
 }
@@ -99,6 +103,7 @@ impl Turns {
                 true => OUT_AT_FIRST,
                 false => OUT_AT_FIRST * 2,
             },
+            least: 0,
             given: 0,
         }
     }
@@ -142,15 +147,28 @@ impl Turns {
     /// A turn is over. How long it lasted, and as one of how many it was given, tells how many there may be.
     fn lasted(&mut self, out: &Out, now: Mono) {
         let lagged = out.accepted.map_or(Duration::ZERO, |at| (now - at).min(self.lag));
-        let lasted = (now - out.given).saturating_sub(lagged);
+        let lasted = now - out.given;
         let may_last = match lagged.is_zero() {
             true => LASTS,
-            false => LASTS_WITH_LAG.saturating_sub(self.lag).max(LASTS_BESIDES_LAG),
+            false => lagged + LASTS_WITH_LAG.saturating_sub(self.lag).max(LASTS_BESIDES_LAG),
         };
+        self.least = self.least_pending(out.together, lasted);
         let most_out = (self.most_out * 3 + bearable(out.together, may_last, lasted)) / 4;
         // What one of few takes, without waiting for others, says nothing against more.
         if lasted > may_last || most_out > self.most_out {
             self.most_out = most_out.clamp(FEWEST_OUT, MOST_OUT);
+        }
+    }
+
+    /// How many turns are to be pending in any case, if so many turns have lasted for so long: none, unless the remote was at
+    /// work for most of that time, so that it is what all wait for.
+    fn least_pending(&self, together: usize, lasted: Duration) -> usize {
+        let worked = self
+            .cost
+            .saturating_mul(u32::try_from(together).unwrap_or(u32::MAX));
+        match worked * 2 > lasted {
+            true => times_in(WORK_BEFORE, self.cost),
+            false => 0,
         }
     }
 
@@ -177,7 +195,7 @@ impl Turns {
     pub fn give(&mut self, now: Mono) -> Vec<Holder> {
         self.reclaim(now);
         let mut told = Vec::new();
-        while self.pending() < self.allowed && self.out.len() < self.most_out {
+        while self.may_give() {
             let Some((_, uid)) = self.queue.pop() else { break };
             let Some(waiting) = self.waiting.remove(&uid) else {
                 continue;
@@ -200,6 +218,16 @@ impl Turns {
             self.waiting.shrink_to_fit();
         }
         told
+    }
+
+    fn may_give(&self) -> bool {
+        let pending = self.pending();
+        let most_out = if pending < self.least {
+            MOST_OUT
+        } else {
+            self.most_out
+        };
+        pending < self.allowed && self.out.len() < most_out
     }
 
     /// How many turns are out whose change is not accepted yet.
@@ -245,8 +273,7 @@ impl Turns {
             true => took,
             false => (self.cost * 3 + took) / 4,
         };
-        let millis = self.cost.as_millis().max(1);
-        let bearable = usize::try_from(self.ahead.as_millis() / millis).unwrap_or(MOST);
+        let bearable = times_in(self.ahead, self.cost);
         self.answers += 1;
         if self.answers >= self.allowed {
             self.answers = 0;
@@ -272,7 +299,13 @@ impl Turns {
     }
 }
 
-/// How many turns would have lasted as long as they may, if so many have lasted for so long.
+/// How often one time is in another.
+fn times_in(long: Duration, short: Duration) -> usize {
+    usize::try_from(long.as_millis() / short.as_millis().max(1)).unwrap_or(MOST)
+}
+
+/// How many turns would have lasted as long as they may, if so many have lasted for so long: as many are through in a second
+/// then (Little's law).
 fn bearable(together: usize, may_last: Duration, lasted: Duration) -> usize {
     let bearable = together as u128 * may_last.as_millis() / lasted.as_millis().max(1);
     usize::try_from(bearable).unwrap_or(MOST_OUT)
@@ -416,9 +449,11 @@ mod tests {
             }
             turns.most_out
         };
-        assert_eq!(out_after(300), MOST_OUT);
+        // 77 a second, of which 142 would be through in a second and 850 milliseconds.
+        assert!((136..=144).contains(&out_after(300)), "{}", out_after(300));
         assert!((90..=100).contains(&out_after(900)), "{}", out_after(900));
-        assert!(out_after(3000) < 30, "{}", out_after(3000));
+        // 25 a second, so that 46 are through in a second and 850 milliseconds.
+        assert!((44..=48).contains(&out_after(3000)), "{}", out_after(3000));
     }
 
     #[test]
