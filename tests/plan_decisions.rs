@@ -56,6 +56,7 @@ fn desired() -> Desired {
         deleting: false,
         force_finalize: false,
         content_digest: "d".to_string(),
+        address: None,
         wish: "w".to_string(),
         settings: RoleSettings::default(),
         settings_wish: "s".to_string(),
@@ -129,6 +130,7 @@ fn record(made: u64) -> Option<Record> {
         server: Some(reference("s")),
         password_stamp: None,
         memberships: Default::default(),
+        config: Default::default(),
         identity: identity(),
         adopted: false,
         moved: false,
@@ -407,7 +409,7 @@ fn role(creator: Creator) -> RemoteUser {
         created: None,
         modified: None,
         traits: Traits {
-            role: Some(FoundRole::as_created()),
+            role: Some(Box::new(FoundRole::as_created())),
             ..Traits::default()
         },
     }
@@ -420,6 +422,7 @@ fn published_on(server: Server) -> Observed {
         server: Some(reference("s")),
         password_stamp: None,
         memberships: Default::default(),
+        config: Default::default(),
         identity: identity(),
         adopted: false,
         moved: false,
@@ -430,6 +433,7 @@ fn published_on(server: Server) -> Observed {
         resource_version: "5".to_string(),
         mac: "m".to_string(),
         content_digest: "d".to_string(),
+        address: None,
         renewed_at: None,
     });
     world.secret = SecretView::Ours {
@@ -771,6 +775,7 @@ fn a_change_that_was_accepted_is_recorded_with_its_date_before_it_is_settled() {
         resource_version: "5".to_string(),
         mac,
         content_digest: "d".to_string(),
+        address: None,
         renewed_at: None,
     });
     world.secret = SecretView::Ours {
@@ -940,4 +945,47 @@ fn what_becomes_of_the_login_is_said_while_its_object_is_let_go() {
         said(&retaining, &world).1,
         said(&retaining, &published_on(sql())).1
     );
+}
+
+/// The Secret names `one`, the server object `other`.
+fn moved_address(verifiable: bool, login: Login) -> (Desired, Observed) {
+    let mut world = published_on(Server { verifiable, ..sql() });
+    let published = world.published.as_mut().unwrap();
+    published.address = Some("one:5432/db".to_string());
+    world.tried.login = login;
+    let desired = Desired {
+        content_digest: "other".to_string(),
+        address: Some("other:5432/db".to_string()),
+        ..desired()
+    };
+    (desired, world)
+}
+
+#[test]
+fn another_address_is_published_once_a_login_works_there_or_cannot_be_tried() {
+    let publishes = |(desired, world): (Desired, Observed)| matches!(step(&desired, &world), Some(Step::Publish(_)));
+    assert!(publishes(moved_address(true, Login::Accepted)));
+    assert!(publishes(moved_address(true, Login::Unverifiable("no TLS".to_string()))));
+    assert!(publishes(moved_address(false, Login::NotTried)));
+    let (desired, world) = moved_address(true, Login::NotTried);
+    assert_eq!(step(&desired, &world), Some(Step::TryPublished));
+    // What was published before addresses were on record goes on as it did.
+    let (desired, mut world) = moved_address(true, Login::NotTried);
+    world.published.as_mut().unwrap().address = None;
+    assert!(publishes((desired, world)));
+}
+
+#[test]
+fn an_address_that_refuses_the_password_is_not_published_and_shows_no_drift() {
+    let (desired, world) = moved_address(true, Login::Refused(ago(1)));
+    assert_eq!(step(&desired, &world), None);
+    assert_eq!(stalled(&desired, &world), Some("AddressRefused"));
+    let held = plan(&desired, &world, ago(0), &Settings::default());
+    assert!(held.again.is_some_and(|again| again <= Duration::from_secs(60)), "{held:?}");
+    let (desired, world) = moved_address(true, Login::Refused(ago(61)));
+    assert_eq!(step(&desired, &world), Some(Step::TryPublished));
+    // At the address that is published it does.
+    let (desired, mut world) = moved_address(true, Login::Refused(ago(1)));
+    world.published.as_mut().unwrap().address = desired.address.clone();
+    assert!(matches!(step(&desired, &world), Some(Step::Stage(draft)) if draft.cause == Cause::SetBack));
 }

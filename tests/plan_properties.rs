@@ -66,14 +66,14 @@ prop_compose! {
         (adopt, retain, deleting) in any::<(bool, bool, bool)>(),
         suspended in prop::bool::weighted(0.1),
         force_finalize in prop::bool::weighted(0.1),
-        (content_digest, wish, settings_wish) in (text(), text(), text()),
+        (content_digest, address, wish, settings_wish) in (text(), of(text()), text(), text()),
         settings in settings(),
     ) -> Desired {
         let invalid = invalid.then(|| Invalid { reason: "InvalidUsername", message: "too long".to_string() });
         let beyond = beyond.then(|| Invalid { reason: "InvalidSettings", message: "too much".to_string() });
         Desired {
             username: "app".to_string(), invalid, beyond, rotate, password, adopt, retain, suspended, deleting,
-            force_finalize, content_digest, wish, settings, settings_wish,
+            force_finalize, content_digest, address, wish, settings, settings_wish,
         }
     }
 }
@@ -109,8 +109,9 @@ prop_compose! {
         let role = limit.map(|connection_limit| FoundRole {
             login: true, connection_limit, valid_until: None, create_database: false, create_role: false, inherit: true,
             bypass_rls: false, granted: Default::default(), granted_by_others: Default::default(), just_granted: Default::default(),
+            config: Default::default(),
         });
-        Traits { read_only, role, password_stamp }
+        Traits { read_only, role: role.map(Box::new), password_stamp }
     }
 }
 
@@ -188,7 +189,7 @@ prop_compose! {
         identity in identity(), (adopted, moved) in any::<(bool, bool)>(), created in of(date()), last_set in of(date()),
         server in of(reference()), password_stamp in of(text()),
     ) -> Record {
-        Record { server, identity, adopted, moved, created, last_set, password_stamp, memberships: Default::default() }
+        Record { server, identity, adopted, moved, created, last_set, password_stamp, memberships: Default::default(), config: Default::default() }
     }
 }
 
@@ -290,8 +291,8 @@ prop_compose! {
         claim in of(claim()).boxed(),
         own_claim in of(claim()).boxed(),
         record in of(record()).boxed(),
-        published in of((text(), text(), text()).prop_map(|(resource_version, mac, content_digest)| Published {
-            resource_version, mac, content_digest, renewed_at: None,
+        published in of((text(), text(), text(), of(text())).prop_map(|(resource_version, mac, content_digest, address)| Published {
+            resource_version, mac, content_digest, address, renewed_at: None,
         })),
         handled_rotation in of(text()),
         (rejected, rejected_settings) in (of(rejected()), of(rejected())),
@@ -569,6 +570,7 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         deleting: false,
         force_finalize: false,
         content_digest: "d".to_string(),
+        address: None,
         wish: "w".to_string(),
         settings: RoleSettings::default(),
         settings_wish: "w".to_string(),
@@ -617,6 +619,7 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
             resource_version: "5".to_string(),
             mac: "m".to_string(),
             content_digest: "d".to_string(),
+        address: None,
             renewed_at: None,
         }),
         rejected: None,

@@ -23,6 +23,11 @@ const LIST_SIZE: usize = 64;
 const ANNOTATION_LENGTH: usize = 4096;
 /// In bytes, of all annotations. An API server takes 256 KiB, with those that the operator adds.
 const ANNOTATIONS_SIZE: usize = 64 * 1024;
+const PARAMETERS: usize = 32;
+/// In characters.
+const PARAMETER_LENGTH: usize = 1024;
+/// In bytes, of all of them: each entry of a journal has them while their login is made or changed.
+const PARAMETERS_SIZE: usize = 4096;
 
 /// The rule of a Secret's name.
 pub fn is_subdomain() -> String {
@@ -55,6 +60,33 @@ pub fn secret_annotations(schema: &mut Schema) {
         json!([
             {"rule": format!("self.all(key, {keys})"), "message": message},
             {"rule": format!("{size} <= {ANNOTATIONS_SIZE}"), "message": total},
+        ]),
+    );
+}
+
+/// Bounds of the parameters that a role sets.
+pub fn parameters(schema: &mut Schema) {
+    let schema = schema.ensure_object();
+    let keys = "self.all(key, size(key) <= 127 && key.matches('^[a-z_][a-z0-9_$]*([.][a-z_][a-z0-9_$]*)?$'))";
+    let size = format!(
+        "self.map(key, size(bytes(key)) + size(bytes(self[key]))).sum() <= {PARAMETERS_SIZE}"
+    );
+    schema.insert("maxProperties".to_string(), json!(PARAMETERS));
+    schema.insert(
+        "additionalProperties".to_string(),
+        json!({"type": "string", "maxLength": PARAMETER_LENGTH, "pattern": "^[^\\x00]*$"}),
+    );
+    schema.insert(
+        "x-kubernetes-validations".to_string(),
+        json!([
+            {"rule": keys, "message": "spec.postgresql.config: a parameter's name is letters in lower case, digits and underscores, \
+             with a dot in it if it is not PostgreSQL's own, such as search_path or app.tenant: write it as SHOW does, in lower \
+             case"},
+            {"rule": size, "message": format!(
+                "spec.postgresql.config: all names and values together are more than {} KiB: keep what is long in a table, or set it \
+                 in the application",
+                PARAMETERS_SIZE / 1024
+            )},
         ]),
     );
 }

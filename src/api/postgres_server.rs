@@ -311,6 +311,15 @@ pub struct Allowed {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
     pub adoption: Vec<String>,
+    /// The parameters of `spec.postgresql.config`: names in full and in lower case, such as `search_path`, or `app.*` for all
+    /// that begin with `app.`. What is taken off this list is reset. A login sets for its own sessions whatever PostgreSQL
+    /// lets it, whatever is allowed here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 127), regex(pattern = r"^[a-z_][a-z0-9_$]*([.]([a-z_][a-z0-9_$]*|[*]))?$"))
+    )]
+    pub config: Vec<String>,
 }
 
 /// An attribute of a role that has to be allowed.

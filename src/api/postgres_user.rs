@@ -128,6 +128,12 @@ pub struct PostgresqlUser {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[^\x00-\x1f\x7f]+$"))]
     pub reassign_owned_to: Option<String>,
+    /// The configuration parameters that its sessions begin with (ALTER ROLE … SET): names in lower case, such as `search_path`,
+    /// with values as `postgresql.conf` has them. What is taken out of this list is reset; parameters that somebody else has set
+    /// for the login are left alone. Each has to be allowed by the server object.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(transform = bounds::parameters)]
+    pub config: BTreeMap<String, String>,
 }
 
 fn no_limit() -> i32 {
@@ -365,6 +371,9 @@ pub struct RemoteUserRecord {
     /// not any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memberships: Option<Vec<Membership>>,
+    /// The parameters that were set because `spec.postgresql.config` asked for them: these are reset when it does not any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config: Vec<String>,
 }
 
 /// A membership that was granted.
@@ -401,6 +410,9 @@ pub struct PublishedSecret {
     pub password_mac: String,
     /// A digest of everything in it but the password.
     pub content_digest: String,
+    /// The address that it names, as `host:port/database`. Another one is tried by a login before it is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// The version and key of the user's own Secret that the password came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_version: Option<String>,

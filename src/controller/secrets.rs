@@ -14,17 +14,17 @@ use crate::api::names;
 /// A Secret's place.
 pub type SecretKey = (String, String);
 
-/// What is kept of a Secret's metadata.
+/// What is kept of a Secret's metadata. There may be ten thousand of them, so it is no more than is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretMeta {
     /// Its resourceVersion.
-    pub resource_version: String,
+    pub resource_version: Box<str>,
     /// The UID of the PostgresUser whose output it is, by its annotation.
-    pub user_uid: Option<String>,
+    pub user_uid: Option<Box<str>>,
     /// The namespaced name of that PostgresUser.
-    pub user: Option<String>,
-    /// The UIDs of its owners.
-    pub owners: Box<[String]>,
+    pub user: Option<Box<str>>,
+    /// That PostgresUser is one of its owners.
+    pub is_owned: bool,
     /// It says that its PostgresUser was deleted and it was retained.
     pub retained: bool,
     /// It is being deleted, and waits for these finalizers.
@@ -39,19 +39,16 @@ impl SecretMeta {
             meta.annotations
                 .as_ref()
                 .and_then(|annotations| annotations.get(name))
-                .cloned()
+                .map(|value| Box::from(value.as_str()))
         };
+        let user_uid: Option<Box<str>> = annotation(names::SECRET_USER_UID);
+        let mut owners = meta.owner_references.iter().flatten();
         Self {
-            resource_version: meta.resource_version.clone().unwrap_or_default(),
-            user_uid: annotation(names::SECRET_USER_UID),
+            resource_version: meta.resource_version.as_deref().unwrap_or_default().into(),
+            is_owned: owners.any(|owner| user_uid.as_deref() == Some(&owner.uid)),
+            user_uid,
             user: annotation(names::SECRET_USER),
             retained: annotation(names::SECRET_RETAINED).is_some(),
-            owners: meta
-                .owner_references
-                .iter()
-                .flatten()
-                .map(|owner| owner.uid.clone())
-                .collect(),
             deleting: meta.deletion_timestamp.as_ref().map(|_| {
                 let finalizers = meta.finalizers.as_deref().unwrap_or_default();
                 finalizers.join(", ")

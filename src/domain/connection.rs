@@ -41,6 +41,13 @@ pub struct ConnectionDetails {
     pub ca: Option<Arc<[u8]>>,
 }
 
+impl ConnectionDetails {
+    /// Where clients connect to, as `host:port/database`.
+    pub fn address(&self) -> String {
+        format!("{}:{}/{}", self.host, self.port, self.database)
+    }
+}
+
 /// The longest bundle of authorities that is published: there is one in each user's Secret.
 const LONGEST_CA: usize = 32 * 1024;
 

@@ -1,6 +1,7 @@
 //! What a PostgresUser may ask for besides a login: what its server's provider knows of, and what the server object
 //! allows.
 
+use super::parameters;
 use super::plan::Invalid;
 use super::role::RoleOptions;
 use super::username;
@@ -47,13 +48,16 @@ impl Grants<'_> {
 
     /// What of the options is allowed.
     pub fn within(&self, options: RoleOptions) -> RoleOptions {
-        let (mut member_of, attributes) = (options.member_of, self.allowed.map(|it| &it.attributes));
+        let (mut member_of, mut config) = (options.member_of, options.config);
+        let attributes = self.allowed.map(|it| &it.attributes);
+        config.retain(|name, _| self.may_set(name));
         let has = |attribute| attributes.is_some_and(|all| all.contains(&attribute));
         member_of.retain(|role| self.matches(role, self.roles()));
         let named = |role: &&String| self.roles().is_some_and(|all| all.contains(role));
         RoleOptions {
             named: member_of.iter().filter(named).cloned().collect(),
             member_of,
+            config,
             create_database: options.create_database && has(Attribute::CreateDatabase),
             create_role: options.create_role && has(Attribute::CreateRole),
             connection_limit: match self.connections {
@@ -79,6 +83,11 @@ impl Grants<'_> {
     pub fn names_for_adoption(&self, username: &str) -> bool {
         let names = self.allowed.map(|it| it.adoption.as_slice());
         names.is_some_and(|all| all.iter().any(|one| one == username))
+    }
+
+    fn may_set(&self, parameter: &str) -> bool {
+        let patterns = self.allowed.map(|it| it.config.as_slice()).unwrap_or_default();
+        patterns.iter().any(|pattern| parameters::matches(pattern, parameter))
     }
 
     fn roles(&self) -> Option<&[String]> {
@@ -116,6 +125,10 @@ impl Grants<'_> {
         role.map(|role| refusal(&format!("memberOf has {role:?}"), "roles"))
             .or_else(|| attribute("createDatabase", sql.create_database, Attribute::CreateDatabase))
             .or_else(|| attribute("createRole", sql.create_role, Attribute::CreateRole))
+            .or_else(|| {
+                let parameter = sql.config.keys().find(|name| !self.may_set(name))?;
+                Some(refusal(&format!("config has {parameter:?}"), "config"))
+            })
             .or_else(|| {
                 let heir = sql.reassign_owned_to.as_ref()?;
                 (!self.may_inherit(heir))
@@ -179,9 +192,12 @@ mod tests {
             r#"{"createDatabase": true}"#,
             r#"{"createRole": true}"#,
             r#"{"reassignOwnedTo": "heir"}"#,
+            r#"{"config": {"search_path": "app"}}"#,
+            r#"{"config": {"app.tenant": "7"}}"#,
         ] {
             assert!(refused(json("{}"), json(asked)).is_some(), "{asked}");
-            let all = r#"{"roles": ["read*"], "attributes": ["CreateDatabase", "CreateRole"], "reassignOwnedTo": ["heir"]}"#;
+            let all = r#"{"roles": ["read*"], "attributes": ["CreateDatabase", "CreateRole"], "reassignOwnedTo": ["heir"],
+                "config": ["search_path", "app.*"]}"#;
             assert_eq!(refused(json(all), json(asked)), None, "{asked}");
         }
     }

@@ -13,6 +13,7 @@ pub mod grants;
 pub mod identity;
 pub mod journal;
 pub mod mac;
+pub mod parameters;
 pub mod password;
 pub mod pause;
 pub mod plan;

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::parameters::{self, Parameters};
+
 /// The roles that a login was made a member of because its spec asked for it, each with the role that counts as having granted
 /// it: the operator's own login, or, where that has its right to grant from another role, that one. None: of before that was
 /// recorded.
@@ -71,6 +73,12 @@ pub struct RoleOptions {
     pub create_role: bool,
     /// INHERIT.
     pub inherit: bool,
+    /// The parameters that it sets for its sessions.
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
+    pub config: Parameters,
+    /// Those that were asked for before: reset if they are not any more. Others are nobody's business but the database's.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub applied_config: BTreeSet<String>,
 }
 
 impl Default for RoleOptions {
@@ -85,6 +93,8 @@ impl Default for RoleOptions {
             create_database: false,
             create_role: false,
             inherit: true,
+            config: Parameters::new(),
+            applied_config: BTreeSet::new(),
         }
     }
 }
@@ -95,7 +105,7 @@ pub struct Traits {
     /// Whether the login may only read; none where the provider has no such thing.
     pub read_only: Option<bool>,
     /// The role as it is; none where the provider does not show it.
-    pub role: Option<FoundRole>,
+    pub role: Option<Box<FoundRole>>,
     /// Changes whenever the password does: by SQL a digest of what the server keeps of it, from which a weak password
     /// could be guessed; beyond the provider only a MAC of that under our key. None where it cannot be read.
     pub password_stamp: Option<String>,
@@ -124,6 +134,8 @@ pub struct FoundRole {
     pub granted_by_others: BTreeSet<String>,
     /// Those that the change which this is the answer to has granted.
     pub just_granted: Memberships,
+    /// The parameters that it sets for its sessions, whoever said so.
+    pub config: Parameters,
 }
 
 impl FoundRole {
@@ -146,6 +158,7 @@ impl FoundRole {
             granted: plain.member_of.clone(),
             granted_by_others: plain.member_of,
             just_granted: Memberships::new(),
+            config: plain.config,
         }
     }
 }
@@ -159,6 +172,22 @@ impl RoleOptions {
                 && !found.granted.contains(*role)
         });
         ours.map(|(role, grantor)| (role.as_str(), grantor.as_deref()))
+    }
+
+    /// The parameters that are not as they should be, with their values.
+    pub fn to_set<'a>(&'a self, found: &'a FoundRole) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let differs = |name: &str, value: &str| {
+            let found = found.config.get(name);
+            !found.is_some_and(|found| parameters::is_same(name, value, found))
+        };
+        let all = self.config.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        all.filter(move |(name, value)| differs(name, value))
+    }
+
+    /// The parameters that were asked for, and are not any more.
+    pub fn to_reset<'a>(&'a self, found: &'a FoundRole) -> impl Iterator<Item = &'a str> {
+        let surplus = |name: &&String| !self.config.contains_key(*name) && found.config.contains_key(*name);
+        self.applied_config.iter().filter(surplus).map(String::as_str)
     }
 
     /// What of a role is not as it should be, in PostgreSQL's words; empty if all is.
@@ -180,6 +209,10 @@ impl RoleOptions {
             (found.create_role != self.create_role, "CREATEROLE"),
             (found.inherit != self.inherit, "INHERIT"),
             (missing || too_many, "memberships"),
+            (
+                self.to_set(found).next().is_some() || self.to_reset(found).next().is_some(),
+                "configuration parameters",
+            ),
         ]
         .into_iter()
         .filter_map(|(differs, what)| differs.then_some(what))
@@ -241,6 +274,27 @@ mod tests {
             ..FoundRole::as_created()
         };
         assert_eq!(wanted.differences(&too_many), ["memberships"]);
+    }
+
+    #[test]
+    fn parameters_that_the_spec_asked_for_are_kept_and_others_left_alone() {
+        let config = |all: &[(&str, &str)]| -> Parameters {
+            let all = all.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+            all.collect()
+        };
+        let found = FoundRole {
+            config: config(&[("search_path", "\"app\", public"), ("work_mem", "1MB"), ("jit", "off")]),
+            ..FoundRole::as_created()
+        };
+        assert!(RoleOptions::default().differences(&found).is_empty(), "a DBA's own");
+        let wanted = RoleOptions {
+            config: config(&[("search_path", "app, public"), ("work_mem", "2MB")]),
+            applied_config: names(&["search_path", "jit", "gone"]),
+            ..RoleOptions::default()
+        };
+        assert_eq!(wanted.differences(&found), ["configuration parameters"]);
+        assert_eq!(wanted.to_set(&found).collect::<Vec<_>>(), [("work_mem", "2MB")]);
+        assert_eq!(wanted.to_reset(&found).collect::<Vec<_>>(), ["jit"]);
     }
 
     #[test]

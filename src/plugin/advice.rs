@@ -142,6 +142,11 @@ const TABLE: &[(&str, Who, &str)] = &[
         "create the Secret or key that spec.password.secretRef names",
     ),
     (
+        "AddressRefused",
+        Mend,
+        "correct spec.connection of the server object: at its address the password is refused",
+    ),
+    (
         "AlreadyExists",
         Person,
         "take the login over with kubectl pguser adopt; or choose another name in a new object",

@@ -178,6 +178,8 @@ fn specs(schema: &Value) -> BoxedStrategy<Value> {
         "spec.password.generate.digits" | "spec.password.generate.symbols" => {
             Some(select(vec![0, 1, 5, 64, 128]).prop_map(Value::from).boxed())
         }
+        "spec.postgresql.config.#" => like("[a-z_][a-z0-9_$]{0,20}([.][a-z_][a-z0-9_$]{0,20})?"),
+        "spec.postgresql.config.*" => like("[^\\x00]{0,20}"),
         _ if path.ends_with(".#") || path.ends_with("[].key") => like(NAME),
         _ if path.ends_with("Labels.*") || path.ends_with("labels.*") || path.ends_with("values[]") => {
             like(LABEL)

@@ -4,7 +4,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ADMIN, Handle, Operator, Options, Outcome, PATIENCE, Provider, SERVER, TOKEN, Vendor, World, eventually,
+    ADMIN, Handle, Operator, Options, Outcome, PATIENCE, Postgres, Provider, SERVER, TOKEN, Vendor, World, eventually,
     trials,
 };
 
@@ -15,6 +15,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         what_the_server_object_does_not_allow_is_refused,
         a_user_that_comes_to_ask_for_too_much_keeps_its_login,
         attributes_changed_outside_are_put_right,
+        parameters_are_kept_as_the_spec_asks_and_reset_when_it_does_not,
         memberships_changed_outside_are_put_right,
         a_membership_that_is_not_asked_for_any_more_ends,
         a_membership_that_cannot_be_given_is_told_and_given_once_it_can,
@@ -39,6 +40,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         the_authority_may_be_in_a_config_map,
         a_login_is_tried_by_the_authority_that_the_server_object_names,
         a_role_with_a_mark_that_cannot_be_read_is_left_alone,
+        an_address_at_which_another_server_answers_is_not_published,
         an_unencrypted_connection_has_to_be_allowed,
         no_password_is_in_the_servers_log,
     )
@@ -73,7 +75,7 @@ async fn allow(world: &World, allowed: Value) -> Outcome {
 }
 
 fn everything() -> Value {
-    json!({"roles": ["readers", "writers"], "attributes": ["CreateDatabase", "CreateRole"], "reassignOwnedTo": ["heir"]})
+    json!({"roles": ["readers", "writers"], "config": ["search_path"], "attributes": ["CreateDatabase", "CreateRole"], "reassignOwnedTo": ["heir"]})
 }
 
 async fn ask(world: &World, settings: &str) -> Outcome {
@@ -147,6 +149,7 @@ async fn what_the_server_object_does_not_allow_is_refused(world: &World) -> Outc
         ("createDatabase: true", "allowed.attributes"),
         ("createRole: true", "allowed.attributes"),
         ("reassignOwnedTo: postgres", "allowed.reassignOwnedTo"),
+        ("config: {search_path: app}", "allowed.config"),
     ] {
         ask(world, settings).await?;
         eventually(&format!("{settings} to be refused"), PATIENCE, async || {
@@ -207,6 +210,41 @@ async fn attributes_changed_outside_are_put_right(world: &World) -> Outcome {
     world.quiet(&operator).await?;
     world.user_ready("checkout").await?;
     assert_eq!(world.password_of("checkout").await?, password);
+    world.login_of("checkout").await
+}
+
+async fn parameters_are_kept_as_the_spec_asks_and_reset_when_it_does_not(world: &World) -> Outcome {
+    let (_vendor, operator) = set_up(world, json!({"config": ["search_path", "statement_timeout"]})).await?;
+    world.postgres().sql("create schema app").await?;
+    ask(world, "config: {search_path: 'app, public', statement_timeout: 30s}").await?;
+    world.user_ready("checkout").await?;
+    let uri = world.key_of("checkout", "uri").await?;
+    let effective = async |parameter: &str| world.postgres().psql(&uri, &format!("show {parameter}")).await;
+    assert_eq!(effective("search_path").await?.trim(), "app, public");
+    let config = "array_to_string(rolconfig, '; ')";
+    let all = "search_path=app, public; statement_timeout=30s";
+    world.role_is("checkout", config, all).await?;
+    for change in ["set search_path to public", "reset all"] {
+        world.postgres().sql(&format!("alter role checkout {change}")).await?;
+        // In the order in which they were set.
+        let is_right = "array_length(rolconfig, 1) = 2 and 'search_path=app, public' = any(rolconfig)";
+        world.role_is("checkout", is_right, "true").await?;
+    }
+    // What somebody else has set is their business.
+    world.postgres().sql("alter role checkout set work_mem to '3MB'").await?;
+    ask(world, "config: {search_path: app}").await?;
+    world.role_is("checkout", config, "search_path=app; work_mem=3MB").await?;
+    world.user_ready("checkout").await?;
+    world.quiet(&operator).await?;
+    // What is taken off the server object's list is reset, and so is what the spec does not have any more.
+    allow(world, json!({"config": ["statement_timeout"]})).await?;
+    world.user_is("checkout", "Stalled", "True", "InvalidSettings").await?;
+    world.role_is("checkout", config, "work_mem=3MB").await?;
+    allow(world, json!({"config": ["search_path"]})).await?;
+    world.role_is("checkout", "'search_path=app' = any(rolconfig)", "true").await?;
+    world.apply_user_with("checkout", "").await?;
+    world.role_is("checkout", config, "work_mem=3MB").await?;
+    world.user_ready("checkout").await?;
     world.login_of("checkout").await
 }
 
@@ -818,6 +856,43 @@ fn another_authority(world: &World) -> Outcome<std::path::PathBuf> {
         .output()?;
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     Ok(file)
+}
+
+async fn an_address_at_which_another_server_answers_is_not_published(world: &World) -> Outcome {
+    let other = Postgres::start(&world.dir().join("pg-2")).await?;
+    let authorities = [world.postgres().ca_file(), other.ca_file()].map(std::fs::read_to_string);
+    let bundle = world.dir().join("both.pem");
+    std::fs::write(&bundle, authorities.into_iter().collect::<Result<String, _>>()?)?;
+    let options = Options::default().flag("--extra-ca", &bundle.to_string_lossy());
+    let (_vendor, operator) = world.set_up_with(&[], options).await?;
+    let password = world.ready_user("checkout").await?;
+    let to = async |port: u16| {
+        let connection = json!({"spec": {"connection": {"port": port}}});
+        world.merge("PostgresServer", SERVER, connection).await
+    };
+    to(other.port()).await?;
+    world.user_is("checkout", "Stalled", "True", "AddressRefused").await?;
+    world.user_ready("checkout").await?;
+    world.quiet(&operator).await?;
+    assert_eq!(world.key_of("checkout", "port").await?, world.postgres().port().to_string());
+    assert_eq!(world.password_of("checkout").await?, password);
+    world.login_of("checkout").await?;
+    // The login is made there, too: it has moved in earnest.
+    let sql = format!("create role checkout login password '{password}'");
+    other.sql(&sql).await?;
+    let refresh = json!({"metadata": {"annotations": {"pguser.dev/refresh": "1"}}});
+    world.merge("PostgresServer", SERVER, refresh).await?;
+    eventually("the new address", PATIENCE, async || {
+        match world.key_of("checkout", "port").await? == other.port().to_string() {
+            true => Ok(()),
+            false => Err("it names the one before".into()),
+        }
+    })
+    .await?;
+    to(world.postgres().port()).await?;
+    world.user_ready("checkout").await?;
+    assert_eq!(world.password_of("checkout").await?, password);
+    Ok(())
 }
 
 async fn an_unencrypted_connection_has_to_be_allowed(world: &World) -> Outcome {

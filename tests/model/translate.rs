@@ -80,6 +80,7 @@ pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
         deleting: resource.deleting,
         force_finalize: false,
         content_digest: "d".to_string(),
+        address: None,
         wish: resource.rotate.to_string(),
         settings_wish: String::new(),
     }
@@ -203,6 +204,7 @@ pub fn observed(
             resource_version: version(published.version),
             mac: mac(published.password),
             content_digest: "d".to_string(),
+        address: None,
             renewed_at: None,
         }),
         handled_rotation: (status.handled > 0).then(|| status.handled.to_string()),
@@ -410,6 +412,7 @@ fn real_record(record: &Record) -> plan::Record {
         last_set: record.last_set.map(timestamp),
         password_stamp: None,
         memberships: Default::default(),
+        config: Default::default(),
     }
 }
 

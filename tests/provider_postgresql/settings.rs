@@ -20,6 +20,9 @@ tests! {
     what_cannot_be_given_is_said,
     the_login_of_another_namespace_is_given_to_who_may_name_it,
     an_attribute_that_cannot_be_given_is_said,
+    parameters_are_set_as_they_are_written,
+    only_parameters_that_were_asked_for_are_put_right_and_reset,
+    a_parameter_that_cannot_be_set_is_named_and_costs_no_login,
 }
 
 fn with(name: &str, options: RoleOptions) -> Job {
@@ -433,4 +436,95 @@ async fn an_attribute_that_cannot_be_given_is_said(world: &World) {
         client.create(&job, "pLaInTeXt").await.unwrap();
     }
     assert!(!world.exists("not_there"));
+}
+
+fn parameters(all: &[(&str, &str)]) -> RoleOptions {
+    RoleOptions {
+        config: all
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect(),
+        ..RoleOptions::default()
+    }
+}
+
+async fn parameters_are_set_as_they_are_written(world: &World) {
+    for admin in ADMINS {
+        let client = world.client(admin);
+        let name = format!("parameters_by_{admin}");
+        let options = parameters(&[
+            ("search_path", "\"$user\", App, \"My Schema\""),
+            ("statement_timeout", "5s"),
+            ("timezone", "Europe/Vienna"),
+            ("application_name", "it's \\ a \"shop\""),
+        ]);
+        let made = client
+            .create(&with(&name, options.clone()), "pLaInTeXt")
+            .await
+            .unwrap();
+        assert_eq!(options.differences(role(&made)), Vec::<&str>::new(), "{made:?}");
+        let session = world.session(&name, "pLaInTeXt", "postgres").await;
+        for (parameter, expected) in [
+            ("search_path", "\"$user\", app, \"My Schema\""),
+            ("statement_timeout", "5s"),
+            ("timezone", "Europe/Vienna"),
+            ("application_name", "it's \\ a \"shop\""),
+        ] {
+            let sql = format!("SELECT current_setting('{parameter}')");
+            let row = session.query_one(&sql, &[]).await.unwrap();
+            assert_eq!(row.get::<_, String>(0), expected, "{parameter}");
+        }
+    }
+}
+
+async fn only_parameters_that_were_asked_for_are_put_right_and_reset(world: &World) {
+    for admin in ADMINS {
+        let client = world.client(admin);
+        let name = format!("put_right_parameters_by_{admin}");
+        let options = parameters(&[("search_path", "app, public"), ("statement_timeout", "5s")]);
+        let job = with(&name, options.clone());
+        client.create(&job, "pLaInTeXt").await.unwrap();
+        world.server.sql(&format!(
+            "ALTER ROLE {name} SET work_mem TO '3MB'; ALTER ROLE {name} SET search_path TO elsewhere; \
+             ALTER ROLE {name} RESET statement_timeout"
+        ));
+        let drifted = client.get(&name).await.unwrap();
+        assert_eq!(
+            options.differences(role(&drifted)),
+            ["configuration parameters"]
+        );
+        let right = client.configure(&job).await.unwrap();
+        assert_eq!(options.differences(role(&right)), Vec::<&str>::new(), "{right:?}");
+        let fewer = RoleOptions {
+            applied_config: options.config.keys().cloned().collect(),
+            ..parameters(&[("statement_timeout", "5s")])
+        };
+        assert_eq!(fewer.differences(role(&right)), ["configuration parameters"]);
+        let right = client.configure(&with(&name, fewer)).await.unwrap();
+        let left: Vec<_> = role(&right).config.iter().collect();
+        let expected = [("statement_timeout", "5s"), ("work_mem", "3MB")];
+        let expected = expected.map(|(name, value)| (name.to_string(), value.to_string()));
+        assert_eq!(left, expected.iter().map(|(name, value)| (name, value)).collect::<Vec<_>>());
+    }
+}
+
+async fn a_parameter_that_cannot_be_set_is_named_and_costs_no_login(world: &World) {
+    let client = world.client("clerk");
+    for (number, (parameter, value, says)) in [
+        ("nonsense_of_ours", "1", "does not know it"),
+        ("statement_timeout", "tomorrow", "does not take that value"),
+        ("log_statement", "all", "only a superuser"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("unset_{number}");
+        let job = with(&name, parameters(&[(parameter, value), ("work_mem", "3MB")]));
+        client.create(&job, "pLaInTeXt").await.unwrap();
+        assert!(world.logs_in(&name, "pLaInTeXt").await);
+        let refused = assert_class(client.configure(&job).await, ErrorClass::Invalid);
+        assert_says(&refused, says);
+        assert_says(&refused, &format!("the parameter \"{parameter}\""));
+        assert!(!refused.detail.contains(value), "{}", refused.detail);
+    }
 }

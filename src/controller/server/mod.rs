@@ -410,7 +410,8 @@ impl Server {
             state.refresh_due = None;
             state.list_soon();
             state.circuit.probe_from(clock::now());
-            state.retry_settings()
+            let settings = state.retry_settings();
+            settings.into_iter().chain(state.retry_logins()).collect::<Vec<_>>()
         };
         for username in refused {
             self.triggers.remote_changed(&self.identity, &username);

@@ -27,6 +27,17 @@ use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
 use crate::provider::{Answer, Listing};
 
+/// A login with a published password.
+#[derive(Debug)]
+pub struct TriedLogin {
+    /// The MAC of the password.
+    pub mac: String,
+    /// Where, as `host:port/database`.
+    pub address: String,
+    /// What came of it.
+    pub login: Login,
+}
+
 /// What somebody waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Topic {
@@ -104,7 +115,7 @@ pub struct State {
     /// The account under which users are made.
     pub creator_id: Option<String>,
     /// What became of logins with published passwords: the password's MAC, the outcome, when.
-    tried: HashMap<String, (String, Login, Mono)>,
+    tried: HashMap<String, (TriedLogin, Mono)>,
     /// Attributes and memberships that were refused: how often, and when last.
     settings_refused: HashMap<String, (u32, Mono)>,
     /// From when on those may be asked for again that were refused before this process began, or before a person asked for a
@@ -325,16 +336,22 @@ impl State {
             .collect()
     }
 
-    /// What became of the last login with a published password, and when.
-    pub fn tried(&self, username: &str, mac: &str) -> Option<(Login, Mono)> {
-        let (tried, login, at) = self.tried.get(username)?;
-        (tried == mac).then(|| (login.clone(), *at))
+    /// Has the logins that were refused tried again. Gives the users whose they are.
+    pub(super) fn retry_logins(&mut self) -> Vec<String> {
+        self.logins.worked();
+        let is_refused = |_: &String, (tried, _): &mut (TriedLogin, Mono)| matches!(tried.login, Login::Refused(_));
+        self.tried.extract_if(is_refused).map(|(username, _)| username).collect()
+    }
+
+    /// What became of the last login with a published password at this address, and when.
+    pub fn tried(&self, username: &str, mac: &str, address: &str) -> Option<(Login, Mono)> {
+        let (tried, at) = self.tried.get(username)?;
+        (tried.mac == mac && tried.address == address).then(|| (tried.login.clone(), *at))
     }
 
     /// Notes what became of a login with a published password.
-    pub fn note_tried(&mut self, username: &str, mac: String, login: Login) {
-        self.tried
-            .insert(username.to_string(), (mac, login, clock::now()));
+    pub fn note_tried(&mut self, username: &str, tried: TriedLogin) {
+        self.tried.insert(username.to_string(), (tried, clock::now()));
     }
 
     /// Notes what a list showed, where reads may trail by `lag`. Gives the users about whom it says something new.

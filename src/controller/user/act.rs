@@ -18,6 +18,7 @@ use crate::controller::error::Error;
 use crate::controller::events;
 use crate::controller::journal_store::{Change, JournalError};
 use crate::controller::kept::KeptUser;
+use crate::controller::server::state::TriedLogin;
 use crate::controller::server::turns::Holder;
 use crate::controller::server::{Server as ServerAtWork, UserRef};
 use crate::domain::attempts::{Login, Outcome};
@@ -412,7 +413,9 @@ async fn try_published(context: &Context, view: &View) -> Result<Done, Error> {
         });
     };
     let login = log_in(context, view, password).await?;
-    server(view)?.state().note_tried(view.user.username(), mac, login);
+    let address = view.desired.address.clone().unwrap_or_default();
+    let tried = TriedLogin { mac, address, login };
+    server(view)?.state().note_tried(view.user.username(), tried);
     Ok(Done::default())
 }
 
@@ -487,6 +490,7 @@ async fn publish(context: &Context, view: &View, publication: &Publication) -> R
                 .mac_key
                 .mac_of(Subject::password_of(&view.observed.uid), &password),
             content_digest: view.desired.content_digest.clone(),
+            address: Some(details.address()),
             source_version: from_source
                 .then(|| source_version(context, view, &password))
                 .flatten(),

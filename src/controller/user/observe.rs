@@ -111,7 +111,7 @@ pub async fn observe(
         handled_rotation: status.last_handled_rotation.as_deref().map(wish::short),
         rejected: status.rejected_password.as_ref().map(rejected),
         rejected_settings: status.rejected_settings.as_ref().map(rejected),
-        tried: tried(server.as_deref(), &user, &status),
+        tried: tried(server.as_deref(), &user, &status, details.as_ref()),
         settings_due: server.as_deref().map_or(Mono::default(), |server| {
             server.state().settings_due(user.username())
         }),
@@ -179,6 +179,7 @@ fn record(record: &RemoteUserRecord, user: &PostgresUser) -> Record {
         last_set: record.last_set.as_ref().map(|time| whole_seconds(time.0)),
         password_stamp: record.password_stamp.clone(),
         memberships: memberships(record, user),
+        config: record.config.iter().cloned().collect(),
     }
 }
 
@@ -209,6 +210,7 @@ fn published(status: &UserStatus) -> Option<Published> {
         resource_version: secret.resource_version.clone(),
         mac: secret.password_mac.clone(),
         content_digest: secret.content_digest.clone(),
+        address: secret.address.clone(),
         renewed_at: None,
     })
 }
@@ -269,10 +271,10 @@ fn secret_view(
     if let Some(finalizers) = meta.deleting {
         return SecretView::Leaving(finalizers);
     }
-    let content = content.filter(|(version, _)| *version == meta.resource_version);
+    let content = content.filter(|(version, _)| **version == *meta.resource_version);
     SecretView::Ours {
-        owned: meta.owners.contains(&uid) || !meta.retained,
-        resource_version: meta.resource_version,
+        owned: meta.is_owned || !meta.retained,
+        resource_version: meta.resource_version.into(),
         content: content.map(|(_, content)| content.clone()),
     }
 }
@@ -356,7 +358,12 @@ fn is_expired(user: &PostgresUser) -> bool {
 
 /// What became of the last login with the published password, and when the next is due. After a restart, and after
 /// every change, they are spread over the interval.
-fn tried(server: Option<&ServerAtWork>, user: &PostgresUser, status: &UserStatus) -> Tried {
+fn tried(
+    server: Option<&ServerAtWork>,
+    user: &PostgresUser,
+    status: &UserStatus,
+    details: Option<&ConnectionDetails>,
+) -> Tried {
     let published = status.secret.as_ref().map(|secret| secret.password_mac.as_str());
     let (Some(server), Some(mac)) = (server, published) else {
         return Tried {
@@ -366,7 +373,8 @@ fn tried(server: Option<&ServerAtWork>, user: &PostgresUser, status: &UserStatus
     };
     let interval = server.link().verify_interval;
     let state = server.state();
-    let (login, base, share) = match state.tried(user.username(), mac) {
+    let address = details.map(ConnectionDetails::address).unwrap_or_default();
+    let (login, base, share) = match state.tried(user.username(), mac, &address) {
         Some((login, at)) => (login, at, 1.0),
         None => (
             Login::NotTried,
@@ -663,6 +671,7 @@ async fn desired(
     settings.own = logins.own.clone();
     if let (Some(options), Some(record)) = (&mut settings.options, &observed.record) {
         options.applied = record.memberships.clone();
+        options.applied_config = record.config.clone();
     }
     let wish = match &source.wanted {
         WantedPassword::Own { mac } => mac.clone(),
@@ -698,6 +707,7 @@ async fn desired(
                     .map(|published| published.content_digest.clone())
             })
             .unwrap_or_default(),
+        address: details.map(ConnectionDetails::address),
         wish,
         settings_wish: asked,
     })

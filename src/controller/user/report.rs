@@ -244,6 +244,7 @@ fn remote_user(username: &str, record: &Record, has_memberships: bool) -> Remote
             })
             .collect()
         }),
+        config: record.config.iter().cloned().collect(),
     }
 }
 

@@ -186,6 +186,8 @@ fn options(sql: &PostgresqlUser) -> RoleOptions {
         create_database: sql.create_database,
         create_role: sql.create_role,
         inherit: sql.inherit,
+        config: sql.config.clone(),
+        applied_config: Default::default(),
     }
 }
 

@@ -4,6 +4,7 @@ use super::entry::{Case, was_made_anew};
 use super::evidence::speaks_against;
 use super::fresh::{self, Quiet};
 use super::types::*;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -52,14 +53,15 @@ impl Case<'_> {
 
     /// Settled once status has what was granted and taken back.
     fn configured(&self, user: Option<&RemoteUser>) -> Plan {
-        let memberships = self.memberships(user);
-        let outdated = self.observed.record.as_ref();
-        let Some(record) = outdated.filter(|record| record.memberships != memberships) else {
+        let (memberships, config) = (self.memberships(user), self.config());
+        let is_outdated = |record: &&Record| record.memberships != memberships || record.config != config;
+        let Some(record) = self.observed.record.as_ref().filter(is_outdated) else {
             return self.settle_accepted();
         };
         let mut plan = self.step_none();
         plan.report.record = Some(Record {
             memberships,
+            config,
             ..record.clone()
         });
         plan
@@ -84,6 +86,12 @@ impl Case<'_> {
         all.extend(role.map(|role| role.just_granted.clone()).unwrap_or_default());
         all.retain(|role, _| options.member_of.contains(role));
         all
+    }
+
+    /// The parameters that were set because the spec asked: whoever makes or changes a role sets them all.
+    fn config(&self) -> BTreeSet<String> {
+        let options = self.staged.entry.settings.options.iter();
+        options.flat_map(|options| options.config.keys().cloned()).collect()
     }
 
     /// R7: the cluster turned BUSY while several changes were under way. Whether it has kept this one is shown by a list of
@@ -211,6 +219,10 @@ impl Case<'_> {
                 _ => earlier
                     .map(|record| record.memberships.clone())
                     .unwrap_or_default(),
+            },
+            config: match self.staged.entry.kind {
+                Kind::Create => self.config(),
+                _ => earlier.map(|record| record.config.clone()).unwrap_or_default(),
             },
         }
     }

@@ -78,7 +78,7 @@ pub fn reason_for_password(
     {
         return NewPassword::Needed(Cause::OwnPassword, DraftPassword::New);
     }
-    if !changed_from_outside(observed, record, user, settings) {
+    if !changed_from_outside(desired, observed, record, user, settings) {
         return NewPassword::NotNeeded;
     }
     if observed.set_backs + 1 >= settings.set_backs_in_an_hour {
@@ -90,6 +90,7 @@ pub fn reason_for_password(
 /// Whether somebody else has changed the password: by what the remote shows of it, by the date of last change, or by a
 /// login that was refused, whichever there is.
 fn changed_from_outside(
+    desired: &Desired,
     observed: &Observed,
     record: &Record,
     user: &RemoteUser,
@@ -97,8 +98,21 @@ fn changed_from_outside(
 ) -> bool {
     match (&record.password_stamp, &user.traits.password_stamp) {
         (Some(ours), Some(found)) if comparable(ours, found) => ours != found,
-        _ => changed_by_date(record, user, settings) || matches!(observed.tried.login, Login::Refused(_)),
+        _ => changed_by_date(record, user, settings) || is_refused(desired, observed),
     }
+}
+
+/// Whether the published password is refused where it is published for. What another address says of it tells nothing: another
+/// server may answer there.
+fn is_refused(desired: &Desired, observed: &Observed) -> bool {
+    matches!(observed.tried.login, Login::Refused(_)) && !has_moved(desired, observed)
+}
+
+/// Whether the address that should be published is not the one that is.
+pub fn has_moved(desired: &Desired, observed: &Observed) -> bool {
+    let published = observed.published.as_ref();
+    let published = published.and_then(|published| published.address.as_ref());
+    published.is_some() && desired.address.is_some() && published != desired.address.as_ref()
 }
 
 /// Whether two stamps were made under the same key; if not, nothing can be said of the password.

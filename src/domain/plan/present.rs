@@ -1,9 +1,12 @@
 //! A user that should exist and has no entry in the journal.
 
+use std::time::Duration;
+
 use super::fresh;
 use super::moved;
 use super::password::{self, Held, NewPassword, published_mac, published_password, reason_for_password};
 use super::types::*;
+use crate::domain::attempts::Login;
 use crate::domain::journal::{Cause, EntryId, Kind, Seen};
 use crate::domain::remote::{Creator, RemoteUser};
 use crate::domain::role::FoundRole;
@@ -342,7 +345,7 @@ pub fn another_installations(observed: &Observed, server: &Server, user: &Remote
 
 /// Whether a user has power over others, and is not named as one that may be taken over all the same.
 pub fn is_too_powerful(desired: &Desired, user: &RemoteUser) -> bool {
-    let role = user.traits.role.as_ref();
+    let role = user.traits.role.as_deref();
     !desired.settings.adopts_power && role.is_some_and(FoundRole::is_powerful)
 }
 
@@ -583,6 +586,9 @@ fn in_order(
     let moved = *resource_version != published.resource_version;
     let is_outdated = published.renewed_at.is_some_and(|at| at <= now);
     if moved || is_outdated || published.content_digest != desired.content_digest {
+        if let Some(plan) = try_address(desired, observed, server, now) {
+            return plan;
+        }
         let precondition = Precondition::At(resource_version.clone());
         return Plan::publishing(Publication {
             entry: None,
@@ -605,6 +611,45 @@ fn in_order(
     plan.again = published.renewed_at.map(|at| at - now);
     password::try_when_due(observed, server, user, now, &mut plan);
     plan
+}
+
+/// How long after a refusal another address is tried again.
+const ADDRESS_AGAIN: Duration = Duration::from_secs(60);
+
+/// Another address is published once a login with the published password works there, or cannot be tried: where another server
+/// answers, it is refused, and what is published goes on working.
+fn try_address(desired: &Desired, observed: &Observed, server: &Server, now: Mono) -> Option<Plan> {
+    if !server.verifiable || !password::has_moved(desired, observed) {
+        return None;
+    }
+    let refused = match observed.tried.login {
+        Login::Accepted | Login::Unverifiable(_) => return None,
+        Login::NotTried => return Some(Plan::doing(observed, Step::TryPublished, "Checking")),
+        Login::Refused(at) => at,
+    };
+    let mut plan = Plan::stalled(observed, refused_there(desired, observed));
+    let again = refused + ADDRESS_AGAIN;
+    match now < again {
+        true => plan.again_by(again - now),
+        false => plan.step = Some(Step::TryPublished),
+    }
+    Some(plan)
+}
+
+fn refused_there(desired: &Desired, observed: &Observed) -> Stalled {
+    let published = observed.published.as_ref();
+    let published = published.and_then(|published| published.address.as_deref());
+    Stalled {
+        reason: "AddressRefused",
+        message: format!(
+            "the published password is refused at {}, where clients are to connect now: the Secret goes on naming {}. Correct the \
+             server object's spec.connection if another server answers there; it is tried again each minute, and at once when \
+             the annotation {} of the server object gets a new value",
+            desired.address.as_deref().unwrap_or_default(),
+            published.unwrap_or_default(),
+            crate::api::names::REFRESH,
+        ),
+    }
 }
 
 /// What a person has to mend although the login works.

@@ -1,5 +1,6 @@
 //! What the planner reads and what it says.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct Desired {
     pub force_finalize: bool,
     /// A digest of everything that the output Secret should hold besides the password.
     pub content_digest: String,
+    /// The address that an output Secret should name; none while it is not known.
+    pub address: Option<String>,
     /// Names this wish for a password: while it is the one that was refused, it is not sent again. The MAC of
     /// the user's own password, or the generation and rotation that ask for a generated one.
     pub wish: String,
@@ -184,6 +187,8 @@ pub struct Record {
     pub password_stamp: Option<String>,
     /// The memberships that were granted because the spec asked for them.
     pub memberships: Memberships,
+    /// The parameters that were set because the spec asked for them.
+    pub config: BTreeSet<String>,
 }
 
 /// The Secret as published.
@@ -195,6 +200,8 @@ pub struct Published {
     pub mac: String,
     /// The digest of the rest.
     pub content_digest: String,
+    /// The address that it names, where that is on record.
+    pub address: Option<String>,
     /// When its MAC is made anew, if it is of an earlier form.
     pub renewed_at: Option<Mono>,
 }

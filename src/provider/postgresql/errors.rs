@@ -135,6 +135,7 @@ fn changing(code: &SqlState, step: Step) -> (ErrorClass, &'static str) {
             ErrorClass::Invalid,
             "roles cannot be members of each other in a circle",
         ),
+        SqlState::INVALID_PARAMETER_VALUE => (ErrorClass::Invalid, "the server does not take that value"),
         SqlState::RESERVED_NAME => (ErrorClass::Invalid, "PostgreSQL keeps that name for itself"),
         SqlState::READ_ONLY_SQL_TRANSACTION => (
             ErrorClass::Busy,

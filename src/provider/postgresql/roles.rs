@@ -15,6 +15,7 @@ use super::connection::Facts;
 use super::errors::UNREACHABLE;
 use super::mark::{self, Marking};
 use super::text::Bytes;
+use crate::domain::parameters::Parameters;
 use crate::domain::role::{FoundRole, Memberships, Traits};
 use crate::domain::time::whole_seconds;
 use crate::provider::{Creator, RemoteError, RemoteUser, TOO_MANY};
@@ -70,7 +71,7 @@ fn query(facts: Facts, one: bool) -> String {
            r.rolbypassrls AS bypassrls, \
            CASE WHEN isfinite(r.rolvaliduntil) THEN (extract(epoch FROM r.rolvaliduntil) * 1000000)::int8 \
              WHEN r.rolvaliduntil < now() THEN {NEVER} END AS valid_until, \
-           g.mine, g.others, g.odd, {stamp} AS stamp \
+           r.rolconfig AS config, g.mine, g.others, g.odd, {stamp} AS stamp \
          FROM (SELECT pg_is_in_recovery() AS standby, \
              (extract(epoch FROM clock_timestamp()) * 1000000)::int8 AS now, oid AS me, rolsuper AS super \
            FROM pg_catalog.pg_roles WHERE rolname = current_user) n \
@@ -252,7 +253,7 @@ fn role(row: &Row) -> Result<Option<Role>, tokio_postgres::Error> {
         modified: None,
         traits: Traits {
             read_only: None,
-            role: Some(found.clone()),
+            role: Some(Box::new(found.clone())),
             password_stamp: row.try_get("stamp")?,
         },
     };
@@ -279,7 +280,19 @@ fn found(row: &Row) -> Result<FoundRole, tokio_postgres::Error> {
         granted: names(row, "mine")?,
         granted_by_others: names(row, "others")?,
         just_granted: Memberships::new(),
+        config: parameters(row)?,
     })
+}
+
+/// What a role sets for its sessions in every database. PostgreSQL spells some names in mixed case.
+fn parameters(row: &Row) -> Result<Parameters, tokio_postgres::Error> {
+    let settings: Option<Vec<Bytes>> = row.try_get("config")?;
+    let settings = settings.into_iter().flatten().map(Bytes::into_shown);
+    let parsed = settings.filter_map(|setting| {
+        let (name, value) = setting.split_once('=')?;
+        Some((name.to_ascii_lowercase(), value.to_string()))
+    });
+    Ok(parsed.collect())
 }
 
 fn names(row: &Row, column: &str) -> Result<BTreeSet<String>, tokio_postgres::Error> {

@@ -9,6 +9,7 @@ use super::roles::{self, Given, Grant, Power, Role, Seen};
 use super::text::{ident, is_name, literal, shown};
 use super::verifier;
 use crate::domain::identity::Mark;
+use crate::domain::parameters;
 use crate::domain::password::Password;
 use crate::domain::role::{FoundRole, RoleOptions};
 use crate::provider::{ErrorClass, Order, RemoteError, RemoteUser};
@@ -98,6 +99,12 @@ const GRANT: Step = Step {
     needs: "the operator's login needs ADMIN OPTION on every role that it is to make others members of, or, \
             before PostgreSQL 16, CREATEROLE",
     other: Some("a role that it should be a member of does not exist"),
+};
+
+const SET: Step = Step {
+    needs: "only a superuser may set it, or, since PostgreSQL 15, a role that was given SET on the parameter: the operator's login is \
+            neither",
+    other: Some("the server does not know it"),
 };
 
 /// Reads the role that an order means; not found if there is none, or if it is somebody else's.
@@ -195,6 +202,11 @@ pub(super) async fn create(
             _ => {}
         }
     }
+    if let Err(error) = call.tried(SET, reset(call, task, &options, &FoundRole::as_created())).await?
+        && error.class != ErrorClass::Invalid
+    {
+        return Err(error);
+    }
     let all: Vec<_> = options.member_of.iter().map(String::as_str).collect();
     written(call, task, &all).await
 }
@@ -231,10 +243,52 @@ pub(super) async fn configure(
         set_mark(call, task, role.comment.as_deref()).await?;
     }
     let granted = match &task.order.settings.options {
-        Some(options) => regrant(call, task, options, &role).await?,
+        Some(options) => {
+            reset(call, task, options, &role.found).await?;
+            regrant(call, task, options, &role).await?
+        }
         None => Vec::new(),
     };
     written(call, task, &granted).await
+}
+
+/// Makes the parameters that are ours to set what they should be.
+async fn reset(
+    call: &Call<'_>,
+    task: Task<'_>,
+    options: &RoleOptions,
+    found: &FoundRole,
+) -> Result<(), RemoteError> {
+    let login = task.ident();
+    for name in options.to_reset(found) {
+        call.change(SET, &format!("ALTER ROLE {login} RESET {}", parameter(name)))
+            .await
+            .map_err(|error| about(name, error))?;
+    }
+    for (name, value) in options.to_set(found) {
+        let items = parameters::items(name, value);
+        let items: Vec<_> = items.iter().map(|item| literal(item)).collect();
+        let sql = format!("ALTER ROLE {login} SET {} TO {}", parameter(name), items.join(", "));
+        call.change(SET, &sql).await.map_err(|error| about(name, error))?;
+    }
+    Ok(())
+}
+
+/// A parameter's name in SQL: one that is not PostgreSQL's own has two parts.
+fn parameter(name: &str) -> String {
+    let parts: Vec<_> = name.split('.').map(ident).collect();
+    parts.join(".")
+}
+
+/// A refusal that says which parameter it is about.
+fn about(name: &str, error: RemoteError) -> RemoteError {
+    match error.class {
+        ErrorClass::Invalid => RemoteError {
+            detail: format!(" for the parameter {}{}", shown(name), error.detail),
+            ..error
+        },
+        _ => error,
+    }
 }
 
 /// Makes the memberships that are ours to make what they should be. Gives those that it has granted.
