@@ -111,6 +111,9 @@ struct Run {
     /// The floor of spec.refreshInterval.
     #[arg(long, env = "PGUSER_MIN_REFRESH_INTERVAL", value_parser = duration, default_value = "30s")]
     min_refresh_interval: Duration,
+    /// The floor of spec.rotation.interval.
+    #[arg(long, env = "PGUSER_MIN_ROTATION_INTERVAL", value_parser = duration, default_value = "1h")]
+    min_rotation_interval: Duration,
     /// How long a remote call may take.
     #[arg(long, env = "PGUSER_REQUEST_TIMEOUT", value_parser = duration, default_value = "30s")]
     request_timeout: Duration,
@@ -265,6 +268,7 @@ impl Run {
                     .unwrap_or_else(|| self.journal_namespace.clone()),
                 journal_namespace: self.journal_namespace,
                 min_refresh_interval: self.min_refresh_interval,
+                min_rotation_interval: self.min_rotation_interval,
                 verify_logins: self.verify_logins,
                 requests_per_minute_per_credentials: self.requests_per_minute_per_credentials,
                 allow_insecure_postgresql: self.allow_insecure_postgresql,

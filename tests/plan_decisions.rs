@@ -14,6 +14,7 @@ use pguser_operator::domain::password::Password;
 use pguser_operator::domain::plan::*;
 use pguser_operator::domain::remote::{Capabilities, ClusterState, Creator, RemoteUser};
 use pguser_operator::domain::role::{FoundRole, RoleOptions, RoleSettings, Traits};
+use pguser_operator::domain::schedule::Class;
 use pguser_operator::domain::settings::Settings;
 use pguser_operator::domain::time::Mono;
 
@@ -57,6 +58,7 @@ fn desired() -> Desired {
         force_finalize: false,
         content_digest: "d".to_string(),
         address: None,
+        rotation_due: None,
         wish: "w".to_string(),
         settings: RoleSettings::default(),
         settings_wish: "s".to_string(),
@@ -409,7 +411,7 @@ fn role(creator: Creator) -> RemoteUser {
         created: None,
         modified: None,
         traits: Traits {
-            role: Some(Box::new(FoundRole::as_created())),
+            role: Some(Arc::new(FoundRole::as_created())),
             ..Traits::default()
         },
     }
@@ -989,3 +991,46 @@ fn an_address_that_refuses_the_password_is_not_published_and_shows_no_drift() {
     world.published.as_mut().unwrap().address = desired.address.clone();
     assert!(matches!(step(&desired, &world), Some(Step::Stage(draft)) if draft.cause == Cause::SetBack));
 }
+
+#[test]
+fn a_password_that_is_old_enough_is_changed_behind_everybody_who_waits() {
+    let world = published_on(sql());
+    let due = |due: u64| Desired {
+        rotation_due: Some(ago(due)),
+        ..desired()
+    };
+    assert_eq!(
+        staged_kind(step(&due(0), &world)),
+        Some((Kind::SetPassword, Cause::Scheduled, DraftPassword::New))
+    );
+    let without_turn = Observed {
+        turn: false,
+        ..world.clone()
+    };
+    assert_eq!(step(&due(0), &without_turn), Some(Step::AskTurn(Class::Periodic)));
+    // Not before, not while nothing is to be changed, and no password of a person's own.
+    let later = Desired {
+        rotation_due: Some(Mono(NOW * 1000 + 5000)),
+        ..desired()
+    };
+    let plan = plan(&later, &world, ago(0), &Settings::default());
+    assert_eq!((plan.step, plan.again), (None, Some(Duration::from_secs(5))));
+    let suspended = Desired {
+        suspended: true,
+        ..due(60)
+    };
+    assert_eq!(step(&suspended, &world), None);
+    let own = Desired {
+        password: WantedPassword::Own { mac: "m".to_string() },
+        ..due(60)
+    };
+    assert_eq!(step(&own, &world), None);
+    // One that the server refuses is not asked for again and again.
+    let mut refused = world;
+    refused.rejected = Some(Rejected {
+        wish: "w".to_string(),
+        message: "too weak".to_string(),
+    });
+    assert_eq!(step(&due(60), &refused), None);
+}
+

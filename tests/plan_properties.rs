@@ -66,14 +66,14 @@ prop_compose! {
         (adopt, retain, deleting) in any::<(bool, bool, bool)>(),
         suspended in prop::bool::weighted(0.1),
         force_finalize in prop::bool::weighted(0.1),
-        (content_digest, address, wish, settings_wish) in (text(), of(text()), text(), text()),
+        (content_digest, address, wish, settings_wish, rotation_due) in (text(), of(text()), text(), text(), of(moment())),
         settings in settings(),
     ) -> Desired {
         let invalid = invalid.then(|| Invalid { reason: "InvalidUsername", message: "too long".to_string() });
         let beyond = beyond.then(|| Invalid { reason: "InvalidSettings", message: "too much".to_string() });
         Desired {
             username: "app".to_string(), invalid, beyond, rotate, password, adopt, retain, suspended, deleting,
-            force_finalize, content_digest, address, wish, settings, settings_wish,
+            force_finalize, content_digest, address, rotation_due, wish, settings, settings_wish,
         }
     }
 }
@@ -111,7 +111,7 @@ prop_compose! {
             bypass_rls: false, granted: Default::default(), granted_by_others: Default::default(), just_granted: Default::default(),
             config: Default::default(),
         });
-        Traits { read_only, role: role.map(Box::new), password_stamp }
+        Traits { read_only, role: role.map(std::sync::Arc::new), password_stamp }
     }
 }
 
@@ -571,6 +571,7 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         force_finalize: false,
         content_digest: "d".to_string(),
         address: None,
+        rotation_due: None,
         wish: "w".to_string(),
         settings: RoleSettings::default(),
         settings_wish: "w".to_string(),
@@ -600,6 +601,7 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         server: Some(reference),
         password_stamp: None,
         memberships: Default::default(),
+        config: Default::default(),
         identity,
         adopted: false,
         moved: false,

@@ -19,7 +19,7 @@ pub use postgres_server::{
 };
 pub use postgres_user::{
     AdoptionPolicy, Binding, DeletionPolicy, Generate, Membership, OutputSecret, Ownership, PasswordSource,
-    PostgresUser, PostgresUserSpec, PostgresqlUser, PublishedSecret, RejectedPassword, RemoteUserRecord,
-    ScalingoUser, SecretKeyRef, ServerKind, ServerRef, UserStatus,
+    PasswordStatus, PostgresUser, PostgresUserSpec, PostgresqlUser, PublishedSecret, RejectedPassword,
+    RemoteUserRecord, Rotation, ScalingoUser, SecretKeyRef, ServerKind, ServerRef, UserStatus,
 };
 pub use valid_until::ValidUntil;

@@ -39,6 +39,8 @@ use super::valid_until::ValidUntil;
         .message("spec.username (default: metadata.name) is immutable: make another PostgresUser for the new name and delete this one when nothing uses it"),
     validation = Rule::new("(has(self.spec.secret) && has(self.spec.secret.name) ? self.spec.secret.name : self.metadata.name + '-postgres') == (has(oldSelf.spec.secret) && has(oldSelf.spec.secret.name) ? oldSelf.spec.secret.name : oldSelf.metadata.name + '-postgres')")
         .message("spec.secret.name (default: metadata.name followed by -postgres) is immutable: Pods mount the Secret by this name"),
+    validation = Rule::new("!has(self.spec.rotation) || !has(self.spec.password) || !has(self.spec.password.secretRef)")
+        .message("spec.rotation is for generated passwords: a password of your own (spec.password.secretRef) changes when you change its Secret; remove one of the two"),
     validation = Rule::new("(has(self.spec.scalingo) && self.spec.scalingo.readOnly) == (has(oldSelf.spec.scalingo) && oldSelf.spec.scalingo.readOnly)")
         .message("spec.scalingo.readOnly is immutable, since Scalingo decides it when the login is made: make another PostgresUser")
 )]
@@ -58,6 +60,10 @@ pub struct PostgresUserSpec {
     /// Where the password comes from. Default: generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordSource>,
+
+    /// When a generated password is changed without anybody asking. Default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
 
     /// The Secret that is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -196,6 +202,35 @@ pub struct PasswordSource {
     pub secret_ref: Option<SecretKeyRef>,
 }
 
+/// When a generated password is changed without anybody asking: either after an interval, or by a schedule.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[x_kube(validation = Rule::new("has(self.interval) != has(self.schedule)").message("spec.rotation: set either interval or schedule"))]
+#[x_kube(validation = Rule::new("!has(self.timeZone) || has(self.schedule)").message("spec.rotation.timeZone is for schedule: an interval has no time of day"))]
+#[serde(rename_all = "camelCase")]
+pub struct Rotation {
+    /// The oldest that a password gets, as a duration (`720h`), at most 87600h. The operator's flag
+    /// `--min-rotation-interval` is a floor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(h|m|s))+$') && duration(self) >= duration('1s') && duration(self) <= duration('87600h')").message("spec.rotation.interval must be a duration from 1s to 87600h, such as 720h for thirty days"))]
+    pub interval: Option<String>,
+    /// The times at which it is changed: the five fields of crontab(5), such as `0 3 * * 0`. A time that was missed is made
+    /// up for, once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 9, max = 128))]
+    pub schedule: Option<String>,
+    /// The time zone of the schedule, as the IANA database names it. Default: UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: Option<String>,
+    /// So that not all passwords are changed at once: by up to how much earlier than the interval asks, or later than the
+    /// schedule. Default: a tenth of the interval; of a schedule, none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(h|m|s))+$') && duration(self) <= duration('87600h')").message("spec.rotation.jitter must be a duration of at most 87600h, such as 12h"))]
+    pub jitter: Option<String>,
+}
+
 /// How a password is generated, in the words of External Secrets' Password generator.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[x_kube(validation = Rule::new("self.digits + self.symbols <= self.length").message("spec.password.generate: digits and symbols together are more than length"))]
@@ -317,6 +352,9 @@ pub struct UserStatus {
     /// The output Secret as it was published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<PublishedSecret>,
+    /// The age of the password, where it is known or matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<PasswordStatus>,
     /// The value of the annotation `pguser.dev/rotate` that was last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_rotation: Option<String>,
@@ -416,6 +454,21 @@ pub struct PublishedSecret {
     /// The version and key of the user's own Secret that the password came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_version: Option<String>,
+}
+
+/// The age of a password.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PasswordStatus {
+    /// When it was published, by the operator's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_changed: Option<Time>,
+    /// Why it was changed then: `Created`, `Adopted`, `Requested`, `Scheduled`, `OwnPassword`, `SecretDamaged`, `Reverted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it is changed next, as `spec.rotation` asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_rotation: Option<Time>,
 }
 
 /// A wish for a password that the server refused.

@@ -16,11 +16,11 @@ pub struct Claims(Mutex<Inner>);
 struct Inner {
     by_cluster: HashMap<Arc<RemoteIdentity>, Contested>,
     /// By UID: there are as many as PostgresUsers, and few clusters.
-    key_of: HashMap<Box<str>, (Arc<RemoteIdentity>, Box<str>)>,
+    key_of: HashMap<Arc<str>, (Arc<RemoteIdentity>, Arc<str>)>,
 }
 
 /// Those who ask for the users of a remote cluster, by username. As a rule there is one for each.
-type Contested = HashMap<Box<str>, Vec<Contender>>;
+type Contested = HashMap<Arc<str>, Vec<Contender>>;
 
 /// What a PostgresUser's right is worth, and to whom that is news.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Claims {
     pub fn contend(&self, key: ExclusionKey, me: Contender) -> Standing {
         let mut inner = self.lock();
         let uid = me.uid.clone();
-        let mut freed = match inner.key_of.get(uid.as_str()) {
+        let mut freed = match inner.key_of.get(&uid) {
             Some((identity, username)) if **identity != key.identity || **username != key.username => {
                 inner.remove(&uid)
             }
@@ -80,7 +80,7 @@ impl Claims {
             return false;
         };
         let mut contenders = inner.contenders(identity, username).iter();
-        contenders.any(|contender| contender.uid == uid && contender.right.counts())
+        contenders.any(|contender| *contender.uid == *uid && contender.right.counts())
     }
 
     /// A PostgresUser is gone. Gives those who wanted the same remote user.
@@ -91,7 +91,7 @@ impl Claims {
     /// All PostgresUsers but these are gone. Gives those who wanted what they have wanted.
     pub fn leave_all_but(&self, living: &HashSet<String>) -> Vec<UserRef> {
         let mut inner = self.lock();
-        let gone: Vec<Box<str>> = inner
+        let gone: Vec<Arc<str>> = inner
             .key_of
             .keys()
             .filter(|uid| !living.contains(&***uid))
@@ -128,7 +128,7 @@ impl Claims {
     pub fn someone_has(&self, key: &ExclusionKey, but: &str) -> bool {
         let inner = self.lock();
         let mut all = inner.contenders(&key.identity, &key.username).iter();
-        all.any(|one| one.right == Right::Record && one.uid != but)
+        all.any(|one| one.right == Right::Record && *one.uid != *but)
     }
 }
 
@@ -141,14 +141,14 @@ impl Inner {
     }
 
     /// Notes what a PostgresUser asks for, and gives all who ask for the same.
-    fn enter(&mut self, uid: &str, key: ExclusionKey) -> &mut Vec<Contender> {
+    fn enter(&mut self, uid: &Arc<str>, key: ExclusionKey) -> &mut Vec<Contender> {
         let identity = match self.by_cluster.get_key_value(&key.identity) {
             Some((identity, _)) => identity.clone(),
             None => Arc::new(key.identity),
         };
-        let username: Box<str> = key.username.into();
+        let username: Arc<str> = key.username.into();
         self.key_of
-            .insert(uid.into(), (identity.clone(), username.clone()));
+            .insert(uid.clone(), (identity.clone(), username.clone()));
         let there = self.by_cluster.entry(identity).or_default();
         there.entry(username).or_default()
     }
@@ -163,7 +163,7 @@ impl Inner {
         let Some(contenders) = there.get_mut(&username) else {
             return Vec::new();
         };
-        contenders.retain(|other| other.uid != uid);
+        contenders.retain(|other| *other.uid != *uid);
         let left: Vec<UserRef> = contenders.iter().map(user_ref).collect();
         if left.is_empty() {
             there.remove(&username);

@@ -56,6 +56,8 @@ pub struct Options {
     pub cluster_resource_namespace: String,
     /// The floor of `spec.refreshInterval`.
     pub min_refresh_interval: Duration,
+    /// The floor of `spec.rotation.interval`.
+    pub min_rotation_interval: Duration,
     /// Whether published credentials are tried by a login.
     pub verify_logins: bool,
     /// The most requests in a minute with the same credentials, whatever server objects say.

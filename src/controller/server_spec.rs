@@ -18,6 +18,7 @@ use crate::domain::endpoint;
 use crate::domain::identity::RemoteIdentity;
 use crate::domain::rate::Rate;
 use crate::domain::remote::{Address, Capabilities};
+use crate::domain::time::duration;
 use crate::provider::{ionos, postgresql, scalingo};
 
 /// The names of all providers, as output Secrets have them.
@@ -184,12 +185,12 @@ impl ServerObject {
 
     /// How often to try a published password.
     pub fn verify_interval(&self) -> Duration {
-        parse_duration(spec!(self, verify_interval)).unwrap_or(Duration::from_secs(3600))
+        duration(spec!(self, verify_interval)).unwrap_or(Duration::from_secs(3600))
     }
 
     /// How often to refresh.
     pub fn refresh_interval(&self, floor: Duration) -> Duration {
-        parse_duration(spec!(self, refresh_interval))
+        duration(spec!(self, refresh_interval))
             .unwrap_or(Duration::from_secs(600))
             .max(floor)
     }
@@ -352,39 +353,4 @@ impl ProviderSpec<'_> {
 fn database_endpoint(spec: &Scalingo) -> String {
     let given = spec.endpoints.as_ref().and_then(|it| it.database.clone());
     given.unwrap_or_else(|| scalingo::database_endpoint(&spec.region))
-}
-
-/// A duration of hours, minutes and seconds, as `kubectl` writes them.
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let mut seconds: u64 = 0;
-    let mut number = String::new();
-    for character in text.chars() {
-        if character.is_ascii_digit() {
-            number.push(character);
-            continue;
-        }
-        let unit = match character {
-            'h' => 3600,
-            'm' => 60,
-            's' => 1,
-            _ => return None,
-        };
-        seconds = seconds.checked_add(number.parse::<u64>().ok()?.checked_mul(unit)?)?;
-        number.clear();
-    }
-    (number.is_empty() && seconds > 0).then(|| Duration::from_secs(seconds))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_hours_minutes_and_seconds() {
-        assert_eq!(parse_duration("1h30m"), Some(Duration::from_secs(5400)));
-        assert_eq!(parse_duration("90s"), Some(Duration::from_secs(90)));
-        assert_eq!(parse_duration("90"), None);
-        assert_eq!(parse_duration(""), None);
-        assert_eq!(parse_duration("1d"), None);
-    }
 }

@@ -1,5 +1,7 @@
 //! Who owns a remote user that several PostgresUsers ask for.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::plan::Rival;
@@ -9,11 +11,11 @@ use super::plan::Rival;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Contender {
     /// Its UID.
-    pub uid: String,
+    pub uid: Arc<str>,
     /// Its namespace.
-    pub namespace: String,
+    pub namespace: Box<str>,
     /// Its name.
-    pub name: String,
+    pub name: Box<str>,
     /// When it was made, by the API server's clock.
     pub created: Timestamp,
     /// By what it asks.
@@ -52,11 +54,11 @@ pub fn winner(contenders: &[Contender]) -> Option<&Contender> {
 /// It is named only to its own namespace. An object that is not among the contenders, since it is gone, has no
 /// namespace to be told anything.
 pub fn rival(me_uid: &str, contenders: &[Contender]) -> Option<Rival> {
-    let winner = winner(contenders).filter(|winner| winner.uid != me_uid)?;
-    let me = contenders.iter().find(|contender| contender.uid == me_uid);
+    let winner = winner(contenders).filter(|winner| *winner.uid != *me_uid)?;
+    let me = contenders.iter().find(|contender| *contender.uid == *me_uid);
     let may_know = me.is_some_and(|me| me.namespace == winner.namespace);
     Some(Rival {
-        named: may_know.then(|| winner.name.clone()),
+        named: may_know.then(|| winner.name.to_string()),
     })
 }
 
@@ -69,9 +71,9 @@ mod tests {
 
     fn contender(uid: &str, created: i64, right: Right) -> Contender {
         Contender {
-            uid: uid.to_string(),
-            namespace: "shop".to_string(),
-            name: format!("user-{uid}"),
+            uid: uid.into(),
+            namespace: "shop".into(),
+            name: format!("user-{uid}").into(),
             created: Timestamp::from_second(created).unwrap(),
             right,
         }
@@ -116,7 +118,7 @@ mod tests {
         let older = contender("a", 1, Right::Record);
         let neighbour = contender("b", 2, Right::Claim);
         let stranger = Contender {
-            namespace: "bank".to_string(),
+            namespace: "bank".into(),
             ..contender("c", 3, Right::Claim)
         };
         let all = [older, neighbour, stranger];

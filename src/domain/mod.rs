@@ -20,6 +20,7 @@ pub mod plan;
 pub mod rate;
 pub mod remote;
 pub mod role;
+pub mod rotation;
 pub mod schedule;
 pub mod settings;
 pub mod time;

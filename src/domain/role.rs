@@ -2,6 +2,7 @@
 //! differ.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -104,8 +105,8 @@ impl Default for RoleOptions {
 pub struct Traits {
     /// Whether the login may only read; none where the provider has no such thing.
     pub read_only: Option<bool>,
-    /// The role as it is; none where the provider does not show it.
-    pub role: Option<Box<FoundRole>>,
+    /// The role as it is; none where the provider does not show it. Thousands are alike but for their names.
+    pub role: Option<Arc<FoundRole>>,
     /// Changes whenever the password does: by SQL a digest of what the server keeps of it, from which a weak password
     /// could be guessed; beyond the provider only a MAC of that under our key. None where it cannot be read.
     pub password_stamp: Option<String>,

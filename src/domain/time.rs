@@ -54,6 +54,27 @@ pub fn read_whole_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     Option::<Timestamp>::deserialize(deserializer).map(|time| time.map(whole_seconds))
 }
 
+/// A duration of hours, minutes and seconds, as `kubectl` writes them; none if it is none.
+pub fn duration(text: &str) -> Option<Duration> {
+    let mut seconds: u64 = 0;
+    let mut number = String::new();
+    for character in text.chars() {
+        if character.is_ascii_digit() {
+            number.push(character);
+            continue;
+        }
+        let unit = match character {
+            'h' => 3600,
+            'm' => 60,
+            's' => 1,
+            _ => return None,
+        };
+        seconds = seconds.checked_add(number.parse::<u64>().ok()?.checked_mul(unit)?)?;
+        number.clear();
+    }
+    (number.is_empty() && !text.is_empty()).then(|| Duration::from_secs(seconds))
+}
+
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -75,6 +96,16 @@ mod tests {
             let time = whole_seconds(Timestamp::new(second, nanos).unwrap());
             let kept: Time = serde_json::from_value(serde_json::json!(Time(time))).unwrap();
             prop_assert_eq!(kept.0, time);
+        }
+    }
+
+    #[test]
+    fn durations_are_hours_minutes_and_seconds() {
+        assert_eq!(duration("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(duration("90s"), Some(Duration::from_secs(90)));
+        assert_eq!(duration("0s"), Some(Duration::ZERO));
+        for none in ["90", "", "1d", "h"] {
+            assert_eq!(duration(none), None, "{none:?}");
         }
     }
 }

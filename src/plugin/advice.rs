@@ -147,6 +147,11 @@ const TABLE: &[(&str, Who, &str)] = &[
         "correct spec.connection of the server object: at its address the password is refused",
     ),
     (
+        "InvalidRotation",
+        Mend,
+        "correct spec.rotation as the message says",
+    ),
+    (
         "AlreadyExists",
         Person,
         "take the login over with kubectl pguser adopt; or choose another name in a new object",

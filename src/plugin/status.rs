@@ -67,6 +67,8 @@ pub struct Seen {
     ownership: Option<String>,
     rotation_requested: bool,
     last_handled_rotation: Option<String>,
+    password_changed: Option<Timestamp>,
+    next_rotation: Option<Timestamp>,
     created: Option<Timestamp>,
 }
 
@@ -135,6 +137,7 @@ impl Seen {
         let ready = condition(user, READY).filter(|_| is_seen(user));
         let text = |get: fn(&Condition) -> &String| ready.map(|it| get(it).clone());
         let record = user.record();
+        let password = status.password.unwrap_or_default();
         Self {
             namespace: user.namespace().unwrap_or_default(),
             name: user.name_any(),
@@ -153,6 +156,8 @@ impl Seen {
             ownership: record.map(|record| format!("{:?}", record.ownership)),
             rotation_requested: asked_rotation(user).is_some(),
             last_handled_rotation: status.last_handled_rotation,
+            password_changed: password.last_changed.map(|time| time.0),
+            next_rotation: password.next_rotation.map(|time| time.0),
             created: user.creation_timestamp().map(|time| time.0),
         }
     }
@@ -265,6 +270,8 @@ fn described(user: &PostgresUser) -> String {
             asked_rotation(user).map(|asked| format!("asked for ({asked}), not done yet")),
         ),
         ("Last rotation", seen.last_handled_rotation.clone()),
+        ("Password", password_age(user, now)),
+        ("Next rotation", seen.next_rotation.map(|at| at.to_string())),
         (
             "Seen",
             (!is_seen(user)).then(|| "the operator has not looked at the latest change yet".to_string()),
@@ -288,6 +295,14 @@ fn described(user: &PostgresUser) -> String {
         .filter_map(|(name, value)| Some(vec![format!("{name}:"), value?]))
         .collect();
     format!("{}\n{}", table(&[], &rows), conditions(user, now))
+}
+
+/// How old the password is, and why it was changed.
+fn password_age(user: &PostgresUser, now: Timestamp) -> Option<String> {
+    let password = user.status.as_ref()?.password.as_ref()?;
+    let changed = password.last_changed.as_ref()?;
+    let why = password.reason.as_deref().unwrap_or("unknown");
+    Some(format!("changed {} ago ({why})", age(Some(changed.0), now)))
 }
 
 fn conditions(user: &PostgresUser, now: Timestamp) -> String {

@@ -46,6 +46,7 @@ func TestFlags(t *testing.T) {
 		"state_lag":                  {"times: {stateLag: 2s}", "--state-lag=2s"},
 		"gone_after":                 {"times: {goneAfter: 10m}", "--gone-after=10m"},
 		"min_refresh_interval":       {"times: {minRefreshInterval: 1m}", "--min-refresh-interval=1m"},
+		"min_rotation_interval":      {"times: {minRotationInterval: 24h}", "--min-rotation-interval=24h"},
 		"request_timeout":            {"times: {requestTimeout: 20s}", "--request-timeout=20s"},
 		"retry_base":                 {"times: {retryBase: 500ms}", "--retry-base=500ms"},
 		"retry_cap":                  {"times: {retryCap: 1h}", "--retry-cap=1h"},

@@ -33,6 +33,7 @@ mod plugin;
 mod refused;
 mod replicas;
 mod rights;
+mod rotation;
 mod scalingo;
 mod shards;
 mod silence;
@@ -111,6 +112,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         tenants::trials(environment),
         replicas::trials(environment),
         rights::trials(environment),
+        rotation::trials(environment),
         scalingo::trials(environment),
         shards::trials(environment),
         silence::trials(environment),

@@ -81,6 +81,7 @@ pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
         force_finalize: false,
         content_digest: "d".to_string(),
         address: None,
+        rotation_due: None,
         wish: resource.rotate.to_string(),
         settings_wish: String::new(),
     }

@@ -23,6 +23,7 @@ tests! {
     parameters_are_set_as_they_are_written,
     only_parameters_that_were_asked_for_are_put_right_and_reset,
     a_parameter_that_cannot_be_set_is_named_and_costs_no_login,
+    a_login_without_admin_option_is_told_with_the_grant_that_gives_it,
 }
 
 fn with(name: &str, options: RoleOptions) -> Job {
@@ -527,4 +528,30 @@ async fn a_parameter_that_cannot_be_set_is_named_and_costs_no_login(world: &Worl
         assert_says(&refused, &format!("the parameter \"{parameter}\""));
         assert!(!refused.detail.contains(value), "{}", refused.detail);
     }
+}
+
+/// As after pg_upgrade from PostgreSQL 15, where nobody has ADMIN OPTION for having made a role.
+async fn a_login_without_admin_option_is_told_with_the_grant_that_gives_it(world: &World) {
+    if !world.has_admin_option() {
+        return;
+    }
+    let client = world.client("clerk");
+    let job = job("made_by_fifteen");
+    client.create(&job, "pLaInTeXt").await.unwrap();
+    let grantor = world.value("SELECT rolname FROM pg_roles WHERE oid = 10").unwrap();
+    world.server.sql(&format!(
+        "REVOKE ADMIN OPTION FOR made_by_fifteen FROM clerk GRANTED BY \"{grantor}\""
+    ));
+    let grant = "GRANT \"made_by_fifteen\" TO \"clerk\" WITH ADMIN OPTION";
+    for refused in [
+        client.set(&job, "aNoThEr").await.map(drop),
+        client.configure(&job).await.map(drop),
+        client.delete(&job).await,
+    ] {
+        assert_says(&assert_class(refused, ErrorClass::Invalid), grant);
+    }
+    assert!(world.logs_in("made_by_fifteen", "pLaInTeXt").await);
+    world.server.sql(grant);
+    client.set(&job, "aNoThEr").await.unwrap();
+    client.delete(&job).await.unwrap();
 }

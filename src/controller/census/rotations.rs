@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::api::{PostgresUser, names};
@@ -23,7 +24,7 @@ pub struct Rotations {
 impl Rotations {
     /// Notes what a PostgresUser asks for, if it does.
     pub fn note(&mut self, user: &PostgresUser, now: Mono) {
-        let (Some(uid), Some(asked)) = (user.uid(), due(user).cloned()) else {
+        let (Some(uid), Some(asked)) = (user.uid(), due(user, Timestamp::now())) else {
             return;
         };
         let before = self.due.get(&uid).filter(|(value, _)| *value == asked);
@@ -44,14 +45,17 @@ impl Rotations {
     }
 }
 
-/// The rotation that a PostgresUser asks for and has not got. A password that nobody has yet is not rotated, and one that
+/// The rotation that a PostgresUser asks for, or its spec does, and has not got. A password that nobody has yet is not rotated, and one that
 /// is suspended or being deleted is not meant to be.
-fn due(user: &PostgresUser) -> Option<&String> {
+fn due(user: &PostgresUser, now: Timestamp) -> Option<String> {
     let status = user.status.as_ref().filter(|status| status.secret.is_some())?;
     let wanted = !user.spec.suspend && user.metadata.deletion_timestamp.is_none();
-    let asked = user.annotations().get(names::ROTATE)?;
     let handled = status.last_handled_rotation.as_ref();
-    (wanted && !handled.is_some_and(|handled| wish::same(handled, asked))).then_some(asked)
+    let asked = user.annotations().get(names::ROTATE);
+    let asked = asked.filter(|asked| !handled.is_some_and(|handled| wish::same(handled, asked)));
+    let next = status.password.as_ref().and_then(|password| password.next_rotation.as_ref());
+    let scheduled = next.filter(|next| next.0 <= now).map(|next| next.0.to_string());
+    asked.cloned().or(scheduled).filter(|_| wanted)
 }
 
 #[cfg(test)]
@@ -118,6 +122,15 @@ mod tests {
         ] {
             let mut rotations = Rotations::default();
             assert_eq!(count(&mut rotations, &user("2", Some("1"), unwanted), 0), (0, 0));
+        }
+    }
+
+    #[test]
+    fn a_rotation_that_the_spec_asks_for_is_due_from_its_time_on() {
+        for (next, expected) in [("1970-01-01T00:00:00Z", (1, 0)), ("9000-01-01T00:00:00Z", (0, 0))] {
+            let mut rotations = Rotations::default();
+            let scheduled = json!({"/status/password": {"nextRotation": next}});
+            assert_eq!(count(&mut rotations, &user("1", Some("1"), scheduled), 0), expected);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The sending of a journal entry: the gate, the call, and what came of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::actor::{backoff, failed, is_of_one_name, poll};
@@ -194,8 +195,10 @@ fn accepted(server: &Server, entry: &Entry, answer: Answer<Option<RemoteUser>>, 
     if entry.kind == Kind::Delete || answer.value.is_some() {
         // What the change has granted is news of the change, not of the user: a list does not show it.
         let mut user = answer.value.clone();
-        if let Some(role) = user.as_mut().and_then(|user| user.traits.role.as_mut()) {
-            role.just_granted.clear();
+        if let Some(role) = user.as_mut().and_then(|user| user.traits.role.as_mut())
+            && !role.just_granted.is_empty()
+        {
+            Arc::make_mut(role).just_granted.clear();
         }
         state.patched(&entry.username, user, answer.date, started);
     }

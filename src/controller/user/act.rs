@@ -42,12 +42,21 @@ const FULL: Duration = Duration::from_secs(5);
 pub struct Done {
     /// The object as it is after a write to it.
     pub user: Option<PostgresUser>,
-    /// The Secret as published, to be recorded.
-    pub published: Option<PublishedSecret>,
+    /// What was published, to be recorded.
+    pub published: Option<Publishing>,
     /// What the Secret was read to hold, and at which resourceVersion.
     pub content: Option<(String, SecretContent)>,
     /// What is to happen next.
     pub then: Then,
+}
+
+/// What was published.
+#[derive(Debug)]
+pub struct Publishing {
+    /// The Secret.
+    pub secret: PublishedSecret,
+    /// Why its password is another than before, if it is.
+    pub new_password: Option<&'static str>,
 }
 
 /// What is to happen after a step.
@@ -482,21 +491,39 @@ async fn publish(context: &Context, view: &View, publication: &Publication) -> R
     let content = content(view, details, &password);
     let secret = output::write(context, content, &publication.precondition).await?;
     let from_source = publication.entry.is_some() || view.desired.password != WantedPassword::Generated;
+    let secret = PublishedSecret {
+        name: secret.name_any(),
+        resource_version: secret.resource_version().unwrap_or_default(),
+        password_mac: context
+            .mac_key
+            .mac_of(Subject::password_of(&view.observed.uid), &password),
+        content_digest: view.desired.content_digest.clone(),
+        address: Some(details.address()),
+        source_version: from_source
+            .then(|| source_version(context, view, &password))
+            .flatten(),
+    };
     Ok(Done {
-        published: Some(PublishedSecret {
-            name: secret.name_any(),
-            resource_version: secret.resource_version().unwrap_or_default(),
-            password_mac: context
-                .mac_key
-                .mac_of(Subject::password_of(&view.observed.uid), &password),
-            content_digest: view.desired.content_digest.clone(),
-            address: Some(details.address()),
-            source_version: from_source
-                .then(|| source_version(context, view, &password))
-                .flatten(),
+        published: Some(Publishing {
+            secret,
+            new_password: new_password(context, view, publication, &password),
         }),
         ..Done::default()
     })
+}
+
+/// Why this password is another than the one that is on record as published, if it is.
+fn new_password(
+    context: &Context,
+    view: &View,
+    publication: &Publication,
+    password: &Password,
+) -> Option<&'static str> {
+    publication.entry?;
+    let before = view.observed.published.as_ref();
+    let is_same = |before: &Published| context.is_password(&view.user, &before.mac, password) == Some(true);
+    let cause = view.observed.entry.as_ref().map(|staged| &staged.entry.cause);
+    cause.filter(|_| !before.is_some_and(is_same))?.of_new_password()
 }
 
 /// The version of the user's own Secret, if this password is what it holds.

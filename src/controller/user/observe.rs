@@ -396,6 +396,14 @@ fn renamed(server: Option<&ServerAtWork>, user: &PostgresUser) -> Option<String>
     state.marked_with(user.metadata.uid.as_deref()?, user.username())
 }
 
+/// When the password is due to be changed, on this process's clock.
+fn rotation_due(context: &Context, user: &PostgresUser) -> Option<Mono> {
+    let due = wanted::next_rotation(user, user.status.as_ref()?, context.options.min_rotation_interval)?;
+    // What is over is due now.
+    let ahead = Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default();
+    Some(clock::now() + ahead)
+}
+
 /// Anything from 0 to 1, the same for the same text.
 fn share_of(text: &str) -> f64 {
     let mut hasher = std::hash::DefaultHasher::new();
@@ -592,9 +600,9 @@ pub fn has_finalizer(user: &PostgresUser) -> bool {
 /// A PostgresUser as somebody who wants or has a remote user.
 pub fn contender(user: &PostgresUser, right: Right) -> Contender {
     Contender {
-        uid: user.uid().unwrap_or_default(),
-        namespace: user.namespace().unwrap_or_default(),
-        name: user.name_any(),
+        uid: user.uid().unwrap_or_default().into(),
+        namespace: user.namespace().unwrap_or_default().into(),
+        name: user.name_any().into(),
         created: user
             .creation_timestamp()
             .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
@@ -708,6 +716,7 @@ async fn desired(
             })
             .unwrap_or_default(),
         address: details.map(ConnectionDetails::address),
+        rotation_due: rotation_due(context, user),
         wish,
         settings_wish: asked,
     })

@@ -10,9 +10,11 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::api::{
-    Binding, Membership, Ownership, PostgresUser, PublishedSecret, RejectedPassword, RemoteUserRecord,
+    Binding, Membership, Ownership, PasswordStatus, PostgresUser, RejectedPassword, RemoteUserRecord,
     UserStatus,
 };
+use super::act::Publishing;
+use super::wanted;
 use crate::clock;
 use crate::controller::context::{Context, server_key};
 use crate::controller::error::Error;
@@ -51,10 +53,11 @@ pub async fn report(
     context: &Context,
     user: PostgresUser,
     plan: &Plan,
-    published: Option<PublishedSecret>,
+    published: Option<Publishing>,
 ) -> Result<Reported, Error> {
     let old = user.status.clone().unwrap_or_default();
-    let new = next_status(&old, &user, plan, published);
+    let mut new = next_status(&old, &user, plan, published);
+    note_next_rotation(&mut new, &user, context.options.min_rotation_interval);
     let facts = facts_of(&new) != facts_of(&old);
     let uid = user.uid().unwrap_or_default();
     if plan.report.lasting == Lasting::Rests || facts {
@@ -165,7 +168,7 @@ fn next_status(
     old: &UserStatus,
     user: &PostgresUser,
     plan: &Plan,
-    published: Option<PublishedSecret>,
+    published: Option<Publishing>,
 ) -> UserStatus {
     let generation = user.metadata.generation.unwrap_or_default();
     let now = Timestamp::now();
@@ -173,7 +176,18 @@ fn next_status(
     new.conditions = conditions::apply(&old.conditions, &plan.report, generation, now);
     new.observed_generation = generation;
     new.username = Some(user.username().to_string());
-    if let Some(published) = published {
+    if let Some(Publishing {
+        secret: published,
+        new_password,
+    }) = published
+    {
+        if let Some(reason) = new_password {
+            new.password = Some(PasswordStatus {
+                last_changed: Some(Time(whole_seconds(now))),
+                reason: Some(reason.to_string()),
+                next_rotation: None,
+            });
+        }
         new.binding = Some(Binding {
             name: published.name.clone(),
         });
@@ -213,6 +227,23 @@ fn next_status(
         new.remote_users = vec![remote_user(user.username(), record, has_memberships)];
     }
     new
+}
+
+/// Says when the password is changed next. Where nobody asks for that, nothing is written for it.
+fn note_next_rotation(status: &mut UserStatus, user: &PostgresUser, least: Duration) {
+    let is_published = status.secret.is_some();
+    let next = wanted::next_rotation(user, status, least).filter(|_| is_published);
+    let next_rotation = next.map(|next| Time(whole_seconds(next)));
+    match &mut status.password {
+        Some(password) => password.next_rotation = next_rotation,
+        None if next_rotation.is_none() => {}
+        None => {
+            status.password = Some(PasswordStatus {
+                next_rotation,
+                ..PasswordStatus::default()
+            });
+        }
+    }
 }
 
 fn noted(rejected: &Rejected) -> RejectedPassword {

@@ -1,11 +1,13 @@
 //! Where a PostgresUser's password comes from, and whether its wishes can be met.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use crate::api::{
-    AdoptionPolicy, Generate, Ownership, PostgresUser, PostgresqlUser, SecretKeyRef, ValidUntil,
+    AdoptionPolicy, Generate, Ownership, PostgresUser, PostgresqlUser, SecretKeyRef, UserStatus, ValidUntil,
 };
 use crate::controller::context::Context;
 use crate::controller::server::UserRef;
@@ -15,6 +17,7 @@ use crate::domain::password::Password;
 use crate::domain::plan::{Invalid, WantedPassword};
 use crate::domain::remote::Capabilities;
 use crate::domain::role::{RoleOptions, RoleSettings};
+use crate::domain::rotation::Rotation;
 use crate::domain::{generate, username};
 
 /// Where the password comes from.
@@ -191,6 +194,25 @@ fn options(sql: &PostgresqlUser) -> RoleOptions {
     }
 }
 
+/// When the password is changed next, as the spec asks. How old a password is that was published before that was recorded, is
+/// taken from when the remote has last changed it, or from when the object was made.
+pub fn next_rotation(user: &PostgresUser, status: &UserStatus, least: Duration) -> Option<Timestamp> {
+    let rotation = Rotation::of(user.spec.rotation.as_ref()?, least).ok()?;
+    let published = status.password.as_ref().and_then(|password| password.last_changed.as_ref());
+    let by_remote = status.remote_users.first().and_then(|record| record.last_set.as_ref());
+    let last = published.or(by_remote).or(user.metadata.creation_timestamp.as_ref())?;
+    rotation.due(last.0, user.metadata.uid.as_deref()?)
+}
+
+/// Why the spec's rotation cannot be followed, if so.
+fn invalid_rotation(user: &PostgresUser) -> Option<Invalid> {
+    let message = Rotation::of(user.spec.rotation.as_ref()?, Duration::ZERO).err()?;
+    Some(Invalid {
+        reason: "InvalidRotation",
+        message,
+    })
+}
+
 /// Why a login cannot have this name on this server, if so.
 pub fn invalid_username(
     user: &PostgresUser,
@@ -212,6 +234,7 @@ pub fn invalid(
     source: &Source,
 ) -> Option<Invalid> {
     invalid_username(user, object, capabilities)
+        .or_else(|| invalid_rotation(user))
         .or_else(|| with_grants(user, object, |grants| grants.misplaced(&user.spec)).flatten())
         .or_else(|| match &source.own {
             Some(password) => generate::check_own(password, capabilities),

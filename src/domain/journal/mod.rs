@@ -56,6 +56,8 @@ pub enum Cause {
     Vanished,
     /// The annotation `pguser.dev/rotate` has this value.
     Rotation(#[serde(deserialize_with = "read_short")] String),
+    /// The password is as old as `spec.rotation` lets it get.
+    Scheduled,
     /// The user's own Secret holds another password.
     OwnPassword,
     /// The output Secret is gone or its password was changed.
@@ -71,6 +73,22 @@ pub enum Cause {
     Settings,
     /// The resource is being deleted.
     Deletion,
+}
+
+impl Cause {
+    /// Why a password was changed, in a word for status; none where it was not.
+    pub fn of_new_password(&self) -> Option<&'static str> {
+        Some(match self {
+            Cause::Missing | Cause::Vanished => "Created",
+            Cause::Adoption | Cause::Moved => "Adopted",
+            Cause::Rotation(_) => "Requested",
+            Cause::Scheduled => "Scheduled",
+            Cause::OwnPassword => "OwnPassword",
+            Cause::SecretDamaged => "SecretDamaged",
+            Cause::SetBack => "Reverted",
+            Cause::Settings | Cause::Deletion => return None,
+        })
+    }
 }
 
 /// What was known of the remote user when the entry was decided, by the remote's clock: the evidence by which

@@ -1,5 +1,7 @@
 //! Whether a user that is there needs a new password.
 
+use std::time::Duration;
+
 use super::types::*;
 use crate::domain::attempts::Login;
 use crate::domain::journal::Cause;
@@ -56,6 +58,7 @@ pub fn reason_for_password(
     observed: &Observed,
     record: &Record,
     user: &RemoteUser,
+    now: Mono,
     settings: &Settings,
 ) -> NewPassword {
     match published_password(observed) {
@@ -77,6 +80,10 @@ pub fn reason_for_password(
         && !already_refused
     {
         return NewPassword::Needed(Cause::OwnPassword, DraftPassword::New);
+    }
+    let is_generated = desired.password == WantedPassword::Generated;
+    if is_generated && !already_refused && desired.rotation_due.is_some_and(|due| due <= now) {
+        return NewPassword::Needed(Cause::Scheduled, DraftPassword::New);
     }
     if !changed_from_outside(desired, observed, record, user, settings) {
         return NewPassword::NotNeeded;
@@ -139,6 +146,16 @@ pub fn verified(tried: &Tried) -> Verified {
         Login::Accepted => Verified::Yes,
         // A login that cannot be tried now and then says nothing new.
         Login::NotTried | Login::Refused(_) | Login::Unverifiable(_) => Verified::Unchanged,
+    }
+}
+
+/// The longest that nobody looks whether a password is due: the clock on the wall may be set meanwhile.
+const LOOKS_APART: Duration = Duration::from_secs(6 * 3600);
+
+/// Has the resource looked at again when its password is due to be changed.
+pub fn rotate_when_due(desired: &Desired, now: Mono, plan: &mut Plan) {
+    if let Some(due) = desired.rotation_due.filter(|due| *due > now) {
+        plan.again_by((due - now).min(LOOKS_APART));
     }
 }
 

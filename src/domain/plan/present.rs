@@ -441,7 +441,7 @@ fn there(
         SecretView::Absent | SecretView::Ours { .. } => {}
     }
     let seen = sight.as_seen();
-    let reason = reason_for_password(desired, observed, record, user, settings);
+    let reason = reason_for_password(desired, observed, record, user, now, settings);
     let has_working_secret = !matches!(
         reason,
         NewPassword::ReadSecretFirst | NewPassword::Needed(Cause::SecretDamaged, _)
@@ -478,6 +478,7 @@ fn there(
             if observed.refused_settings(desired).is_some() && now < observed.settings_due {
                 plan.again_by(observed.settings_due - now);
             }
+            password::rotate_when_due(desired, now, &mut plan);
             plan
         }
     }

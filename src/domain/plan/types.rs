@@ -45,6 +45,8 @@ pub struct Desired {
     pub content_digest: String,
     /// The address that an output Secret should name; none while it is not known.
     pub address: Option<String>,
+    /// When the password is as old as the spec lets it get; none if it may get any age.
+    pub rotation_due: Option<Mono>,
     /// Names this wish for a password: while it is the one that was refused, it is not sent again. The MAC of
     /// the user's own password, or the generation and rotation that ask for a generated one.
     pub wish: String,

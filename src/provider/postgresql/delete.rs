@@ -34,7 +34,7 @@ use super::errors::Step;
 use super::owned::{Holding, commands, given, holdings, keeps, owns};
 use super::roles::{self, Role};
 use super::text::{ident, shown};
-use super::write::{ALTER, Denied, Task, change_known, change_meant, meant};
+use super::write::{ALTER, Denied, Task, change_known, change_meant, meant, unadministered};
 use crate::provider::gate::Gate;
 use crate::provider::{ErrorClass, RemoteError};
 
@@ -72,6 +72,9 @@ impl Deletion<'_> {
     pub(super) async fn run(&self, call: &mut Call<'_>) -> Result<Option<Timestamp>, RemoteError> {
         call.ask(self.gate)?;
         let role = meant(call, self.task).await?.value;
+        if let Some(error) = unadministered(call, self.task, &role) {
+            return Err(error);
+        }
         let hanging = holdings(call, role.oid).await?;
         self.refuse(call, &hanging).await?;
         self.rehearse(call, &role, &hanging).await?;

@@ -4,7 +4,8 @@
 //! superusers, roles for replication, PostgreSQL's own and the operator's own login, so that none of them is ever
 //! touched or taken for absent. A role without LOGIN that carries a mark is a login that somebody has locked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -32,6 +33,9 @@ pub(super) struct Role {
     pub(super) found: FoundRole,
     /// Memberships by our own grant whose INHERIT is not as the role's (PostgreSQL 16 and later).
     pub(super) odd_grants: BTreeSet<String>,
+    /// The operator's login, if it may not administer the role for want of ADMIN OPTION (PostgreSQL 16 and later; asked of one
+    /// role by itself only).
+    pub(super) unadministered_by: Option<String>,
 }
 
 /// What was read, and when by the server's clock.
@@ -62,6 +66,10 @@ fn query(facts: Facts, one: bool) -> String {
         false => ("false", "false"),
     };
     let mine = format!("(m.grantor = n.me OR ({any_superuser}))");
+    let administered = match one && facts.has_grant_options() {
+        true => "pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION')",
+        false => "true",
+    };
     format!(
         "SELECT n.standby, n.now, r.oid, r.rolname::text AS name, d.description AS comment, \
            r.rolsuper OR r.rolreplication OR r.oid < 16384 OR r.rolname ^@ 'pg_' \
@@ -71,7 +79,7 @@ fn query(facts: Facts, one: bool) -> String {
            r.rolbypassrls AS bypassrls, \
            CASE WHEN isfinite(r.rolvaliduntil) THEN (extract(epoch FROM r.rolvaliduntil) * 1000000)::int8 \
              WHEN r.rolvaliduntil < now() THEN {NEVER} END AS valid_until, \
-           r.rolconfig AS config, g.mine, g.others, g.odd, {stamp} AS stamp \
+           r.rolconfig AS config, CASE WHEN NOT {administered} THEN current_user::text END AS unadministered_by, g.mine, g.others, g.odd, {stamp} AS stamp \
          FROM (SELECT pg_is_in_recovery() AS standby, \
              (extract(epoch FROM clock_timestamp()) * 1000000)::int8 AS now, oid AS me, rolsuper AS super \
            FROM pg_catalog.pg_roles WHERE rolname = current_user) n \
@@ -211,10 +219,23 @@ fn read(call: &Call<'_>, rows: &[Row]) -> Result<Seen<Vec<Role>>, RemoteError> {
     }
     let now: i64 = first.try_get("now").map_err(|_| call.odd())?;
     let roles: Result<Vec<_>, _> = rows.iter().map(role).collect();
+    let roles = roles.map_err(|_| call.odd())?.into_iter().flatten();
+    let mut kinds = HashSet::new();
     Ok(Seen {
-        value: roles.map_err(|_| call.odd())?.into_iter().flatten().collect(),
+        value: roles.map(|role| like_others(role, &mut kinds)).collect(),
         date: date(now),
     })
+}
+
+/// A role that keeps what it is together with all that are alike.
+fn like_others(mut role: Role, kinds: &mut HashSet<Arc<FoundRole>>) -> Role {
+    if let Some(found) = &mut role.user.traits.role {
+        match kinds.get(&**found) {
+            Some(kind) => *found = kind.clone(),
+            None => drop(kinds.insert(found.clone())),
+        }
+    }
+    role
 }
 
 /// A row; none if it only says that there is no role.
@@ -253,7 +274,7 @@ fn role(row: &Row) -> Result<Option<Role>, tokio_postgres::Error> {
         modified: None,
         traits: Traits {
             read_only: None,
-            role: Some(Box::new(found.clone())),
+            role: Some(Arc::new(found.clone())),
             password_stamp: row.try_get("stamp")?,
         },
     };
@@ -265,6 +286,9 @@ fn role(row: &Row) -> Result<Option<Role>, tokio_postgres::Error> {
         inherits: found.inherit,
         found,
         odd_grants: names(row, "odd")?,
+        unadministered_by: row
+            .try_get::<_, Option<Bytes>>("unadministered_by")?
+            .map(Bytes::into_shown),
     }))
 }
 

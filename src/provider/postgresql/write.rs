@@ -1,5 +1,7 @@
 //! Making and changing roles. Each function is the inside of one transaction.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::call::Call;
@@ -131,8 +133,23 @@ pub(super) async fn change_meant(
     sql: &str,
 ) -> Result<Role, RemoteError> {
     let before = meant(call, task).await?.value;
-    let after = change_known(call, task, step, sql, before.oid).await?;
-    Ok(after.value)
+    let after = change_known(call, task, step, sql, before.oid).await;
+    match after {
+        Err(error) if error.class == ErrorClass::Invalid => Err(unadministered(call, task, &before).unwrap_or(error)),
+        after => Ok(after?.value),
+    }
+}
+
+/// What is said where the operator's login may not change a role for want of ADMIN OPTION: whoever made a login before
+/// PostgreSQL 16 has none on it after an upgrade.
+pub(super) fn unadministered(call: &Call<'_>, task: Task<'_>, role: &Role) -> Option<RemoteError> {
+    let operator = role.unadministered_by.as_ref()?;
+    let (login, operator) = (task.ident(), ident(operator));
+    let what = format!(
+        "the operator's login has no ADMIN OPTION on this one, as is so after an upgrade to PostgreSQL 16. A superuser gives it: \
+         GRANT {login} TO {operator} WITH ADMIN OPTION"
+    );
+    Some(RemoteError::new(call.operation, ErrorClass::Invalid, &what))
 }
 
 /// The same with a role that was found to be the one just before.
@@ -170,7 +187,7 @@ async fn written(
         let ours = grants
             .into_iter()
             .filter(|it| granted.contains(&it.group.as_str()));
-        role.just_granted = ours.map(|it| (it.group, Some(it.grantor))).collect();
+        Arc::make_mut(role).just_granted = ours.map(|it| (it.group, Some(it.grantor))).collect();
     }
     Ok(Seen {
         value: user,

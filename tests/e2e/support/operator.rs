@@ -28,6 +28,7 @@ impl Default for Options {
             ("--state-lag", "100ms"),
             ("--gone-after", "2s"),
             ("--min-refresh-interval", "1s"),
+            ("--min-rotation-interval", "1s"),
             ("--retry-base", "200ms"),
             ("--retry-cap", "1s"),
             ("--busy-poll-interval", "100ms"),
