@@ -116,6 +116,11 @@ impl Postgres {
         postgres
     }
 
+    /// From its next start on it is a standby, which follows nobody.
+    pub fn make_standby(&self) {
+        std::fs::write(self.data().join("standby.signal"), "").unwrap();
+    }
+
     /// Ends the server, all its connections with it.
     pub fn stop(&mut self) {
         // Its word for a fast shutdown; killed outright, it would leave shared memory behind.

@@ -39,13 +39,14 @@ impl<'a> Call<'a> {
         session: Box<Session>,
         place: Option<Place<'a>>,
     ) -> Self {
+        let read_only = AtomicBool::new(!session.facts.takes_changes);
         Self {
             operation,
             deadline,
             session,
             place,
             sound: true,
-            read_only: AtomicBool::new(false),
+            read_only,
         }
     }
 

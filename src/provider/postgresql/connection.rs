@@ -16,7 +16,7 @@ use tokio_postgres::tls::NoTls;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Connection, Row, Statement};
 
-use super::errors::{Doing, failed, late, speaks_no_tls, undialled};
+use super::errors::{Doing, failed, late, speaks_no_tls, standing_by, undialled};
 use super::wary::{Budget, Wary};
 use crate::domain::endpoint::{AllowList, Host};
 use crate::domain::password::Password;
@@ -81,6 +81,8 @@ pub(super) struct Facts {
     pub(super) sees_passwords: bool,
     /// `scram_iterations`; before PostgreSQL 16 there is no such setting.
     pub(super) iterations: Option<i32>,
+    /// Whether changes are taken, unless that is said otherwise later on.
+    pub(super) takes_changes: bool,
 }
 
 impl Facts {
@@ -222,13 +224,16 @@ impl Target {
             version: row.try_get(0).map_err(failed)?,
             sees_passwords: row.try_get(1).map_err(failed)?,
             iterations: row.try_get(2).map_err(failed)?,
+            takes_changes: row.try_get(3).map_err(failed)?,
         };
+        let standby: bool = row.try_get(4).map_err(failed)?;
         match facts.version {
             ..OLDEST => Err(RemoteError::new(
                 operation,
                 ErrorClass::Invalid,
                 "the server is older than PostgreSQL 14, the oldest that is supported",
             )),
+            _ if standby => Err(standing_by(operation)),
             _ => Ok(facts),
         }
     }
@@ -252,9 +257,15 @@ impl Target {
     }
 }
 
+/// Whether changes are taken, and what the server's clock shows.
+pub(super) const STATE: &str = "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off', \
+    (extract(epoch FROM clock_timestamp()) * 1000000)::int8";
+
 const FACTS: &str = "SELECT current_setting('server_version_num')::int4, \
     has_table_privilege('pg_catalog.pg_authid', 'SELECT'), \
-    nullif(current_setting('scram_iterations', true), '')::int4";
+    nullif(current_setting('scram_iterations', true), '')::int4, \
+    current_setting('transaction_read_only') = 'off', \
+    pg_is_in_recovery()";
 
 /// Moves a connection's bytes until it ends. What the server says without being asked is dropped unread.
 fn moving<S, T>(mut connection: Connection<S, T>) -> BoxFuture<'static, ()>
@@ -307,7 +318,7 @@ impl Session {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes it ready for a new call; none if it has ended or is not to be relied upon.
+    /// Makes it ready for a new call; none if it has ended, takes no changes any more, or is not to be relied upon.
     pub(super) async fn again(mut self: Box<Self>, deadline: Instant) -> Option<Box<Self>> {
         if self.client.is_closed() || self.last.elapsed() > REUSED_FOR {
             return None;
@@ -316,8 +327,11 @@ impl Session {
         let _ = self.used.send(());
         if self.last.elapsed() > BELIEVED_FOR {
             let soon = deadline.min(Instant::now() + Duration::from_secs(2));
-            let alive = tokio::time::timeout_at(soon, self.client.batch_execute("")).await;
-            alive.ok()?.ok()?;
+            let alive = tokio::time::timeout_at(soon, self.query(STATE, &[])).await;
+            let rows = alive.ok()?.ok()?;
+            if !rows.first()?.try_get::<_, bool>(0).ok()? {
+                return None;
+            }
         }
         self.last = Instant::now();
         Some(self)

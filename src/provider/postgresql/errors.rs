@@ -48,6 +48,11 @@ pub(super) fn late(operation: &'static str, doing: Doing) -> RemoteError {
     RemoteError::new(operation, silent(doing), "the server did not answer in time")
 }
 
+/// The server is a standby: it takes no changes, and what it knows may be old, which would be believed.
+pub(super) fn standing_by(operation: &'static str) -> RemoteError {
+    RemoteError::new(operation, UNREACHABLE, "the server is a standby")
+}
+
 /// The class of a failure of which the server says nothing.
 fn silent(doing: Doing) -> ErrorClass {
     match doing {

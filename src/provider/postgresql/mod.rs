@@ -46,7 +46,7 @@ use crate::domain::identity::Mark;
 use crate::domain::password::Password;
 use crate::domain::remote::SslMode;
 use call::{Call, begun};
-use connection::{Security, Session, Target};
+use connection::{STATE, Security, Session, Target};
 use delete::Deletion;
 use errors::{Doing, late};
 use write::Task;
@@ -354,6 +354,3 @@ impl Provider for Postgresql {
         result.map(|date| Answer { value: (), date })
     }
 }
-
-const STATE: &str = "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off', \
-    (extract(epoch FROM clock_timestamp()) * 1000000)::int8";
