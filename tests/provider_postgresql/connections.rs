@@ -454,7 +454,7 @@ async fn a_standby_takes_and_tells_nothing(_: &World) {
     });
 }
 
-fn in_a_world_of_its_own(test: impl FnOnce(World, &tokio::runtime::Runtime) + Send) {
+pub fn in_a_world_of_its_own(test: impl FnOnce(World, &tokio::runtime::Runtime) + Send) {
     std::thread::scope(|scope| {
         let done = scope.spawn(|| {
             let runtime = tokio::runtime::Runtime::new().unwrap();
