@@ -14,8 +14,8 @@ pub mod valid_until;
 pub use lean::{Lean, Readable, Unread};
 pub use postgres_server::{
     Allowed, Attribute, CaKeyRef, CaSource, ClusterPostgresServer, ClusterPostgresServerSpec, Connection,
-    CredentialKeys, CredentialsRef, Ionos, Limits, PostgresServer, PostgresServerSpec, Postgresql, Scalingo,
-    ScalingoEndpoints, ServerStatus, ServerUsers, SslMode, Usernames,
+    CredentialKeys, CredentialsRef, FurtherHost, Ionos, Limits, PostgresServer, PostgresServerSpec,
+    Postgresql, Scalingo, ScalingoEndpoints, ServerStatus, ServerUsers, SslMode, Usernames,
 };
 pub use postgres_user::{
     AdoptionPolicy, Binding, DeletionPolicy, Generate, Membership, OutputSecret, Ownership, PasswordSource,

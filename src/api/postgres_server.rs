@@ -221,6 +221,12 @@ pub struct Postgresql {
     #[schemars(range(min = 1, max = 65535))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.postgresql.port is immutable: make another server object and point spec.serverRef of its users to it"))]
     pub port: i32,
+    /// Further addresses of the same server: those of replicas that may become the primary. Of these and `host`, the operator
+    /// uses the one that is the primary. They may change at any time: `host` and `port` alone say which server it is, and
+    /// where clients connect. Each must be on the operator's allow-list of endpoints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub hosts: Vec<FurtherHost>,
     /// The database that the operator connects to.
     #[serde(default = "default_database")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[^\x00-\x1f\x7f]+$"))]
@@ -242,6 +248,18 @@ pub struct Postgresql {
     /// What PostgresUsers may ask for besides a login. Default: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed: Option<Allowed>,
+}
+
+/// A further address of a PostgreSQL server.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct FurtherHost {
+    /// The host name or address.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9._:-]+$"))]
+    pub host: String,
+    /// The port.
+    #[serde(default = "default_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
 }
 
 fn default_port() -> i32 {

@@ -267,6 +267,7 @@ impl Case {
         PostgresqlConfig {
             host: host.to_string(),
             port,
+            hosts: Vec::new(),
             database: "postgres".to_string(),
             sslmode,
             ca: None,

@@ -301,6 +301,18 @@ async fn an_address_of_any_provider_cannot_change(world: &World) -> Outcome {
         "spec.postgresql.port is immutable",
     )
     .await?;
+    for (hosts, bound) in [
+        ("[{host: 'a b'}]", "spec.postgresql.hosts[0].host"),
+        ("[{host: two.example, port: 0}]", "spec.postgresql.hosts[0].port"),
+        ("[{port: 5433}]", "spec.postgresql.hosts[0].host"),
+    ] {
+        let further = sql(&format!("host: one.example, hosts: {hosts}"));
+        refused(world, &further, bound).await?;
+    }
+    for hosts in ["[{host: two.example}, {host: '2001:db8::1', port: 5433}]", "[]"] {
+        let further = sql(&format!("host: one.example, hosts: {hosts}"));
+        world.apply(&further).await?;
+    }
     refused(
         world,
         &sql("host: one.example, sslmode: allow"),

@@ -42,6 +42,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_role_with_a_mark_that_cannot_be_read_is_left_alone,
         an_address_at_which_another_server_answers_is_not_published,
         an_unencrypted_connection_has_to_be_allowed,
+        a_server_is_found_at_another_of_its_addresses,
         no_password_is_in_the_servers_log,
     )
 }
@@ -906,6 +907,29 @@ async fn an_unencrypted_connection_has_to_be_allowed(world: &World) -> Outcome {
     operator.restart().await?;
     world.server_is(SERVER, "True", "Reachable").await?;
     world.ready_user("checkout").await.map(drop)
+}
+
+async fn a_server_is_found_at_another_of_its_addresses(world: &World) -> Outcome {
+    let (vendor, _operator) = world.set_up(&[]).await?;
+    world.server_is(SERVER, "True", "Reachable").await?;
+    let identity = async || {
+        let object = world.get("PostgresServer", SERVER).await?;
+        Outcome::Ok(object.unwrap().data["status"]["identity"].clone())
+    };
+    let before = identity().await?;
+    let hosts = |further: Value| json!({"spec": {"postgresql": {"hosts": further}}});
+    let forbidden = hosts(json!([{"host": "192.0.2.7"}]));
+    world.merge("PostgresServer", SERVER, forbidden).await?;
+    let message = world.server_is(SERVER, "False", "EndpointNotAllowed").await?;
+    assert!(message.contains("192.0.2.7:5432"), "{message}");
+
+    let further = hosts(json!([{"host": "localhost", "port": world.postgres().port()}]));
+    world.merge("PostgresServer", SERVER, further).await?;
+    vendor.stop();
+    world.ready_user("checkout").await?;
+    world.server_is(SERVER, "True", "Reachable").await?;
+    assert_eq!(identity().await?, before);
+    Ok(())
 }
 
 async fn no_password_is_in_the_servers_log(world: &World) -> Outcome {

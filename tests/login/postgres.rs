@@ -66,11 +66,7 @@ fn unprivileged(program: &Path, directory: &Path) -> Command {
 impl Postgres {
     /// Starts a server with this certificate and these lines of `pg_hba.conf`, and runs this SQL.
     pub fn start(certificate: &str, key: &str, hba: &str, sql: &str) -> Self {
-        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let directory = std::env::temp_dir().join(format!("pguser-login-{}-{count}", std::process::id()));
-        std::fs::create_dir(&directory).unwrap();
-        give_away(&directory, 0o700);
+        let directory = new_directory();
         let data = directory.join("data");
         let initdb = unprivileged(&program("initdb"), &directory)
             .args([
@@ -100,6 +96,37 @@ impl Postgres {
             std::fs::write(&path, text).unwrap();
             give_away(&path, mode);
         }
+        let postgres = Self::serve(directory);
+        postgres.sql(sql);
+        postgres
+    }
+
+    /// Starts a standby of this server, which follows it. The server's `pg_hba.conf` has to let that in over the socket.
+    pub fn replica(&self) -> Self {
+        let directory = new_directory();
+        let copy = unprivileged(&program("pg_basebackup"), &directory)
+            .args([
+                "--no-sync",
+                "--checkpoint=fast",
+                "--write-recovery-conf",
+                "--username=postgres",
+            ])
+            .args(["--port", &self.port.to_string(), "--host"])
+            .arg(&self.directory)
+            .arg("--pgdata")
+            .arg(directory.join("data"))
+            .output()
+            .expect("PostgreSQL's programs are installed");
+        assert!(
+            copy.status.success(),
+            "pg_basebackup: {}",
+            String::from_utf8_lossy(&copy.stderr)
+        );
+        Self::serve(directory)
+    }
+
+    /// Starts a server with the data that is in this folder.
+    fn serve(directory: PathBuf) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -112,8 +139,12 @@ impl Postgres {
             server,
         };
         postgres.wait();
-        postgres.sql(sql);
         postgres
+    }
+
+    /// From its next start on it is a standby, which follows nobody.
+    pub fn make_standby(&self) {
+        std::fs::write(self.data().join("standby.signal"), "").unwrap();
     }
 
     /// Ends the server, all its connections with it.
@@ -199,6 +230,16 @@ impl Postgres {
             Ok(rows.collect())
         })
     }
+}
+
+/// A folder of the server's own.
+fn new_directory() -> PathBuf {
+    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let directory = std::env::temp_dir().join(format!("pguser-login-{}-{count}", std::process::id()));
+    std::fs::create_dir(&directory).unwrap();
+    give_away(&directory, 0o700);
+    directory
 }
 
 /// Starts the server's process, which ends with the thread that calls this at the latest.

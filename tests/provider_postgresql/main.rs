@@ -7,6 +7,7 @@
 
 mod connections;
 mod deletion;
+mod hosts;
 mod outcomes;
 mod ownership;
 #[path = "../login/postgres.rs"]
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         deletion::trials(&world),
         outcomes::trials(&world),
         connections::trials(&world),
+        hosts::trials(&world),
     ]
     .into_iter()
     .flatten()

@@ -73,6 +73,7 @@ const HBA: &str = "\
 host all md5   127.0.0.1/32 md5
 host all clear 127.0.0.1/32 password
 host all all   127.0.0.1/32 scram-sha-256
+local replication all trust
 ";
 
 pub struct World {
@@ -115,6 +116,7 @@ impl World {
         PostgresqlConfig {
             host: "localhost".to_string(),
             port: self.server.port,
+            hosts: Vec::new(),
             database: "postgres".to_string(),
             sslmode: SslMode::VerifyFull,
             ca: Some(self.pki.ca.clone().into_bytes()),

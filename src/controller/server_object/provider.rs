@@ -126,10 +126,7 @@ pub fn connect(
             "spec.scalingo.region and spec.scalingo.endpoints".to_string(),
             scalingo(it, &material.keys, context, gate),
         ),
-        ProviderSpec::Postgresql(it) => (
-            format!("spec.postgresql.host {:?}", it.host),
-            postgresql(it, material, context, gate),
-        ),
+        ProviderSpec::Postgresql(it) => (hosts(it), postgresql(it, material, context, gate)),
     };
     made.map_err(|error| {
         let reason = match error.class {
@@ -138,6 +135,15 @@ pub fn connect(
         };
         (reason, format!("{field}: {error}"))
     })
+}
+
+/// The fields that say where a PostgreSQL server is.
+fn hosts(spec: &api::Postgresql) -> String {
+    let further = match spec.hosts.is_empty() {
+        true => "",
+        false => " and spec.postgresql.hosts",
+    };
+    format!("spec.postgresql.host {:?}{further}", spec.host)
 }
 
 fn key(keys: &Keys, name: &str) -> Password {
@@ -187,9 +193,12 @@ fn postgresql(
     context: &Context,
     gate: Gate,
 ) -> Result<AnyProvider, RemoteError> {
+    let port = |port| u16::try_from(port).unwrap_or(5432);
+    let further = spec.hosts.iter().map(|it| (it.host.clone(), port(it.port)));
     let config = postgresql::PostgresqlConfig {
         host: spec.host.clone(),
-        port: u16::try_from(spec.port).unwrap_or(5432),
+        port: port(spec.port),
+        hosts: further.collect(),
         database: spec.database.clone(),
         sslmode: spec.sslmode,
         ca: material.ca.clone(),

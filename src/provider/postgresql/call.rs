@@ -13,6 +13,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::connection::{Facts, Session};
 use super::errors::{Doing, Step, failed, late};
+use super::hosts::Address;
 use crate::provider::gate::Gate;
 use crate::provider::{ErrorClass, RemoteError};
 
@@ -39,13 +40,14 @@ impl<'a> Call<'a> {
         session: Box<Session>,
         place: Option<Place<'a>>,
     ) -> Self {
+        let read_only = AtomicBool::new(!session.facts.takes_changes);
         Self {
             operation,
             deadline,
             session,
             place,
             sound: true,
-            read_only: AtomicBool::new(false),
+            read_only,
         }
     }
 
@@ -57,6 +59,11 @@ impl<'a> Call<'a> {
 
     pub(super) fn facts(&self) -> Facts {
         self.session.facts
+    }
+
+    /// Where the connection leads.
+    pub(super) fn address(&self) -> &Address {
+        &self.session.address
     }
 
     /// Begins a transaction, if the gate is open: the first statement of everything that changes anything.

@@ -1,27 +1,23 @@
 //! One connection: how it is made, what is set on it, how it ends.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use rustls::ClientConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_postgres::config::{ChannelBinding, SslMode};
-use tokio_postgres::tls::NoTls;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, Connection, Row, Statement};
+use tokio_postgres::{Client, Row, Statement};
 
-use super::errors::{Doing, failed, late, speaks_no_tls, undialled};
-use super::wary::{Budget, Wary};
-use crate::domain::endpoint::{AllowList, Host};
+use super::attempt::Attempt;
+use super::errors::{Doing, another_server, failed, late, standing_by};
+use super::hosts::{Address, Hosts, is_of_all, no_primary};
+use super::wary::Budget;
+use crate::domain::endpoint::AllowList;
 use crate::domain::password::Password;
-use crate::provider::dial::dial;
-use crate::provider::{ErrorClass, RemoteError, tls};
+use crate::provider::{ErrorClass, RemoteError};
 
 /// How long an idle connection is used again.
 const REUSED_FOR: Duration = Duration::from_secs(4 * 60);
@@ -52,8 +48,7 @@ pub(super) enum Security {
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) allow: Arc<AllowList>,
-    pub(super) host: Host,
-    pub(super) port: u16,
+    pub(super) hosts: Hosts,
     pub(super) username: String,
     pub(super) password: Password,
     pub(super) security: Security,
@@ -66,6 +61,8 @@ pub(super) struct Target {
 pub(super) struct Session {
     pub(super) client: Client,
     pub(super) facts: Facts,
+    /// Where it leads.
+    pub(super) address: Address,
     budget: Arc<Budget>,
     used: watch::Sender<()>,
     last: Instant,
@@ -81,6 +78,8 @@ pub(super) struct Facts {
     pub(super) sees_passwords: bool,
     /// `scram_iterations`; before PostgreSQL 16 there is no such setting.
     pub(super) iterations: Option<i32>,
+    /// Whether changes are taken, unless that is said otherwise later on.
+    pub(super) takes_changes: bool,
 }
 
 impl Facts {
@@ -90,13 +89,9 @@ impl Facts {
     }
 }
 
-type Stream = tokio::io::Join<Wary<OwnedReadHalf>, OwnedWriteHalf>;
-
-/// A client, and what moves its bytes.
-type Opened = (Client, BoxFuture<'static, ()>);
-
 impl Target {
-    /// Connects to a database.
+    /// Connects to a database of the primary, wherever that is. Only where no server takes changes, to one that is set to be
+    /// read only.
     pub(super) async fn connect(
         &self,
         operation: &'static str,
@@ -104,15 +99,51 @@ impl Target {
         deadline: Instant,
     ) -> Result<Box<Session>, RemoteError> {
         let deadline = deadline.min(Instant::now() + self.connect_timeout);
+        let addresses = self.hosts.in_order();
+        let (mut tried, mut read_only) = (Vec::new(), None);
+        for (number, address) in addresses.iter().enumerate() {
+            // One that swallows packets must not use up the time of all.
+            let until = share(deadline, addresses.len() - number);
+            match self.connect_to(operation, address, database, until).await {
+                Ok(session) if session.facts.takes_changes => {
+                    self.hosts.found_primary(address);
+                    return Ok(session);
+                }
+                Ok(session) => read_only = read_only.or(Some(session)),
+                Err(error) if is_of_all(&error) => return Err(error),
+                Err(error) => tried.push((address.clone(), error)),
+            }
+        }
+        read_only.ok_or_else(|| no_primary(operation, tried))
+    }
+
+    /// Connects to a database of the server at one address, unless that is a standby.
+    pub(super) async fn connect_to(
+        &self,
+        operation: &'static str,
+        address: &Address,
+        database: &str,
+        deadline: Instant,
+    ) -> Result<Box<Session>, RemoteError> {
+        let deadline = deadline.min(Instant::now() + self.connect_timeout);
         let connecting = async {
             let budget = Budget::new();
-            let (client, moving) = self.open(operation, database, &budget).await?;
+            let attempt = Attempt {
+                target: self,
+                operation,
+                address,
+                database,
+                time: deadline.saturating_duration_since(Instant::now()),
+                budget: &budget,
+            };
+            let (client, moving) = attempt.open().await?;
             let (used, uses) = watch::channel(());
             tokio::spawn(drive(moving, uses));
-            let facts = self.prepare(operation, &client).await?;
+            let facts = self.prepare(operation, address, &client).await?;
             Ok(Box::new(Session {
                 client,
                 facts,
+                address: address.clone(),
                 budget,
                 used,
                 last: Instant::now(),
@@ -125,112 +156,51 @@ impl Target {
         }
     }
 
-    async fn open(
-        &self,
-        operation: &'static str,
-        database: &str,
-        budget: &Arc<Budget>,
-    ) -> Result<Opened, RemoteError> {
-        let result = match &self.security {
-            Security::Clear => self.open_clear(operation, database, budget).await?,
-            Security::Either(tls) => {
-                let bound = ChannelBinding::Require;
-                match self.open_tls(operation, database, budget, tls, bound).await? {
-                    Err(failure) if speaks_no_tls(&failure) => {
-                        self.open_clear(operation, database, budget).await?
-                    }
-                    result => result,
-                }
-            }
-            Security::Bound(tls) => {
-                let bound = ChannelBinding::Require;
-                self.open_tls(operation, database, budget, tls, bound).await?
-            }
-            Security::Verified(tls) => {
-                let bound = ChannelBinding::Prefer;
-                self.open_tls(operation, database, budget, tls, bound).await?
-            }
-        };
-        result.map_err(|failure| failed(operation, Doing::Connecting, &failure))
-    }
-
-    async fn open_tls(
-        &self,
-        operation: &'static str,
-        database: &str,
-        budget: &Arc<Budget>,
-        tls: &ClientConfig,
-        binding: ChannelBinding,
-    ) -> Result<Result<Opened, tokio_postgres::Error>, RemoteError> {
-        let stream = self.dial(operation, |read| Wary::counting(read, Arc::clone(budget)));
-        let stream = stream.await?;
-        let tls = tls::postgres(tls.clone(), &self.host, &stream);
-        let opened = self
-            .config(database)
-            .ssl_mode(SslMode::Require)
-            .channel_binding(binding)
-            .connect_raw(stream, tls)
-            .await;
-        Ok(opened.map(|(client, connection)| (client, moving(connection))))
-    }
-
-    async fn open_clear(
-        &self,
-        operation: &'static str,
-        database: &str,
-        budget: &Arc<Budget>,
-    ) -> Result<Result<Opened, tokio_postgres::Error>, RemoteError> {
-        let stream = self.dial(operation, |read| Wary::listening(read, Arc::clone(budget)));
-        let opened = self
-            .config(database)
-            .ssl_mode(SslMode::Disable)
-            .channel_binding(ChannelBinding::Disable)
-            .connect_raw(stream.await?, NoTls)
-            .await;
-        Ok(opened.map(|(client, connection)| (client, moving(connection))))
-    }
-
-    async fn dial(
-        &self,
-        operation: &'static str,
-        wary: impl FnOnce(OwnedReadHalf) -> Wary<OwnedReadHalf>,
-    ) -> Result<Stream, RemoteError> {
-        let stream = dial(&self.allow, &self.host, self.port, self.connect_timeout)
-            .await
-            .map_err(|reason| undialled(operation, &reason))?;
-        let (read, write) = stream.into_split();
-        Ok(tokio::io::join(wary(read), write))
-    }
-
-    fn config(&self, database: &str) -> Config {
-        let mut config = Config::new();
-        config
-            .user(&self.username)
-            .password(self.password.reveal())
-            .dbname(database)
-            .application_name("pguser-operator");
-        config
-    }
-
     /// Sets what every statement relies on, and asks what there is to know. Settings of a session, so a pooler in
     /// between has to give each client a session of its own.
-    async fn prepare(&self, operation: &'static str, client: &Client) -> Result<Facts, RemoteError> {
+    async fn prepare(
+        &self,
+        operation: &'static str,
+        address: &Address,
+        client: &Client,
+    ) -> Result<Facts, RemoteError> {
         let failed = |failure| failed(operation, Doing::Connecting, &failure);
         client.batch_execute(&self.settings()).await.map_err(failed)?;
         let row = client.query_typed_one(FACTS, &[]).await.map_err(failed)?;
-        let facts = Facts {
-            version: row.try_get(0).map_err(failed)?,
-            sees_passwords: row.try_get(1).map_err(failed)?,
-            iterations: row.try_get(2).map_err(failed)?,
-        };
-        match facts.version {
-            ..OLDEST => Err(RemoteError::new(
+        let (facts, standby, tells_which) = facts(&row).map_err(failed)?;
+        if facts.version < OLDEST {
+            return Err(RemoteError::new(
                 operation,
                 ErrorClass::Invalid,
                 "the server is older than PostgreSQL 14, the oldest that is supported",
-            )),
-            _ => Ok(facts),
+            ));
         }
+        if tells_which && self.hosts.are_several() {
+            self.recognise(operation, address, client).await?;
+        }
+        match standby {
+            true => Err(standing_by(operation)),
+            false => Ok(facts),
+        }
+    }
+
+    /// Refuses a server that is another one than the one that answered before, as far as it says so.
+    async fn recognise(
+        &self,
+        operation: &'static str,
+        address: &Address,
+        client: &Client,
+    ) -> Result<(), RemoteError> {
+        let row = client.query_typed_one(IDENTIFIER, &[]).await;
+        let identifier = row.and_then(|row| row.try_get::<_, i64>(0));
+        let Some(before) = identifier
+            .ok()
+            .and_then(|identifier| self.hosts.contradicted(address, identifier))
+        else {
+            return Ok(());
+        };
+        tracing::warn!(%address, %before, "another server answers than before, and is not used");
+        Err(another_server(operation, &before))
     }
 
     /// Names are bytes: a login has the name that its client sends, whatever encoding a database has. So nothing is converted on
@@ -252,17 +222,36 @@ impl Target {
     }
 }
 
+/// Whether changes are taken, and what the server's clock shows.
+pub(super) const STATE: &str = "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off', \
+    (extract(epoch FROM clock_timestamp()) * 1000000)::int8";
+
 const FACTS: &str = "SELECT current_setting('server_version_num')::int4, \
     has_table_privilege('pg_catalog.pg_authid', 'SELECT'), \
-    nullif(current_setting('scram_iterations', true), '')::int4";
+    nullif(current_setting('scram_iterations', true), '')::int4, \
+    current_setting('transaction_read_only') = 'off', \
+    pg_is_in_recovery(), \
+    coalesce(has_function_privilege(to_regprocedure('pg_catalog.pg_control_system()')::oid, 'EXECUTE'), false)";
 
-/// Moves a connection's bytes until it ends. What the server says without being asked is dropped unread.
-fn moving<S, T>(mut connection: Connection<S, T>) -> BoxFuture<'static, ()>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    Box::pin(async move { while let Some(Ok(_)) = poll_fn(|cx| connection.poll_message(cx)).await {} })
+/// Which server it is, the same for a primary and its standbys. Everybody may ask, unless somebody has said otherwise.
+const IDENTIFIER: &str = "SELECT system_identifier FROM pg_catalog.pg_control_system()";
+
+/// What holds for the connection; whether the server is a standby; whether it tells which server it is.
+fn facts(row: &Row) -> Result<(Facts, bool, bool), tokio_postgres::Error> {
+    let facts = Facts {
+        version: row.try_get(0)?,
+        sees_passwords: row.try_get(1)?,
+        iterations: row.try_get(2)?,
+        takes_changes: row.try_get(3)?,
+    };
+    Ok((facts, row.try_get(4)?, row.try_get(5)?))
+}
+
+/// The end of the time for one of so many attempts, all of which have to be over by then.
+fn share(deadline: Instant, attempts: usize) -> Instant {
+    let now = Instant::now();
+    let left = deadline.saturating_duration_since(now);
+    now + left / u32::try_from(attempts).unwrap_or(u32::MAX).max(1)
 }
 
 /// Moves the bytes of a connection that is in use, and ends it when it has been idle for long or is let go.
@@ -307,7 +296,7 @@ impl Session {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes it ready for a new call; none if it has ended or is not to be relied upon.
+    /// Makes it ready for a new call; none if it has ended, takes no changes any more, or is not to be relied upon.
     pub(super) async fn again(mut self: Box<Self>, deadline: Instant) -> Option<Box<Self>> {
         if self.client.is_closed() || self.last.elapsed() > REUSED_FOR {
             return None;
@@ -316,8 +305,11 @@ impl Session {
         let _ = self.used.send(());
         if self.last.elapsed() > BELIEVED_FOR {
             let soon = deadline.min(Instant::now() + Duration::from_secs(2));
-            let alive = tokio::time::timeout_at(soon, self.client.batch_execute("")).await;
-            alive.ok()?.ok()?;
+            let alive = tokio::time::timeout_at(soon, self.query(STATE, &[])).await;
+            let rows = alive.ok()?.ok()?;
+            if !rows.first()?.try_get::<_, bool>(0).ok()? {
+                return None;
+            }
         }
         self.last = Instant::now();
         Some(self)

@@ -272,9 +272,10 @@ impl Deletion<'_> {
         database: &str,
         ending: Ending,
     ) -> Result<(), RemoteError> {
+        // Where the deletion began, even if the primary is at another address by now.
         let session = self
             .target
-            .connect(call.operation, database, call.deadline())
+            .connect_to(call.operation, call.address(), database, call.deadline())
             .await
             .map_err(|error| unconnected(error, database))?;
         let mut there = Call::new(call.operation, call.deadline(), session, None);

@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
+use super::hosts::Address;
 use super::wary::{AsksForPassword, SaysTooMuch};
 use crate::provider::dial::DialError;
 use crate::provider::{ErrorClass, RemoteError, sqlstate, tls};
@@ -46,6 +47,21 @@ pub(super) fn undialled(operation: &'static str, reason: &DialError) -> RemoteEr
 /// No answer in time.
 pub(super) fn late(operation: &'static str, doing: Doing) -> RemoteError {
     RemoteError::new(operation, silent(doing), "the server did not answer in time")
+}
+
+/// The server is a standby: it takes no changes, and what it knows may be old, which would be believed.
+pub(super) fn standing_by(operation: &'static str) -> RemoteError {
+    RemoteError::new(operation, UNREACHABLE, "the server is a standby")
+}
+
+/// The server is another one than the one that answered at this address. That passes when a person names other addresses, or
+/// when the right one answers, so it is tried again like what cannot be reached.
+pub(super) fn another_server(operation: &'static str, before: &Address) -> RemoteError {
+    let what = format!(
+        "it is another server than the one that answered at {before}, with logins of its own: spec.postgresql.host and \
+         spec.postgresql.hosts have to name one server and its replicas"
+    );
+    RemoteError::new(operation, UNREACHABLE, &what)
 }
 
 /// The class of a failure of which the server says nothing.

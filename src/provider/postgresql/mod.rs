@@ -8,18 +8,23 @@
 //! - to notice that somebody else has changed a password: to be a superuser, or SELECT on `pg_authid`;
 //! - to hand over what a user owned when it is deleted: see [`delete`].
 //!
+//! A server may be found at several addresses, of which one leads to the primary: see [`hosts`]. A connection that leads to a
+//! standby, or takes no changes for another reason, is never kept: the next one may lead elsewhere, by the same name even.
+//!
 //! A mutation is one transaction (a deletion several, each of which may be repeated). The gate of R3 is asked before
 //! its first statement and again before COMMIT, so that a process which was stopped in between changes nothing; and
 //! since nothing is done before COMMIT, only an answer to that leaves an outcome unknown when it is lost. Whom a
 //! mutation means is looked at inside the transaction, behind the lock that the change itself takes: unlike an API
 //! that only takes names, this never changes a user that somebody has put in the place of ours.
 
+mod attempt;
 mod call;
 mod connection;
 mod delete;
 mod errors;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod hosts;
 mod mark;
 mod owned;
 mod roles;
@@ -46,9 +51,10 @@ use crate::domain::identity::Mark;
 use crate::domain::password::Password;
 use crate::domain::remote::SslMode;
 use call::{Call, begun};
-use connection::{Security, Session, Target};
+use connection::{STATE, Security, Session, Target};
 use delete::Deletion;
 use errors::{Doing, late};
+use hosts::{Address, Hosts};
 use write::Task;
 
 /// What the provider can do and asks for.
@@ -97,6 +103,8 @@ pub struct PostgresqlConfig {
     pub host: String,
     /// The port.
     pub port: u16,
+    /// Hosts and ports at which the same server may be found besides: replicas that may become the primary.
+    pub hosts: Vec<(String, u16)>,
     /// The database to connect to.
     pub database: String,
     /// How the connection is secured.
@@ -136,15 +144,9 @@ pub struct Postgresql {
 impl Postgresql {
     /// A client. Nothing is sent; a host that may not be dialled and settings that can never work are refused here.
     pub fn new(config: PostgresqlConfig, settings: &SqlSettings, gate: Gate) -> Result<Self, RemoteError> {
-        let refused = |class, what: &str| RemoteError::new("set up the client", class, what);
-        let invalid = |what: &str| refused(ErrorClass::Invalid, what);
+        let invalid = |what: &str| RemoteError::new(SET_UP, ErrorClass::Invalid, what);
         let security = security(&config, settings)?;
-        let host = Host::parse(&config.host)
-            .ok_or_else(|| invalid("the host is neither an address nor a DNS name"))?;
-        settings
-            .allow
-            .host(&host, config.port)
-            .map_err(|reason| refused(ErrorClass::EndpointNotAllowed, &reason.to_string()))?;
+        let hosts = hosts(&config, &settings.allow)?;
         if !text::is_name(&config.username) || !text::is_name(&config.database) {
             return Err(invalid("the login or the database has no possible name"));
         }
@@ -157,8 +159,7 @@ impl Postgresql {
         Ok(Self {
             target: Box::new(Target {
                 allow: Arc::clone(&settings.allow),
-                host,
-                port: config.port,
+                hosts,
                 username: config.username,
                 password: config.password,
                 security,
@@ -206,9 +207,30 @@ impl Postgresql {
     }
 }
 
+const SET_UP: &str = "set up the client";
+
+/// Where the server may be found, if all of that may be dialled.
+fn hosts(config: &PostgresqlConfig, allow: &AllowList) -> Result<Hosts, RemoteError> {
+    let others = config.hosts.iter().map(|(host, port)| (host.as_str(), *port));
+    let all = std::iter::once((config.host.as_str(), config.port)).chain(others);
+    let addresses: Result<Vec<_>, _> = all.map(|(host, port)| address(host, port, allow)).collect();
+    addresses.map(Hosts::new)
+}
+
+fn address(host: &str, port: u16, allow: &AllowList) -> Result<Address, RemoteError> {
+    let Some(host) = Host::parse(host) else {
+        let what = format!("the host {host:?} is neither an address nor a DNS name");
+        return Err(RemoteError::new(SET_UP, ErrorClass::Invalid, &what));
+    };
+    let granted = allow.host(&host, port);
+    granted
+        .map_err(|reason| RemoteError::new(SET_UP, ErrorClass::EndpointNotAllowed, &reason.to_string()))?;
+    Ok(Address { host, port })
+}
+
 /// How to secure connections, or why not so.
 fn security(config: &PostgresqlConfig, settings: &SqlSettings) -> Result<Security, RemoteError> {
-    let invalid = |what: &str| RemoteError::new("set up the client", ErrorClass::Invalid, what);
+    let invalid = |what: &str| RemoteError::new(SET_UP, ErrorClass::Invalid, what);
     if matches!(config.sslmode, SslMode::Disable | SslMode::Prefer) && !config.allow_insecure {
         return Err(invalid(
             "sslmode disable and prefer are not allowed; an administrator can allow them with \
@@ -354,6 +376,3 @@ impl Provider for Postgresql {
         result.map(|date| Answer { value: (), date })
     }
 }
-
-const STATE: &str = "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off', \
-    (extract(epoch FROM clock_timestamp()) * 1000000)::int8";

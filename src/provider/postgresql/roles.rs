@@ -13,7 +13,7 @@ use tokio_postgres::types::Type;
 
 use super::call::Call;
 use super::connection::Facts;
-use super::errors::UNREACHABLE;
+use super::errors::{UNREACHABLE, standing_by};
 use super::mark::{self, Marking};
 use super::text::Bytes;
 use crate::domain::parameters::Parameters;
@@ -210,12 +210,8 @@ fn read(call: &Call<'_>, rows: &[Row]) -> Result<Seen<Vec<Role>>, RemoteError> {
     let first = rows.first().ok_or_else(|| call.odd())?;
     let standby: bool = first.try_get("standby").map_err(|_| call.odd())?;
     if standby {
-        // What it knows may be old, and old lists would be believed.
-        return Err(RemoteError::new(
-            call.operation,
-            UNREACHABLE,
-            "the server is a standby",
-        ));
+        call.note_read_only();
+        return Err(standing_by(call.operation));
     }
     let now: i64 = first.try_get("now").map_err(|_| call.odd())?;
     let roles: Result<Vec<_>, _> = rows.iter().map(role).collect();

@@ -1,0 +1,111 @@
+//! One attempt to connect: to one address, up to being logged in.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio_postgres::config::{ChannelBinding, SslMode};
+use tokio_postgres::tls::NoTls;
+use tokio_postgres::{Client, Config, Connection};
+
+use super::connection::{Security, Target};
+use super::errors::{Doing, failed, speaks_no_tls, undialled};
+use super::hosts::Address;
+use super::wary::{Budget, Wary};
+use crate::provider::dial::dial;
+use crate::provider::{RemoteError, tls};
+
+/// What is connected to, and for which call.
+pub(super) struct Attempt<'a> {
+    pub(super) target: &'a Target,
+    pub(super) operation: &'static str,
+    pub(super) address: &'a Address,
+    pub(super) database: &'a str,
+    /// How long finding an address that takes a connection may take.
+    pub(super) time: Duration,
+    pub(super) budget: &'a Arc<Budget>,
+}
+
+type Stream = tokio::io::Join<Wary<OwnedReadHalf>, OwnedWriteHalf>;
+
+/// A client, and what moves its bytes.
+pub(super) type Opened = (Client, BoxFuture<'static, ()>);
+
+impl Attempt<'_> {
+    /// Connects and logs in.
+    pub(super) async fn open(&self) -> Result<Opened, RemoteError> {
+        let result = match &self.target.security {
+            Security::Clear => self.open_clear().await?,
+            Security::Either(tls) => match self.open_tls(tls, ChannelBinding::Require).await? {
+                Err(failure) if speaks_no_tls(&failure) => self.open_clear().await?,
+                result => result,
+            },
+            Security::Bound(tls) => self.open_tls(tls, ChannelBinding::Require).await?,
+            Security::Verified(tls) => self.open_tls(tls, ChannelBinding::Prefer).await?,
+        };
+        result.map_err(|failure| failed(self.operation, Doing::Connecting, &failure))
+    }
+
+    async fn open_tls(
+        &self,
+        tls: &ClientConfig,
+        binding: ChannelBinding,
+    ) -> Result<Result<Opened, tokio_postgres::Error>, RemoteError> {
+        let stream = self.dial(|read| Wary::counting(read, Arc::clone(self.budget)));
+        let stream = stream.await?;
+        let tls = tls::postgres(tls.clone(), &self.address.host, &stream);
+        let opened = self
+            .config()
+            .ssl_mode(SslMode::Require)
+            .channel_binding(binding)
+            .connect_raw(stream, tls)
+            .await;
+        Ok(opened.map(|(client, connection)| (client, moving(connection))))
+    }
+
+    async fn open_clear(&self) -> Result<Result<Opened, tokio_postgres::Error>, RemoteError> {
+        let stream = self.dial(|read| Wary::listening(read, Arc::clone(self.budget)));
+        let opened = self
+            .config()
+            .ssl_mode(SslMode::Disable)
+            .channel_binding(ChannelBinding::Disable)
+            .connect_raw(stream.await?, NoTls)
+            .await;
+        Ok(opened.map(|(client, connection)| (client, moving(connection))))
+    }
+
+    async fn dial(
+        &self,
+        wary: impl FnOnce(OwnedReadHalf) -> Wary<OwnedReadHalf>,
+    ) -> Result<Stream, RemoteError> {
+        let Address { host, port } = self.address;
+        let stream = dial(&self.target.allow, host, *port, self.time)
+            .await
+            .map_err(|reason| undialled(self.operation, &reason))?;
+        let (read, write) = stream.into_split();
+        Ok(tokio::io::join(wary(read), write))
+    }
+
+    fn config(&self) -> Config {
+        let mut config = Config::new();
+        config
+            .user(&self.target.username)
+            .password(self.target.password.reveal())
+            .dbname(self.database)
+            .application_name("pguser-operator");
+        config
+    }
+}
+
+/// Moves a connection's bytes until it ends. What the server says without being asked is dropped unread.
+fn moving<S, T>(mut connection: Connection<S, T>) -> BoxFuture<'static, ()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Box::pin(async move { while let Some(Ok(_)) = poll_fn(|cx| connection.poll_message(cx)).await {} })
+}
