@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pguser_operator::api::{ServerKind, ServerRef};
+use pguser_operator::api::{DeletionBlocker, ServerKind, ServerRef};
 use pguser_operator::domain::attempts::{Attempts, Login, Outcome};
 use pguser_operator::domain::identity::{Claim, Mark, RemoteIdentity};
 use pguser_operator::domain::journal::{Cause, Entry, EntryId, Kind, Owner, Seen};
@@ -667,15 +667,23 @@ fn a_server_object_that_names_another_cluster_is_no_move() {
 #[test]
 fn a_deletion_that_was_refused_is_staged_anew_when_somebody_is_named_to_get_what_the_login_owns() {
     let mut world = published_on(sql());
+    let blocker = DeletionBlocker {
+        object: "\"public\".\"t\"".to_string(),
+        ..DeletionBlocker::default()
+    };
     let attempts = Attempts {
         last: Some(ago(1)),
-        outcome: Some(Outcome::Refused("it owns 3 tables".to_string())),
+        outcome: Some(Outcome::Refused {
+            message: "it owns 3 tables".to_string(),
+            blockers: vec![blocker.clone()],
+        }),
         ..Attempts::none()
     };
     world.entry = staged(Kind::Delete, attempts, seen(None, 5));
     let blocked = plan(&deleting(), &world, ago(0), &Settings::default());
     assert_eq!(blocked.step, None);
     assert_eq!(blocked.report.ready.reason, "DeletionBlocked");
+    assert_eq!(blocked.report.blockers, [blocker]);
     let heir = Desired {
         settings: RoleSettings {
             reassign_owned_to: Some("heir".to_string()),

@@ -219,7 +219,10 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         (moment(), of(user())).prop_map(|(at, user)| Outcome::Accepted { at, user }),
         Just(Outcome::Exists("409".to_string())),
         Just(Outcome::NotFound),
-        Just(Outcome::Refused("no".to_string())),
+        Just(Outcome::Refused {
+            message: "no".to_string(),
+            blockers: Vec::new(),
+        }),
     ]
 }
 

@@ -18,8 +18,8 @@ pub use postgres_server::{
     ScalingoEndpoints, ServerStatus, ServerUsers, SslMode, Usernames,
 };
 pub use postgres_user::{
-    AdoptionPolicy, Binding, DeletionPolicy, Generate, Membership, OutputSecret, Ownership, PasswordSource,
-    PostgresUser, PostgresUserSpec, PostgresqlUser, PublishedSecret, RejectedPassword, RemoteUserRecord,
-    ScalingoUser, SecretKeyRef, ServerKind, ServerRef, UserStatus,
+    AdoptionPolicy, Binding, DeletionBlocker, DeletionPolicy, Generate, Membership, OutputSecret, Ownership,
+    PasswordSource, PostgresUser, PostgresUserSpec, PostgresqlUser, PublishedSecret, RejectedPassword,
+    RemoteUserRecord, ScalingoUser, SecretKeyRef, ServerKind, ServerRef, UserStatus,
 };
 pub use valid_until::ValidUntil;

@@ -173,6 +173,7 @@ fn next_status(
     new.conditions = conditions::apply(&old.conditions, &plan.report, generation, now);
     new.observed_generation = generation;
     new.username = Some(user.username().to_string());
+    new.deletion_blockers.clone_from(&plan.report.blockers);
     if let Some(published) = published {
         new.binding = Some(Binding {
             name: published.name.clone(),

@@ -15,7 +15,7 @@
 //! role that something hangs on is not deleted.
 //!
 //! What others have given to the role on things of theirs, only they and superusers can take back: then the deletion
-//! fails, and says on what.
+//! fails, and says on what, in all databases, and how it is taken back.
 //!
 //! What cannot be excluded: whoever may `SET ROLE` to the role can make a table with it in the moment between the
 //! look that finds that it owns nothing and DROP OWNED, which would take that table along. PostgreSQL has no lock
@@ -28,13 +28,15 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::blockers::{self, Which};
 use super::call::{Call, begun};
 use super::connection::Target;
 use super::errors::Step;
-use super::owned::{Holding, commands, given, holdings, keeps, owns};
+use super::owned::{Holding, holdings, keeps, owns};
 use super::roles::{self, Role};
 use super::text::{ident, shown};
 use super::write::{ALTER, Denied, Task, change_known, change_meant, meant};
+use crate::api::DeletionBlocker;
 use crate::provider::gate::Gate;
 use crate::provider::{ErrorClass, RemoteError};
 
@@ -73,7 +75,7 @@ impl Deletion<'_> {
         call.ask(self.gate)?;
         let role = meant(call, self.task).await?.value;
         let hanging = holdings(call, role.oid).await?;
-        self.refuse(call, &hanging).await?;
+        self.refuse(call, &role, &hanging).await?;
         self.rehearse(call, &role, &hanging).await?;
         self.lock_out(call, &role).await?;
         let result = self.remove(call, &role, &hanging).await;
@@ -84,21 +86,33 @@ impl Deletion<'_> {
         result
     }
 
-    /// Tries what may be refused, and leaves everything as it is.
+    /// Tries what may be refused, and leaves everything as it is. What is in the way is looked for everywhere, so that a
+    /// person sees to it once.
     async fn rehearse(
         &self,
         call: &mut Call<'_>,
         role: &Role,
         hanging: &[Holding],
     ) -> Result<(), RemoteError> {
+        let mut blocked: Option<RemoteError> = None;
         for database in elsewhere(hanging) {
-            self.clear_in(call, role, database, Ending::Undone).await?;
+            if blocked
+                .as_ref()
+                .is_some_and(|it| it.blockers.len() >= blockers::MOST)
+            {
+                break;
+            }
+            if let Err(failure) = self.clear_in(call, role, database, Ending::Undone).await {
+                blocked = Some(blockers::also(blocked, failure)?);
+            }
         }
-        if !hanging.iter().any(Holding::is_here) {
-            return Ok(());
+        if hanging.iter().any(Holding::is_here) {
+            let result = begun!(call, self.gate => self.clear(call, role));
+            if let Err(failure) = call.undo(result).await {
+                blocked = Some(blockers::also(blocked, failure)?);
+            }
         }
-        let result = begun!(call, self.gate => self.clear(call, role));
-        call.undo(result).await
+        blocked.map_or(Ok(()), Err)
     }
 
     /// All that comes after nobody can log in any more.
@@ -150,11 +164,11 @@ impl Deletion<'_> {
     }
 
     /// Refuses what can be seen to fail, before anything is done.
-    async fn refuse(&self, call: &Call<'_>, hanging: &[Holding]) -> Result<(), RemoteError> {
+    async fn refuse(&self, call: &Call<'_>, role: &Role, hanging: &[Holding]) -> Result<(), RemoteError> {
         let invalid = |what: &str| Err(RemoteError::new(call.operation, ErrorClass::Invalid, what));
         if let Some(what) = owns(hanging) {
             match &self.task.order.settings.reassign_owned_to {
-                None => return invalid(&what),
+                None => return Err(self.refused_as_owner(call, role, hanging, &what).await),
                 Some(heir) => self.refuse_heir(call, heir).await?,
             }
         }
@@ -167,6 +181,30 @@ impl Deletion<'_> {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// It owns something: what, as far as that can be seen.
+    async fn refused_as_owner(
+        &self,
+        call: &Call<'_>,
+        role: &Role,
+        hanging: &[Holding],
+        what: &str,
+    ) -> RemoteError {
+        let mut found = blockers::find(call, role.oid, self.task.name(), Which::Owned).await;
+        let owned = hanging.iter().filter(|it| it.owned && it.connectable);
+        for database in elsewhere(owned) {
+            if found.len() >= blockers::MOST {
+                break;
+            }
+            let deadline = call.deadline();
+            if let Ok(session) = self.target.connect(call.operation, database, deadline).await {
+                let there = Call::new(call.operation, deadline, session, None);
+                let more = blockers::find(&there, role.oid, self.task.name(), Which::Owned).await;
+                blockers::add(&mut found, more);
+            }
+        }
+        blocked(call, what, found)
     }
 
     /// Refuses an heir that is none.
@@ -304,9 +342,9 @@ impl Deletion<'_> {
             self.hand_over(call, heir).await?;
             hanging = here(holdings(call, role.oid).await?);
         }
-        let invalid = |what: &str| Err(RemoteError::new(call.operation, ErrorClass::Invalid, what));
         if let Some(what) = owns(&hanging) {
-            return invalid(&what);
+            let found = blockers::find(call, role.oid, self.task.name(), Which::Owned).await;
+            return Err(blocked(call, &what, found));
         }
         let sql = format!("DROP OWNED BY {}", self.task.ident());
         call.change(TAKE_BACK, &sql).await?;
@@ -315,10 +353,8 @@ impl Deletion<'_> {
         let Some(what) = keeps(&here(holdings(call, role.oid).await?)) else {
             return Ok(());
         };
-        match commands(&given(call, role.oid).await?, self.task.name()) {
-            Some(commands) => invalid(&format!("{what}: {commands}")),
-            None => invalid(&what),
-        }
+        let found = blockers::find(call, role.oid, self.task.name(), Which::All).await;
+        Err(blocked(call, &what, found))
     }
 
     /// Hands over what the role owns. Whoever does that has to have the privileges of the heir, too: if need be,
@@ -400,10 +436,19 @@ async fn ask(call: &Call<'_>, sql: &str, role: (&(dyn ToSql + Sync), Type)) -> R
     answer.try_get(0).map_err(|_| call.odd())
 }
 
+/// Refused, since these are in the way.
+fn blocked(call: &Call<'_>, what: &str, found: Vec<DeletionBlocker>) -> RemoteError {
+    let refusal = RemoteError::new(call.operation, ErrorClass::Invalid, &blockers::told(what, &found));
+    RemoteError {
+        blockers: found,
+        ..refusal
+    }
+}
+
 /// The other databases where something hangs on the role.
-fn elsewhere(hanging: &[Holding]) -> impl Iterator<Item = &str> {
+fn elsewhere<'a>(hanging: impl IntoIterator<Item = &'a Holding>) -> impl Iterator<Item = &'a str> {
     let databases: BTreeMap<u32, &str> = hanging
-        .iter()
+        .into_iter()
         .filter(|holding| !holding.here)
         .filter_map(|holding| Some((holding.database_oid, holding.database.as_deref()?)))
         .collect();

@@ -14,6 +14,7 @@
 //! mutation means is looked at inside the transaction, behind the lock that the change itself takes: unlike an API
 //! that only takes names, this never changes a user that somebody has put in the place of ours.
 
+mod blockers;
 mod call;
 mod connection;
 mod delete;
@@ -27,6 +28,7 @@ mod text;
 pub(super) mod tls;
 mod verifier;
 mod wary;
+mod ways;
 mod write;
 
 use std::sync::Arc;
