@@ -88,25 +88,26 @@ const ACL: &str = "acl (deptype, classid, objid, acl) AS ( \
       UNION ALL SELECT 'a', 'pg_tablespace'::regclass, oid, spcacl FROM pg_catalog.pg_tablespace \
       UNION ALL SELECT 'a', 'pg_foreign_data_wrapper'::regclass, oid, fdwacl FROM pg_catalog.pg_foreign_data_wrapper \
       UNION ALL SELECT 'a', 'pg_foreign_server'::regclass, oid, srvacl FROM pg_catalog.pg_foreign_server \
+      UNION ALL SELECT 'a', 'pg_default_acl'::regclass, oid, defaclacl FROM pg_catalog.pg_default_acl \
       UNION ALL SELECT 'i', classoid, objoid, initprivs FROM pg_catalog.pg_init_privs";
 
 /// There since PostgreSQL 15.
 const PARAMETERS: &str =
     " UNION ALL SELECT 'a', 'pg_parameter_acl'::regclass, oid, paracl FROM pg_catalog.pg_parameter_acl";
 
-/// Names in parts, none of them quoted; the function that gives them has texts of types and arguments. A subscription is in
-/// a database, and counts as being in none.
+/// Names in parts, none of them quoted: of types and of arguments, the function that gives names has texts. A subscription is
+/// in a database, and counts as being in none.
 const NAMES: &str = "SELECT h.deptype::text, \
       CASE WHEN h.dbid = 0 THEN d.datname ELSE current_database()::text END AS database, \
       i.type AS kind, \
       coalesce((SELECT ARRAY[n.nspname::text, t.typname::text] FROM pg_catalog.pg_type t \
           JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
           WHERE h.classid = 'pg_type'::regclass AND t.oid = h.objid), i.object_names) AS names, \
-      ARRAY(SELECT part.name FROM pg_catalog.pg_proc f \
+      CASE WHEN def.oid IS NOT NULL THEN ARRAY[def.defaclobjtype::text] ELSE ARRAY(SELECT part.name FROM pg_catalog.pg_proc f \
           CROSS JOIN LATERAL unnest(f.proargtypes) WITH ORDINALITY arg (oid, place) \
           JOIN pg_catalog.pg_type t ON t.oid = arg.oid JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
           CROSS JOIN LATERAL (VALUES (1, n.nspname::text), (2, t.typname::text)) part (place, name) \
-          WHERE h.classid = 'pg_proc'::regclass AND f.oid = h.objid ORDER BY arg.place, part.place) AS arguments, \
+          WHERE h.classid = 'pg_proc'::regclass AND f.oid = h.objid ORDER BY arg.place, part.place) END AS arguments, \
       g.rolname::text AS grantor, a.privileges, coalesce(a.passes_on, false) AS passes_on, \
       ARRAY(SELECT r.rolname::text FROM unnest(p.polroles) other (oid) JOIN pg_catalog.pg_roles r ON r.oid = other.oid \
           WHERE other.oid <> $1 ORDER BY 1) AS others, \
@@ -123,12 +124,13 @@ const NAMES: &str = "SELECT h.deptype::text, \
       GROUP BY x.grantor) a ON true \
     LEFT JOIN pg_catalog.pg_policy p ON h.classid = 'pg_policy'::regclass AND p.oid = h.objid \
     LEFT JOIN pg_catalog.pg_class c ON c.oid = p.polrelid \
+    LEFT JOIN pg_catalog.pg_default_acl def ON h.classid = 'pg_default_acl'::regclass AND def.oid = h.objid \
     LEFT JOIN pg_catalog.pg_roles g ON g.oid = coalesce(a.grantor, c.relowner) \
     LEFT JOIN LATERAL (SELECT min(in_one.datname::text) AS datname FROM pg_catalog.pg_subscription s \
         JOIN pg_catalog.pg_database in_one ON in_one.oid = s.subdbid \
         WHERE h.classid = 'pg_subscription'::regclass AND s.subname = i.object_names[1] AND s.subowner = $1) d ON true \
     WHERE i.type IS NOT NULL \
-    ORDER BY h.dbid, h.deptype, i.type, i.object_names, g.rolname LIMIT 20";
+    ORDER BY h.dbid, h.deptype, i.type, i.object_names, g.rolname";
 
 /// A thing is there once, however many of its columns hang on the role.
 fn query(which: Which, version: i32) -> String {
@@ -143,7 +145,7 @@ fn query(which: Which, version: i32) -> String {
         "WITH hanging AS (SELECT DISTINCT s.dbid, s.classid, s.objid, s.deptype FROM pg_catalog.pg_shdepend s \
            WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = $1{owned} AND (s.dbid = 0 \
              OR s.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))), \
-         {ACL}{parameters}) {NAMES}"
+         {ACL}{parameters}) {NAMES} LIMIT {MOST}"
     )
 }
 

@@ -347,7 +347,9 @@ impl Deletion<'_> {
             return Err(blocked(call, &what, found));
         }
         let sql = format!("DROP OWNED BY {}", self.task.ident());
-        call.change(TAKE_BACK, &sql).await?;
+        if let Err(failure) = call.tried(TAKE_BACK, call.change(TAKE_BACK, &sql)).await? {
+            return Err(self.refused_to_take_back(call, role, failure).await);
+        }
         self.leave(call, self.task.name(), joined).await?;
         // What others gave it passes over in silence.
         let Some(what) = keeps(&here(holdings(call, role.oid).await?)) else {
@@ -355,6 +357,18 @@ impl Deletion<'_> {
         };
         let found = blockers::find(call, role.oid, self.task.name(), Which::All).await;
         Err(blocked(call, &what, found))
+    }
+
+    /// Nothing is taken back: then all that hangs on the role is in the way.
+    async fn refused_to_take_back(&self, call: &Call<'_>, role: &Role, failure: RemoteError) -> RemoteError {
+        if failure.class != ErrorClass::Invalid {
+            return failure;
+        }
+        let found = blockers::find(call, role.oid, self.task.name(), Which::All).await;
+        RemoteError {
+            blockers: found,
+            ..failure
+        }
     }
 
     /// Hands over what the role owns. Whoever does that has to have the privileges of the heir, too: if need be,

@@ -22,7 +22,7 @@ pub(super) struct Hanging {
     pub(super) kind: String,
     /// Its name, in the parts that it has.
     pub(super) names: Vec<String>,
-    /// Of a function, the types of its arguments: schema and name of each.
+    /// Of a function, the types of its arguments: schema and name of each. Of default privileges, the letter of what they are on.
     pub(super) arguments: Vec<String>,
     /// The role that gave what the role has; of a policy, the owner of its table.
     pub(super) grantor: Option<String>,
@@ -94,6 +94,7 @@ const KINDS: &[&str] = &[
     "event trigger",
     "collation",
     "statistics object",
+    "user mapping",
 ];
 
 /// A kind as people call it. What the server says is never repeated.
@@ -101,6 +102,7 @@ fn in_words(kind: &str) -> &'static str {
     match kind {
         "server" => "foreign server",
         "parameter ACL" => "setting",
+        "default acl" => "default privileges",
         _ => KINDS
             .iter()
             .copied()
@@ -140,6 +142,19 @@ fn in_extension(kind: &str) -> Option<&'static str> {
     })
 }
 
+/// What default privileges are on.
+fn in_default_privileges(letter: &str) -> Option<&'static str> {
+    Some(match letter {
+        "r" => "TABLES",
+        "S" => "SEQUENCES",
+        "f" => "ROUTINES",
+        "T" => "TYPES",
+        "n" => "SCHEMAS",
+        "L" => "LARGE OBJECTS",
+        _ => return None,
+    })
+}
+
 impl Hanging {
     /// What is told of it: it keeps this login from being deleted.
     pub(super) fn blocker(&self, login: &str) -> DeletionBlocker {
@@ -163,6 +178,9 @@ impl Hanging {
     fn object(&self) -> String {
         match (self.kind.as_str(), self.names.as_slice()) {
             ("policy", [table @ .., policy]) => format!("{} ON {}", identifier(policy), dotted(table)),
+            ("default acl", [role, schemas @ ..]) => {
+                format!("FOR ROLE {}{}", identifier(role), in_schema(schemas))
+            }
             // A number, which is no name.
             ("large object", [number]) if is_number(number) => number.clone(),
             ("function" | "procedure" | "aggregate", names) => {
@@ -177,6 +195,14 @@ impl Hanging {
     fn command(&self, login: &str) -> Option<String> {
         match self.hold {
             Hold::Owner => Some(self.handed_over(login)),
+            Hold::Privileges if self.kind == "default acl" => {
+                let on = in_default_privileges(self.arguments.first()?)?;
+                self.by_the_grantor(&format!(
+                    "ALTER DEFAULT PRIVILEGES {} REVOKE ALL ON {on} FROM {}",
+                    self.object(),
+                    identifier(login)
+                ))
+            }
             Hold::Privileges => {
                 let kind = in_revoke(&self.kind)?;
                 let passed_on = if self.passes_on { " CASCADE" } else { "" };
@@ -204,12 +230,13 @@ impl Hanging {
         Some(format!("SET ROLE {grantor}; {statement}; RESET ROLE;"))
     }
 
-    /// REASSIGN OWNED is for all that the role owns in one database.
+    /// REASSIGN OWNED is for all that the role owns in one database, but for what means nothing without it.
     fn handed_over(&self, login: &str) -> String {
         let alone = match self.kind.as_str() {
             "database" => "DATABASE",
             "tablespace" => "TABLESPACE",
             "subscription" => "SUBSCRIPTION",
+            "default acl" | "user mapping" => return format!("DROP OWNED BY {};", identifier(login)),
             _ => return format!("REASSIGN OWNED BY {} TO CURRENT_USER;", identifier(login)),
         };
         format!("ALTER {alone} {} OWNER TO CURRENT_USER;", self.object())
@@ -226,7 +253,7 @@ impl Hanging {
     fn drop_command(&self, login: &str) -> Option<String> {
         match (self.hold, self.kind.as_str()) {
             (Hold::Owner, "database") => Some(format!("DROP DATABASE {};", self.object())),
-            (Hold::Owner, "tablespace" | "subscription") => None,
+            (Hold::Owner, "tablespace" | "subscription" | "default acl" | "user mapping") => None,
             (Hold::Owner, _) => Some(format!("DROP OWNED BY {};", identifier(login))),
             _ => None,
         }
@@ -236,6 +263,13 @@ impl Hanging {
 fn dotted(names: &[String]) -> String {
     let names: Vec<_> = names.iter().map(|it| identifier(it)).collect();
     names.join(".")
+}
+
+fn in_schema(schemas: &[String]) -> String {
+    match schemas.is_empty() {
+        true => String::new(),
+        false => format!(" IN SCHEMA {}", dotted(schemas)),
+    }
 }
 
 fn is_number(text: &str) -> bool {
@@ -364,6 +398,27 @@ mod tests {
         assert_command(
             &policy(&["a", "B c"]),
             r#"SET ROLE "The Boss"; ALTER POLICY "Only mine" ON "public"."t" TO "a", "B c"; RESET ROLE;"#,
+        );
+    }
+
+    #[test]
+    fn default_privileges_are_those_of_who_gave_them() {
+        let on = |letter: &str, names: &[&str]| Hanging {
+            arguments: texts(&[letter]),
+            ..given("default acl", names)
+        };
+        assert_command(
+            &on("r", &["The Boss"]),
+            r#"SET ROLE "The Boss"; ALTER DEFAULT PRIVILEGES FOR ROLE "The Boss" REVOKE ALL ON TABLES FROM "My ""app"""; RESET ROLE;"#,
+        );
+        assert_command(
+            &on("f", &["The Boss", "S"]),
+            r#"SET ROLE "The Boss"; ALTER DEFAULT PRIVILEGES FOR ROLE "The Boss" IN SCHEMA "S" REVOKE ALL ON ROUTINES FROM "My ""app"""; RESET ROLE;"#,
+        );
+        let own = owned("default acl", &["My \"app\""]).blocker(LOGIN);
+        assert_eq!(
+            (own.command.as_deref(), own.drop_command),
+            (Some(r#"DROP OWNED BY "My ""app""";"#), None)
         );
     }
 
