@@ -4,8 +4,8 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ADMIN, Handle, Operator, Options, Outcome, PATIENCE, Provider, SERVER, TOKEN, Vendor, World, eventually,
-    trials,
+    ADMIN, Handle, Operator, Options, Outcome, PATIENCE, Person, Provider, SERVER, TOKEN, Vendor, World,
+    eventually, trials,
 };
 
 pub fn trials(environment: &Handle) -> Vec<Trial> {
@@ -29,6 +29,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_password_changed_outside_is_seen_where_the_catalog_may_be_read,
         a_role_that_owns_objects_is_not_deleted_and_a_condition_names_them,
         what_a_role_owns_goes_to_its_heir_when_it_is_deleted,
+        explain_delete_prints_the_commands_that_take_back_what_others_gave,
         a_deletion_that_cannot_be_finished_leaves_a_login_that_works,
         sessions_of_a_deleted_user_are_ended,
         a_login_that_was_renamed_is_neither_made_anew_nor_forgotten,
@@ -578,6 +579,48 @@ async fn what_a_role_owns_goes_to_its_heir_when_it_is_deleted(world: &World) -> 
     let owner = "select nspowner::regrole::text from pg_namespace where nspname = 's'";
     assert_eq!(world.postgres().sql(owner).await?, [["heir"]]);
     Ok(())
+}
+
+async fn explain_delete_prints_the_commands_that_take_back_what_others_gave(world: &World) -> Outcome {
+    let (_vendor, mut operator) = set_up(world, everything()).await?;
+    let password = world.ready_user("checkout").await?;
+    let postgres = world.postgres();
+    let given = r#"create role "The Giver"; create schema "S x" authorization "The Giver"; set role "The Giver";
+        create table "S x".t (); grant usage on schema "S x" to checkout; grant select on "S x".t to checkout"#;
+    postgres.sql(given).await?;
+    world.delete("PostgresUser", "checkout").await?;
+    let message = blocked(world).await?;
+    assert!(
+        message.contains(r#"SELECT on table "S x"."t" by "The Giver""#),
+        "{message}"
+    );
+
+    let person = Person::with_role(world, "view").await?;
+    let said = person.pguser_says(1, &["explain-delete", "checkout"]).await?;
+    let ways = said["objects"][0]["waysOut"].as_array().ok_or("no ways out")?;
+    let text = |way: &Value, key: &str| way[key].as_str().unwrap_or_default().to_string();
+    let in_psql = ways
+        .iter()
+        .filter(|way| text(way, "what").starts_with("in psql, "));
+    let commands: Vec<_> = in_psql
+        .map(|way| (text(way, "what"), text(way, "command")))
+        .collect();
+    assert_eq!(commands.len(), 2, "{said}");
+    let printed = person
+        .pguser_ends(1, &["explain-delete", "checkout"])
+        .await?
+        .stdout;
+    for (what, command) in commands {
+        assert!(
+            what.contains(r#"database "postgres", as "The Giver" or a superuser"#),
+            "{what}"
+        );
+        assert!(printed.contains(&what) && printed.contains(&command), "{printed}");
+        postgres.psql(&postgres.superuser_dsn(), &command).await?;
+    }
+    // It would be tried again by itself after a minute.
+    operator.restart().await?;
+    world.user_gone("checkout", &password).await
 }
 
 /// Something hangs on the role in a database that the operator may not enter.

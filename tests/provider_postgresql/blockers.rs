@@ -42,7 +42,7 @@ async fn refused(client: &Client, job: &Job) -> RemoteError {
 
 /// What a blocker says, but for its commands.
 fn said(it: &DeletionBlocker) -> String {
-    let or_none = |text: &Option<String>| text.clone().unwrap_or("-".to_string());
+    let or_none = |text: &Option<String>| text.as_deref().unwrap_or("-").to_string();
     format!(
         "{}: {} of {} {} by {} ({})",
         or_none(&it.database),
@@ -57,8 +57,9 @@ fn said(it: &DeletionBlocker) -> String {
 #[track_caller]
 fn assert_named(error: &RemoteError, names: &[String]) {
     let found: Vec<_> = error.blockers.iter().map(said).collect();
-    let once: BTreeSet<_> = found.iter().collect();
-    assert_eq!(once, names.iter().collect(), "{error}");
+    let once: BTreeSet<&String> = found.iter().collect();
+    let wanted: BTreeSet<&String> = names.iter().collect();
+    assert_eq!(once, wanted, "{error}");
     assert_eq!(once.len(), found.len(), "{found:?}");
 }
 
