@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::api::DeletionBlocker;
+use crate::domain::remote::DeletionBlocker;
 
 /// A failed remote call: which class it falls in, and what may be shown of it.
 ///

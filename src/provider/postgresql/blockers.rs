@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 use super::call::Call;
 use super::text::Bytes;
 use super::ways::{Hanging, Hold};
-use crate::api::DeletionBlocker;
+use crate::domain::remote::DeletionBlocker;
 use crate::provider::RemoteError;
 
 /// The most that are told, of all databases together.

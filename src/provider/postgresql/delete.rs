@@ -36,7 +36,7 @@ use super::owned::{Holding, holdings, keeps, owns};
 use super::roles::{self, Role};
 use super::text::{ident, shown};
 use super::write::{ALTER, Denied, Task, change_known, change_meant, meant};
-use crate::api::DeletionBlocker;
+use crate::domain::remote::DeletionBlocker;
 use crate::provider::gate::Gate;
 use crate::provider::{ErrorClass, RemoteError};
 

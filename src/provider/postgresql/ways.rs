@@ -4,8 +4,8 @@
 //! that says anything, and people paste these commands.
 
 use super::text::identifier;
-use crate::api::DeletionBlocker;
 use crate::domain::conditions::presentable;
+use crate::domain::remote::DeletionBlocker;
 
 /// The most characters of a command: of a longer one there is none, for half of it would be another.
 const LONGEST_COMMAND: usize = 900;
