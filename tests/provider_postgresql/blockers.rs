@@ -101,14 +101,14 @@ async fn give_everything(world: &World, giver: &str, database: &str, login: &str
     }
     let session = world.session(giver, ADMIN_PASSWORD, database).await;
     let give = format!(
-        r#"CREATE SCHEMA "S x"; CREATE TYPE "S x"."Kind" AS ENUM ('a'); CREATE SEQUENCE "S x".q;
+        r#"CREATE SCHEMA "S x"; CREATE TYPE "S x"."Kind" AS ENUM ('a');
         CREATE TABLE "S x"."T ""1""" (id int, name text); CREATE VIEW "S x".v AS SELECT 1 AS one;
         CREATE FUNCTION "S x"."F"("char", int[], "S x"."Kind") RETURNS int LANGUAGE sql AS 'SELECT 1';
         CREATE FUNCTION "S x"."F"() RETURNS int LANGUAGE sql AS 'SELECT 1';
         CREATE PROCEDURE "S x".p(int) LANGUAGE sql AS 'SELECT 1';
         SELECT lo_create(4711);
         GRANT USAGE ON SCHEMA "S x" TO {login_sql}; GRANT USAGE ON TYPE "S x"."Kind" TO {login_sql};
-        GRANT USAGE ON SEQUENCE "S x".q TO {login_sql}; GRANT SELECT ON "S x"."T ""1""" TO {login_sql};
+        GRANT SELECT ON "S x"."T ""1""" TO {login_sql};
         GRANT UPDATE (id, name) ON "S x"."T ""1""" TO {login_sql}; GRANT SELECT ON "S x".v TO {login_sql};
         GRANT EXECUTE ON FUNCTION "S x"."F"("char", int[], "S x"."Kind") TO {login_sql};
         GRANT EXECUTE ON PROCEDURE "S x".p(int) TO {login_sql}; GRANT SELECT ON LARGE OBJECT 4711 TO {login_sql};
@@ -127,7 +127,6 @@ async fn give_everything(world: &World, giver: &str, database: &str, login: &str
         here(r#"USAGE of foreign server "far s""#),
         here(r#"USAGE of schema "S x""#),
         here(r#"USAGE of type "S x"."Kind""#),
-        here(r#"USAGE of sequence "S x"."q""#),
         here(r#"SELECT, UPDATE of table "S x"."T ""1""""#),
         here(r#"SELECT of view "S x"."v""#),
         here(r#"EXECUTE of function "S x"."F"("pg_catalog"."char", "pg_catalog"."_int4", "S x"."Kind")"#),
@@ -291,17 +290,10 @@ async fn what_a_user_owns_is_named_and_dropped(world: &World) {
     assert!(world.server.rows(left).is_empty());
 }
 
-/// The operator's login does not have the privileges of its memberships.
+/// PostgreSQL takes nothing back where the operator's login has, through the role, no privilege at all on the columns of
+/// something that others gave: USAGE on a sequence is none, nor is DELETE on a table.
 async fn all_is_named_where_nothing_can_be_taken_back(world: &World) {
-    if world.has_admin_option() {
-        // It gives itself a membership that has them.
-        return;
-    }
-    world.server.sql(&format!(
-        "SET password_encryption = 'scram-sha-256'; \
-         CREATE ROLE feeble CREATEROLE NOINHERIT LOGIN PASSWORD '{ADMIN_PASSWORD}'"
-    ));
-    let client = world.client("feeble");
+    let client = world.client("clerk");
     client.create(&job("held"), "pLaInTeXt").await.unwrap();
     make_giver(world, "Holder", "holds");
     world.server.rows_in(
@@ -309,7 +301,7 @@ async fn all_is_named_where_nothing_can_be_taken_back(world: &World) {
         "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE USER MAPPING FOR held SERVER s; \
          ALTER DEFAULT PRIVILEGES FOR ROLE held GRANT SELECT ON TABLES TO PUBLIC; \
          GRANT CREATE ON SCHEMA public TO \"Holder\"; SET ROLE \"Holder\"; \
-         CREATE TABLE t (); GRANT SELECT ON t TO held; \
+         CREATE TABLE t (); GRANT DELETE ON t TO held; CREATE SEQUENCE q; GRANT USAGE ON SEQUENCE q TO held; \
          CREATE POLICY \"Only mine\" ON t TO held; CREATE POLICY ours ON t TO held, clerk; \
          ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO held; \
          ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON TYPES TO held",
@@ -320,7 +312,8 @@ async fn all_is_named_where_nothing_can_be_taken_back(world: &World) {
     assert_named(
         &error,
         &[
-            in_holds(r#"SELECT of table "public"."t" by Holder (privileges)"#),
+            in_holds(r#"DELETE of table "public"."t" by Holder (privileges)"#),
+            in_holds(r#"USAGE of sequence "public"."q" by Holder (privileges)"#),
             in_holds(r#"SELECT of default privileges FOR ROLE "Holder" by Holder (privileges)"#),
             in_holds(
                 r#"USAGE of default privileges FOR ROLE "Holder" IN SCHEMA "public" by Holder (privileges)"#,
@@ -331,9 +324,9 @@ async fn all_is_named_where_nothing_can_be_taken_back(world: &World) {
             in_holds(r#"- of policy "ours" ON "public"."t" by Holder (policy)"#),
         ],
     );
-    // Of the others, each by itself: DROP OWNED would do all at once.
-    for it in error.blockers.iter().filter(|it| it.hold != "owner") {
-        say(world, "Holder", it, it.command.as_deref().unwrap()).await;
+    for it in &error.blockers {
+        let person = if it.grantor.is_some() { "Holder" } else { "boss" };
+        say(world, person, it, it.command.as_deref().unwrap()).await;
     }
     let policies = world
         .server
@@ -342,9 +335,6 @@ async fn all_is_named_where_nothing_can_be_taken_back(world: &World) {
         policies,
         [[Some("ours".to_string()), Some("{clerk}".to_string())]]
     );
-    let error = refused(&client, &job("held")).await;
-    assert_eq!(error.blockers.len(), 2, "{error}");
-    say_all(world, &error, |it| it.command.clone()).await;
     client.delete(&job("held")).await.unwrap();
 }
 

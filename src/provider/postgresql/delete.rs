@@ -359,16 +359,18 @@ impl Deletion<'_> {
         Err(blocked(call, &what, found))
     }
 
-    /// Nothing is taken back: then all that hangs on the role is in the way.
+    /// Nothing is taken back: then all that hangs on the role is in the way. One thing is enough that others gave and that
+    /// allows nothing with a table's columns: on these, DROP OWNED looks for a privilege, and fails where there is none.
     async fn refused_to_take_back(&self, call: &Call<'_>, role: &Role, failure: RemoteError) -> RemoteError {
         if failure.class != ErrorClass::Invalid {
             return failure;
         }
         let found = blockers::find(call, role.oid, self.task.name(), Which::All).await;
-        RemoteError {
-            blockers: found,
-            ..failure
-        }
+        let what = failure
+            .detail
+            .strip_prefix(" (")
+            .and_then(|what| what.strip_suffix(')'));
+        blocked(call, what.unwrap_or_default(), found)
     }
 
     /// Hands over what the role owns. Whoever does that has to have the privileges of the heir, too: if need be,
