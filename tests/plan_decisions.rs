@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pguser_operator::api::{ServerKind, ServerRef};
+use pguser_operator::api::{DeletionBlocker, ServerKind, ServerRef};
 use pguser_operator::domain::attempts::{Attempts, Login, Outcome};
 use pguser_operator::domain::identity::{Claim, Mark, RemoteIdentity};
 use pguser_operator::domain::journal::{Cause, Entry, EntryId, Kind, Owner, Seen};
@@ -673,15 +673,23 @@ fn a_server_object_that_names_another_cluster_is_no_move() {
 #[test]
 fn a_deletion_that_was_refused_is_staged_anew_when_somebody_is_named_to_get_what_the_login_owns() {
     let mut world = published_on(sql());
+    let blocker = DeletionBlocker {
+        object: "\"public\".\"t\"".to_string(),
+        ..DeletionBlocker::default()
+    };
     let attempts = Attempts {
         last: Some(ago(1)),
-        outcome: Some(Outcome::Refused("it owns 3 tables".to_string())),
+        outcome: Some(Outcome::Refused {
+            message: "it owns 3 tables".to_string(),
+            blockers: vec![blocker.clone()],
+        }),
         ..Attempts::none()
     };
     world.entry = staged(Kind::Delete, attempts, seen(None, 5));
     let blocked = plan(&deleting(), &world, ago(0), &Settings::default());
     assert_eq!(blocked.step, None);
     assert_eq!(blocked.report.ready.reason, "DeletionBlocked");
+    assert_eq!(blocked.report.blockers, [blocker]);
     let heir = Desired {
         settings: RoleSettings {
             reassign_owned_to: Some("heir".to_string()),
@@ -965,9 +973,13 @@ fn moved_address(verifiable: bool, login: Login) -> (Desired, Observed) {
 
 #[test]
 fn another_address_is_published_once_a_login_works_there_or_cannot_be_tried() {
-    let publishes = |(desired, world): (Desired, Observed)| matches!(step(&desired, &world), Some(Step::Publish(_)));
+    let publishes =
+        |(desired, world): (Desired, Observed)| matches!(step(&desired, &world), Some(Step::Publish(_)));
     assert!(publishes(moved_address(true, Login::Accepted)));
-    assert!(publishes(moved_address(true, Login::Unverifiable("no TLS".to_string()))));
+    assert!(publishes(moved_address(
+        true,
+        Login::Unverifiable("no TLS".to_string())
+    )));
     assert!(publishes(moved_address(false, Login::NotTried)));
     let (desired, world) = moved_address(true, Login::NotTried);
     assert_eq!(step(&desired, &world), Some(Step::TryPublished));
@@ -983,7 +995,10 @@ fn an_address_that_refuses_the_password_is_not_published_and_shows_no_drift() {
     assert_eq!(step(&desired, &world), None);
     assert_eq!(stalled(&desired, &world), Some("AddressRefused"));
     let held = plan(&desired, &world, ago(0), &Settings::default());
-    assert!(held.again.is_some_and(|again| again <= Duration::from_secs(60)), "{held:?}");
+    assert!(
+        held.again.is_some_and(|again| again <= Duration::from_secs(60)),
+        "{held:?}"
+    );
     let (desired, world) = moved_address(true, Login::Refused(ago(61)));
     assert_eq!(step(&desired, &world), Some(Step::TryPublished));
     // At the address that is published it does.
@@ -1033,4 +1048,3 @@ fn a_password_that_is_old_enough_is_changed_behind_everybody_who_waits() {
     });
     assert_eq!(step(&due(60), &refused), None);
 }
-

@@ -220,7 +220,10 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         (moment(), of(user())).prop_map(|(at, user)| Outcome::Accepted { at, user }),
         Just(Outcome::Exists("409".to_string())),
         Just(Outcome::NotFound),
-        Just(Outcome::Refused("no".to_string())),
+        Just(Outcome::Refused {
+            message: "no".to_string(),
+            blockers: Vec::new(),
+        }),
     ]
 }
 
@@ -621,7 +624,7 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
             resource_version: "5".to_string(),
             mac: "m".to_string(),
             content_digest: "d".to_string(),
-        address: None,
+            address: None,
             renewed_at: None,
         }),
         rejected: None,

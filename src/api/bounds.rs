@@ -68,9 +68,7 @@ pub fn secret_annotations(schema: &mut Schema) {
 pub fn parameters(schema: &mut Schema) {
     let schema = schema.ensure_object();
     let keys = "self.all(key, size(key) <= 127 && key.matches('^[a-z_][a-z0-9_$]*([.][a-z_][a-z0-9_$]*)?$'))";
-    let size = format!(
-        "self.map(key, size(bytes(key)) + size(bytes(self[key]))).sum() <= {PARAMETERS_SIZE}"
-    );
+    let size = format!("self.map(key, size(bytes(key)) + size(bytes(self[key]))).sum() <= {PARAMETERS_SIZE}");
     schema.insert("maxProperties".to_string(), json!(PARAMETERS));
     schema.insert(
         "additionalProperties".to_string(),

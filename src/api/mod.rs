@@ -18,8 +18,9 @@ pub use postgres_server::{
     Postgresql, Scalingo, ScalingoEndpoints, ServerStatus, ServerUsers, SslMode, Usernames,
 };
 pub use postgres_user::{
-    AdoptionPolicy, Binding, DeletionPolicy, Generate, Membership, OutputSecret, Ownership, PasswordSource,
-    PasswordStatus, PostgresUser, PostgresUserSpec, PostgresqlUser, PublishedSecret, RejectedPassword,
-    RemoteUserRecord, Rotation, ScalingoUser, SecretKeyRef, ServerKind, ServerRef, UserStatus,
+    AdoptionPolicy, Binding, DeletionBlocker, DeletionPolicy, Generate, Membership, OutputSecret, Ownership,
+    PasswordSource, PasswordStatus, PostgresUser, PostgresUserSpec, PostgresqlUser, PublishedSecret,
+    RejectedPassword, RemoteUserRecord, Rotation, ScalingoUser, SecretKeyRef, ServerKind, ServerRef,
+    UserStatus,
 };
 pub use valid_until::ValidUntil;

@@ -335,7 +335,10 @@ pub struct Allowed {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),
-        inner(length(min = 1, max = 127), regex(pattern = r"^[a-z_][a-z0-9_$]*([.]([a-z_][a-z0-9_$]*|[*]))?$"))
+        inner(
+            length(min = 1, max = 127),
+            regex(pattern = r"^[a-z_][a-z0-9_$]*([.]([a-z_][a-z0-9_$]*|[*]))?$")
+        )
     )]
     pub config: Vec<String>,
 }

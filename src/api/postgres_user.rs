@@ -367,6 +367,10 @@ pub struct UserStatus {
     /// When the password was set back after a change from outside, by the operator's clock; the last three.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set_backs: Vec<Time>,
+    /// While `Ready` is false with reason `DeletionBlocked`: what on the server keeps the login from being deleted, the first
+    /// twenty. Only by SQL is that known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deletion_blockers: Vec<DeletionBlocker>,
 }
 
 fn not_observed() -> i64 {
@@ -423,6 +427,33 @@ pub struct Membership {
     /// The role that counts as having granted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grantor: Option<String>,
+}
+
+/// One thing on the server that keeps a login from being deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeletionBlocker {
+    /// The database that it is in. None: it is in none, as databases and settings are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// What kind of thing it is: `table`, `schema`, `large object`.
+    pub kind: String,
+    /// Its name, as SQL has it.
+    pub object: String,
+    /// What the login has to do with it: `owner`, `privileges`, `policy` or `initial privileges`.
+    pub hold: String,
+    /// The privileges that the login has on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privileges: Option<String>,
+    /// The role that gave them, and can take them back; of a policy, the owner of its table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grantor: Option<String>,
+    /// What ends it, to be said in psql in that database by the grantor or a superuser; where there is no grantor, by a superuser.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// What ends it by dropping it instead, and all that is in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drop_command: Option<String>,
 }
 
 /// How a remote user came to be ours.

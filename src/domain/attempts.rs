@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::remote::RemoteUser;
 use super::time::Mono;
+use crate::api::DeletionBlocker;
 
 /// The sendings of one entry, as far as this process knows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -86,8 +87,13 @@ pub enum Outcome {
     Exists(String),
     /// There is no such user.
     NotFound,
-    /// Refused for good: sending the same again is no use. The text is fit to be shown.
-    Refused(String),
+    /// Refused for good: sending the same again is no use.
+    Refused {
+        /// Why, fit to be shown.
+        message: String,
+        /// What keeps the login from being deleted, where the remote says it thing by thing.
+        blockers: Vec<DeletionBlocker>,
+    },
 }
 
 /// What a login with the staged password showed.

@@ -87,7 +87,9 @@ impl Grants<'_> {
 
     fn may_set(&self, parameter: &str) -> bool {
         let patterns = self.allowed.map(|it| it.config.as_slice()).unwrap_or_default();
-        patterns.iter().any(|pattern| parameters::matches(pattern, parameter))
+        patterns
+            .iter()
+            .any(|pattern| parameters::matches(pattern, parameter))
     }
 
     fn roles(&self) -> Option<&[String]> {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::identity::Mark;
 use super::role::Traits;
-pub use crate::api::SslMode;
+pub use crate::api::{DeletionBlocker, SslMode};
 
 /// A user as the remote system shows it. It never shows a password.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

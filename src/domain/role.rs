@@ -181,7 +181,10 @@ impl RoleOptions {
             let found = found.config.get(name);
             !found.is_some_and(|found| parameters::is_same(name, value, found))
         };
-        let all = self.config.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let all = self
+            .config
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
         all.filter(move |(name, value)| differs(name, value))
     }
 
@@ -280,14 +283,23 @@ mod tests {
     #[test]
     fn parameters_that_the_spec_asked_for_are_kept_and_others_left_alone() {
         let config = |all: &[(&str, &str)]| -> Parameters {
-            let all = all.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+            let all = all
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()));
             all.collect()
         };
         let found = FoundRole {
-            config: config(&[("search_path", "\"app\", public"), ("work_mem", "1MB"), ("jit", "off")]),
+            config: config(&[
+                ("search_path", "\"app\", public"),
+                ("work_mem", "1MB"),
+                ("jit", "off"),
+            ]),
             ..FoundRole::as_created()
         };
-        assert!(RoleOptions::default().differences(&found).is_empty(), "a DBA's own");
+        assert!(
+            RoleOptions::default().differences(&found).is_empty(),
+            "a DBA's own"
+        );
         let wanted = RoleOptions {
             config: config(&[("search_path", "app, public"), ("work_mem", "2MB")]),
             applied_config: names(&["search_path", "jit", "gone"]),

@@ -43,7 +43,9 @@ impl Rotation {
             });
         }
         let interval = spec.interval.as_deref().and_then(duration);
-        let interval = interval.ok_or("spec.rotation: set either interval or schedule")?.max(least);
+        let interval = interval
+            .ok_or("spec.rotation: set either interval or schedule")?
+            .max(least);
         Ok(Self {
             when: When::Interval(interval),
             jitter: jitter.unwrap_or(interval / USUAL_JITTER).min(interval / 2),
@@ -173,7 +175,10 @@ mod tests {
             (json!({"schedule": "daily"}), "five fields"),
             (json!({"schedule": "0 3 * * 0 UTC"}), "five fields"),
             (json!({"schedule": "61 3 * * 0"}), "no schedule"),
-            (json!({"schedule": "0 3 * * 0", "timeZone": "Europe/Nowhere"}), "Europe/Berlin"),
+            (
+                json!({"schedule": "0 3 * * 0", "timeZone": "Europe/Nowhere"}),
+                "Europe/Berlin",
+            ),
             (json!({}), "either interval or schedule"),
         ] {
             let message = rotation(spec.clone()).unwrap_err();

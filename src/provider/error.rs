@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::domain::remote::DeletionBlocker;
+
 /// A failed remote call: which class it falls in, and what may be shown of it.
 ///
-/// Never holds text that the remote sent beyond `code`s and ids, with control characters escaped (design,
-/// section 4: the remote's text can echo a password).
+/// Never holds text that the remote sent beyond `code`s, ids and names of its catalogs, with control characters escaped
+/// (design, section 4: the remote's text can echo a password).
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{operation}: {class}{detail}")]
 pub struct RemoteError {
@@ -17,6 +19,8 @@ pub struct RemoteError {
     pub class: ErrorClass,
     /// What may be shown besides: HTTP status, error codes, request ids. Empty, or starts with a space.
     pub detail: String,
+    /// What keeps a login from being deleted, where that is why and the remote says it.
+    pub blockers: Vec<DeletionBlocker>,
 }
 
 impl RemoteError {
@@ -26,6 +30,7 @@ impl RemoteError {
             operation,
             class,
             detail: format!(" ({what})"),
+            blockers: Vec::new(),
         }
     }
 }

@@ -5,9 +5,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::support::{
-    Handle, Outcome, PATIENCE, SERVER, World, eventually, trials, trials_everywhere,
-};
+use crate::support::{Handle, Outcome, PATIENCE, SERVER, World, eventually, trials, trials_everywhere};
 
 pub fn trials(environment: &Handle) -> Vec<Trial> {
     let everywhere = trials_everywhere!(environment;
@@ -28,7 +26,10 @@ async fn every(world: &World, interval: &str) -> Outcome {
 }
 
 async fn status_of_password(world: &World) -> Outcome<Value> {
-    let user = world.get("PostgresUser", "checkout").await?.ok_or("there is no checkout")?;
+    let user = world
+        .get("PostgresUser", "checkout")
+        .await?
+        .ok_or("there is no checkout")?;
     Ok(user.data["status"]["password"].clone())
 }
 
@@ -88,15 +89,30 @@ async fn what_cannot_be_followed_is_refused_or_said(world: &World) -> Outcome {
     let _setting = world.set_up(&[]).await?;
     let password = world.ready_user("checkout").await?;
     for (rotation, says) in [
-        (json!({"interval": "1h", "schedule": "0 3 * * 0"}), "either interval or schedule"),
+        (
+            json!({"interval": "1h", "schedule": "0 3 * * 0"}),
+            "either interval or schedule",
+        ),
         (json!({"jitter": "1h"}), "either interval or schedule"),
-        (json!({"interval": "1h", "timeZone": "UTC"}), "spec.rotation.timeZone is for schedule"),
-        (json!({"interval": "30d"}), "spec.rotation.interval must be a duration"),
-        (json!({"interval": "1h", "jitter": "-1h"}), "spec.rotation.jitter must be a duration"),
+        (
+            json!({"interval": "1h", "timeZone": "UTC"}),
+            "spec.rotation.timeZone is for schedule",
+        ),
+        (
+            json!({"interval": "30d"}),
+            "spec.rotation.interval must be a duration",
+        ),
+        (
+            json!({"interval": "1h", "jitter": "-1h"}),
+            "spec.rotation.jitter must be a duration",
+        ),
     ] {
         let change = json!({"spec": {"rotation": rotation}});
         let refused = world.merge("PostgresUser", "checkout", change).await;
-        let refusal = refused.err().ok_or(format!("{rotation} was admitted"))?.to_string();
+        let refusal = refused
+            .err()
+            .ok_or(format!("{rotation} was admitted"))?
+            .to_string();
         assert!(refusal.contains(says), "{rotation}: {refusal}");
     }
     let own = format!(
@@ -110,11 +126,24 @@ spec:
   rotation: {{interval: 1h}}
 "
     );
-    let refusal = world.apply(&own).await.expect_err("a password of one's own with a rotation").to_string();
-    assert!(refusal.contains("spec.rotation is for generated passwords"), "{refusal}");
+    let refusal = world
+        .apply(&own)
+        .await
+        .expect_err("a password of one's own with a rotation")
+        .to_string();
+    assert!(
+        refusal.contains("spec.rotation is for generated passwords"),
+        "{refusal}"
+    );
     for (rotation, says) in [
-        (json!({"interval": null, "schedule": "61 3 * * 0"}), "which is no schedule"),
-        (json!({"schedule": "0 3 * * 0", "timeZone": "Europe/Nowhere"}), "which is no time zone"),
+        (
+            json!({"interval": null, "schedule": "61 3 * * 0"}),
+            "which is no schedule",
+        ),
+        (
+            json!({"schedule": "0 3 * * 0", "timeZone": "Europe/Nowhere"}),
+            "which is no time zone",
+        ),
     ] {
         let change = json!({"spec": {"rotation": rotation}});
         world.merge("PostgresUser", "checkout", change).await?;

@@ -4,8 +4,8 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ADMIN, Handle, Operator, Options, Outcome, PATIENCE, Postgres, Provider, SERVER, TOKEN, Vendor, World, eventually,
-    trials,
+    ADMIN, Handle, Operator, Options, Outcome, PATIENCE, Person, Postgres, Provider, SERVER, TOKEN, Vendor,
+    World, eventually, trials,
 };
 
 pub fn trials(environment: &Handle) -> Vec<Trial> {
@@ -30,6 +30,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_password_changed_outside_is_seen_where_the_catalog_may_be_read,
         a_role_that_owns_objects_is_not_deleted_and_a_condition_names_them,
         what_a_role_owns_goes_to_its_heir_when_it_is_deleted,
+        explain_delete_prints_the_commands_that_take_back_what_others_gave,
         a_deletion_that_cannot_be_finished_leaves_a_login_that_works,
         sessions_of_a_deleted_user_are_ended,
         a_login_that_was_renamed_is_neither_made_anew_nor_forgotten,
@@ -217,7 +218,11 @@ async fn attributes_changed_outside_are_put_right(world: &World) -> Outcome {
 async fn parameters_are_kept_as_the_spec_asks_and_reset_when_it_does_not(world: &World) -> Outcome {
     let (_vendor, operator) = set_up(world, json!({"config": ["search_path", "statement_timeout"]})).await?;
     world.postgres().sql("create schema app").await?;
-    ask(world, "config: {search_path: 'app, public', statement_timeout: 30s}").await?;
+    ask(
+        world,
+        "config: {search_path: 'app, public', statement_timeout: 30s}",
+    )
+    .await?;
     world.user_ready("checkout").await?;
     let uri = world.key_of("checkout", "uri").await?;
     let effective = async |parameter: &str| world.postgres().psql(&uri, &format!("show {parameter}")).await;
@@ -226,23 +231,35 @@ async fn parameters_are_kept_as_the_spec_asks_and_reset_when_it_does_not(world: 
     let all = "search_path=app, public; statement_timeout=30s";
     world.role_is("checkout", config, all).await?;
     for change in ["set search_path to public", "reset all"] {
-        world.postgres().sql(&format!("alter role checkout {change}")).await?;
+        world
+            .postgres()
+            .sql(&format!("alter role checkout {change}"))
+            .await?;
         // In the order in which they were set.
         let is_right = "array_length(rolconfig, 1) = 2 and 'search_path=app, public' = any(rolconfig)";
         world.role_is("checkout", is_right, "true").await?;
     }
     // What somebody else has set is their business.
-    world.postgres().sql("alter role checkout set work_mem to '3MB'").await?;
+    world
+        .postgres()
+        .sql("alter role checkout set work_mem to '3MB'")
+        .await?;
     ask(world, "config: {search_path: app}").await?;
-    world.role_is("checkout", config, "search_path=app; work_mem=3MB").await?;
+    world
+        .role_is("checkout", config, "search_path=app; work_mem=3MB")
+        .await?;
     world.user_ready("checkout").await?;
     world.quiet(&operator).await?;
     // What is taken off the server object's list is reset, and so is what the spec does not have any more.
     allow(world, json!({"config": ["statement_timeout"]})).await?;
-    world.user_is("checkout", "Stalled", "True", "InvalidSettings").await?;
+    world
+        .user_is("checkout", "Stalled", "True", "InvalidSettings")
+        .await?;
     world.role_is("checkout", config, "work_mem=3MB").await?;
     allow(world, json!({"config": ["search_path"]})).await?;
-    world.role_is("checkout", "'search_path=app' = any(rolconfig)", "true").await?;
+    world
+        .role_is("checkout", "'search_path=app' = any(rolconfig)", "true")
+        .await?;
     world.apply_user_with("checkout", "").await?;
     world.role_is("checkout", config, "work_mem=3MB").await?;
     world.user_ready("checkout").await?;
@@ -619,6 +636,48 @@ async fn what_a_role_owns_goes_to_its_heir_when_it_is_deleted(world: &World) -> 
     Ok(())
 }
 
+async fn explain_delete_prints_the_commands_that_take_back_what_others_gave(world: &World) -> Outcome {
+    let (_vendor, mut operator) = set_up(world, everything()).await?;
+    let password = world.ready_user("checkout").await?;
+    let postgres = world.postgres();
+    let given = r#"create role "The Giver"; create schema "S x" authorization "The Giver"; set role "The Giver";
+        create table "S x".t (); grant usage on schema "S x" to checkout; grant select on "S x".t to checkout"#;
+    postgres.sql(given).await?;
+    world.delete("PostgresUser", "checkout").await?;
+    let message = blocked(world).await?;
+    assert!(
+        message.contains(r#"SELECT on table "S x"."t" by "The Giver""#),
+        "{message}"
+    );
+
+    let person = Person::with_role(world, "view").await?;
+    let said = person.pguser_says(1, &["explain-delete", "checkout"]).await?;
+    let ways = said["objects"][0]["waysOut"].as_array().ok_or("no ways out")?;
+    let text = |way: &Value, key: &str| way[key].as_str().unwrap_or_default().to_string();
+    let in_psql = ways
+        .iter()
+        .filter(|way| text(way, "what").starts_with("in psql, "));
+    let commands: Vec<_> = in_psql
+        .map(|way| (text(way, "what"), text(way, "command")))
+        .collect();
+    assert_eq!(commands.len(), 2, "{said}");
+    let printed = person
+        .pguser_ends(1, &["explain-delete", "checkout"])
+        .await?
+        .stdout;
+    for (what, command) in commands {
+        assert!(
+            what.contains(r#"database "postgres", as "The Giver" or a superuser"#),
+            "{what}"
+        );
+        assert!(printed.contains(&what) && printed.contains(&command), "{printed}");
+        postgres.psql(&postgres.superuser_dsn(), &command).await?;
+    }
+    // It would be tried again by itself after a minute.
+    operator.restart().await?;
+    world.user_gone("checkout", &password).await
+}
+
 /// Something hangs on the role in a database that the operator may not enter.
 async fn a_deletion_that_cannot_be_finished_leaves_a_login_that_works(world: &World) -> Outcome {
     let _setting = world.set_up(&[]).await?;
@@ -872,10 +931,15 @@ async fn an_address_at_which_another_server_answers_is_not_published(world: &Wor
         world.merge("PostgresServer", SERVER, connection).await
     };
     to(other.port()).await?;
-    world.user_is("checkout", "Stalled", "True", "AddressRefused").await?;
+    world
+        .user_is("checkout", "Stalled", "True", "AddressRefused")
+        .await?;
     world.user_ready("checkout").await?;
     world.quiet(&operator).await?;
-    assert_eq!(world.key_of("checkout", "port").await?, world.postgres().port().to_string());
+    assert_eq!(
+        world.key_of("checkout", "port").await?,
+        world.postgres().port().to_string()
+    );
     assert_eq!(world.password_of("checkout").await?, password);
     world.login_of("checkout").await?;
     // The login is made there, too: it has moved in earnest.

@@ -205,7 +205,7 @@ pub fn observed(
             resource_version: version(published.version),
             mac: mac(published.password),
             content_digest: "d".to_string(),
-        address: None,
+            address: None,
             renewed_at: None,
         }),
         handled_rotation: (status.handled > 0).then(|| status.handled.to_string()),

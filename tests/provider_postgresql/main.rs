@@ -5,6 +5,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+mod blockers;
 mod connections;
 mod deletion;
 mod hosts;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         ownership::trials(&world),
         settings::trials(&world),
         deletion::trials(&world),
+        blockers::trials(&world),
         outcomes::trials(&world),
         connections::trials(&world),
         hosts::trials(&world),

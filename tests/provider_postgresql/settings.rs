@@ -490,10 +490,7 @@ async fn only_parameters_that_were_asked_for_are_put_right_and_reset(world: &Wor
              ALTER ROLE {name} RESET statement_timeout"
         ));
         let drifted = client.get(&name).await.unwrap();
-        assert_eq!(
-            options.differences(role(&drifted)),
-            ["configuration parameters"]
-        );
+        assert_eq!(options.differences(role(&drifted)), ["configuration parameters"]);
         let right = client.configure(&job).await.unwrap();
         assert_eq!(options.differences(role(&right)), Vec::<&str>::new(), "{right:?}");
         let fewer = RoleOptions {
@@ -505,7 +502,13 @@ async fn only_parameters_that_were_asked_for_are_put_right_and_reset(world: &Wor
         let left: Vec<_> = role(&right).config.iter().collect();
         let expected = [("statement_timeout", "5s"), ("work_mem", "3MB")];
         let expected = expected.map(|(name, value)| (name.to_string(), value.to_string()));
-        assert_eq!(left, expected.iter().map(|(name, value)| (name, value)).collect::<Vec<_>>());
+        assert_eq!(
+            left,
+            expected
+                .iter()
+                .map(|(name, value)| (name, value))
+                .collect::<Vec<_>>()
+        );
     }
 }
 
@@ -538,7 +541,9 @@ async fn a_login_without_admin_option_is_told_with_the_grant_that_gives_it(world
     let client = world.client("clerk");
     let job = job("made_by_fifteen");
     client.create(&job, "pLaInTeXt").await.unwrap();
-    let grantor = world.value("SELECT rolname FROM pg_roles WHERE oid = 10").unwrap();
+    let grantor = world
+        .value("SELECT rolname FROM pg_roles WHERE oid = 10")
+        .unwrap();
     world.server.sql(&format!(
         "REVOKE ADMIN OPTION FOR made_by_fifteen FROM clerk GRANTED BY \"{grantor}\""
     ));

@@ -53,7 +53,10 @@ fn due(user: &PostgresUser, now: Timestamp) -> Option<String> {
     let handled = status.last_handled_rotation.as_ref();
     let asked = user.annotations().get(names::ROTATE);
     let asked = asked.filter(|asked| !handled.is_some_and(|handled| wish::same(handled, asked)));
-    let next = status.password.as_ref().and_then(|password| password.next_rotation.as_ref());
+    let next = status
+        .password
+        .as_ref()
+        .and_then(|password| password.next_rotation.as_ref());
     let scheduled = next.filter(|next| next.0 <= now).map(|next| next.0.to_string());
     asked.cloned().or(scheduled).filter(|_| wanted)
 }
@@ -130,7 +133,10 @@ mod tests {
         for (next, expected) in [("1970-01-01T00:00:00Z", (1, 0)), ("9000-01-01T00:00:00Z", (0, 0))] {
             let mut rotations = Rotations::default();
             let scheduled = json!({"/status/password": {"nextRotation": next}});
-            assert_eq!(count(&mut rotations, &user("1", Some("1"), scheduled), 0), expected);
+            assert_eq!(
+                count(&mut rotations, &user("1", Some("1"), scheduled), 0),
+                expected
+            );
         }
     }
 }

@@ -411,7 +411,10 @@ impl Server {
             state.list_soon();
             state.circuit.probe_from(clock::now());
             let settings = state.retry_settings();
-            settings.into_iter().chain(state.retry_logins()).collect::<Vec<_>>()
+            settings
+                .into_iter()
+                .chain(state.retry_logins())
+                .collect::<Vec<_>>()
         };
         for username in refused {
             self.triggers.remote_changed(&self.identity, &username);

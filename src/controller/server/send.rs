@@ -166,6 +166,7 @@ async fn call(provider: &AnyProvider, entry: &Entry) -> Result<Answer<Option<Rem
             operation: operation(entry.kind),
             class: ErrorClass::Invalid,
             detail: " (the journal's entry has no password)".to_string(),
+            blockers: Vec::new(),
         }),
     };
     failpoint::hit(failpoint_of(entry.kind), Side::After);
@@ -280,7 +281,10 @@ async fn refused(server: &Server, provider: &AnyProvider, entry: &Entry, error: 
     attempts.outcome = Some(match (&error.class, entry.kind) {
         (ErrorClass::NotFound, _) => Outcome::NotFound,
         (_, Kind::Create) => Outcome::Exists(error.to_string()),
-        _ => Outcome::Refused(error.to_string()),
+        _ => Outcome::Refused {
+            message: error.to_string(),
+            blockers: error.blockers.clone(),
+        },
     });
     let succeeds = attempts.after_deletion.is_some();
     if entry.kind == Kind::Configure {

@@ -339,8 +339,12 @@ impl State {
     /// Has the logins that were refused tried again. Gives the users whose they are.
     pub(super) fn retry_logins(&mut self) -> Vec<String> {
         self.logins.worked();
-        let is_refused = |_: &String, (tried, _): &mut (TriedLogin, Mono)| matches!(tried.login, Login::Refused(_));
-        self.tried.extract_if(is_refused).map(|(username, _)| username).collect()
+        let is_refused =
+            |_: &String, (tried, _): &mut (TriedLogin, Mono)| matches!(tried.login, Login::Refused(_));
+        self.tried
+            .extract_if(is_refused)
+            .map(|(username, _)| username)
+            .collect()
     }
 
     /// What became of the last login with a published password at this address, and when.

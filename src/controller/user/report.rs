@@ -9,12 +9,12 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
+use super::act::Publishing;
+use super::wanted;
 use crate::api::{
     Binding, Membership, Ownership, PasswordStatus, PostgresUser, RejectedPassword, RemoteUserRecord,
     UserStatus,
 };
-use super::act::Publishing;
-use super::wanted;
 use crate::clock;
 use crate::controller::context::{Context, server_key};
 use crate::controller::error::Error;
@@ -176,6 +176,7 @@ fn next_status(
     new.conditions = conditions::apply(&old.conditions, &plan.report, generation, now);
     new.observed_generation = generation;
     new.username = Some(user.username().to_string());
+    new.deletion_blockers.clone_from(&plan.report.blockers);
     if let Some(Publishing {
         secret: published,
         new_password,

@@ -198,9 +198,17 @@ fn options(sql: &PostgresqlUser) -> RoleOptions {
 /// taken from when the remote has last changed it, or from when the object was made.
 pub fn next_rotation(user: &PostgresUser, status: &UserStatus, least: Duration) -> Option<Timestamp> {
     let rotation = Rotation::of(user.spec.rotation.as_ref()?, least).ok()?;
-    let published = status.password.as_ref().and_then(|password| password.last_changed.as_ref());
-    let by_remote = status.remote_users.first().and_then(|record| record.last_set.as_ref());
-    let last = published.or(by_remote).or(user.metadata.creation_timestamp.as_ref())?;
+    let published = status
+        .password
+        .as_ref()
+        .and_then(|password| password.last_changed.as_ref());
+    let by_remote = status
+        .remote_users
+        .first()
+        .and_then(|record| record.last_set.as_ref());
+    let last = published
+        .or(by_remote)
+        .or(user.metadata.creation_timestamp.as_ref())?;
     rotation.due(last.0, user.metadata.uid.as_deref()?)
 }
 

@@ -91,7 +91,9 @@ impl Case<'_> {
     /// The parameters that were set because the spec asked: whoever makes or changes a role sets them all.
     fn config(&self) -> BTreeSet<String> {
         let options = self.staged.entry.settings.options.iter();
-        options.flat_map(|options| options.config.keys().cloned()).collect()
+        options
+            .flat_map(|options| options.config.keys().cloned())
+            .collect()
     }
 
     /// R7: the cluster turned BUSY while several changes were under way. Whether it has kept this one is shown by a list of

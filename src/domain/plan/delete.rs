@@ -6,6 +6,7 @@ use super::entry::{is_another, may_be_adopted, was_made_anew};
 use super::evidence::{Verdict, evidence_to_gather, weigh};
 use super::fresh::{self, Quiet};
 use super::types::*;
+use crate::api::DeletionBlocker;
 use crate::api::names::FORCE_FINALIZE;
 use crate::domain::attempts::Outcome;
 use crate::domain::journal::{Kind, Seen};
@@ -327,9 +328,8 @@ impl Case<'_> {
         }
         match &staged.attempts.outcome {
             Some(Outcome::Accepted { .. } | Outcome::NotFound) => self.confirm_deletion(staged, server),
-            Some(Outcome::Refused(message) | Outcome::Exists(message)) => {
-                self.refused(staged, server, message)
-            }
+            Some(Outcome::Refused { message, blockers }) => self.refused(staged, server, message, blockers),
+            Some(Outcome::Exists(message)) => self.refused(staged, server, message, &[]),
             None => self.send_to_the_same(staged, server),
         }
     }
@@ -370,7 +370,13 @@ impl Case<'_> {
         }
     }
 
-    fn refused(&self, staged: &StagedEntry, server: &Server, message: &str) -> Plan {
+    fn refused(
+        &self,
+        staged: &StagedEntry,
+        server: &Server,
+        message: &str,
+        blockers: &[DeletionBlocker],
+    ) -> Plan {
         let heir = |settings: &RoleSettings| settings.reassign_owned_to.clone();
         if heir(&staged.entry.settings) != heir(&self.desired.settings) && !staged.attempts.unknown {
             return self.replace_by_deletion(staged);
@@ -382,7 +388,9 @@ impl Case<'_> {
         {
             return self.send_to_the_same(staged, server);
         }
-        self.blocked(&format!("Rejected: the server refused the deletion ({message})"))
+        let mut plan = self.blocked(&format!("Rejected: the server refused the deletion ({message})"));
+        plan.report.blockers = blockers.to_vec();
+        plan
     }
 
     /// Deleted, by the remote's word; some show the user for a while longer.

@@ -53,7 +53,7 @@ pub fn plan(
     }
     match &staged.attempts.outcome {
         Some(Outcome::Accepted { user, .. }) => case.accepted(user.as_ref()),
-        Some(Outcome::Refused(message)) => case.refused(message),
+        Some(Outcome::Refused { message, .. }) => case.refused(message),
         Some(Outcome::Exists(message)) => case.exists(message),
         Some(Outcome::NotFound) => case.not_found(),
         None if staged.attempts.unknown => case.unknown(),

@@ -241,6 +241,7 @@ impl Report {
     fn block_deletion(&mut self, why: &Trouble, username: &str) {
         self.ready.reason = "DeletionBlocked";
         self.ready.message = format!("{}: {}; {}", why.reason, why.message, super::ways_out(username));
+        self.blockers.clear();
     }
 }
 

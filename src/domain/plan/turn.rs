@@ -45,8 +45,12 @@ fn keeps_turn(plan: &Plan, observed: &Observed) -> bool {
 
 /// Why the resource asks, which says how soon it gets its turn.
 pub fn class_of(step: Option<&Step>, desired: &Desired, observed: &Observed) -> Class {
-    let nobody_waits =
-        |draft: &Draft| matches!(draft.cause, Cause::SetBack | Cause::Settings | Cause::Vanished | Cause::Scheduled);
+    let nobody_waits = |draft: &Draft| {
+        matches!(
+            draft.cause,
+            Cause::SetBack | Cause::Settings | Cause::Vanished | Cause::Scheduled
+        )
+    };
     match step {
         _ if observed.entry.is_some() => Class::Unfinished,
         _ if desired.deleting => Class::Deletion,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::ServerRef;
+use crate::api::{DeletionBlocker, ServerRef};
 use crate::domain::attempts::{Attempts, Login};
 use crate::domain::identity::{Claim, RemoteIdentity};
 use crate::domain::journal::{Cause, Entry, EntryId, Kind, Seen};
@@ -544,6 +544,8 @@ pub struct Report {
     pub set_back: bool,
     /// What holds up what goes on, where that is worth telling of a resource that is Ready.
     pub obstacle: Option<String>,
+    /// What on the server keeps the login from being deleted, thing by thing.
+    pub blockers: Vec<DeletionBlocker>,
     /// How long this has to last before it is told.
     pub lasting: Lasting,
     /// The record holds nothing new but dates that the remote settled since: no reason to write by itself.

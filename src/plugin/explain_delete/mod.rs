@@ -1,7 +1,9 @@
 //! `explain-delete`: what a deletion waits for, or would do, and the ways out.
 //!
-//! `user` and `server` explain one object each, from what is written on it; this gathers them.
+//! `user` and `server` explain one object each, from what is written on it; `blockers` has what is to be said in SQL; this
+//! gathers them.
 
+mod blockers;
 mod server;
 mod user;
 
@@ -247,7 +249,7 @@ fn described_one(it: &Explained) -> String {
         );
     }
     for way in &it.ways_out {
-        text += &format!("  way out: {}\n    {}\n", way.what, way.command);
+        text += &format!("  way out: {}\n    {}\n", presentable(&way.what), way.command);
     }
     text
 }

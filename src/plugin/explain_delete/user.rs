@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::{Explained, USERS, WayOut};
+use super::{Explained, USERS, WayOut, blockers};
 use crate::api::{PostgresUser, RemoteUserRecord, names};
 use crate::controller::server_spec::ServerObject;
 use crate::domain::conditions::READY;
@@ -169,10 +169,13 @@ fn ways(user: &PostgresUser) -> Vec<WayOut> {
         "if even that does not help, let the object go without asking the server; the login is left behind",
         format!("kubectl annotate {USERS} {name}{place} {force}"),
     );
-    match user.retains() {
-        false => vec![keep, force],
-        true => vec![force],
+    let found = user.status.as_ref().map(|status| &status.deletion_blockers);
+    let mut ways = found.map(|found| blockers::ways(found)).unwrap_or_default();
+    if !user.retains() {
+        ways.push(keep);
     }
+    ways.push(force);
+    ways
 }
 
 #[cfg(test)]
@@ -230,6 +233,22 @@ mod tests {
             commands[1].starts_with("kubectl annotate postgresusers.pguser.dev checkout --namespace shop ")
                 && commands[1].ends_with("'pguser.dev/force-finalize=it'\\''s odd'"),
             "{commands:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_in_the_way_on_the_server_comes_first() {
+        let blocked = user(Some("Rejected: it owns 1 table"), |it| {
+            it["status"]["deletionBlockers"] = json!([{
+                "database": "app", "kind": "table", "object": "\"public\".\"t\"", "hold": "owner",
+                "command": "REASSIGN OWNED BY \"it's odd\" TO CURRENT_USER;",
+            }]);
+        });
+        let ways = explain(&blocked, None).ways_out;
+        assert_eq!(ways[0].command, "REASSIGN OWNED BY \"it's odd\" TO CURRENT_USER;");
+        assert!(
+            ways[1].command.starts_with("kubectl patch") && ways.len() == 3,
+            "{ways:?}"
         );
     }
 

@@ -114,6 +114,7 @@ impl Http {
                 class: ErrorClass::EndpointNotAllowed,
                 detail: " (http:// is not allowed; an administrator can allow it with --allow-http)"
                     .to_string(),
+                blockers: Vec::new(),
             });
         }
         let grant = settings.allow.host(endpoint.host(), endpoint.port());
@@ -132,6 +133,7 @@ impl Http {
             operation: OPERATION,
             class: ErrorClass::Invalid,
             detail: format!(" ({detail})"),
+            blockers: Vec::new(),
         };
         let build = |builder: ClientBuilder| builder.build().map_err(|_| failed("HTTP cannot be set up"));
         let common = || common(settings, endpoint).map_err(|error| failed(&error.to_string()));
@@ -302,6 +304,7 @@ fn error(call: &Call, class: ErrorClass, detail: &str) -> RemoteError {
         operation: call.operation,
         class,
         detail: detail.to_string(),
+        blockers: Vec::new(),
     }
 }
 
@@ -310,6 +313,7 @@ fn refused(operation: &'static str, reason: &NotAllowed) -> RemoteError {
         operation,
         class: ErrorClass::EndpointNotAllowed,
         detail: format!(" ({reason})"),
+        blockers: Vec::new(),
     }
 }
 

@@ -188,6 +188,7 @@ impl Ionos {
             operation,
             class: purpose.class(reply),
             detail: reply.detail(codes(reply), &[Some(credential), password]),
+            blockers: Vec::new(),
         };
         tracing::debug!(operation, class = %error.class, "the remote refused");
         error

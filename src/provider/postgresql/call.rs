@@ -87,6 +87,7 @@ impl<'a> Call<'a> {
                 operation: self.operation,
                 class: ErrorClass::GateClosed,
                 detail: String::new(),
+                blockers: Vec::new(),
             }),
         }
     }

@@ -15,7 +15,7 @@
 //! role that something hangs on is not deleted.
 //!
 //! What others have given to the role on things of theirs, only they and superusers can take back: then the deletion
-//! fails, and says on what.
+//! fails, and says on what, in all databases, and how it is taken back.
 //!
 //! What cannot be excluded: whoever may `SET ROLE` to the role can make a table with it in the moment between the
 //! look that finds that it owns nothing and DROP OWNED, which would take that table along. PostgreSQL has no lock
@@ -28,13 +28,15 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::blockers::{self, Which};
 use super::call::{Call, begun};
 use super::connection::Target;
 use super::errors::Step;
-use super::owned::{Holding, commands, given, holdings, keeps, owns};
+use super::owned::{Holding, holdings, keeps, owns};
 use super::roles::{self, Role};
 use super::text::{ident, shown};
 use super::write::{ALTER, Denied, Task, change_known, change_meant, meant, unadministered};
+use crate::domain::remote::DeletionBlocker;
 use crate::provider::gate::Gate;
 use crate::provider::{ErrorClass, RemoteError};
 
@@ -76,7 +78,7 @@ impl Deletion<'_> {
             return Err(error);
         }
         let hanging = holdings(call, role.oid).await?;
-        self.refuse(call, &hanging).await?;
+        self.refuse(call, &role, &hanging).await?;
         self.rehearse(call, &role, &hanging).await?;
         self.lock_out(call, &role).await?;
         let result = self.remove(call, &role, &hanging).await;
@@ -87,21 +89,33 @@ impl Deletion<'_> {
         result
     }
 
-    /// Tries what may be refused, and leaves everything as it is.
+    /// Tries what may be refused, and leaves everything as it is. What is in the way is looked for everywhere, so that a
+    /// person sees to it once.
     async fn rehearse(
         &self,
         call: &mut Call<'_>,
         role: &Role,
         hanging: &[Holding],
     ) -> Result<(), RemoteError> {
+        let mut blocked: Option<RemoteError> = None;
         for database in elsewhere(hanging) {
-            self.clear_in(call, role, database, Ending::Undone).await?;
+            if blocked
+                .as_ref()
+                .is_some_and(|it| it.blockers.len() >= blockers::MOST)
+            {
+                break;
+            }
+            if let Err(failure) = self.clear_in(call, role, database, Ending::Undone).await {
+                blocked = Some(blockers::also(blocked, failure)?);
+            }
         }
-        if !hanging.iter().any(Holding::is_here) {
-            return Ok(());
+        if hanging.iter().any(Holding::is_here) {
+            let result = begun!(call, self.gate => self.clear(call, role));
+            if let Err(failure) = call.undo(result).await {
+                blocked = Some(blockers::also(blocked, failure)?);
+            }
         }
-        let result = begun!(call, self.gate => self.clear(call, role));
-        call.undo(result).await
+        blocked.map_or(Ok(()), Err)
     }
 
     /// All that comes after nobody can log in any more.
@@ -153,11 +167,11 @@ impl Deletion<'_> {
     }
 
     /// Refuses what can be seen to fail, before anything is done.
-    async fn refuse(&self, call: &Call<'_>, hanging: &[Holding]) -> Result<(), RemoteError> {
+    async fn refuse(&self, call: &Call<'_>, role: &Role, hanging: &[Holding]) -> Result<(), RemoteError> {
         let invalid = |what: &str| Err(RemoteError::new(call.operation, ErrorClass::Invalid, what));
         if let Some(what) = owns(hanging) {
             match &self.task.order.settings.reassign_owned_to {
-                None => return invalid(&what),
+                None => return Err(self.refused_as_owner(call, role, hanging, &what).await),
                 Some(heir) => self.refuse_heir(call, heir).await?,
             }
         }
@@ -170,6 +184,30 @@ impl Deletion<'_> {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// It owns something: what, as far as that can be seen.
+    async fn refused_as_owner(
+        &self,
+        call: &Call<'_>,
+        role: &Role,
+        hanging: &[Holding],
+        what: &str,
+    ) -> RemoteError {
+        let mut found = blockers::find(call, role.oid, self.task.name(), Which::Owned).await;
+        let owned = hanging.iter().filter(|it| it.owned && it.connectable);
+        for database in elsewhere(owned) {
+            if found.len() >= blockers::MOST {
+                break;
+            }
+            let deadline = call.deadline();
+            if let Ok(session) = self.target.connect(call.operation, database, deadline).await {
+                let there = Call::new(call.operation, deadline, session, None);
+                let more = blockers::find(&there, role.oid, self.task.name(), Which::Owned).await;
+                blockers::add(&mut found, more);
+            }
+        }
+        blocked(call, what, found)
     }
 
     /// Refuses an heir that is none.
@@ -308,21 +346,35 @@ impl Deletion<'_> {
             self.hand_over(call, heir).await?;
             hanging = here(holdings(call, role.oid).await?);
         }
-        let invalid = |what: &str| Err(RemoteError::new(call.operation, ErrorClass::Invalid, what));
         if let Some(what) = owns(&hanging) {
-            return invalid(&what);
+            let found = blockers::find(call, role.oid, self.task.name(), Which::Owned).await;
+            return Err(blocked(call, &what, found));
         }
         let sql = format!("DROP OWNED BY {}", self.task.ident());
-        call.change(TAKE_BACK, &sql).await?;
+        if let Err(failure) = call.tried(TAKE_BACK, call.change(TAKE_BACK, &sql)).await? {
+            return Err(self.refused_to_take_back(call, role, failure).await);
+        }
         self.leave(call, self.task.name(), joined).await?;
         // What others gave it passes over in silence.
         let Some(what) = keeps(&here(holdings(call, role.oid).await?)) else {
             return Ok(());
         };
-        match commands(&given(call, role.oid).await?, self.task.name()) {
-            Some(commands) => invalid(&format!("{what}: {commands}")),
-            None => invalid(&what),
+        let found = blockers::find(call, role.oid, self.task.name(), Which::All).await;
+        Err(blocked(call, &what, found))
+    }
+
+    /// Nothing is taken back: then all that hangs on the role is in the way. One thing is enough that others gave and that
+    /// allows nothing with a table's columns: on these, DROP OWNED looks for a privilege, and fails where there is none.
+    async fn refused_to_take_back(&self, call: &Call<'_>, role: &Role, failure: RemoteError) -> RemoteError {
+        if failure.class != ErrorClass::Invalid {
+            return failure;
         }
+        let found = blockers::find(call, role.oid, self.task.name(), Which::All).await;
+        let what = failure
+            .detail
+            .strip_prefix(" (")
+            .and_then(|what| what.strip_suffix(')'));
+        blocked(call, what.unwrap_or_default(), found)
     }
 
     /// Hands over what the role owns. Whoever does that has to have the privileges of the heir, too: if need be,
@@ -404,10 +456,19 @@ async fn ask(call: &Call<'_>, sql: &str, role: (&(dyn ToSql + Sync), Type)) -> R
     answer.try_get(0).map_err(|_| call.odd())
 }
 
+/// Refused, since these are in the way.
+fn blocked(call: &Call<'_>, what: &str, found: Vec<DeletionBlocker>) -> RemoteError {
+    let refusal = RemoteError::new(call.operation, ErrorClass::Invalid, &blockers::told(what, &found));
+    RemoteError {
+        blockers: found,
+        ..refusal
+    }
+}
+
 /// The other databases where something hangs on the role.
-fn elsewhere(hanging: &[Holding]) -> impl Iterator<Item = &str> {
+fn elsewhere<'a>(hanging: impl IntoIterator<Item = &'a Holding>) -> impl Iterator<Item = &'a str> {
     let databases: BTreeMap<u32, &str> = hanging
-        .iter()
+        .into_iter()
         .filter(|holding| !holding.here)
         .filter_map(|holding| Some((holding.database_oid, holding.database.as_deref()?)))
         .collect();

@@ -18,6 +18,7 @@
 //! that only takes names, this never changes a user that somebody has put in the place of ours.
 
 mod attempt;
+mod blockers;
 mod call;
 mod connection;
 mod delete;
@@ -32,6 +33,7 @@ mod text;
 pub(super) mod tls;
 mod verifier;
 mod wary;
+mod ways;
 mod write;
 
 use std::sync::Arc;

@@ -1,10 +1,10 @@
-//! What hangs on a role, in all databases: what it owns and what it was given.
+//! What hangs on a role, in all databases: what it owns and what it was given, counted. [`super::blockers`] has the names.
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::call::Call;
-use super::text::{Bytes, ident, shown};
+use super::text::{Bytes, shown};
 use crate::provider::RemoteError;
 
 /// Things of one kind in one place that hang on a role.
@@ -87,92 +87,6 @@ pub(super) fn keeps(holdings: &[Holding]) -> Option<String> {
     Some(format!(
         "it has privileges on {things}, which only who gave them or a superuser can take back"
     ))
-}
-
-/// Privileges that somebody has given on one thing, in the database that is connected to or in none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Given {
-    /// What kind of thing, as `pg_identify_object` says it: `table`, `schema`, `large object`.
-    kind: String,
-    /// Its name, quoted as SQL has it.
-    name: String,
-    grantor: String,
-    /// `SELECT, UPDATE`.
-    privileges: String,
-}
-
-const GIVEN: &str = "WITH acl (classid, objid, acl) AS ( \
-      SELECT 'pg_class'::regclass::oid, oid, relacl FROM pg_catalog.pg_class \
-      UNION ALL SELECT 'pg_class'::regclass, attrelid, attacl FROM pg_catalog.pg_attribute \
-      UNION ALL SELECT 'pg_namespace'::regclass, oid, nspacl FROM pg_catalog.pg_namespace \
-      UNION ALL SELECT 'pg_database'::regclass, oid, datacl FROM pg_catalog.pg_database \
-      UNION ALL SELECT 'pg_proc'::regclass, oid, proacl FROM pg_catalog.pg_proc \
-      UNION ALL SELECT 'pg_type'::regclass, oid, typacl FROM pg_catalog.pg_type \
-      UNION ALL SELECT 'pg_language'::regclass, oid, lanacl FROM pg_catalog.pg_language \
-      UNION ALL SELECT 'pg_largeobject'::regclass, oid, lomacl FROM pg_catalog.pg_largeobject_metadata \
-      UNION ALL SELECT 'pg_tablespace'::regclass, oid, spcacl FROM pg_catalog.pg_tablespace \
-      UNION ALL SELECT 'pg_foreign_data_wrapper'::regclass, oid, fdwacl FROM pg_catalog.pg_foreign_data_wrapper \
-      UNION ALL SELECT 'pg_foreign_server'::regclass, oid, srvacl FROM pg_catalog.pg_foreign_server) \
-    SELECT i.type, i.identity, g.rolname::text, string_agg(DISTINCT a.privilege_type, ', ' ORDER BY a.privilege_type) \
-    FROM pg_catalog.pg_shdepend s JOIN acl ON acl.classid = s.classid AND acl.objid = s.objid \
-    CROSS JOIN LATERAL aclexplode(acl.acl) a JOIN pg_catalog.pg_roles g ON g.oid = a.grantor \
-    CROSS JOIN LATERAL pg_identify_object(s.classid, s.objid, 0) i \
-    WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = $1 AND s.deptype = 'a' AND a.grantee = $1 \
-      AND (s.dbid = 0 OR s.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) \
-    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT 6";
-
-/// What the role with this oid was given, as far as it is told.
-pub(super) async fn given(call: &Call<'_>, oid: u32) -> Result<Vec<Given>, RemoteError> {
-    let rows = call.query(GIVEN, &[(&oid, Type::OID)]).await?;
-    let given: Result<_, _> = rows.iter().map(one_given).collect();
-    given.map_err(|_| call.odd())
-}
-
-fn one_given(row: &Row) -> Result<Given, tokio_postgres::Error> {
-    let text = |column: usize| row.try_get::<_, Bytes>(column).map(Bytes::into_shown);
-    Ok(Given {
-        kind: text(0)?,
-        name: text(1)?,
-        grantor: text(2)?,
-        privileges: text(3)?,
-    })
-}
-
-impl Given {
-    /// The command that takes it back, and who can say it.
-    fn revoked(&self, role: &str) -> String {
-        let kind = match self.kind.as_str() {
-            "view" | "materialized view" | "foreign table" => "TABLE".to_string(),
-            "server" => "FOREIGN SERVER".to_string(),
-            "aggregate" => "FUNCTION".to_string(),
-            other => other.replace('-', " ").to_uppercase(),
-        };
-        format!(
-            "REVOKE {} ON {kind} {} FROM {} as {}",
-            self.privileges,
-            self.name,
-            ident(role),
-            shown(&self.grantor)
-        )
-    }
-}
-
-/// The most commands that are named, and the most characters of them.
-const MOST_COMMANDS: (usize, usize) = (3, 600);
-
-/// The commands that take back what a role was given, with who can say them. None: there are none to name.
-pub(super) fn commands(given: &[Given], role: &str) -> Option<String> {
-    let (most, longest) = MOST_COMMANDS;
-    let mut text = String::new();
-    for it in given.iter().take(most) {
-        let command = it.revoked(role);
-        if text.len() + command.len() > longest {
-            break;
-        }
-        text += if text.is_empty() { "" } else { "; " };
-        text += &command;
-    }
-    (!text.is_empty()).then_some(text)
 }
 
 fn in_words<'a>(holdings: impl Iterator<Item = &'a Holding>) -> Option<String> {
@@ -272,30 +186,6 @@ mod tests {
                 "it owns the database \"x\\\"\\u{a}\", 3 tables, views or sequences and 1 schema in database \"app\""
             )
         );
-    }
-
-    #[test]
-    fn what_was_given_is_taken_back_by_a_command() {
-        let given = |kind: &str, name: &str| Given {
-            kind: kind.to_string(),
-            name: name.to_string(),
-            grantor: "boss".to_string(),
-            privileges: "SELECT, UPDATE".to_string(),
-        };
-        assert_eq!(commands(&[], "app"), None);
-        assert_eq!(
-            commands(
-                &[given("table", "public.t"), given("materialized view", "s.\"V\"")],
-                "a\"pp"
-            )
-            .as_deref(),
-            Some(
-                "REVOKE SELECT, UPDATE ON TABLE public.t FROM \"a\"\"pp\" as \"boss\"; \
-                 REVOKE SELECT, UPDATE ON TABLE s.\"V\" FROM \"a\"\"pp\" as \"boss\""
-            )
-        );
-        let long = vec![given("schema", &"x".repeat(400)); 5];
-        assert!(commands(&long, "app").unwrap().len() < 600);
     }
 
     #[test]

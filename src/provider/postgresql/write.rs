@@ -135,7 +135,9 @@ pub(super) async fn change_meant(
     let before = meant(call, task).await?.value;
     let after = change_known(call, task, step, sql, before.oid).await;
     match after {
-        Err(error) if error.class == ErrorClass::Invalid => Err(unadministered(call, task, &before).unwrap_or(error)),
+        Err(error) if error.class == ErrorClass::Invalid => {
+            Err(unadministered(call, task, &before).unwrap_or(error))
+        }
         after => Ok(after?.value),
     }
 }
@@ -219,7 +221,9 @@ pub(super) async fn create(
             _ => {}
         }
     }
-    if let Err(error) = call.tried(SET, reset(call, task, &options, &FoundRole::as_created())).await?
+    if let Err(error) = call
+        .tried(SET, reset(call, task, &options, &FoundRole::as_created()))
+        .await?
         && error.class != ErrorClass::Invalid
     {
         return Err(error);
@@ -285,7 +289,11 @@ async fn reset(
     for (name, value) in options.to_set(found) {
         let items = parameters::items(name, value);
         let items: Vec<_> = items.iter().map(|item| literal(item)).collect();
-        let sql = format!("ALTER ROLE {login} SET {} TO {}", parameter(name), items.join(", "));
+        let sql = format!(
+            "ALTER ROLE {login} SET {} TO {}",
+            parameter(name),
+            items.join(", ")
+        );
         call.change(SET, &sql).await.map_err(|error| about(name, error))?;
     }
     Ok(())

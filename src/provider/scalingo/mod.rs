@@ -178,6 +178,7 @@ impl<'a> Request<'a> {
             operation: self.operation,
             class,
             detail: reply.detail(codes, &[Some(token), self.password]),
+            blockers: Vec::new(),
         }
     }
 

@@ -161,6 +161,7 @@ async fn post(
             operation,
             class: ErrorClass::Unauthorised,
             detail: " (the token holds characters that no header can carry)".to_string(),
+            blockers: Vec::new(),
         })?,
         body: Some(Zeroizing::new(b"{}".to_vec())),
         cap: ANSWER_CAP,
@@ -220,6 +221,7 @@ fn refusal(operation: &'static str, reply: &Reply, credential: &Password) -> Rem
         operation,
         class,
         detail: reply.detail(codes, &[Some(credential)]),
+        blockers: Vec::new(),
     }
 }
 
@@ -228,6 +230,7 @@ fn unreadable(operation: &'static str, reply: &Reply) -> RemoteError {
         operation,
         class: ErrorClass::Unreachable { after: reply.after },
         detail: format!(" (HTTP {}, the answer cannot be read)", reply.status.as_u16()),
+        blockers: Vec::new(),
     }
 }
 
