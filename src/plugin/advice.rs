@@ -143,12 +143,12 @@ const TABLE: &[(&str, Who, &str)] = &[
     ),
     (
         "AddressRefused",
-        Mend,
+        Person,
         "correct spec.connection of the server object: at its address the password is refused",
     ),
     (
         "InvalidRotation",
-        Mend,
+        Person,
         "correct spec.rotation as the message says",
     ),
     (

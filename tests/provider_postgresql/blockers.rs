@@ -324,9 +324,12 @@ async fn all_is_named_where_nothing_can_be_taken_back(world: &World) {
             in_holds(r#"- of policy "ours" ON "public"."t" by Holder (policy)"#),
         ],
     );
-    for it in &error.blockers {
-        let person = if it.grantor.is_some() { "Holder" } else { "boss" };
-        say(world, person, it, it.command.as_deref().unwrap()).await;
+    // DROP OWNED ends the rest as well, so it comes last.
+    let (given, owned): (Vec<_>, Vec<_>) = error.blockers.iter().partition(|it| it.grantor.is_some());
+    for (person, those) in [("Holder", given), ("boss", owned)] {
+        for it in those {
+            say(world, person, it, it.command.as_deref().unwrap()).await;
+        }
     }
     let policies = world
         .server

@@ -282,13 +282,21 @@ fn remote_user(username: &str, record: &Record, has_memberships: bool) -> Remote
 
 /// A merge patch from one status to another: what is not there any more is named, and nulled.
 pub fn difference<T: serde::Serialize>(old: &T, new: &T) -> Value {
-    let (old, mut new) = (json!(old), json!(new));
-    if let (Value::Object(old), Value::Object(new)) = (&old, &mut new) {
-        for key in old.keys() {
-            new.entry(key.clone()).or_insert(Value::Null);
+    let mut new = json!(new);
+    null_missing(&json!(old), &mut new);
+    new
+}
+
+fn null_missing(old: &Value, new: &mut Value) {
+    let (Value::Object(old), Value::Object(new)) = (old, new) else {
+        return;
+    };
+    for (key, old) in old {
+        match new.get_mut(key) {
+            Some(new) => null_missing(old, new),
+            None => drop(new.insert(key.clone(), Value::Null)),
         }
     }
-    new
 }
 
 async fn tell(context: &Context, user: &PostgresUser, old: &UserStatus, new: &UserStatus) {
@@ -305,4 +313,17 @@ async fn tell(context: &Context, user: &PostgresUser, old: &UserStatus, new: &Us
     }
     let stalled = stalled.is_some();
     events::publish(context, user, stalled, &after.reason, after.message.clone()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_is_nulled_however_deep_it_was() {
+        let old = json!({"a": 1, "b": {"c": 1, "d": {"e": 1, "f": 2}}, "g": [{"h": 1}]});
+        let new = json!({"b": {"c": 2, "d": {"f": 2}}, "g": [{}]});
+        let expected = json!({"a": null, "b": {"c": 2, "d": {"e": null, "f": 2}}, "g": [{}]});
+        assert_eq!(difference(&old, &new), expected);
+    }
 }

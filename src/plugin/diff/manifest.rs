@@ -59,10 +59,14 @@ const EFFECTS: &[(&str, &str)] = &[
         "a new password is set, if that Secret holds another one",
     ),
     ("spec.password", "takes effect with the next password"),
+    (
+        "spec.rotation",
+        "the password is changed when it is as old as that, or at those times",
+    ),
     ("spec.secret", "the Secret is written anew; the password stays"),
     (
         "spec.postgresql",
-        "attributes and memberships are set on the server; the password stays",
+        "attributes, memberships and parameters are set on the server; the password stays",
     ),
     (
         "spec.adoptionPolicy",
