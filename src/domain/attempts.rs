@@ -70,10 +70,6 @@ impl Attempts {
 
 /// A definite answer to a mutation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "few are kept, and the usual one is the large one"
-)]
 pub enum Outcome {
     /// Done; when the answer came, and the user as it is now where the remote said.
     Accepted {
