@@ -102,7 +102,13 @@ impl Postgres {
     }
 
     /// Starts a standby of this server, which follows it. The server's `pg_hba.conf` has to let that in over the socket.
-    pub fn replica(&self) -> Self {
+    ///
+    /// None where there is nothing to make it with: the programs of other versions come without those of clients.
+    pub fn replica(&self) -> Option<Self> {
+        if !program("pg_basebackup").exists() {
+            eprintln!("there is no pg_basebackup: nothing is tried with a standby");
+            return None;
+        }
         let directory = new_directory();
         let copy = unprivileged(&program("pg_basebackup"), &directory)
             .args([
@@ -122,7 +128,7 @@ impl Postgres {
             "pg_basebackup: {}",
             String::from_utf8_lossy(&copy.stderr)
         );
-        Self::serve(directory)
+        Some(Self::serve(directory))
     }
 
     /// Starts a server with the data that is in this folder.

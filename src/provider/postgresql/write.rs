@@ -148,8 +148,8 @@ pub(super) fn unadministered(call: &Call<'_>, task: Task<'_>, role: &Role) -> Op
     let operator = role.unadministered_by.as_ref()?;
     let (login, operator) = (task.ident(), ident(operator));
     let what = format!(
-        "the operator's login has no ADMIN OPTION on this one, as is so after an upgrade to PostgreSQL 16. A superuser gives it: \
-         GRANT {login} TO {operator} WITH ADMIN OPTION"
+        "SQLSTATE 42501: the operator's login has no ADMIN OPTION on this one, as on each that somebody else has made, or that it has \
+         made itself before an upgrade to PostgreSQL 16. A superuser gives it: GRANT {login} TO {operator} WITH ADMIN OPTION"
     );
     Some(RemoteError::new(call.operation, ErrorClass::Invalid, &what))
 }
