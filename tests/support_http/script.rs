@@ -161,7 +161,11 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<
 
 /// An answer with a body, and with whatever headers.
 pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
-    let mut text = format!("HTTP/1.1 {status} Whatever\r\ncontent-length: {}\r\n", body.len());
+    // It hangs up afterwards: who is not told may send the next request into that.
+    let mut text = format!(
+        "HTTP/1.1 {status} Whatever\r\nconnection: close\r\ncontent-length: {}\r\n",
+        body.len()
+    );
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
