@@ -45,8 +45,8 @@ impl Rotations {
     }
 }
 
-/// The rotation that a PostgresUser asks for, or its spec does, and has not got. A password that nobody has yet is not rotated, and one that
-/// is suspended or being deleted is not meant to be.
+/// The rotation that a PostgresUser asks for, or its spec does, and has not got. A password that nobody has yet is not rotated,
+/// and one that is suspended or being deleted is not meant to be.
 fn due(user: &PostgresUser, now: Timestamp) -> Option<String> {
     let status = user.status.as_ref().filter(|status| status.secret.is_some())?;
     let wanted = !user.spec.suspend && user.metadata.deletion_timestamp.is_none();

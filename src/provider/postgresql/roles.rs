@@ -30,7 +30,7 @@ pub(super) struct Role {
     pub(super) comment: Option<String>,
     /// INHERIT.
     pub(super) inherits: bool,
-    pub(super) found: FoundRole,
+    pub(super) found: Arc<FoundRole>,
     /// Memberships by our own grant whose INHERIT is not as the role's (PostgreSQL 16 and later).
     pub(super) odd_grants: BTreeSet<String>,
     /// The operator's login, if it may not administer the role for want of ADMIN OPTION (PostgreSQL 16 and later; asked of one
@@ -245,7 +245,7 @@ fn role(row: &Row) -> Result<Option<Role>, tokio_postgres::Error> {
             .as_ref()
             .map(|text| text.as_ref().unwrap_or_else(|it| it).as_str()),
     );
-    let found = found(row)?;
+    let found = Arc::new(found(row)?);
     // What is not UTF-8 cannot be written as it was, so it is not touched; a mark in it is read all the same.
     let unwritable = matches!(&comment, Some(Err(_))) && !matches!(marking, Marking::Mark(_));
     let comment = comment.map(|text| text.unwrap_or_else(|escaped| escaped));
@@ -270,7 +270,7 @@ fn role(row: &Row) -> Result<Option<Role>, tokio_postgres::Error> {
         modified: None,
         traits: Traits {
             read_only: None,
-            role: Some(Arc::new(found.clone())),
+            role: Some(found.clone()),
             password_stamp: row.try_get("stamp")?,
         },
     };

@@ -221,9 +221,11 @@ pub(super) async fn create(
             _ => {}
         }
     }
-    if let Err(error) = call
-        .tried(SET, reset(call, task, &options, &FoundRole::as_created()))
-        .await?
+    // Most logins set none, and a savepoint is two more trips to the server.
+    if !options.config.is_empty()
+        && let Err(error) = call
+            .tried(SET, reset(call, task, &options, &FoundRole::as_created()))
+            .await?
         && error.class != ErrorClass::Invalid
     {
         return Err(error);
@@ -327,7 +329,7 @@ async fn regrant<'a>(
         granted,
         granted_by_others,
         ..
-    } = &role.found;
+    } = &*role.found;
     for group in granted.difference(&options.member_of) {
         let sql = format!("REVOKE {} FROM {}", ident(group), task.ident());
         call.change(GRANT, &sql).await?;
