@@ -46,7 +46,7 @@ impl Class {
 /// - Within each of these three, namespaces take turns: who has work is served within as many pops as there are
 ///   namespaces with work.
 /// - Within a namespace's urgent work, deletions go before new objects and these before changed ones; within
-///   a class, first come, first served.
+///   a class, first come, first served; what is periodic by since when it has been due, if that is known.
 #[derive(Debug, Clone)]
 pub struct Queue<K> {
     tiers: [Turns<K>; TIERS],
@@ -54,8 +54,8 @@ pub struct Queue<K> {
     next: u64,
 }
 
-/// Where a key waits. The number orders arrivals.
-type Order = (Class, u64);
+/// Where a key waits: among those of its class first by how early it was due, then by its arrival.
+type Order = (Class, u64, u64);
 
 #[derive(Debug, Clone)]
 struct Place {
@@ -82,11 +82,16 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// Adds a key. One that waits already keeps its place, unless `class` is more urgent: then it goes to the
     /// end of that class. A key always has the same namespace.
     pub fn push(&mut self, class: Class, namespace: &str, key: K) {
+        self.push_due(class, namespace, key, 0);
+    }
+
+    /// The same of one that has been due since a moment, in seconds of any clock that all are measured by.
+    pub fn push_due(&mut self, class: Class, namespace: &str, key: K, due: u64) {
         if self.places.get(&key).is_some_and(|place| place.order.0 <= class) {
             return;
         }
         self.remove(&key);
-        let order = (class, self.next);
+        let order = (class, due, self.next);
         self.next += 1;
         self.turns(class).add(namespace, order, key.clone());
         let namespace = namespace.to_string();
@@ -321,6 +326,17 @@ mod tests {
 
     fn drained(mut queue: Queue<&'static str>) -> Vec<&'static str> {
         std::iter::from_fn(|| queue.pop()).map(|(_, key)| key).collect()
+    }
+
+    #[test]
+    fn what_has_been_due_for_longest_goes_first_however_late_it_comes() {
+        let mut queue = Queue::new();
+        for (key, due) in [("young", 30), ("old", 10), ("middle", 20), ("as old", 10)] {
+            queue.push_due(Class::Periodic, "shop", key, due);
+        }
+        queue.push(Class::Changed, "shop", "a person's");
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|(_, key)| key).collect();
+        assert_eq!(order, ["a person's", "old", "as old", "middle", "young"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 mod admission;
 mod adoption;
 mod alternating;
+mod alternating_crashes;
 mod bench;
 #[path = "../upgrade/beyond.rs"]
 mod beyond;
@@ -97,6 +98,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         admission::trials(environment),
         adoption::trials(environment),
         alternating::trials(environment),
+        alternating_crashes::trials(environment),
         drift::trials(environment),
         faults::trials(environment),
         metrics::trials(environment),

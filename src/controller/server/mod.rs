@@ -339,11 +339,12 @@ impl Server {
         }
     }
 
-    /// Asks for a turn (R11). Whoever it is given to is told.
-    pub fn ask_turn(&self, uid: &str, holder: Holder, class: Class, namespace: &str) {
+    /// Asks for a turn (R11), for something that has been due since a moment, in seconds, where that matters. Whoever it is given
+    /// to is told.
+    pub fn ask_turn(&self, uid: &str, holder: Holder, class: Class, namespace: &str, due: u64) {
         self.state()
             .turns
-            .ask(uid, holder, class, namespace, clock::now());
+            .ask(uid, holder, class, namespace, due, clock::now());
         self.give_turns();
     }
 

@@ -108,15 +108,15 @@ impl Turns {
         }
     }
 
-    /// Asks for a turn, once.
-    pub fn ask(&mut self, uid: &str, holder: Holder, class: Class, namespace: &str, now: Mono) {
+    /// Asks for a turn, once. Among what nobody waits for, what has been due for longest (`due`, in seconds) goes first.
+    pub fn ask(&mut self, uid: &str, holder: Holder, class: Class, namespace: &str, due: u64, now: Mono) {
         if self.out.contains_key(uid) {
             return;
         }
         self.waiting
             .entry(uid.to_string())
             .or_insert(Waiting { holder, since: now });
-        self.queue.push(class, namespace, uid.to_string());
+        self.queue.push_due(class, namespace, uid.to_string(), due);
     }
 
     /// Whether this one has a turn; it counts as looked at.
@@ -343,7 +343,7 @@ mod tests {
         let mut turns = Turns::new(FRESH, Duration::ZERO);
         for number in 0..count {
             let name = format!("u{number}");
-            turns.ask(&name, user(&name), Class::New, "shop", at(0));
+            turns.ask(&name, user(&name), Class::New, "shop", 0, at(0));
         }
         turns
     }

@@ -211,7 +211,7 @@ async fn act(server: &Server, entry: &Entry, step: &Step) -> Result<(), Error> {
     match step {
         Step::AskTurn(class) => {
             let (uid, namespace) = (&entry.owner.uid, &entry.owner.namespace);
-            server.ask_turn(uid, Holder::Entry, *class, namespace);
+            server.ask_turn(uid, Holder::Entry, *class, namespace, 0);
         }
         Step::Send(id) => server.want_send(*id, Class::Deletion, &entry.owner.namespace),
         Step::Stage(draft) if draft.password == DraftPassword::None => {

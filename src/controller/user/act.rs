@@ -143,8 +143,22 @@ fn ask_turn(view: &View, class: Class) -> Result<Done, Error> {
         user.uid().unwrap_or_default(),
         user.namespace().unwrap_or_default(),
     );
-    server(view)?.ask_turn(&uid, holder, class, &namespace);
+    let due = match class {
+        Class::Periodic => age_of_password(user),
+        _ => 0,
+    };
+    server(view)?.ask_turn(&uid, holder, class, &namespace, due);
     Ok(Done::wait())
+}
+
+/// When the password was last changed, in seconds: an operator that was down makes up for the oldest first.
+fn age_of_password(user: &PostgresUser) -> u64 {
+    let password = user.status.as_ref().and_then(|status| status.password.as_ref());
+    let changed = password.and_then(|password| password.last_changed.as_ref());
+    let changed = changed.or(user.metadata.creation_timestamp.as_ref());
+    changed.map_or(0, |changed| {
+        u64::try_from(changed.0.as_second()).unwrap_or_default()
+    })
 }
 
 fn server(view: &View) -> Result<&ServerAtWork, Error> {
