@@ -7,6 +7,7 @@ use libtest_mimic::Trial;
 use pguser_operator::api::{
     ClusterPostgresServer, Lean, PostgresServer, PostgresUser, Readable, ValidUntil, crd, names,
 };
+use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::string::string_regex;
@@ -174,6 +175,8 @@ fn specs(schema: &Value) -> BoxedStrategy<Value> {
             let dates = prop_oneof![9 => dates(), 1 => Just("infinity".to_string())];
             Some(dates.prop_map(Value::from).boxed())
         }
+        "spec.rotation" => Some(rotations()),
+        "spec.passwords.maxAge" => like("[0-9]{1,4}h"),
         "spec.refreshInterval" | "spec.verifyInterval" => like("([0-9]{1,4}s|[0-9]{1,2}m|1?[0-9]h)"),
         "spec.password.generate.digits" | "spec.password.generate.symbols" => {
             Some(select(vec![0, 1, 5, 64, 128]).prop_map(Value::from).boxed())
@@ -207,6 +210,34 @@ fn specs(schema: &Value) -> BoxedStrategy<Value> {
                 }
             }
             spec
+        })
+        .boxed()
+}
+
+/// Rotations of which most are admitted: what is set depends on what else is.
+fn rotations() -> BoxedStrategy<Value> {
+    let duration = || "[1-9][0-9]{0,2}(h|m|s)";
+    let when = prop_oneof![
+        3 => (duration(), option::of(duration())).prop_map(|(interval, jitter)| json!({"interval": interval, "jitter": jitter})),
+        3 => (select(vec!["0 3 * * 0", "*/5 * * * *", "not a schedule"]), option::of("[A-Za-z/]{1,20}"), option::of(duration()))
+            .prop_map(|(schedule, zone, jitter)| json!({"schedule": schedule, "timeZone": zone, "jitter": jitter})),
+        1 => Just(json!({})),
+    ];
+    let turns = prop_oneof![
+        Just(json!({})),
+        Just(json!({"strategy": "InPlace"})),
+        (option::of(duration()), option::of(duration()), any::<bool>()).prop_map(|(overlap, wait, unused)| {
+            let retire = if unused { "WhenUnused" } else { "AfterOverlap" };
+            json!({"strategy": "Alternating", "overlap": overlap, "retire": retire, "maxWait": wait.filter(|_| unused)})
+        }),
+    ];
+    (when, turns, option::of(any::<bool>()))
+        .prop_map(|(when, turns, ends)| {
+            let mut all = when.as_object().cloned().unwrap_or_default();
+            all.extend(turns.as_object().cloned().unwrap_or_default());
+            all.insert("endSessions".to_string(), json!(ends));
+            all.retain(|_, value| !value.is_null());
+            Value::Object(all)
         })
         .boxed()
 }

@@ -68,20 +68,20 @@ pub fn reason_for_password(
     }
     // Of two in turn, the other one is published when a change is due.
     let in_place = desired.part == Part::Sole;
+    let already_refused = observed.refused_password(desired).is_some();
+    let is_asked = desired.rotate != observed.handled_rotation && !already_refused && in_place;
+    let rotation = desired.rotate.clone().filter(|_| is_asked).map(Cause::Rotation);
     match published_password(observed) {
         Held::Unread => return NewPassword::ReadSecretFirst,
-        Held::Lost => return NewPassword::Needed(Cause::SecretDamaged, DraftPassword::New),
+        // One new password is enough, if another one is asked for anyhow.
+        Held::Lost => {
+            let cause = rotation.unwrap_or(Cause::SecretDamaged);
+            return NewPassword::Needed(cause, DraftPassword::New);
+        }
         Held::Intact => {}
     }
-    let already_refused = observed.refused_password(desired).is_some();
-    if let Some(rotate) = desired
-        .rotate
-        .as_ref()
-        .filter(|_| desired.rotate != observed.handled_rotation)
-        && !already_refused
-        && in_place
-    {
-        return NewPassword::Needed(Cause::Rotation(rotate.clone()), DraftPassword::New);
+    if let Some(cause) = rotation {
+        return NewPassword::Needed(cause, DraftPassword::New);
     }
     if let WantedPassword::Own { mac } = &desired.password
         && Some(mac) != published_mac(observed)

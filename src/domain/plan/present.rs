@@ -478,10 +478,9 @@ fn there(
     }
     let seen = sight.as_seen();
     let reason = reason_for_password(desired, observed, record, user, now, settings);
-    let has_working_secret = !matches!(
-        reason,
-        NewPassword::ReadSecretFirst | NewPassword::Needed(Cause::SecretDamaged, _)
-    );
+    // First a Secret that works; a login that is to be published yet has none.
+    let has_working_secret =
+        published_password(observed).is_intact() || matches!(desired.part, Part::Next(_));
     if has_working_secret && let Some(plan) = configure(desired, observed, server, user, &seen, now) {
         return plan;
     }
