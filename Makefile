@@ -22,7 +22,7 @@ test-pods: ## Runs the image in real Pods: install, upgrade, failover, uninstall
 test-postgres-versions: ## Runs the SQL provider's tests on PostgreSQL 14, 16, 17 and 18, from npm
 	@hack/test-postgres-versions
 
-test-drivers: ## Logs in with real drivers (Python, node, Java, Go, psql), by each sslmode, with awkward names and passwords
+test-drivers: ## Logs in with real drivers (psql, Python, node, Java, Go, Rust, Ruby, PHP) by what Secrets hold
 	@hack/test-drivers
 
 fuzz: ## Feeds what reads other people's words with odd ones, a minute each; SECONDS=300, ONLY="journal names"
@@ -46,17 +46,20 @@ controlplane: ## Builds the Kubernetes control plane that tests and demo use
 fmt: ## Formats Rust and Go
 	cargo fmt --all
 	cargo fmt --manifest-path fuzz/Cargo.toml
+	cargo fmt --manifest-path tests/drivers/rust/Cargo.toml
 	gofmt -l -w tests/controlplane tests/chart tests/drivers tests/gitops tests/pods hack/ociimage
 
 lint: ## Looks for what the compiler lets pass
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cargo fmt --manifest-path tests/drivers/rust/Cargo.toml --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	hack/deny
 	hack/actionlint
 	cd tests/controlplane && test -z "$$(gofmt -l .)" && go vet ./launch/... ./launcher/...
 	cd tests/chart && test -z "$$(gofmt -l .)" && go vet .
-	test -z "$$(gofmt -l tests/drivers tests/gitops)"
+	test -z "$$(gofmt -l tests/gitops)"
+	cd tests/drivers/go && test -z "$$(gofmt -l .)" && go vet ./...
 	cd tests/pods && test -z "$$(gofmt -l .)" && go vet ./...
 	cd hack/ociimage && test -z "$$(gofmt -l .)" && go vet .
 

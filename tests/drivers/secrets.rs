@@ -2,9 +2,12 @@
 //! like one, so that `cargo build` passes it over: `hack/test-drivers` runs it.
 //!
 //! ```text
-//! drivers sql                              prints SQL for a superuser
-//! drivers write DIRECTORY PORT CA OTHER    writes DIRECTORY/CASE/LOGIN/KEY; OTHER is an authority that has signed nothing
+//! drivers sql                                             prints SQL for a superuser
+//! drivers write DIRECTORY PORT PLAIN MISNAMED CA OTHER    writes DIRECTORY/CASE/LOGIN/KEY
 //! ```
+//!
+//! PLAIN is the port of a server without TLS, MISNAMED of one with a certificate for another name; OTHER is an authority that has
+//! signed nothing.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -38,20 +41,19 @@ const fn login(name: &'static str, username: &'static str, password: &'static st
 }
 
 /// Each has one thing that a driver may stumble over. The tables call them by their names.
-const LOGINS: [Login; 9] = [
+const LOGINS: [Login; 11] = [
     login("plain", "checkout", "vNqzRkWp-0123456789_tLsXhGdBcJfM"),
     login("spaces", " two  spaces ", " pass  word "),
     login("quotes", "it's \"odd\" \\ `x`", "'\"\\`$HOME '' \"\" \\\\ {x}"),
     // `%41` is an A to whoever decodes twice.
-    login(
-        "url",
-        "a@b:c/d%41#f?g&h=i,j;k+l",
-        "@:/%#?&=,;+!$()[]{}<>|^~*%41%2B",
-    ),
+    login("url", "a@b:c/d%41#f?g&h;k+l", "@:/%#?&=,;+!$()[]{}<>|^~*%41%2B"),
+    // SCRAM has these escaped in a name.
+    login("commas", "a,b=c", "a,b=c"),
     // Alone, it is a wildcard in a password file.
     login("star", "*", "*"),
     login("latin", "Jürgen", "Pässwörd-ñ-ß"),
-    login("emoji", "crab 🦀", "🦀 pass 🦀"),
+    login("emoji", "emoji", "🦀 pass 🦀"),
+    login("emoji-name", "crab 🦀", "vNqzRkWp-0123456789_tLsXhGdBcJfM"),
     // A space that does not break, a ligature, a half and a soft hyphen: SASLprep makes other characters of them, and whoever
     // leaves it out sends another password.
     login(
@@ -65,10 +67,21 @@ const LOGINS: [Login; 9] = [
     },
 ];
 
+/// Which of the servers.
+#[derive(Clone, Copy)]
+enum Server {
+    /// With TLS, and a certificate for `localhost` alone.
+    Good,
+    /// Without TLS.
+    Plain,
+    /// With a certificate for another name.
+    Misnamed,
+}
+
 /// How a server is reached, and what is known of it.
 struct Case {
     name: &'static str,
-    /// The certificate is for `localhost` alone.
+    server: Server,
     host: &'static str,
     sslmode: SslMode,
     /// Whether `ca.crt` is the server's authority, or another one.
@@ -78,9 +91,24 @@ struct Case {
 const fn case(name: &'static str, sslmode: SslMode) -> Case {
     Case {
         name,
+        server: Server::Good,
         host: "localhost",
         sslmode,
         ca_is_other: false,
+    }
+}
+
+const fn case_at(server: Server, name: &'static str, sslmode: SslMode) -> Case {
+    Case {
+        server,
+        ..case(name, sslmode)
+    }
+}
+
+const fn case_of_another_authority(name: &'static str, sslmode: SslMode) -> Case {
+    Case {
+        ca_is_other: true,
+        ..case(name, sslmode)
     }
 }
 
@@ -95,47 +123,54 @@ const CASES: [Case; 6] = [
 ];
 
 /// With the first login alone: what a verification must see.
-const TRAPS: [Case; 5] = [
+const TRAPS: [Case; 9] = [
+    case_at(Server::Plain, "prefer-without-tls", SslMode::Prefer),
+    case_at(Server::Plain, "require-without-tls", SslMode::Require),
+    case_at(Server::Plain, "verify-full-without-tls", SslMode::VerifyFull),
+    case_of_another_authority("require-other-authority", SslMode::Require),
+    case_of_another_authority("verify-ca-other-authority", SslMode::VerifyCa),
+    case_of_another_authority("verify-full-other-authority", SslMode::VerifyFull),
+    case_at(Server::Misnamed, "verify-ca-other-name", SslMode::VerifyCa),
+    case_at(Server::Misnamed, "verify-full-other-name", SslMode::VerifyFull),
     Case {
         host: "127.0.0.1",
-        ..case("verify-full-other-name", SslMode::VerifyFull)
-    },
-    Case {
-        host: "127.0.0.1",
-        ..case("verify-ca-other-name", SslMode::VerifyCa)
-    },
-    Case {
-        ca_is_other: true,
-        ..case("verify-full-other-authority", SslMode::VerifyFull)
-    },
-    Case {
-        ca_is_other: true,
-        ..case("verify-ca-other-authority", SslMode::VerifyCa)
-    },
-    Case {
-        ca_is_other: true,
-        ..case("require-other-authority", SslMode::Require)
+        ..case("verify-full-other-address", SslMode::VerifyFull)
     },
 ];
 
-/// The certificates that a Secret may name.
-struct Authorities {
-    own: Arc<str>,
-    other: Arc<str>,
+/// The servers' ports, and the certificates that a Secret may name.
+struct Servers {
+    good: u16,
+    plain: u16,
+    misnamed: u16,
+    own: Arc<[u8]>,
+    other: Arc<[u8]>,
 }
 
-impl Authorities {
-    fn read(own: &str, other: &str) -> Result<Self, Box<dyn Error>> {
+impl Servers {
+    fn read(ports: [&str; 3], own: &str, other: &str) -> Result<Self, Box<dyn Error>> {
+        let [good, plain, misnamed] = ports;
         Ok(Self {
-            own: fs::read_to_string(own)?.into(),
-            other: fs::read_to_string(other)?.into(),
+            good: good.parse()?,
+            plain: plain.parse()?,
+            misnamed: misnamed.parse()?,
+            own: fs::read(own)?.into(),
+            other: fs::read(other)?.into(),
         })
     }
 
-    fn of(&self, case: &Case) -> Arc<str> {
+    fn authority(&self, case: &Case) -> Arc<[u8]> {
         match case.ca_is_other {
             true => self.other.clone(),
             false => self.own.clone(),
+        }
+    }
+
+    fn port(&self, case: &Case) -> u16 {
+        match case.server {
+            Server::Good => self.good,
+            Server::Plain => self.plain,
+            Server::Misnamed => self.misnamed,
         }
     }
 }
@@ -146,12 +181,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     LOGINS.iter().try_for_each(may_be_asked_for)?;
     match arguments[..] {
         ["sql"] => print!("{}", sql()),
-        ["write", directory, port, own, other] => write(
-            Path::new(directory),
-            port.parse()?,
-            &Authorities::read(own, other)?,
-        )?,
-        _ => return Err("usage: drivers sql | drivers write DIRECTORY PORT CA OTHER".into()),
+        ["write", directory, good, plain, misnamed, own, other] => {
+            let servers = Servers::read([good, plain, misnamed], own, other)?;
+            write(Path::new(directory), &servers)?;
+        }
+        _ => return Err("usage: drivers sql | drivers write DIRECTORY PORT PLAIN MISNAMED CA OTHER".into()),
     }
     Ok(())
 }
@@ -190,7 +224,7 @@ fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-fn write(directory: &Path, port: u16, authorities: &Authorities) -> Result<(), Box<dyn Error>> {
+fn write(directory: &Path, servers: &Servers) -> Result<(), Box<dyn Error>> {
     let everything = CASES
         .iter()
         .flat_map(|case| LOGINS.iter().map(move |login| (case, login)));
@@ -198,11 +232,11 @@ fn write(directory: &Path, port: u16, authorities: &Authorities) -> Result<(), B
     everything.chain(traps).try_for_each(|(case, login)| {
         let details = ConnectionDetails {
             host: case.host.to_string(),
-            port,
+            port: servers.port(case),
             database: login.database.to_string(),
             sslmode: case.sslmode,
             provider: CAPABILITIES.name,
-            ca: Some(authorities.of(case)),
+            ca: Some(servers.authority(case)),
         };
         mount(&directory.join(case.name).join(login.name), &details, login)
     })
