@@ -32,7 +32,10 @@ fn told(answer: Answer) -> String {
             let mut text = error.to_string();
             let mut source = error.source();
             while let Some(error) = source {
-                text = format!("{text}: {error}");
+                let reason = error.to_string();
+                if !text.ends_with(&reason) {
+                    text = format!("{text}: {reason}");
+                }
                 source = error.source();
             }
             format!(
