@@ -5,6 +5,8 @@ import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.ResultSet;
+import java.util.Map;
+import java.util.TreeMap;
 import org.postgresql.util.DriverInfo;
 
 /** Tries pgjdbc with each folder that the command line names, and prints a line for each. */
@@ -16,12 +18,16 @@ public class Pgjdbc {
     Connection connect(Path secret) throws Exception;
   }
 
+  private static final Map<String, Way> WAYS =
+      new TreeMap<>(Map.of("published", Pgjdbc::published, "lines", Pgjdbc::lines));
+
   public static void main(String[] folders) {
     PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
     out.println("pgjdbc\tversion\t" + DriverInfo.DRIVER_VERSION);
     for (String folder : folders) {
-      out.println("pgjdbc\tpublished\t" + folder + "\t" + attempt(Pgjdbc::published, Path.of(folder)));
-      out.println("pgjdbc\tlines\t" + folder + "\t" + attempt(Pgjdbc::lines, Path.of(folder)));
+      for (String way : WAYS.keySet()) {
+        out.println("pgjdbc\t" + way + "\t" + folder + "\t" + attempt(WAYS.get(way), Path.of(folder)));
+      }
     }
   }
 

@@ -12,7 +12,10 @@ import (
 
 type way func(ctx context.Context, secret string) (*pgx.Conn, error)
 
-func main() { report.Run("pgx", "github.com/jackc/pgx/v5", ask(published), ask(lines)) }
+func main() {
+	report.Run("pgx", "github.com/jackc/pgx/v5", report.Way{Name: "published", Ask: ask(published)},
+		report.Way{Name: "lines", Ask: ask(lines)})
+}
 
 func published(ctx context.Context, secret string) (*pgx.Conn, error) {
 	uri, err := os.ReadFile(secret + "/uri")
@@ -32,7 +35,7 @@ func lines(ctx context.Context, secret string) (*pgx.Conn, error) {
 	// end
 }
 
-func ask(connect way) report.Way {
+func ask(connect way) func(string) (string, string, error) {
 	return func(secret string) (user, tls string, err error) {
 		ctx := context.Background()
 		connection, err := connect(ctx, secret)

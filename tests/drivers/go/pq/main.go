@@ -12,7 +12,10 @@ import (
 
 type way func(secret string) (*sql.DB, error)
 
-func main() { report.Run("lib/pq", "github.com/lib/pq", ask(published), ask(lines)) }
+func main() {
+	report.Run("lib/pq", "github.com/lib/pq", report.Way{Name: "published", Ask: ask(published)},
+		report.Way{Name: "lines", Ask: ask(lines)})
+}
 
 func published(secret string) (*sql.DB, error) {
 	uri, err := os.ReadFile(secret + "/uri")
@@ -32,7 +35,7 @@ func lines(secret string) (*sql.DB, error) {
 	// end
 }
 
-func ask(open way) report.Way {
+func ask(open way) func(string) (string, string, error) {
 	return func(secret string) (user, tls string, err error) {
 		db, err := open(secret)
 		if err != nil {

@@ -12,20 +12,24 @@ import (
 const Query = `SELECT current_user, CASE WHEN ssl THEN 'TLS' ELSE 'no TLS' END FROM pg_stat_ssl WHERE pid = pg_backend_pid()`
 
 // Way logs in with what a folder holds, and asks.
-type Way func(secret string) (user, tls string, err error)
+type Way struct {
+	Name string
+	Ask  func(secret string) (user, tls string, err error)
+}
 
-// Run tries the URI as it is published, and the lines of the document.
-func Run(driver, module string, published, lines Way) {
+// Run tries all ways with each folder. The module is the driver's.
+func Run(driver, module string, ways ...Way) {
 	fmt.Printf("%s\tversion\t%s\n", driver, version(module))
 	for _, folder := range os.Args[1:] {
-		fmt.Printf("%s\tpublished\t%s\t%s\n", driver, folder, attempt(published, folder))
-		fmt.Printf("%s\tlines\t%s\t%s\n", driver, folder, attempt(lines, folder))
+		for _, way := range ways {
+			fmt.Printf("%s\t%s\t%s\t%s\n", driver, way.Name, folder, attempt(way, folder))
+		}
 	}
 }
 
 // What a login comes to: who it is and how, or why it is none.
 func attempt(way Way, secret string) string {
-	user, tls, err := way(secret)
+	user, tls, err := way.Ask(secret)
 	if err != nil {
 		return "refused\t" + strings.Join(strings.Fields(err.Error()), " ")
 	}
