@@ -1,7 +1,7 @@
 # What one does with this repository. Everything takes a while the first time and little later; each says so.
 SHELL := /usr/bin/env bash -euo pipefail
 
-.PHONY: help check test test-chart test-pods test-postgres-versions test-drivers fuzz bench demo image sbom controlplane fmt lint
+.PHONY: help docs check test test-chart test-pods test-postgres-versions test-drivers fuzz bench demo image sbom controlplane fmt lint
 .PHONY: generate clean advisories release-check pin-base-images publish-image publish-chart sign
 
 help: ## Lists the targets
@@ -33,6 +33,9 @@ bench: ## Measures the operator under load, against targets; N="100 1000 10000",
 
 demo: ## Shows the operator at work, step by step; PROVIDER=ionos, scalingo, postgresql; KEEP=1 to stay
 	@PROVIDER=$(PROVIDER) hack/demo
+
+docs: ## Builds the documentation as a book, with search, and prints where it is
+	@hack/docs
 
 image: ## Writes an image as an OCI archive, and its SBOM, without a container engine; PROFILE=dev, IMAGE=name:tag
 	@PROFILE=$(PROFILE) IMAGE=$(IMAGE) hack/image

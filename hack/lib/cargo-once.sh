@@ -1,4 +1,4 @@
-# For hack/deny, hack/fuzz and hack/sbom: a program from a crate that is built once and kept outside the checkout.
+# For hack/deny, hack/docs, hack/fuzz and hack/sbom: a program from a crate that is built once and kept outside the checkout.
 # shellcheck shell=bash
 set -euo pipefail
 

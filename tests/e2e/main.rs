@@ -12,6 +12,7 @@
 
 mod admission;
 mod adoption;
+mod alternating;
 mod bench;
 #[path = "../upgrade/beyond.rs"]
 mod beyond;
@@ -95,6 +96,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         creation::trials(environment),
         admission::trials(environment),
         adoption::trials(environment),
+        alternating::trials(environment),
         drift::trials(environment),
         faults::trials(environment),
         metrics::trials(environment),

@@ -16,8 +16,97 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         nothing_is_rotated_while_it_is_suspended,
         what_cannot_be_followed_is_refused_or_said,
         a_schedule_shows_when_a_password_is_changed_next,
+        a_server_object_lets_no_password_get_too_old,
+        a_server_object_lets_no_password_be_too_short,
+        nothing_is_published_that_has_not_logged_in_where_that_is_asked_for,
     );
     everywhere.chain(once).collect()
+}
+
+async fn of_the_server(world: &World, spec: Value) -> Outcome {
+    world.merge("PostgresServer", SERVER, json!({"spec": spec})).await
+}
+
+async fn a_server_object_lets_no_password_get_too_old(world: &World) -> Outcome {
+    let _setting = world.set_up(&[]).await?;
+    let first = world.ready_user("checkout").await?;
+    world.apply_password("mine", "a password of my own 1").await?;
+    let own = "password: {secretRef: {name: mine}}";
+    world.apply_user_with("own", own).await?;
+    world.user_ready("own").await?;
+    of_the_server(world, json!({"passwords": {"maxAge": "4s"}})).await?;
+    world.rotated("checkout", &first).await?;
+    assert_eq!(status_of_password(world).await?["reason"], "Scheduled");
+    world.user_is("own", "Stalled", "True", "PasswordOverdue").await?;
+    world.user_ready("own").await?;
+    of_the_server(world, json!({"passwords": null})).await?;
+    world.user_is_not("own", "Stalled").await?;
+    assert_eq!(world.password_of("own").await?, "a password of my own 1");
+    world.login_of("checkout").await
+}
+
+async fn a_server_object_lets_no_password_be_too_short(world: &World) -> Outcome {
+    let _setting = world.set_up(&[]).await?;
+    of_the_server(world, json!({"passwords": {"minLength": 44}})).await?;
+    // What the watch shows may be of before, to the first that is made.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.ready_user("checkout").await?.len(), 44);
+    world.apply_password("mine", "only 23 characters long").await?;
+    world
+        .apply_user_with("own", "password: {secretRef: {name: mine}}")
+        .await?;
+    let refused = world.user_not_ready("own", "InvalidPassword").await?;
+    let says = "has 23 characters, and the server object asks for 44";
+    assert!(refused.message.contains(says), "{}", refused.message);
+    world
+        .apply_password("mine", &"a long password ".repeat(3))
+        .await?;
+    world.user_ready("own").await?;
+    world.login_of("own").await
+}
+
+async fn nothing_is_published_that_has_not_logged_in_where_that_is_asked_for(world: &World) -> Outcome {
+    let _setting = world.set_up(&[]).await?;
+    let port: Value = world
+        .get("PostgresServer", SERVER)
+        .await?
+        .ok_or("no server")?
+        .data["spec"]["connection"]["port"]
+        .clone();
+    let nowhere = json!({"verification": "Require", "connection": {"port": 1}});
+    of_the_server(world, nowhere).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.apply_user("checkout", SERVER).await?;
+    let held = world.user_not_ready("checkout", "NotVerified").await?;
+    assert!(
+        held.message.contains("spec.verification: Require"),
+        "{}",
+        held.message
+    );
+    assert!(
+        world.secret("checkout-postgres").await?.is_none(),
+        "it was published"
+    );
+    // As before, such a login is published where nobody asks for more.
+    of_the_server(world, json!({"verification": null})).await?;
+    world.user_ready("checkout").await?;
+    of_the_server(
+        world,
+        json!({"verification": "Require", "connection": {"port": port}}),
+    )
+    .await?;
+    world
+        .user_is("checkout", "CredentialsVerified", "True", "LoginSucceeded")
+        .await?;
+    of_the_server(world, json!({"verification": "Never"})).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.apply_user("unseen", SERVER).await?;
+    world.user_ready("unseen").await?;
+    let verified = world
+        .condition("PostgresUser", "unseen", "CredentialsVerified")
+        .await?;
+    assert!(verified.is_none_or(|it| it.status != "True"), "a login was tried");
+    world.login_of("unseen").await
 }
 
 async fn every(world: &World, interval: &str) -> Outcome {

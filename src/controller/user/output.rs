@@ -55,6 +55,8 @@ pub fn released(secret: &Secret, uid: &str, version: Option<&str>) -> Value {
 pub struct Output<'a> {
     /// Whose it is.
     pub user: &'a PostgresUser,
+    /// The login that it is for.
+    pub username: &'a str,
     /// How clients connect.
     pub details: &'a ConnectionDetails,
     /// With what they log in.
@@ -137,12 +139,14 @@ async fn sent(
 pub fn is_intact(
     secret: &Secret,
     user: &PostgresUser,
+    username: &str,
     details: &ConnectionDetails,
     password: &Password,
 ) -> bool {
     // Who owns it is not looked at.
     let wanted = build(Output {
         user,
+        username,
         details,
         password,
         retain: user.retains(),
@@ -228,6 +232,7 @@ fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a String> {
 fn build(output: Output<'_>) -> Secret {
     let Output {
         user,
+        username,
         details,
         password,
         retain,
@@ -242,7 +247,7 @@ fn build(output: Output<'_>) -> Secret {
         names::SECRET_USER.to_string(),
         format!("{}/{}", user.namespace().unwrap_or_default(), user.name_any()),
     );
-    annotations.insert(names::SECRET_REMOTE.to_string(), remote(user));
+    annotations.insert(names::SECRET_REMOTE.to_string(), remote(user, username));
     if let Some(from_spec) = from_spec {
         annotations.insert(names::SECRET_FROM_SPEC.to_string(), from_spec);
     }
@@ -251,7 +256,7 @@ fn build(output: Output<'_>) -> Secret {
         owner.block_owner_deletion = None;
         owner
     });
-    let data = render(details, user.username(), password)
+    let data = render(details, username, password)
         .into_iter()
         .map(|(key, value)| (key.to_string(), ByteString(value.as_bytes().to_vec())));
     Secret {
@@ -270,11 +275,11 @@ fn build(output: Output<'_>) -> Secret {
 }
 
 /// The remote user, as the claim says.
-fn remote(user: &PostgresUser) -> String {
+fn remote(user: &PostgresUser, username: &str) -> String {
     let identity = whereabouts::claim(user).map(|claim| claim.identity);
     let identity = identity
         .as_ref()
         .map(RemoteIdentity::to_string)
         .unwrap_or_default();
-    format!("{identity}/{}", user.username())
+    format!("{identity}/{username}")
 }

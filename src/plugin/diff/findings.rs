@@ -312,8 +312,12 @@ fn put_back(
     details: &ConnectionDetails,
     password: &Password,
 ) -> Option<Finding> {
-    let keys = differing_keys(found, details, user.username(), password);
-    let effect = match (keys.is_empty(), is_intact(found, user, details, password)) {
+    let username = user.published_username();
+    let keys = differing_keys(found, details, username, password);
+    let effect = match (
+        keys.is_empty(),
+        is_intact(found, user, username, details, password),
+    ) {
         (true, true) => return None,
         (true, false) => "labels or annotations are to be put back".to_string(),
         // The password is in these, so they disagree with it if it was changed.
@@ -342,7 +346,7 @@ fn rewritten(
     let spec = user.spec.secret.clone().unwrap_or_default();
     let wanted = content_digest(
         details,
-        user.username(),
+        user.published_username(),
         &spec.labels,
         &spec.annotations,
         user.retains(),
@@ -351,7 +355,7 @@ fn rewritten(
     if published.content_digest == wanted {
         return None;
     }
-    let keys = differing_keys(found, details, user.username(), password);
+    let keys = differing_keys(found, details, user.published_username(), password);
     let what = match keys.is_empty() {
         true => "its labels, annotations or owner".to_string(),
         false => format!("its keys {}", keys.join(", ")),
