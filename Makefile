@@ -1,8 +1,8 @@
 # What one does with this repository. Everything takes a while the first time and little later; each says so.
 SHELL := /usr/bin/env bash -euo pipefail
 
-.PHONY: help docs check test test-chart test-pods test-postgres-versions fuzz bench demo image sbom controlplane fmt lint generate clean
-.PHONY: advisories release-check pin-base-images publish-image publish-chart sign
+.PHONY: help docs check test test-chart test-pods test-postgres-versions test-drivers fuzz bench demo image sbom controlplane fmt lint
+.PHONY: generate clean advisories release-check pin-base-images publish-image publish-chart sign
 
 help: ## Lists the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 32
@@ -21,6 +21,9 @@ test-pods: ## Runs the image in real Pods: install, upgrade, failover, uninstall
 
 test-postgres-versions: ## Runs the SQL provider's tests on PostgreSQL 14, 16, 17 and 18, from npm
 	@hack/test-postgres-versions
+
+test-drivers: ## Logs in with real drivers (psql, Python, node, Java, Go, Rust, Ruby, PHP) by what Secrets hold
+	@hack/test-drivers
 
 fuzz: ## Feeds what reads other people's words with odd ones, a minute each; SECONDS=300, ONLY="journal names"
 	@EACH=$(SECONDS) hack/fuzz $(ONLY)
@@ -46,17 +49,20 @@ controlplane: ## Builds the Kubernetes control plane that tests and demo use
 fmt: ## Formats Rust and Go
 	cargo fmt --all
 	cargo fmt --manifest-path fuzz/Cargo.toml
-	gofmt -l -w tests/controlplane tests/chart tests/gitops tests/pods hack/ociimage
+	cargo fmt --manifest-path tests/drivers/rust/Cargo.toml
+	gofmt -l -w tests/controlplane tests/chart tests/drivers tests/gitops tests/pods hack/ociimage
 
 lint: ## Looks for what the compiler lets pass
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cargo fmt --manifest-path tests/drivers/rust/Cargo.toml --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	hack/deny
 	hack/actionlint
 	cd tests/controlplane && test -z "$$(gofmt -l .)" && go vet ./launch/... ./launcher/...
 	cd tests/chart && test -z "$$(gofmt -l .)" && go vet .
 	test -z "$$(gofmt -l tests/gitops)"
+	cd tests/drivers/go && test -z "$$(gofmt -l .)" && go vet ./...
 	cd tests/pods && test -z "$$(gofmt -l .)" && go vet ./...
 	cd hack/ociimage && test -z "$$(gofmt -l .)" && go vet .
 
