@@ -21,6 +21,7 @@ mod creation;
 mod deletion;
 mod drift;
 mod faults;
+mod formats;
 mod frugality;
 mod generated;
 mod gitops;
@@ -97,6 +98,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         adoption::trials(environment),
         drift::trials(environment),
         faults::trials(environment),
+        formats::trials(environment),
         metrics::trials(environment),
         moves::trials(environment),
         neighbours::trials(environment),
