@@ -160,7 +160,7 @@ fn keys_are_free(preset: SecretPreset) -> Value {
     );
     json!({
         "rule": format!("!has(self.data) || {is_absent} || self.data.all(key, !(key in [{keys}]))"),
-        "message": format!("spec.secret.data: of one of {keys} {way_out}"),
+        "message": format!("spec.secret.data: one of {keys}: {way_out}"),
         "messageExpression": format!(
             "'spec.secret.data: \"' + self.data.filter(key, key in [{keys}])[0] + '\": {way_out}'"
         ),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub const ALWAYS: &[&str] = &["username", "password", "ca.crt"];
 
 /// A set of keys for one kind of reader. Presets may be combined: a key that two of them have has the same value in both, or
-/// they are refused together ([`CLASHES`]).
+/// they are refused together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]

@@ -11,7 +11,7 @@ use crate::api::{PostgresUser, SslMode, names};
 use crate::controller::server_spec::PROVIDERS;
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::password::Password;
-use crate::domain::secret::{render, render_presets};
+use crate::domain::secret::{presets, render, render_presets};
 
 /// How to connect, and as whom.
 #[derive(Debug)]
@@ -110,12 +110,14 @@ fn missing(key: &str) -> String {
     format!("has no key {key:?} that holds text; the operator puts it back")
 }
 
-/// How to connect: by the keys, else by the status.
+/// How to connect: by the keys, else by the status. A key that no preset writes may be a template's, and say anything.
 fn details(secret: &Secret, user: &PostgresUser) -> Result<ConnectionDetails, String> {
     let published = user.status.as_ref().and_then(|status| status.secret.as_ref());
     let address = published.and_then(|published| published.address.as_deref());
     let (host, port, database) = address.and_then(parts_of).unwrap_or_default();
-    let text = |key: &str, otherwise: &str| match text_of(secret, key) {
+    let spec = user.spec.secret.clone().unwrap_or_default();
+    let is_told = |key: &str| presets(&spec).iter().any(|preset| preset.keys().contains(&key));
+    let text = |key: &str, otherwise: &str| match text_of(secret, key).filter(|_| is_told(key)) {
         Some(text) => Ok(text.to_string()),
         None if otherwise.is_empty() => Err(missing(key)),
         None => Ok(otherwise.to_string()),
@@ -213,6 +215,7 @@ mod tests {
             serde_json::json!({}),
             serde_json::json!({"presets": []}),
             serde_json::json!({"presets": ["libpq", "dotnet"], "data": {"a": "{{ password }}"}}),
+            serde_json::json!({"presets": ["uri"], "data": {"host": "elsewhere", "port": "none", "sslmode": "tight"}}),
         ] {
             let user = user(spec);
             let read = read(&secret_of(&user), &user).unwrap();
