@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pguser_operator::api::{DeletionBlocker, ServerKind, ServerRef};
+use pguser_operator::domain::alternation::Part;
 use pguser_operator::domain::attempts::{Attempts, Login, Outcome};
 use pguser_operator::domain::identity::{Claim, Mark, RemoteIdentity};
 use pguser_operator::domain::journal::{Cause, Entry, EntryId, Kind, Owner, Seen};
@@ -47,6 +48,13 @@ fn identity() -> RemoteIdentity {
 fn desired() -> Desired {
     Desired {
         username: "app".to_string(),
+        part: Part::Sole,
+        principal: "app".to_string(),
+        has_others: false,
+        retiring: false,
+        unused_by: None,
+        withdrawn: false,
+        overlap_ends: None,
         invalid: None,
         beyond: None,
         rotate: None,
@@ -117,6 +125,8 @@ fn server() -> Server {
         available: Arc::new([]),
         last_not_available: None,
         verifiable: false,
+        must_log_in: false,
+        log_in_again: None,
         creator_id: None,
     }
 }
@@ -133,6 +143,7 @@ fn record(made: u64) -> Option<Record> {
         password_stamp: None,
         memberships: Default::default(),
         config: Default::default(),
+        retired: false,
         identity: identity(),
         adopted: false,
         moved: false,
@@ -148,6 +159,7 @@ fn observed(server: Server) -> Observed {
         identity: identity(),
         username: "app".to_string(),
         server: None,
+        alternating: false,
     };
     Observed {
         uid: "u".to_string(),
@@ -425,6 +437,7 @@ fn published_on(server: Server) -> Observed {
         password_stamp: None,
         memberships: Default::default(),
         config: Default::default(),
+        retired: false,
         identity: identity(),
         adopted: false,
         moved: false,
@@ -1047,4 +1060,146 @@ fn a_password_that_is_old_enough_is_changed_behind_everybody_who_waits() {
         message: "too weak".to_string(),
     });
     assert_eq!(step(&due(60), &refused), None);
+}
+
+#[test]
+fn nothing_is_published_that_has_not_logged_in_where_the_server_object_asks_for_that() {
+    let server = Server {
+        must_log_in: true,
+        ..sql()
+    };
+    let mut world = published_on(server);
+    let accepted = Outcome::Accepted {
+        at: ago(5),
+        user: None,
+    };
+    let attempts = Attempts {
+        last: Some(ago(5)),
+        outcome: Some(accepted),
+        login: Login::Unverifiable("no route".to_string()),
+        ..Attempts::none()
+    };
+    world.entry = staged(Kind::SetPassword, attempts, seen(None, 10));
+    world.entry.as_mut().unwrap().mac = Some("another".to_string());
+    let try_again_at = |world: &mut Observed, at: Option<Mono>| match &mut world.server {
+        ServerView::Usable(server) => server.log_in_again = at,
+        ServerView::Unusable(_) => unreachable!(),
+    };
+    try_again_at(&mut world, Some(ago(0) + Duration::from_secs(20)));
+    assert_eq!(stalled(&desired(), &world), Some("NotVerified"));
+    let held = plan(&desired(), &world, ago(0), &Settings::default());
+    assert_eq!((held.step, held.again), (None, Some(Duration::from_secs(20))));
+    try_again_at(&mut world, Some(ago(1)));
+    assert_eq!(step(&desired(), &world), Some(Step::Verify(EntryId(7))));
+}
+
+#[test]
+fn a_password_of_ones_own_that_is_too_old_is_told_of_and_goes_on_working() {
+    let world = published_on(sql());
+    let own = Desired {
+        password: WantedPassword::Own {
+            mac: world.published.as_ref().unwrap().mac.clone(),
+        },
+        rotation_due: Some(ago(1)),
+        ..desired()
+    };
+    let told = plan(&own, &world, ago(0), &Settings::default());
+    assert!(told.report.ready.ready && told.step.is_none(), "{told:?}");
+    assert_eq!(stalled(&own, &world), Some("PasswordOverdue"));
+    let suspended = Desired {
+        suspended: true,
+        password: WantedPassword::Generated,
+        ..own
+    };
+    assert_eq!(stalled(&suspended, &world), Some("PasswordOverdue"));
+}
+
+/// A login of before, whose overlap is over.
+fn retiring(options: Option<RoleOptions>) -> Desired {
+    Desired {
+        part: Part::Retired,
+        retiring: true,
+        has_others: true,
+        settings: RoleSettings {
+            options: options.map(|options| RoleOptions {
+                login: false,
+                ..options
+            }),
+            ..RoleSettings::default()
+        },
+        ..desired()
+    }
+}
+
+#[test]
+fn a_login_of_before_loses_its_password_in_the_way_that_its_server_has() {
+    let world = published_on(sql());
+    let by_sql = retiring(Some(RoleOptions::default()));
+    assert_eq!(
+        staged_kind(step(&by_sql, &world)),
+        Some((Kind::Configure, Cause::Retirement, DraftPassword::None))
+    );
+    assert_eq!(
+        staged_kind(step(&retiring(None), &world)),
+        Some((Kind::SetPassword, Cause::Retirement, DraftPassword::New))
+    );
+    // Once it is on record, nothing is done any more.
+    let mut done = world;
+    done.record.as_mut().unwrap().retired = true;
+    let plan = plan(&retiring(None), &done, ago(0), &Settings::default());
+    assert!(plan.step.is_none() && plan.report.ready.ready, "{plan:?}");
+}
+
+#[test]
+fn a_login_of_before_that_is_used_is_waited_for() {
+    let mut world = published_on(sql());
+    let desired = Desired {
+        unused_by: Some(ago(0) + Duration::from_secs(60)),
+        ..retiring(Some(RoleOptions::default()))
+    };
+    assert_eq!(step(&desired, &world), Some(Step::Read));
+    let with = |world: &mut Observed, sessions| {
+        let sight = world.sight.as_mut().unwrap();
+        sight.started = ago(1);
+        sight.user.as_mut().unwrap().traits.sessions = Some(sessions);
+    };
+    with(&mut world, 2);
+    let waits = plan(&desired, &world, ago(0), &Settings::default());
+    assert!(
+        waits.step.is_none() && waits.again.is_some() && waits.report.ready.ready,
+        "{waits:?}"
+    );
+    let long_enough = Desired {
+        unused_by: Some(ago(1)),
+        ..desired.clone()
+    };
+    assert!(staged_kind(step(&long_enough, &world)).is_some());
+    with(&mut world, 0);
+    assert!(staged_kind(step(&desired, &world)).is_some());
+}
+
+#[test]
+fn a_retirement_that_is_refused_is_told_and_tried_again_each_minute() {
+    let mut world = published_on(sql());
+    let refused = |seconds| Attempts {
+        last: Some(ago(seconds)),
+        outcome: Some(Outcome::Refused {
+            message: "a lock".to_string(),
+            blockers: Vec::new(),
+        }),
+        ..Attempts::none()
+    };
+    let desired = retiring(Some(RoleOptions::default()));
+    let entry = |attempts| {
+        let mut entry = staged(Kind::Configure, attempts, seen(None, 100));
+        let staged = entry.as_mut().unwrap();
+        (staged.entry.cause, staged.entry.settings) = (Cause::Retirement, desired.settings.clone());
+        entry
+    };
+    world.entry = entry(refused(5));
+    assert_eq!(stalled(&desired, &world), Some("RetirementBlocked"));
+    let held = plan(&desired, &world, ago(0), &Settings::default());
+    assert!(held.report.ready.ready && held.step.is_none(), "{held:?}");
+    world.entry = entry(refused(61));
+    assert_eq!(step(&desired, &world), Some(Step::Send(EntryId(7))));
 }

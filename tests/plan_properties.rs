@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pguser_operator::api::{ServerKind, ServerRef};
+use pguser_operator::domain::alternation::Part;
 use pguser_operator::domain::attempts::{Attempts, Login, Outcome};
 use pguser_operator::domain::identity::{Claim, Mark, RemoteIdentity};
 use pguser_operator::domain::journal::{Cause, Entry, EntryId, Kind, Owner, Seen};
@@ -47,6 +48,7 @@ fn claim() -> impl Strategy<Value = Claim> {
         identity,
         username: "app".to_string(),
         server: None,
+        alternating: false,
     })
 }
 
@@ -54,8 +56,22 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![Just("1".to_string()), Just("2".to_string())]
 }
 
+fn part() -> impl Strategy<Value = Part> {
+    prop_oneof![
+        6 => Just(Part::Sole),
+        1 => Just(Part::Published),
+        1 => Just(Part::Next(Cause::Scheduled)),
+        1 => Just(Part::Owner),
+        1 => Just(Part::Retired),
+        1 => Just(Part::Removed),
+    ]
+}
+
 prop_compose! {
     fn desired()(
+        part in part(),
+        (has_others, retiring, withdrawn) in any::<(bool, bool, bool)>(),
+        (unused_by, overlap_ends) in (of(moment()), of(moment())),
         (invalid, beyond) in (prop::bool::weighted(0.1), prop::bool::weighted(0.1)),
         rotate in of(text()),
         password in prop_oneof![
@@ -72,7 +88,8 @@ prop_compose! {
         let invalid = invalid.then(|| Invalid { reason: "InvalidUsername", message: "too long".to_string() });
         let beyond = beyond.then(|| Invalid { reason: "InvalidSettings", message: "too much".to_string() });
         Desired {
-            username: "app".to_string(), invalid, beyond, rotate, password, adopt, retain, suspended, deleting,
+            username: "app".to_string(), part, principal: "app".to_string(), has_others, retiring,
+            unused_by, withdrawn, overlap_ends, invalid, beyond, rotate, password, adopt, retain, suspended, deleting,
             force_finalize, content_digest, address, rotation_due, wish, settings, settings_wish,
         }
     }
@@ -100,6 +117,7 @@ prop_compose! {
             heir_is_named: false,
             own: Default::default(),
             adopts_power,
+            end_sessions: false,
         }
     }
 }
@@ -111,7 +129,7 @@ prop_compose! {
             bypass_rls: false, granted: Default::default(), granted_by_others: Default::default(), just_granted: Default::default(),
             config: Default::default(),
         });
-        Traits { read_only, role: role.map(std::sync::Arc::new), password_stamp }
+        Traits { read_only, role: role.map(std::sync::Arc::new), password_stamp, sessions: None }
     }
 }
 
@@ -138,7 +156,8 @@ prop_compose! {
     fn server()(
         identity in identity(),
         (direct_read, turns_busy, allow_adoption, verifiable) in any::<(bool, bool, bool, bool)>(),
-        (marks, reads_trail) in any::<(bool, bool)>(),
+        (marks, reads_trail, must_log_in) in any::<(bool, bool, bool)>(),
+        log_in_again in of(moment()),
         reference in reference(),
         take_over_from in of(Just("j".to_string())),
         credentials_worked in prop::bool::weighted(0.9),
@@ -160,7 +179,7 @@ prop_compose! {
                 direct_read, turns_busy, marks, reads_trail, ..Capabilities::PLAIN
             },
             allow_adoption, take_over_from, credentials_worked, gone, trouble,
-            closed: None, available: available(state), state, last_not_available, verifiable, creator_id,
+            closed: None, available: available(state), state, last_not_available, verifiable, must_log_in, log_in_again, creator_id,
         }
     }
 }
@@ -189,7 +208,7 @@ prop_compose! {
         identity in identity(), (adopted, moved) in any::<(bool, bool)>(), created in of(date()), last_set in of(date()),
         server in of(reference()), password_stamp in of(text()),
     ) -> Record {
-        Record { server, identity, adopted, moved, created, last_set, password_stamp, memberships: Default::default(), config: Default::default() }
+        Record { server, identity, adopted, moved, created, last_set, password_stamp, memberships: Default::default(), config: Default::default(), retired: false }
     }
 }
 
@@ -369,8 +388,8 @@ proptest! {
     ) {
         let plan = planned(&desired, &observed);
         if let Some((Kind::Delete, sent)) = mutation(plan.step.as_ref(), &observed) {
-            prop_assert!(desired.deleting);
-            prop_assert!(!desired.force_finalize);
+            prop_assert!(desired.deleting || desired.part == Part::Removed);
+            prop_assert!(!desired.force_finalize || !desired.deleting);
             let staged = observed.entry.as_ref();
             let accepted = staged.is_some_and(|staged| {
                 matches!(staged.attempts.outcome, Some(Outcome::Accepted { .. }))
@@ -404,6 +423,40 @@ proptest! {
             });
             let staging = matches!(plan.step, Some(Step::Stage(_)));
             prop_assert!(kind == Kind::Create || (accepted && staging), "{:?}", plan.step);
+        }
+    }
+
+    #[test]
+    fn a_login_that_is_not_to_be_published_is_neither_published_nor_logged_in_with(
+        desired in desired(), observed in observed(),
+    ) {
+        let plan = planned(&desired, &observed);
+        let logs_in = matches!(plan.step, Some(Step::Publish(_) | Step::TryPublished));
+        prop_assert!(desired.part.is_published() || !logs_in, "{:?}", plan.step);
+    }
+
+    #[test]
+    fn a_resource_goes_only_if_it_is_being_deleted_and_loses_a_login_only_if_it_has_another(
+        desired in desired(), observed in observed(),
+    ) {
+        let plan = planned(&desired, &observed);
+        let goes = matches!(plan.step, Some(Step::RemoveFinalizer(_)));
+        prop_assert!(desired.deleting || !goes, "{:?}", plan.step);
+        let forgets = matches!(plan.step, Some(Step::Forget(_)));
+        prop_assert!(!forgets || desired.has_others || desired.part == Part::Removed, "{:?}", plan.step);
+    }
+
+    #[test]
+    fn what_goes_on_beside_the_published_login_leaves_it_ready(desired in desired(), observed in observed()) {
+        let intact = |published: &Published| match &observed.secret {
+            SecretView::Ours { resource_version, .. } => *resource_version == published.resource_version,
+            _ => false,
+        };
+        let is_published = observed.published.as_ref().is_some_and(intact);
+        let beside = !matches!(desired.part, Part::Sole | Part::Published) && !desired.deleting;
+        let unread = matches!(&observed.secret, SecretView::Ours { content: None, .. });
+        if is_published && beside && unread && !desired.suspended {
+            prop_assert!(planned(&desired, &observed).report.ready.ready);
         }
     }
 
@@ -556,6 +609,7 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         identity: identity.clone(),
         username: "app".to_string(),
         server: None,
+        alternating: false,
     };
     let reference = ServerRef {
         kind: ServerKind::PostgresServer,
@@ -563,6 +617,13 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
     };
     let desired = Desired {
         username: "app".to_string(),
+        part: Part::Sole,
+        principal: "app".to_string(),
+        has_others: false,
+        retiring: false,
+        unused_by: None,
+        withdrawn: false,
+        overlap_ends: None,
         invalid: None,
         beyond: None,
         rotate: observed.handled_rotation.clone(),
@@ -605,6 +666,7 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         password_stamp: None,
         memberships: Default::default(),
         config: Default::default(),
+        retired: false,
         identity,
         adopted: false,
         moved: false,
@@ -682,6 +744,8 @@ fn in_order_with_default_server(observed: Observed, date: Timestamp) -> (Desired
         available: Arc::new([]),
         last_not_available: None,
         verifiable: false,
+        must_log_in: false,
+        log_in_again: None,
         creator_id: None,
     };
     let server = ServerView::Usable(Box::new(server));

@@ -59,6 +59,13 @@ pub struct PostgresServerSpec {
     #[schemars(length(max = 32))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]+(h|m|s))+$') && duration(self) >= duration('1s') && duration(self) <= duration('168h')").message("spec.verifyInterval must be a duration from 1s to 168h, such as 30m or 1h30m"))]
     pub verify_interval: String,
+    /// Whether a password is tried by a login before it is published, and now and then afterwards: `Auto`, the default, where that
+    /// can be done; `Require`: nothing is published that has not logged in; `Never`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
+    /// What is kept of the passwords here, whatever a PostgresUser asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passwords: Option<Passwords>,
     /// How hard the API may be driven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
@@ -120,6 +127,13 @@ pub struct ClusterPostgresServerSpec {
     #[schemars(length(max = 32))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]+(h|m|s))+$') && duration(self) >= duration('1s') && duration(self) <= duration('168h')").message("spec.verifyInterval must be a duration from 1s to 168h, such as 30m or 1h30m"))]
     pub verify_interval: String,
+    /// Whether a password is tried by a login before it is published, and now and then afterwards: `Auto`, the default, where that
+    /// can be done; `Require`: nothing is published that has not logged in; `Never`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
+    /// What is kept of the passwords here, whatever a PostgresUser asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passwords: Option<Passwords>,
     /// How hard the API may be driven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
@@ -479,6 +493,32 @@ pub struct Usernames {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
     pub allowed: Vec<String>,
+}
+
+/// Whether passwords are tried by logins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum Verification {
+    #[default]
+    Auto,
+    Require,
+    Never,
+}
+
+/// What is kept of the passwords on a server.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Passwords {
+    /// The oldest that a password gets, as a duration (`2160h`), from 1s to 87600h: a generated one is changed by then, whether its
+    /// PostgresUser has a rotation or not. A password of the user's own, and one of a suspended PostgresUser, is only told of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(h|m|s))+$') && duration(self) >= duration('1s') && duration(self) <= duration('87600h')").message("spec.passwords.maxAge must be a duration from 1s to 87600h, such as 2160h for ninety days"))]
+    pub max_age: Option<String>,
+    /// The fewest characters that a password has. Generated ones get as many; a shorter one of the user's own is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 128))]
+    pub min_length: Option<i32>,
 }
 
 /// How hard the remote side may be driven through this object. Objects that share credentials also share what the provider

@@ -205,9 +205,13 @@ pub struct PasswordSource {
     pub secret_ref: Option<SecretKeyRef>,
 }
 
-/// When a generated password is changed without anybody asking: either after an interval, or by a schedule.
+/// When and how a generated password is changed: after an interval or by a schedule, and, with either or neither, whenever the
+/// annotation `pguser.dev/rotate` asks for it.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[x_kube(validation = Rule::new("has(self.interval) != has(self.schedule)").message("spec.rotation: set either interval or schedule"))]
+#[x_kube(validation = Rule::new("!(has(self.interval) && has(self.schedule)) && (has(self.interval) || has(self.schedule) || has(self.strategy) || has(self.endSessions))").message("spec.rotation: set either interval or schedule"))]
+#[x_kube(validation = Rule::new("!has(self.jitter) || has(self.interval) || has(self.schedule)").message("spec.rotation.jitter needs an interval or a schedule: set either interval or schedule"))]
+#[x_kube(validation = Rule::new("(has(self.strategy) && self.strategy == 'Alternating') || !(has(self.overlap) || has(self.retire) || has(self.maxWait))").message("spec.rotation: overlap, retire and maxWait are for strategy: Alternating"))]
+#[x_kube(validation = Rule::new("!has(self.maxWait) || (has(self.retire) && self.retire == 'WhenUnused')").message("spec.rotation.maxWait is for retire: WhenUnused"))]
 #[x_kube(validation = Rule::new("!has(self.timeZone) || has(self.schedule)").message("spec.rotation.timeZone is for schedule: an interval has no time of day"))]
 #[serde(rename_all = "camelCase")]
 pub struct Rotation {
@@ -232,6 +236,48 @@ pub struct Rotation {
     #[schemars(length(max = 32))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]+(h|m|s))+$') && duration(self) <= duration('87600h')").message("spec.rotation.jitter must be a duration of at most 87600h, such as 12h"))]
     pub jitter: Option<String>,
+    /// How it is changed. `InPlace`, the default: the login gets another password, and the one of before works no more.
+    /// `Alternating`: two logins, the username followed by `_a` and by `_b`, take turns, and the one of before goes on working
+    /// until the overlap is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// For how long the login of before goes on working after another one was published (`1h`, the default; at most 8760h).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(h|m|s))+$') && duration(self) <= duration('8760h')").message("spec.rotation.overlap must be a duration of at most 8760h, such as 1h"))]
+    pub overlap: Option<String>,
+    /// When the login of before is retired: `AfterOverlap`, the default, or `WhenUnused`, once it has no session left after the
+    /// overlap (by SQL only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retire: Option<Retire>,
+    /// With `WhenUnused`: how long after the overlap the login of before is retired all the same (`24h`, the default; at most
+    /// 8760h).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]+(h|m|s))+$') && duration(self) <= duration('8760h')").message("spec.rotation.maxWait must be a duration of at most 8760h, such as 24h"))]
+    pub max_wait: Option<String>,
+    /// Whether sessions that were begun with the old password end with it, so that a rotation evicts whoever has stolen it (by
+    /// SQL only). With `Alternating` they end when the login of before is retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_sessions: Option<bool>,
+}
+
+/// How a password is changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum Strategy {
+    #[default]
+    InPlace,
+    Alternating,
+}
+
+/// When the login of before is retired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum Retire {
+    #[default]
+    AfterOverlap,
+    WhenUnused,
 }
 
 /// How a password is generated, in the words of External Secrets' Password generator.
@@ -435,6 +481,12 @@ pub struct RemoteUserRecord {
     /// The parameters that were set because `spec.postgresql.config` asked for them: these are reset when it does not any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub config: Vec<String>,
+    /// Of a login that was published before another one took its place: until when it goes on working at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retire_after: Option<Time>,
+    /// When it was retired: since then nobody can log in with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired: Option<Time>,
 }
 
 /// A membership that was granted.
@@ -492,6 +544,9 @@ pub enum Ownership {
 pub struct PublishedSecret {
     /// Its name.
     pub name: String,
+    /// The login that it is for, where that is another than `spec.username`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
     /// Its resourceVersion after publication.
     pub resource_version: String,
     /// A keyed MAC of the password (key id, colon, hex); the key is in the operator's namespace.
@@ -516,10 +571,14 @@ pub struct PasswordStatus {
     /// When it was published, by the operator's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_changed: Option<Time>,
-    /// Why it was changed then: `Created`, `Adopted`, `Requested`, `Scheduled`, `OwnPassword`, `SecretDamaged`, `Reverted`.
+    /// Why it was changed then: `Created`, `Adopted`, `Requested`, `Scheduled`, `StrategyChanged`, `OwnPassword`, `SecretDamaged`,
+    /// `Reverted`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When it is changed next, as `spec.rotation` asks.
+    /// When a login with it was last seen to work, as far as there was anything else to write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_verified: Option<Time>,
+    /// When it is changed next, as `spec.rotation` or `spec.passwords` of the server object asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_rotation: Option<Time>,
 }
@@ -550,10 +609,37 @@ impl PostgresUser {
             .unwrap_or_default()
     }
 
-    /// The record of its login: how it came to be this object's. None as long as it is not.
+    /// The login that is published, or will be: where two take turns, the one whose turn it is.
+    pub fn published_username(&self) -> &str {
+        let secret = self.status.as_ref().and_then(|status| status.secret.as_ref());
+        secret
+            .and_then(|secret| secret.username.as_deref())
+            .unwrap_or_else(|| self.username())
+    }
+
+    /// All that is recorded of logins that are this object's.
+    pub fn records(&self) -> &[RemoteUserRecord] {
+        self.status
+            .as_ref()
+            .map_or(&[], |status| status.remote_users.as_slice())
+    }
+
+    /// The record of one of its logins.
+    pub fn record_of(&self, username: &str) -> Option<&RemoteUserRecord> {
+        self.records().iter().find(|record| record.username == username)
+    }
+
+    /// The record of its login: how it came to be this object's. None as long as it is not. Where there are several, that of
+    /// the one that is published.
     pub fn record(&self) -> Option<&RemoteUserRecord> {
-        let records = &self.status.as_ref()?.remote_users;
-        records.iter().find(|record| record.username == self.username())
+        self.record_of(self.published_username())
+            .or_else(|| self.records().first())
+    }
+
+    /// Whether two logins are to take turns.
+    pub fn alternates(&self) -> bool {
+        let rotation = self.spec.rotation.as_ref();
+        rotation.and_then(|rotation| rotation.strategy) == Some(Strategy::Alternating)
     }
 
     /// Whether its login and its Secret stay when it is deleted: what its spec says, else what was there before it.

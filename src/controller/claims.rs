@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::server::UserRef;
-use crate::domain::claims::{self, Contender, Right};
+use crate::domain::claims::{self, Contended, Contender, Right};
 use crate::domain::identity::{ExclusionKey, RemoteIdentity};
 use crate::domain::plan::Rival;
 
@@ -17,6 +17,8 @@ struct Inner {
     by_cluster: HashMap<Arc<RemoteIdentity>, Contested>,
     /// By UID: there are as many as PostgresUsers, and few clusters.
     key_of: HashMap<Arc<str>, (Arc<RemoteIdentity>, Arc<str>)>,
+    /// By UID: the names of the logins that take turns, of those few that have such.
+    more_of: HashMap<Arc<str>, Vec<Arc<str>>>,
 }
 
 /// Those who ask for the users of a remote cluster, by username. As a rule there is one for each.
@@ -36,28 +38,35 @@ impl Claims {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what a PostgresUser wants or has, and tells who has a better right to it.
-    pub fn contend(&self, key: ExclusionKey, me: Contender) -> Standing {
+    /// Notes what a PostgresUser wants or has, and tells who has a better right to it, or to one name of it alone.
+    pub fn contend(&self, what: &Contended, me: &Contender, only: Option<&str>) -> Standing {
         let mut inner = self.lock();
-        let uid = me.uid.clone();
-        let mut freed = match inner.key_of.get(&uid) {
-            Some((identity, username)) if **identity != key.identity || **username != key.username => {
-                inner.remove(&uid)
-            }
-            _ => Vec::new(),
+        let mut standing = Standing {
+            rival: None,
+            freed: match inner.has_entered(&me.uid, what) {
+                true => Vec::new(),
+                false => inner.remove(&me.uid),
+            },
         };
-        let contenders = inner.enter(&uid, key);
-        let before = contenders.iter().position(|other| other.uid == uid);
-        let before = before.map(|before| contenders.swap_remove(before));
-        if before.is_some_and(|before| before.right < me.right) {
-            freed.extend(contenders.iter().map(user_ref));
+        for (username, right) in &what.names {
+            let me = Contender {
+                right: *right,
+                ..me.clone()
+            };
+            let contenders = inner.enter(&me.uid, &what.identity, username);
+            let before = contenders.iter().position(|other| other.uid == me.uid);
+            let before = before.map(|before| contenders.swap_remove(before));
+            if before.is_some_and(|before| before.right < me.right) {
+                standing.freed.extend(contenders.iter().map(user_ref));
+            }
+            let uid = me.uid.clone();
+            contenders.push(me);
+            contenders.shrink_to_fit();
+            if standing.rival.is_none() && only.is_none_or(|only| only == username) {
+                standing.rival = claims::rival(&uid, contenders);
+            }
         }
-        contenders.push(me);
-        contenders.shrink_to_fit();
-        Standing {
-            rival: claims::rival(&uid, contenders),
-            freed,
-        }
+        standing
     }
 
     /// How many of a namespace's PostgresUsers have a better right to a login on a remote cluster than one that asks for
@@ -70,17 +79,24 @@ impl Claims {
         let first = |other: &&Contender| {
             other.right.counts() && (other.right, other.created, &other.uid) < (me.right, me.created, &me.uid)
         };
-        others.filter(first).count()
+        // One that has two in turn counts once.
+        others
+            .filter(first)
+            .map(|other| &other.uid)
+            .collect::<HashSet<_>>()
+            .len()
     }
 
     /// Whether a PostgresUser has a right to what it asks for.
     pub fn counts(&self, uid: &str) -> bool {
         let inner = self.lock();
-        let Some((identity, username)) = inner.key_of.get(uid) else {
+        let Some((identity, _)) = inner.key_of.get(uid) else {
             return false;
         };
-        let mut contenders = inner.contenders(identity, username).iter();
-        contenders.any(|contender| *contender.uid == *uid && contender.right.counts())
+        inner.names_of(uid).any(|username| {
+            let mut contenders = inner.contenders(identity, username).iter();
+            contenders.any(|contender| *contender.uid == *uid && contender.right.counts())
+        })
     }
 
     /// A PostgresUser is gone. Gives those who wanted the same remote user.
@@ -140,36 +156,71 @@ impl Inner {
             .map_or(&[], Vec::as_slice)
     }
 
+    /// All names that a PostgresUser contends for.
+    fn names_of(&self, uid: &str) -> impl Iterator<Item = &Arc<str>> {
+        let first = self.key_of.get(uid).map(|(_, username)| username);
+        let more = self.more_of.get(uid).into_iter().flatten();
+        first.into_iter().chain(more)
+    }
+
+    /// Whether a PostgresUser contends for just this already.
+    fn has_entered(&self, uid: &str, what: &Contended) -> bool {
+        let same_place = self
+            .key_of
+            .get(uid)
+            .is_none_or(|(identity, _)| **identity == what.identity);
+        let wanted = what.names.iter().map(|(name, _)| name.as_str());
+        same_place && (!self.key_of.contains_key(uid) || self.names_of(uid).map(|name| &**name).eq(wanted))
+    }
+
     /// Notes what a PostgresUser asks for, and gives all who ask for the same.
-    fn enter(&mut self, uid: &Arc<str>, key: ExclusionKey) -> &mut Vec<Contender> {
-        let identity = match self.by_cluster.get_key_value(&key.identity) {
+    fn enter(&mut self, uid: &Arc<str>, identity: &RemoteIdentity, username: &str) -> &mut Vec<Contender> {
+        let identity = match self.by_cluster.get_key_value(identity) {
             Some((identity, _)) => identity.clone(),
-            None => Arc::new(key.identity),
+            None => Arc::new(identity.clone()),
         };
-        let username: Arc<str> = key.username.into();
-        self.key_of
-            .insert(uid.clone(), (identity.clone(), username.clone()));
-        let there = self.by_cluster.entry(identity).or_default();
+        let there = self.by_cluster.entry(identity.clone()).or_default();
+        let username = match there.get_key_value(username) {
+            Some((username, _)) => username.clone(),
+            None => username.into(),
+        };
+        match self.key_of.get(uid) {
+            None => drop(self.key_of.insert(uid.clone(), (identity, username.clone()))),
+            Some((_, first)) if *first == username => {}
+            Some(_) => {
+                let more = self.more_of.entry(uid.clone()).or_default();
+                if !more.contains(&username) {
+                    more.push(username.clone());
+                }
+            }
+        }
         there.entry(username).or_default()
     }
 
     fn remove(&mut self, uid: &str) -> Vec<UserRef> {
-        let Some((identity, username)) = self.key_of.remove(uid) else {
+        let Some((identity, first)) = self.key_of.remove(uid) else {
             return Vec::new();
         };
-        let Some(there) = self.by_cluster.get_mut(&identity) else {
+        let more = self.more_of.remove(uid).unwrap_or_default();
+        let all = std::iter::once(first).chain(more);
+        all.flat_map(|username| self.leave(uid, &identity, &username))
+            .collect()
+    }
+
+    fn leave(&mut self, uid: &str, identity: &RemoteIdentity, username: &str) -> Vec<UserRef> {
+        let Some(there) = self.by_cluster.get_mut(identity) else {
             return Vec::new();
         };
-        let Some(contenders) = there.get_mut(&username) else {
+        let Some(contenders) = there.get_mut(username) else {
             return Vec::new();
         };
         contenders.retain(|other| *other.uid != *uid);
         let left: Vec<UserRef> = contenders.iter().map(user_ref).collect();
         if left.is_empty() {
-            there.remove(&username);
+            there.remove(username);
         }
         if there.is_empty() {
-            self.by_cluster.remove(&identity);
+            self.by_cluster.remove(identity);
         }
         left
     }

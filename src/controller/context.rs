@@ -26,7 +26,7 @@ use super::shard::Selector;
 use super::unread::UnreadObjects;
 use super::user::whereabouts;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser};
-use crate::domain::claims::Contender;
+use crate::domain::claims::{Contended, Contender};
 use crate::domain::identity::{ExclusionKey, RemoteIdentity};
 use crate::domain::mac::{MacKey, Subject};
 use crate::domain::password::Password;
@@ -289,7 +289,12 @@ impl Context {
     /// Notes what a PostgresUser wants or has, has those looked at in whose way it does not stand any more, and tells who has
     /// a better right.
     pub fn contend(&self, key: ExclusionKey, me: Contender) -> Option<Rival> {
-        let standing = self.claims.contend(key, me);
+        self.contend_for(&Contended::one(key, me.right), me, None)
+    }
+
+    /// The same of all logins that a PostgresUser has or wants; who has a better right to `only` one of them, or to any.
+    pub fn contend_for(&self, what: &Contended, me: Contender, only: Option<&str>) -> Option<Rival> {
+        let standing = self.claims.contend(what, &me, only);
         for freed in standing.freed {
             self.dispatch.user(freed);
         }

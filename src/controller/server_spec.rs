@@ -11,7 +11,7 @@ use super::events;
 use super::server::ServerKey;
 use crate::api::{
     Allowed, ClusterPostgresServer, Connection, CredentialsRef, Ionos, PostgresServer, Postgresql, Scalingo,
-    ServerKind, ServerStatus, SslMode, Usernames, names,
+    ServerKind, ServerStatus, SslMode, Usernames, Verification, names,
 };
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::endpoint;
@@ -181,6 +181,21 @@ impl ServerObject {
     /// How many connections a login may have.
     pub fn connections_per_login(&self) -> Option<i32> {
         spec!(self, limits).as_ref()?.connections_per_login
+    }
+
+    /// Whether passwords are tried by logins.
+    pub fn verification(&self) -> Verification {
+        spec!(self, verification).unwrap_or_default()
+    }
+
+    /// The oldest that a password gets.
+    pub fn oldest_password(&self) -> Option<Duration> {
+        duration(spec!(self, passwords).as_ref()?.max_age.as_deref()?)
+    }
+
+    /// The fewest characters that a password has.
+    pub fn shortest_password(&self) -> Option<i32> {
+        spec!(self, passwords).as_ref()?.min_length
     }
 
     /// How often to try a published password.

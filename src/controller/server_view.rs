@@ -1,9 +1,15 @@
 //! A server at work, as the planner sees it.
 
+use std::time::Duration;
+
 use super::server::state::State;
 use super::server::{Link, Server as ServerAtWork};
 use super::server_spec::ServerObject;
+use crate::api::Verification;
 use crate::domain::plan::{Server, Trouble, Unusable};
+
+/// How soon a login is tried again that could not be tried, where nothing is published without one.
+const LOG_IN_AGAIN: Duration = Duration::from_secs(30);
 
 /// What is said of a server whose credentials are a copy.
 pub const DELETIONS_ONLY: &str = "the credentials Secret was deleted; a copy is used for deletions alone";
@@ -32,6 +38,8 @@ pub fn usable(
         available: state.available.clone(),
         last_not_available: state.last_not_available,
         verifiable,
+        must_log_in: object.is_some_and(|it| it.verification() == Verification::Require),
+        log_in_again: state.unverifiable.as_ref().map(|(_, at)| *at + LOG_IN_AGAIN),
         creator_id: state.creator_id.clone(),
     }
 }

@@ -12,11 +12,12 @@ use kube::core::{Expression, SelectorExt};
 
 use super::context::{Context, server_key};
 use super::server_spec::ServerObject;
+use super::user::family;
 use super::user::observe::contender;
 use super::user::wanted;
 use super::user::whereabouts::{self, Whereabouts};
 use crate::api::PostgresUser;
-use crate::domain::claims::Right;
+use crate::domain::claims::{Contended, Right};
 use crate::domain::identity::{ExclusionKey, RemoteIdentity};
 
 /// Which server objects are looked after, by their labels, in the grammar of `kubectl get --selector`. The default
@@ -132,7 +133,17 @@ pub fn note_owner(context: &Context, user: &PostgresUser) {
             identity,
             username: user.username().to_string(),
         };
-        context.contend(key, contender(user, right));
+        let mut all = Contended::one(key, right);
+        let more = family::names(user).into_iter().skip(1);
+        all.names.extend(more.map(|name| {
+            let right = match user.record_of(&name) {
+                None if right == Right::Record => Right::Claim,
+                None => right,
+                Some(_) => Right::Record,
+            };
+            (name, right)
+        }));
+        context.contend_for(&all, contender(user, right), None);
     }
 }
 

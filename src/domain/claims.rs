@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::identity::{ExclusionKey, RemoteIdentity};
 use super::plan::Rival;
 
 /// A PostgresUser that asks for a remote user: one of all that have the same
@@ -32,6 +33,31 @@ pub enum Right {
     Claim,
     /// Nothing but its spec, which stands in nobody's way.
     Wish,
+}
+
+/// What one PostgresUser contends for on a remote cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contended {
+    /// The cluster.
+    pub identity: RemoteIdentity,
+    /// Its logins' names, `spec.username` first, each with the right that it has to it.
+    pub names: Vec<(String, Right)>,
+}
+
+impl Contended {
+    /// One login.
+    pub fn one(key: ExclusionKey, right: Right) -> Self {
+        Self {
+            identity: key.identity,
+            names: vec![(key.username, right)],
+        }
+    }
+
+    /// The right to one of the names.
+    pub fn right(&self, username: &str) -> Right {
+        let found = self.names.iter().find(|(name, _)| name == username);
+        found.map_or(Right::Wish, |(_, right)| *right)
+    }
 }
 
 impl Right {

@@ -81,6 +81,9 @@ pub struct Claim {
     /// The server object; none in claims of before this was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerRef>,
+    /// The logins that take turns are claimed as well: see `alternation::members`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alternating: bool,
 }
 
 impl Claim {
@@ -122,6 +125,7 @@ mod tests {
                 kind: crate::api::ServerKind::PostgresServer,
                 name: "main".into(),
             }),
+            alternating: true,
         };
         assert_eq!(Claim::from_annotation(&claim.to_annotation()), Some(claim));
         assert_eq!(Claim::from_annotation("yes"), None);

@@ -3,6 +3,7 @@
 //! Everything here is a function of its arguments, so that it can be tested by table, by property and by
 //! exhaustive search. `tests/layers.rs` keeps it so.
 
+pub mod alternation;
 pub mod attempts;
 pub mod claims;
 pub mod conditions;

@@ -36,6 +36,9 @@ pub struct RoleSettings {
     /// The UIDs of the PostgresUsers of the same namespace whose logins are among the roles that are named here.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub own: BTreeSet<String>,
+    /// Sessions that were begun before a change of its password end with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub end_sessions: bool,
 }
 
 impl RoleSettings {
@@ -54,6 +57,9 @@ impl RoleSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RoleOptions {
+    /// LOGIN. Without, it has no password either.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub login: bool,
     /// The roles that it is a member of.
     #[serde(default)]
     pub member_of: BTreeSet<String>,
@@ -82,10 +88,23 @@ pub struct RoleOptions {
     pub applied_config: BTreeSet<String>,
 }
 
+fn yes() -> bool {
+    true
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes what it asks about by reference"
+)]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
 impl Default for RoleOptions {
     /// As `CREATE ROLE … LOGIN` makes it.
     fn default() -> Self {
         Self {
+            login: true,
             member_of: BTreeSet::new(),
             named: BTreeSet::new(),
             applied: Memberships::new(),
@@ -110,6 +129,8 @@ pub struct Traits {
     /// Changes whenever the password does: by SQL a digest of what the server keeps of it, from which a weak password
     /// could be guessed; beyond the provider only a MAC of that under our key. None where it cannot be read.
     pub password_stamp: Option<String>,
+    /// How many sessions it has; none where the provider does not show that, and in lists.
+    pub sessions: Option<u32>,
 }
 
 /// A role as it is on the server.
@@ -203,7 +224,7 @@ impl RoleOptions {
         let too_many = found.granted.iter().any(|role| !self.member_of.contains(role))
             || self.surplus(found).next().is_some();
         [
-            (!found.login, "LOGIN"),
+            (found.login != self.login, "LOGIN"),
             (
                 found.connection_limit != self.connection_limit,
                 "CONNECTION LIMIT",

@@ -29,27 +29,42 @@ enum When {
 }
 
 impl Rotation {
-    /// What a spec asks for. No interval is shorter than `least`.
+    /// What a spec asks for; none if it leaves it to the annotation. No interval is shorter than `least`.
     ///
     /// # Errors
     /// What is wrong with it, for a person: CRDs can check neither a schedule nor the name of a time zone.
-    pub fn of(spec: &api::Rotation, least: Duration) -> Result<Self, String> {
+    pub fn of(spec: &api::Rotation, least: Duration) -> Result<Option<Self>, String> {
         let jitter = spec.jitter.as_deref().and_then(duration);
         if let Some(schedule) = &spec.schedule {
             let crontab = crontab(schedule, spec.time_zone.as_deref())?;
-            return Ok(Self {
+            return Ok(Some(Self {
                 when: When::Schedule(crontab),
                 jitter: jitter.unwrap_or_default(),
-            });
+            }));
         }
-        let interval = spec.interval.as_deref().and_then(duration);
-        let interval = interval
-            .ok_or("spec.rotation: set either interval or schedule")?
-            .max(least);
-        Ok(Self {
+        let Some(interval) = &spec.interval else {
+            let is_for_more = spec.strategy.is_some() || spec.end_sessions.is_some();
+            return match is_for_more {
+                true => Ok(None),
+                false => Err("spec.rotation: set either interval or schedule".to_string()),
+            };
+        };
+        let interval =
+            duration(interval).ok_or("spec.rotation.interval is no duration: write one such as 720h")?;
+        let interval = interval.max(least);
+        Ok(Some(Self {
             when: When::Interval(interval),
             jitter: jitter.unwrap_or(interval / USUAL_JITTER).min(interval / 2),
-        })
+        }))
+    }
+
+    /// What a server object asks for: no password gets older than this.
+    pub fn by_age(oldest: Duration, least: Duration) -> Self {
+        let interval = oldest.max(least);
+        Self {
+            when: When::Interval(interval),
+            jitter: interval / USUAL_JITTER,
+        }
     }
 
     /// When a password that was set at `last` is to be changed; none if never again. By an interval it is up to the jitter
@@ -111,7 +126,8 @@ mod tests {
     const LEAST: Duration = Duration::from_secs(3600);
 
     fn rotation(spec: serde_json::Value) -> Result<Rotation, String> {
-        Rotation::of(&serde_json::from_value(spec).unwrap(), LEAST)
+        let rotation = Rotation::of(&serde_json::from_value(spec).unwrap(), LEAST)?;
+        rotation.ok_or_else(|| "nothing".to_string())
     }
 
     fn at(text: &str) -> Timestamp {

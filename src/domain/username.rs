@@ -27,13 +27,22 @@ pub struct Policy<'a> {
 /// The message quotes patterns of the server object only as far as they speak of the user's own namespace:
 /// the others may name other teams.
 pub fn check(username: &str, policy: &Policy<'_>, capabilities: &Capabilities) -> Option<Invalid> {
-    let message = malformed(username)
-        .or_else(|| reserved(username, capabilities))
-        .or_else(|| unfit(username, capabilities))
-        .or_else(|| policy.refuses(username))?;
+    let message = fault(username, policy, capabilities)?;
     Some(Invalid {
         reason: "InvalidUsername",
         message: format!("spec.username (default: the object's name) is {username:?}: {message}"),
+    })
+}
+
+/// The same of a login that takes turns with another one.
+pub fn check_member(username: &str, policy: &Policy<'_>, capabilities: &Capabilities) -> Option<Invalid> {
+    let message = fault(username, policy, capabilities)?;
+    Some(Invalid {
+        reason: "InvalidUsername",
+        message: format!(
+            "spec.rotation.strategy is Alternating, which makes logins of spec.username followed by _a and by _b, such as \
+             {username:?}: {message}"
+        ),
     })
 }
 
@@ -44,6 +53,13 @@ pub fn matches(pattern: &str, name: &str, namespace: &str) -> bool {
         namespace,
     };
     policy.matches(pattern, name)
+}
+
+fn fault(username: &str, policy: &Policy<'_>, capabilities: &Capabilities) -> Option<String> {
+    malformed(username)
+        .or_else(|| reserved(username, capabilities))
+        .or_else(|| unfit(username, capabilities))
+        .or_else(|| policy.refuses(username))
 }
 
 /// No two names may become one role, and every name must be one that a person can see.

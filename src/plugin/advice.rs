@@ -48,6 +48,11 @@ const TABLE: &[(&str, Who, &str)] = &[
     ("Adopting", Nobody, "wait: the login is being taken over"),
     ("SettingPassword", Nobody, "wait: the password is being set"),
     (
+        "Retiring",
+        Nobody,
+        "wait: the login in whose place another one was published is being retired",
+    ),
+    (
         "Configuring",
         Nobody,
         "wait: attributes and memberships are being set",
@@ -140,6 +145,21 @@ const TABLE: &[(&str, Who, &str)] = &[
         "PasswordNotFound",
         Mend,
         "create the Secret or key that spec.password.secretRef names",
+    ),
+    (
+        "RetirementBlocked",
+        Mend,
+        "the message says what keeps the login of before from being retired: put that right, and it is tried again within a minute",
+    ),
+    (
+        "NotVerified",
+        Mend,
+        "let the operator reach the server as clients do, or set spec.verification: Auto on the server object",
+    ),
+    (
+        "PasswordOverdue",
+        Person,
+        "write another password into the Secret that spec.password.secretRef names, or set spec.suspend: false",
     ),
     (
         "AddressRefused",

@@ -141,7 +141,7 @@ impl Seen {
         Self {
             namespace: user.namespace().unwrap_or_default(),
             name: user.name_any(),
-            username: user.username().to_string(),
+            username: user.published_username().to_string(),
             server: user.spec.server_ref.clone(),
             ready: text(|it| &it.status).unwrap_or_else(|| "Unknown".to_string()),
             reason: text(|it| &it.reason).unwrap_or_else(|| "Pending".to_string()),

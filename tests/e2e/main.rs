@@ -12,6 +12,7 @@
 
 mod admission;
 mod adoption;
+mod alternating;
 mod bench;
 #[path = "../upgrade/beyond.rs"]
 mod beyond;
@@ -96,6 +97,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         creation::trials(environment),
         admission::trials(environment),
         adoption::trials(environment),
+        alternating::trials(environment),
         drift::trials(environment),
         faults::trials(environment),
         formats::trials(environment),

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use pguser_operator::api::{ServerKind, ServerRef};
+use pguser_operator::domain::alternation::Part;
 use pguser_operator::domain::attempts::{Attempts, Login as RealLogin, Outcome as RealOutcome};
 use pguser_operator::domain::identity::{Claim, Mark, RemoteIdentity};
 use pguser_operator::domain::journal::{Entry, EntryId, Header, Journal, Kind, Owner, Seen as RealSeen};
@@ -45,6 +46,7 @@ fn claim() -> Claim {
         identity: identity(),
         username: USERNAME.to_string(),
         server: None,
+        alternating: false,
     }
 }
 
@@ -66,6 +68,13 @@ fn version(version: SecretVersion) -> String {
 pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
     Desired {
         username: USERNAME.to_string(),
+        part: Part::Sole,
+        principal: USERNAME.to_string(),
+        has_others: false,
+        retiring: false,
+        unused_by: None,
+        withdrawn: false,
+        overlap_ends: None,
         invalid: resource.will.invalid.then(|| plan::Invalid {
             reason: "InvalidUsername",
             message: String::new(),
@@ -128,6 +137,8 @@ fn server(operator: &Operator, closed: bool, scenario: &Scenario) -> plan::Serve
             .collect(),
         last_not_available: operator.last_busy.map(mono),
         verifiable: provider.verifiable,
+        must_log_in: false,
+        log_in_again: None,
         creator_id: provider.creators.then(|| "us".to_string()),
     }
 }
@@ -414,6 +425,7 @@ fn real_record(record: &Record) -> plan::Record {
         password_stamp: None,
         memberships: Default::default(),
         config: Default::default(),
+        retired: false,
     }
 }
 
@@ -485,6 +497,7 @@ pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, resource: Optio
         Step::ReleaseSecret { resource_version } => {
             Todo::ReleaseSecret(SecretVersion(resource_version.parse().unwrap()))
         }
+        Step::Forget(_) => panic!("the model's resources have one login each"),
         Step::RemoveFinalizer(farewell) => Todo::LetGo {
             kept: matches!(farewell, plan::Farewell::Retained | plan::Farewell::Forced),
         },

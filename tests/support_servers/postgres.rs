@@ -111,7 +111,7 @@ impl Postgres {
         let tls = MakeRustlsConnect::new(ClientConfig::clone(&self.tls));
         let (client, connection) = config.connect(tls).await.map_err(explain)?;
         tokio::spawn(connection);
-        Ok(client.query_one("select current_user::text", &[]).await?.get(0))
+        Ok(client.query_one("select session_user::text", &[]).await?.get(0))
     }
 
     /// Whether a user can log in with a password. Anything but yes, or the server's no, is an error.
@@ -121,7 +121,7 @@ impl Postgres {
             .await
         {
             Ok(_) => Ok(true),
-            Err(error) if error.to_string().contains("password authentication failed") => Ok(false),
+            Err(error) if is_refusal(&error.to_string()) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -231,4 +231,9 @@ fn explain(error: tokio_postgres::Error) -> String {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     }
+}
+
+/// Whether this is the server's no to a login.
+fn is_refusal(error: &str) -> bool {
+    error.contains("password authentication failed") || error.contains("is not permitted to log in")
 }

@@ -19,7 +19,8 @@ use self::shelf::{Place, Shelf};
 use super::context::server_key;
 use super::objects::Objects;
 use super::user::whereabouts;
-use crate::api::{PostgresUser, names};
+use crate::api::{PostgresUser, RemoteUserRecord, names};
+use crate::domain::identity::RemoteIdentity;
 
 /// The ConfigMap in which earlier versions have kept all records of all namespaces.
 pub const EARLIER: &str = "pguser-kept-users";
@@ -47,16 +48,25 @@ pub struct KeptUser {
 }
 
 impl KeptUser {
-    /// The login of a PostgresUser, on this remote cluster.
-    pub fn of(user: &PostgresUser, cluster: String, why: &'static str) -> Self {
+    /// A login that a PostgresUser has on record.
+    pub fn of_record(user: &PostgresUser, record: &RemoteUserRecord, why: &'static str) -> Self {
+        let cluster = RemoteIdentity::of_record(record).to_string();
+        Self::of(user, &record.username, cluster, why)
+    }
+
+    /// A login of a PostgresUser, on this remote cluster.
+    pub fn of(user: &PostgresUser, username: &str, cluster: String, why: &'static str) -> Self {
         let server = whereabouts::recorded(user).unwrap_or_else(|| server_key(user));
+        let uid = user.uid().unwrap_or_default();
+        // One of two in turn has a record of its own.
+        let suffix = username.strip_prefix(user.username()).unwrap_or_default();
         Self {
-            uid: user.uid().unwrap_or_default(),
+            uid: format!("{uid}{suffix}"),
             namespace: user.namespace().unwrap_or_default(),
             name: user.name_any(),
             server: server.to_string(),
             cluster,
-            username: user.username().to_string(),
+            username: username.to_string(),
             why,
         }
     }

@@ -284,15 +284,15 @@ impl State {
         user?.mark().cloned()
     }
 
-    /// The user that carries the mark of this UID, if there is none of this name.
-    pub fn marked_with(&self, uid: &str, username: &str) -> Option<String> {
+    /// The user that carries the mark of this UID, if there is none of this name, and it is not one of the owner's `own`.
+    pub fn marked_with(&self, uid: &str, username: &str, own: &[String]) -> Option<String> {
         let users = &self.snapshot.as_ref()?.users;
         if find(users, username).is_some() {
             return None;
         }
         let marked = users
             .iter()
-            .find(|user| user.mark().is_some_and(|mark| mark.uid == uid))?;
+            .find(|user| user.mark().is_some_and(|mark| mark.uid == uid) && !own.contains(&user.username))?;
         Some(marked.username.clone())
     }
 

@@ -21,14 +21,15 @@ use crate::controller::kept::KeptUser;
 use crate::controller::server::state::TriedLogin;
 use crate::controller::server::turns::Holder;
 use crate::controller::server::{Server as ServerAtWork, UserRef};
-use crate::domain::attempts::{Login, Outcome};
+use crate::domain::attempts::{self, Login};
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::generate;
 use crate::domain::identity::Claim;
-use crate::domain::journal::{Entry, EntryId, Kind, Owner};
+use crate::domain::journal::{Cause, Entry, EntryId, Kind, Owner};
 use crate::domain::mac::Subject;
 use crate::domain::password::Password;
 use crate::domain::plan::*;
+use crate::domain::role::RoleSettings;
 use crate::domain::schedule::Class;
 use crate::domain::time::Mono;
 use crate::failpoint::{self, Side};
@@ -42,12 +43,21 @@ const FULL: Duration = Duration::from_secs(5);
 pub struct Done {
     /// The object as it is after a write to it.
     pub user: Option<PostgresUser>,
-    /// What was published, to be recorded.
-    pub published: Option<Publishing>,
+    /// What is to be recorded of it.
+    pub outcome: Outcome,
     /// What the Secret was read to hold, and at which resourceVersion.
     pub content: Option<(String, SecretContent)>,
     /// What is to happen next.
     pub then: Then,
+}
+
+/// What of a step is to be recorded.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What was published.
+    pub published: Option<Publishing>,
+    /// The login is not this PostgresUser's any more.
+    pub forgotten: bool,
 }
 
 /// What was published.
@@ -93,6 +103,7 @@ pub async fn act(context: &Context, view: &View, step: &Step) -> Result<Done, Er
         Step::Claim | Step::Guard => claim(context, view).await,
         Step::ReadSecret => read_secret(context, view).await,
         Step::ReleaseSecret { resource_version } => release_secret(context, view, resource_version).await,
+        Step::Forget(farewell) => forget(context, view, *farewell).await,
         Step::RemoveFinalizer(farewell) => remove_finalizer(context, view, *farewell).await,
         Step::Publish(publication) => publish(context, view, publication).await,
         Step::List | Step::Read | Step::PollCluster => look(context, view, step),
@@ -109,7 +120,7 @@ fn look(context: &Context, view: &View, step: &Step) -> Result<Done, Error> {
     let (server, user) = (server(view)?, UserRef::from_obj(&view.user));
     match step {
         Step::List => server.want_list(user),
-        Step::Read => server.want_read(view.user.username(), user),
+        Step::Read => server.want_read(&view.login.username, user),
         _ => server.want_poll(user, worth_a_look_from(view, context)),
     }
     Ok(Done::wait())
@@ -119,7 +130,7 @@ fn look(context: &Context, view: &View, step: &Step) -> Result<Done, Error> {
 fn worth_a_look_from(view: &View, context: &Context) -> Mono {
     let attempts = view.observed.entry.as_ref().map(|staged| &staged.attempts);
     match attempts.and_then(|attempts| attempts.outcome.as_ref()) {
-        Some(Outcome::Accepted { at, .. }) => *at + context.settings.state_lag,
+        Some(attempts::Outcome::Accepted { at, .. }) => *at + context.settings.state_lag,
         _ => crate::clock::now(),
     }
 }
@@ -188,7 +199,9 @@ async fn read_secret(context: &Context, view: &View) -> Result<Done, Error> {
     };
     let password = wanted::password_in(&secret, "password");
     let intact = match (&password, &view.details) {
-        (Some(password), Some(details)) => output::is_intact(&secret, &view.user, details, password),
+        (Some(password), Some(details)) => {
+            output::is_intact(&secret, &view.user, &view.login.username, details, password)
+        }
         _ => false,
     };
     // A MAC under another key tells nothing: a Secret that cannot be recognised counts as changed.
@@ -223,7 +236,7 @@ async fn stage(context: &Context, view: &View, draft: &Draft) -> Result<Done, Er
             name: user.name_any(),
             uid: user.uid().unwrap_or_default(),
         },
-        username: user.username().to_string(),
+        username: view.login.username.clone(),
         kind: draft.kind,
         cause: draft.cause.clone(),
         password,
@@ -231,13 +244,16 @@ async fn stage(context: &Context, view: &View, draft: &Draft) -> Result<Done, Er
         proven_ours: draft.proven_ours,
         settings: match draft.kind {
             Kind::Delete => view.desired.settings.of_deletion(),
-            _ => view.desired.settings.clone(),
+            _ => RoleSettings {
+                end_sessions: view.desired.settings.end_sessions && ends_sessions(&draft.cause),
+                ..view.desired.settings.clone()
+            },
         },
         retain: view.desired.retain,
         epoch: 0,
     };
     if let Some(password) = entry.password.as_ref().filter(|_| is_new(draft)) {
-        try_publishing(context, view, password).await?;
+        try_publishing(context, view, draft, password).await?;
     }
     if let Some(replaced) = draft.replaces
         && !server.state().withdraw(replaced)
@@ -271,14 +287,33 @@ fn is_new(draft: &Draft) -> bool {
     draft.password == DraftPassword::New
 }
 
+/// Whether sessions that were begun with the password of before are not to go on: where the same one is set again, they are those
+/// of whom it was given to.
+fn ends_sessions(cause: &Cause) -> bool {
+    !matches!(
+        cause,
+        Cause::SetBack | Cause::Vanished | Cause::Moved | Cause::Settings
+    )
+}
+
+/// Whether a password that is published now is to be changed on the remote.
+fn changes_published(view: &View, draft: &Draft) -> bool {
+    is_new(draft) && view.desired.part.is_published() && view.observed.published.is_some()
+}
+
 /// Finds out whether the Secret could be written, without writing it: a published password is not changed for one that
 /// nobody could be told, and no password is sent that its templates cannot hold.
-async fn try_publishing(context: &Context, view: &View, password: &Password) -> Result<(), Error> {
+async fn try_publishing(
+    context: &Context,
+    view: &View,
+    draft: &Draft,
+    password: &Password,
+) -> Result<(), Error> {
     let Some(details) = &view.details else {
         return Ok(());
     };
     let content = content(view, details, password);
-    if view.observed.published.is_none() {
+    if !changes_published(view, draft) {
         return output::can_be_rendered(content);
     }
     let precondition = match &view.observed.secret {
@@ -292,6 +327,7 @@ async fn try_publishing(context: &Context, view: &View, password: &Password) -> 
 fn content<'a>(view: &'a View, details: &'a ConnectionDetails, password: &'a Password) -> Output<'a> {
     Output {
         user: &view.user,
+        username: &view.login.username,
         details,
         password,
         retain: view.desired.retain,
@@ -335,7 +371,7 @@ async fn draft_password(
         DraftPassword::Published => published_password(context, view).await?.map(Some),
         DraftPassword::New => match wanted::source_ref(&view.user) {
             None => {
-                let rules = wanted::rules(&view.user);
+                let rules = wanted::rules(&view.user, view.object.as_ref());
                 let mut random = |bytes: &mut [u8]| {
                     // Without randomness there can be no password; nothing was sent yet.
                     if getrandom::fill(bytes).is_err() {
@@ -427,7 +463,7 @@ async fn try_published(context: &Context, view: &View) -> Result<Done, Error> {
     let login = log_in(context, view, password).await?;
     let address = view.desired.address.clone().unwrap_or_default();
     let tried = TriedLogin { mac, address, login };
-    server(view)?.state().note_tried(view.user.username(), tried);
+    server(view)?.state().note_tried(&view.login.username, tried);
     Ok(Done::default())
 }
 
@@ -448,7 +484,7 @@ async fn log_in(context: &Context, view: &View, password: Password) -> Result<Lo
         host: details.host.clone(),
         port: details.port,
         database: details.database.clone(),
-        username: view.user.username().to_string(),
+        username: view.login.username.clone(),
         password,
     };
     let login = match login::verify(&target, &login_settings(context, server)).await {
@@ -459,7 +495,7 @@ async fn log_in(context: &Context, view: &View, password: Password) -> Result<Lo
             Login::Unverifiable(reason)
         }
     };
-    server.note_login(view.user.username(), &login);
+    server.note_login(&view.login.username, &login);
     Ok(login)
 }
 
@@ -496,6 +532,7 @@ async fn publish(context: &Context, view: &View, publication: &Publication) -> R
     let from_source = publication.entry.is_some() || view.desired.password != WantedPassword::Generated;
     let secret = PublishedSecret {
         name: secret.name_any(),
+        username: (view.login.username != view.user.username()).then(|| view.login.username.clone()),
         resource_version: secret.resource_version().unwrap_or_default(),
         password_mac: context
             .mac_key
@@ -507,11 +544,15 @@ async fn publish(context: &Context, view: &View, publication: &Publication) -> R
             .then(|| source_version(context, view, &password))
             .flatten(),
     };
+    let published = Some(Publishing {
+        secret,
+        new_password: new_password(context, view, publication, &password),
+    });
     Ok(Done {
-        published: Some(Publishing {
-            secret,
-            new_password: new_password(context, view, publication, &password),
-        }),
+        outcome: Outcome {
+            published,
+            forgotten: false,
+        },
         ..Done::default()
     })
 }
@@ -571,6 +612,21 @@ async fn release_secret(context: &Context, view: &View, resource_version: &str) 
     Ok(Done::default())
 }
 
+/// One of the PostgresUser's logins is gone, or somebody else's: it is not recorded as its own any more.
+async fn forget(context: &Context, view: &View, farewell: Farewell) -> Result<Done, Error> {
+    let record = view.user.record_of(&view.login.username);
+    if let (Some(why), Some(record)) = (left_behind(farewell), record) {
+        record_login(context, farewell, &KeptUser::of_record(&view.user, record, why)).await?;
+    }
+    Ok(Done {
+        outcome: Outcome {
+            published: None,
+            forgotten: true,
+        },
+        ..Done::default()
+    })
+}
+
 async fn remove_finalizer(context: &Context, view: &View, farewell: Farewell) -> Result<Done, Error> {
     let user = &view.user;
     if let Some(server) = view.server.as_ref().filter(|_| farewell != Farewell::Forced) {
@@ -624,13 +680,23 @@ async fn record_kept(
     why: &'static str,
 ) -> Result<(), Error> {
     let (user, observed) = (&view.user, &view.observed);
-    // A claim alone has made nothing, and anybody can write one.
-    if observed.record.is_none() && observed.entry.is_none() {
-        return Ok(());
+    let mut all: Vec<_> = user
+        .records()
+        .iter()
+        .map(|record| KeptUser::of_record(user, record, why))
+        .collect();
+    if let Some(staged) = observed.entry.as_ref().filter(|_| observed.record.is_none()) {
+        all.push(KeptUser::of(user, &staged.entry.username, String::new(), why));
     }
-    let cluster = observed.record.as_ref().map(|record| record.identity.to_string());
-    let kept = KeptUser::of(user, cluster.unwrap_or_default(), why);
-    match context.kept.record(&kept).await {
+    // A claim alone has made nothing, and anybody can write one.
+    for kept in all {
+        record_login(context, farewell, &kept).await?;
+    }
+    Ok(())
+}
+
+async fn record_login(context: &Context, farewell: Farewell, kept: &KeptUser) -> Result<(), Error> {
+    match context.kept.record(kept).await {
         Err(error) if farewell == Farewell::Forced => {
             let error = crate::controller::error::api(&error);
             tracing::warn!(

@@ -1,6 +1,7 @@
 //! PostgresUsers: observe, plan, act, report, until there is nothing left to do at once.
 
 pub mod act;
+pub mod family;
 pub mod observe;
 pub mod output;
 pub mod report;
@@ -17,10 +18,10 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::watcher;
 
-use self::act::{Done, Then};
+use self::act::{Done, Outcome, Then};
 use self::observe::View;
 use self::turn::Current;
-use self::whereabouts::Whereabouts;
+use self::whereabouts::{Place, Whereabouts};
 use crate::api::PostgresUser;
 use crate::clock;
 use crate::controller::at_rest::UserAtRest;
@@ -32,8 +33,8 @@ use crate::controller::server::{ServerKey, UserRef};
 use crate::controller::server_object::all_servers;
 use crate::controller::server_spec::ServerObject;
 use crate::controller::shard;
-use crate::domain::identity::{Claim, RemoteIdentity};
-use crate::domain::plan::{self, Plan, Step};
+use crate::domain::identity::Claim;
+use crate::domain::plan::{self, Plan, SecretContent, Step};
 
 /// How many steps are taken in a row before others have their turn.
 const STEPS: usize = 24;
@@ -97,11 +98,7 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
                 return Ok(Action::await_change());
             }
         };
-        let view = observe::observe(context, user, &place, content.as_ref())
-            .await
-            .map_err(Error::ReadSecret)?;
-        let plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.settings);
-        tracing::debug!(user = %UserRef::from_obj(&view.user), step = ?plan.step, ready = plan.report.ready.reason, "plan");
+        let (view, plan) = look_and_plan(context, user, &place, content.as_ref()).await?;
         match turn::before_step(context, &view, &plan).await? {
             Current::Same => {}
             Current::Changed(newer) => {
@@ -135,7 +132,7 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
             return Ok(Action::await_change());
         }
         let written = done.user.unwrap_or_else(|| view.user.clone());
-        let reported = report::report(context, written, &plan, done.published).await?;
+        let reported = report::report(context, written, &view.login, &plan, done.outcome).await?;
         user = remember_newer(context, &view.user, reported.user);
         content = done.content.or(content);
         let pause = match done.then {
@@ -161,6 +158,46 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
     Ok(Action::requeue(Duration::from_secs(1)))
 }
 
+/// Observes and plans for one login after another, until one has something to do; as a rule there is one.
+async fn look_and_plan(
+    context: &Context,
+    user: PostgresUser,
+    place: &Place,
+    content: Option<&(String, SecretContent)>,
+) -> Result<(View, Plan), Error> {
+    let (Place::At(key) | Place::Unknown(key)) = place;
+    let object = ServerObject::find(context, key);
+    let server = context.server(key);
+    let logins = family::logins(context, &user, object.as_ref(), server.as_deref());
+    let mut user = user;
+    let mut before: Option<Plan> = None;
+    let mut rest = logins.into_iter().peekable();
+    loop {
+        let is_last =
+            |rest: &mut std::iter::Peekable<std::vec::IntoIter<family::Login>>| rest.peek().is_none();
+        let login = rest.next().unwrap_or_else(|| family::alone(&user));
+        let view = observe::observe(context, user, place, login, content)
+            .await
+            .map_err(Error::ReadSecret)?;
+        let mut plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.settings);
+        tracing::debug!(user = %UserRef::from_obj(&view.user), login = ?view.login, step = ?plan.step, ready = plan.report.ready.reason, "plan");
+        if plan.loses_what_is_published(&view.desired)
+            && let Some(other) = family::instead(&view.user, object.as_ref())
+        {
+            rest = vec![other].into_iter().peekable();
+            user = view.user;
+            continue;
+        }
+        if plan.step.is_some() || plan.report.record.is_some() || is_last(&mut rest) {
+            plan.add(before);
+            return Ok((view, plan));
+        }
+        plan.add(before.take());
+        before = Some(plan);
+        user = view.user;
+    }
+}
+
 /// A step was not taken: if that is a refusal, the PostgresUser tells of it.
 async fn refused(context: &Context, view: View, step: &Step, error: Error) -> Result<Action, Error> {
     let Some(why) = error.refusal() else {
@@ -170,7 +207,7 @@ async fn refused(context: &Context, view: View, step: &Step, error: Error) -> Re
     context.refusals.note(&view.observed.uid, step, why.clone());
     view.observed.refusal = Some(why);
     let plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.settings);
-    report::report(context, view.user, &plan, None).await?;
+    report::report(context, view.user, &view.login, &plan, Outcome::default()).await?;
     Err(error)
 }
 
@@ -185,6 +222,7 @@ async fn hand_over(context: &Context, user: PostgresUser, to: &ServerKey) -> Res
         identity,
         username: user.username().to_string(),
         server: Some(to.reference()),
+        alternating: family::is_large(&user),
     };
     tracing::info!(user = %UserRef::from_obj(&user), server = %to, "handed over to another operator");
     remember(context, act::write_claim(context, &user, &claim).await?);
@@ -289,14 +327,15 @@ pub fn seen(event: &watcher::Event<UserAtRest>, context: &Context) {
 /// that could be put back. The login stays, and nobody would know of it.
 fn tell_of_unguarded(context: &Context, user: &PostgresUser) {
     let asked = user.metadata.deletion_timestamp.is_some();
-    let Some(record) = user.record().filter(|_| !asked) else {
-        return;
-    };
-    if !matches!(whereabouts::of(context, user), Whereabouts::Here(_)) {
+    if asked || !matches!(whereabouts::of(context, user), Whereabouts::Here(_)) {
         return;
     }
-    let cluster = RemoteIdentity::of_record(record).to_string();
-    let kept = KeptUser::of(user, cluster, "Unguarded");
+    for record in user.records() {
+        tell_of_login(context, KeptUser::of_record(user, record, "Unguarded"));
+    }
+}
+
+fn tell_of_login(context: &Context, kept: KeptUser) {
     tracing::warn!(
         user = kept.user(),
         username = kept.username,
@@ -370,7 +409,9 @@ fn gone(context: &Context, user: &PostgresUser) {
         .flatten()
         .filter_map(|key| context.server(&key))
     {
-        server.forget_user(&uid, user.username(), &UserRef::from_obj(user));
+        for username in family::names(user) {
+            server.forget_user(&uid, &username, &UserRef::from_obj(user));
+        }
         server.count_users();
     }
     let Some(object) = ServerObject::find(context, &key) else {

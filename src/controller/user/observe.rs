@@ -3,12 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
+use super::family;
 use super::share;
 use super::unread;
 use super::wanted;
 use super::whereabouts::{self, Place};
 use crate::api::{
-    AdoptionPolicy, Ownership, PostgresUser, RejectedPassword, RemoteUserRecord, UserStatus, names,
+    AdoptionPolicy, Ownership, PostgresUser, RejectedPassword, RemoteUserRecord, UserStatus, Verification,
+    names,
 };
 use crate::clock;
 use crate::controller::context::Context;
@@ -16,6 +18,7 @@ use crate::controller::server::state::State;
 use crate::controller::server::{Server as ServerAtWork, ServerKey, UserRef};
 use crate::controller::server_spec::ServerObject;
 use crate::controller::server_view;
+use crate::domain::alternation::Part;
 use crate::domain::attempts::{Attempts, Login, Outcome};
 use crate::domain::claims::{Contender, Right};
 use crate::domain::connection::{ConnectionDetails, content_digest};
@@ -40,6 +43,8 @@ const UNVERIFIABLE_FOR: Duration = Duration::from_secs(120);
 pub struct View {
     /// The object, as last seen or written.
     pub user: PostgresUser,
+    /// Which of its logins is seen to.
+    pub login: family::Login,
     /// The server at work, if there is one.
     pub server: Option<Arc<ServerAtWork>>,
     /// The server object, if there is one.
@@ -58,6 +63,7 @@ pub async fn observe(
     context: &Context,
     user: PostgresUser,
     place: &Place,
+    login: family::Login,
     content: Option<&(String, SecretContent)>,
 ) -> Result<View, kube::Error> {
     let (Place::At(key) | Place::Unknown(key)) = place;
@@ -84,19 +90,19 @@ pub async fn observe(
     };
     let identity = object.as_ref().and_then(ServerObject::identity);
     let status = user.status.clone().unwrap_or_default();
-    let record = user.record().map(|it| record(it, &user));
+    let username = login.username.as_str();
+    let record = user.record_of(username).map(|it| record(it, &user));
     let own_claim = identity.clone().map(|identity| Claim {
         installation: context.installation.clone(),
         identity,
         username: user.username().to_string(),
         server: Some(key.reference()),
+        alternating: family::is_large(&user),
     });
     let sight = server.as_deref().and_then(|server| {
-        server.state().sight(
-            user.username(),
-            server.capabilities.direct_read,
-            &context.settings,
-        )
+        server
+            .state()
+            .sight(username, server.capabilities.direct_read, &context.settings)
     });
     let mut observed = Observed {
         uid: user.uid().unwrap_or_default(),
@@ -105,17 +111,17 @@ pub async fn observe(
         own_claim,
         record,
         published: published(&status).map(|published| Published {
-            renewed_at: renewed_at(context, server.as_deref(), &user, &published.mac),
+            renewed_at: renewed_at(context, server.as_deref(), &user, username, &published.mac),
             ..published
         }),
         handled_rotation: status.last_handled_rotation.as_deref().map(wish::short),
         rejected: status.rejected_password.as_ref().map(rejected),
         rejected_settings: status.rejected_settings.as_ref().map(rejected),
-        tried: tried(server.as_deref(), &user, &status, details.as_ref()),
-        settings_due: server.as_deref().map_or(Mono::default(), |server| {
-            server.state().settings_due(user.username())
-        }),
-        renamed: renamed(server.as_deref(), &user),
+        tried: tried(server.as_deref(), &user, username, &status, details.as_ref()),
+        settings_due: server
+            .as_deref()
+            .map_or(Mono::default(), |server| server.state().settings_due(username)),
+        renamed: renamed(server.as_deref(), &user, username),
         set_backs: set_backs(
             &status,
             user.metadata.generation,
@@ -127,8 +133,8 @@ pub async fn observe(
         sight,
         last_write: server
             .as_deref()
-            .map(|server| server.state().last_write(user.username())),
-        predecessor: predecessor(context, &user, server.as_deref(), identity.as_ref()),
+            .map(|server| server.state().last_write(username)),
+        predecessor: predecessor(context, &user, username, server.as_deref(), identity.as_ref()),
         turn: server.as_deref().is_some_and(|server| {
             server
                 .state()
@@ -139,18 +145,27 @@ pub async fn observe(
             server
                 .state()
                 .difficulties
-                .of(user.username())
+                .of(username)
                 .map(|it| it.trouble.clone())
         }),
         refusal: context.refusals.of(&user.uid().unwrap_or_default()),
         entry,
         rival: None,
     };
-    let desired = desired(context, &user, &observed, object.as_ref(), details.as_ref()).await?;
+    let desired = desired(
+        context,
+        &user,
+        &login,
+        &observed,
+        object.as_ref(),
+        details.as_ref(),
+    )
+    .await?;
     observed.rival = rival(context, &user, &desired, &observed, identity.as_ref())
         .or_else(|| rival_by_mark(context, &user, observed.sight.as_ref()));
     Ok(View {
         user,
+        login,
         server,
         object,
         details,
@@ -180,6 +195,7 @@ fn record(record: &RemoteUserRecord, user: &PostgresUser) -> Record {
         password_stamp: record.password_stamp.clone(),
         memberships: memberships(record, user),
         config: record.config.iter().cloned().collect(),
+        retired: record.retired.is_some(),
     }
 }
 
@@ -222,10 +238,11 @@ fn renewed_at(
     context: &Context,
     server: Option<&ServerAtWork>,
     user: &PostgresUser,
+    username: &str,
     mac: &str,
 ) -> Option<Mono> {
     let server = server.filter(|_| !context.mac_key.is_current(mac))?;
-    let since = server.state().last_write(user.username());
+    let since = server.state().last_write(username);
     Some(since + RENEWAL.mul_f64(share_of(&user.uid().unwrap_or_default())))
 }
 
@@ -333,9 +350,11 @@ fn server_view(
         });
     }
     let trouble = server_view::trouble(&server.link(), &server.state(), deleting);
+    let verification = object.verification();
     let verifiable = context.options.verify_logins
+        && verification != Verification::Never
         && details.is_some()
-        && !lately_unverifiable(&server.state())
+        && (verification == Verification::Require || !lately_unverifiable(&server.state()))
         && !is_expired(user);
     ServerView::Usable(Box::new(server_view::usable(
         server,
@@ -361,6 +380,7 @@ fn is_expired(user: &PostgresUser) -> bool {
 fn tried(
     server: Option<&ServerAtWork>,
     user: &PostgresUser,
+    username: &str,
     status: &UserStatus,
     details: Option<&ConnectionDetails>,
 ) -> Tried {
@@ -374,11 +394,11 @@ fn tried(
     let interval = server.link().verify_interval;
     let state = server.state();
     let address = details.map(ConnectionDetails::address).unwrap_or_default();
-    let (login, base, share) = match state.tried(user.username(), mac, &address) {
+    let (login, base, share) = match state.tried(username, mac, &address) {
         Some((login, at)) => (login, at, 1.0),
         None => (
             Login::NotTried,
-            state.last_write(user.username()),
+            state.last_write(username),
             share_of(&user.uid().unwrap_or_default()),
         ),
     };
@@ -390,15 +410,17 @@ fn tried(
 
 /// The name under which the last list shows the login that carries this PostgresUser's mark, if it is not its own. Who renames a
 /// role takes the mark along, and LOGIN and password with it.
-fn renamed(server: Option<&ServerAtWork>, user: &PostgresUser) -> Option<String> {
-    let server = server.filter(|server| server.capabilities.marks && user.record().is_some())?;
+fn renamed(server: Option<&ServerAtWork>, user: &PostgresUser, username: &str) -> Option<String> {
+    let server = server.filter(|server| server.capabilities.marks && user.record_of(username).is_some())?;
     let state = server.state();
-    state.marked_with(user.metadata.uid.as_deref()?, user.username())
+    let own = family::names(user);
+    state.marked_with(user.metadata.uid.as_deref()?, username, &own)
 }
 
 /// When the password is due to be changed, on this process's clock.
-fn rotation_due(context: &Context, user: &PostgresUser) -> Option<Mono> {
-    let due = wanted::next_rotation(user, user.status.as_ref()?, context.options.min_rotation_interval)?;
+fn rotation_due(context: &Context, user: &PostgresUser, object: Option<&ServerObject>) -> Option<Mono> {
+    let least = context.options.min_rotation_interval;
+    let due = wanted::next_rotation(user, user.status.as_ref()?, object, least)?;
     // What is over is due now.
     let ahead = Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default();
     Some(clock::now() + ahead)
@@ -488,6 +510,7 @@ fn dated(attempts: Attempts, state: &State, tenure: Option<&Tenure>, settings: &
 fn predecessor(
     context: &Context,
     user: &PostgresUser,
+    username: &str,
     own: Option<&ServerAtWork>,
     identity: Option<&RemoteIdentity>,
 ) -> Predecessor {
@@ -505,7 +528,7 @@ fn predecessor(
         let others: Vec<_> = server.journal.view(|journal, _| {
             let entries = journal
                 .into_iter()
-                .flat_map(|journal| journal.entries.for_username(user.username()));
+                .flat_map(|journal| journal.entries.for_username(username));
             let others = entries.filter(|entry| entry.owner.uid != uid);
             others.map(|entry| (entry.id, entry.kind)).collect()
         });
@@ -543,31 +566,30 @@ fn rival(
     observed: &Observed,
     identity: Option<&RemoteIdentity>,
 ) -> Option<Rival> {
-    let key = |identity: &RemoteIdentity| ExclusionKey {
-        identity: identity.clone(),
-        username: user.username().to_string(),
-    };
     let recorded = observed.record.as_ref().map(|record| &record.identity);
     let may_have = may_have(desired, observed);
     // Who moves keeps what it has until it has what it wants, which may be another's.
     if let (Some(before), Some(wanted)) = (recorded, identity)
         && before != wanted
         && may_have
-        && context.claims.someone_has(&key(wanted), &observed.uid)
     {
-        return Some(Rival { named: None });
+        let key = ExclusionKey {
+            identity: wanted.clone(),
+            username: desired.username.clone(),
+        };
+        if context.claims.someone_has(&key, &observed.uid) {
+            return Some(Rival { named: None });
+        }
     }
-    let claims = |identity| {
-        let claim = observed.claim.as_ref();
-        claim.is_some_and(|claim| claim.is_of(&context.installation, identity, user.username()))
-    };
-    let right = match recorded.or(identity)? {
-        _ if recorded.is_some() || observed.entry.is_some() => Right::Record,
-        identity if may_have && claims(identity) => Right::Claim,
-        _ => Right::Wish,
-    };
-    let rival = context.contend(key(recorded.or(identity)?), contender(user, right));
-    rival.filter(|_| may_have || right.counts())
+    let contended = family::contended(user, observed, may_have, &context.installation, identity)?;
+    let me = contender(user, contended.right(&desired.username));
+    let counts = me.right.counts();
+    // One that is published is not given up for another that is not to be had.
+    let is_first =
+        observed.published.is_none() || matches!(desired.part, Part::Sole | Part::Owner | Part::Next(_));
+    let only = (!is_first).then_some(desired.username.as_str());
+    let rival = context.contend_for(&contended, me, only);
+    rival.filter(|_| may_have || counts)
 }
 
 /// Whether a server object that is in order admits a PostgresUser and what it asks for.
@@ -575,7 +597,7 @@ fn may_have(desired: &Desired, observed: &Observed) -> bool {
     let ServerView::Usable(server) = &observed.server else {
         return false;
     };
-    let allowed = desired.beyond.is_none() || observed.record.is_some();
+    let allowed = desired.beyond.is_none() || observed.record.is_some() || desired.has_others;
     server.credentials_worked && server.closed.is_none() && desired.invalid.is_none() && allowed
 }
 
@@ -635,6 +657,7 @@ fn retains(user: &PostgresUser, observed: &Observed) -> bool {
 async fn desired(
     context: &Context,
     user: &PostgresUser,
+    login: &family::Login,
     observed: &Observed,
     object: Option<&ServerObject>,
     details: Option<&ConnectionDetails>,
@@ -654,8 +677,8 @@ async fn desired(
     };
     let retain = retains(user, observed);
     let secret = user.spec.secret.clone().unwrap_or_default();
-    let digest = details.map(|details| content_digest(details, user.username(), &secret, retain));
-    let settings = wanted::settings(user, object);
+    let digest = details.map(|details| content_digest(details, &login.username, &secret, retain));
+    let settings = family::settings(wanted::settings(user, object), user, object, login);
     let logins = share::logins(context, user, &settings);
     let mut settings = without(settings, &logins.foreign, observed);
     let mut asked = format!(
@@ -663,7 +686,7 @@ async fn desired(
         user.metadata.generation.unwrap_or_default(),
         rotate.as_deref().unwrap_or_default()
     );
-    if user.spec.postgresql.is_some() {
+    if user.spec.postgresql.is_some() || login.part != Part::Sole {
         // What the server object allows of it is part of what is asked for.
         asked = wish::short(&format!("{asked}/{}", wish::digest_of(&settings)));
     }
@@ -688,7 +711,17 @@ async fn desired(
         })
         .or_else(|| share::exceeded(context, user, observed, object));
     Ok(Desired {
-        username: user.username().to_string(),
+        username: login.username.clone(),
+        part: login.part.clone(),
+        principal: user.username().to_string(),
+        has_others: user
+            .records()
+            .iter()
+            .any(|record| record.username != login.username),
+        retiring: family::is_retiring(user, login),
+        unused_by: family::unused_by(user, login),
+        withdrawn: observed.entry.is_some() && family::is_withdrawn(context, user, object, login),
+        overlap_ends: family::overlap_ends(user, object),
         invalid,
         beyond: wanted::beyond(user, object).or_else(|| logins.refusal()),
         rotate,
@@ -709,7 +742,7 @@ async fn desired(
             })
             .unwrap_or_default(),
         address: details.map(ConnectionDetails::address),
-        rotation_due: rotation_due(context, user),
+        rotation_due: rotation_due(context, user, object),
         wish,
         settings_wish: asked,
     })

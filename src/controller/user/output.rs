@@ -56,6 +56,8 @@ pub fn released(secret: &Secret, uid: &str, version: Option<&str>) -> Value {
 pub struct Output<'a> {
     /// Whose it is.
     pub user: &'a PostgresUser,
+    /// The login that it is for.
+    pub username: &'a str,
     /// How clients connect.
     pub details: &'a ConnectionDetails,
     /// With what they log in.
@@ -146,12 +148,14 @@ pub fn can_be_rendered(output: Output<'_>) -> Result<(), Error> {
 pub fn is_intact(
     secret: &Secret,
     user: &PostgresUser,
+    username: &str,
     details: &ConnectionDetails,
     password: &Password,
 ) -> bool {
     // Who owns it is not looked at.
     let Ok(wanted) = build(Output {
         user,
+        username,
         details,
         password,
         retain: user.retains(),
@@ -239,12 +243,13 @@ fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a String> {
 fn build(output: Output<'_>) -> Result<Secret, Error> {
     let Output {
         user,
+        username,
         details,
         password,
         retain,
     } = output;
     let spec = user.spec.secret.clone().unwrap_or_default();
-    let keys = secret::render(details, user.username(), password, &spec).map_err(Error::Render)?;
+    let keys = secret::render(details, username, password, &spec).map_err(Error::Render)?;
     let from_spec = FromSpec::to_annotation(&spec);
     let mut labels = spec.labels;
     labels.insert(names::MANAGED_BY.to_string(), names::OPERATOR.to_string());
@@ -254,7 +259,7 @@ fn build(output: Output<'_>) -> Result<Secret, Error> {
         names::SECRET_USER.to_string(),
         format!("{}/{}", user.namespace().unwrap_or_default(), user.name_any()),
     );
-    annotations.insert(names::SECRET_REMOTE.to_string(), remote(user));
+    annotations.insert(names::SECRET_REMOTE.to_string(), remote(user, username));
     if let Some(from_spec) = from_spec {
         annotations.insert(names::SECRET_FROM_SPEC.to_string(), from_spec);
     }
@@ -282,11 +287,11 @@ fn build(output: Output<'_>) -> Result<Secret, Error> {
 }
 
 /// The remote user, as the claim says.
-fn remote(user: &PostgresUser) -> String {
+fn remote(user: &PostgresUser, username: &str) -> String {
     let identity = whereabouts::claim(user).map(|claim| claim.identity);
     let identity = identity
         .as_ref()
         .map(RemoteIdentity::to_string)
         .unwrap_or_default();
-    format!("{identity}/{}", user.username())
+    format!("{identity}/{username}")
 }

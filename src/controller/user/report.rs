@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::act::Publishing;
+use super::act::{Outcome, Publishing};
 use super::wanted;
 use crate::api::{
     Binding, Membership, Ownership, PasswordStatus, PostgresUser, RejectedPassword, RemoteUserRecord,
@@ -19,8 +19,10 @@ use crate::clock;
 use crate::controller::context::{Context, server_key};
 use crate::controller::error::Error;
 use crate::controller::events;
+use crate::controller::server_spec::ServerObject;
+use crate::domain::alternation::{self, Login};
 use crate::domain::conditions;
-use crate::domain::plan::{Lasting, Plan, Record, Rejected, Step};
+use crate::domain::plan::{Lasting, Plan, Record, Rejected, Step, Verified};
 use crate::domain::time::whole_seconds;
 use crate::failpoint::{self, Side};
 
@@ -52,12 +54,16 @@ impl Reported {
 pub async fn report(
     context: &Context,
     user: PostgresUser,
+    login: &Login,
     plan: &Plan,
-    published: Option<Publishing>,
+    outcome: Outcome,
 ) -> Result<Reported, Error> {
     let old = user.status.clone().unwrap_or_default();
-    let mut new = next_status(&old, &user, plan, published);
-    note_next_rotation(&mut new, &user, context.options.min_rotation_interval);
+    let mut new = next_status(&old, &user, login, plan, outcome);
+    let object = ServerObject::find(context, &server_key(&user));
+    let least = context.options.min_rotation_interval;
+    let next = wanted::next_rotation(&user, &new, object.as_ref(), least);
+    note_next_rotation(&mut new, next);
     let facts = facts_of(&new) != facts_of(&old);
     let uid = user.uid().unwrap_or_default();
     if plan.report.lasting == Lasting::Rests || facts {
@@ -167,25 +173,27 @@ fn stalled(conditions: &[Condition]) -> Option<&Condition> {
 fn next_status(
     old: &UserStatus,
     user: &PostgresUser,
+    login: &Login,
     plan: &Plan,
-    published: Option<Publishing>,
+    outcome: Outcome,
 ) -> UserStatus {
     let generation = user.metadata.generation.unwrap_or_default();
     let now = Timestamp::now();
     let mut new = old.clone();
     new.conditions = conditions::apply(&old.conditions, &plan.report, generation, now);
     new.observed_generation = generation;
-    new.username = Some(user.username().to_string());
     new.deletion_blockers.clone_from(&plan.report.blockers);
     if let Some(Publishing {
         secret: published,
         new_password,
-    }) = published
+    }) = outcome.published
     {
         if let Some(reason) = new_password {
+            let verified = plan.report.verified == Verified::Yes;
             new.password = Some(PasswordStatus {
                 last_changed: Some(Time(whole_seconds(now))),
                 reason: Some(reason.to_string()),
+                last_verified: verified.then(|| Time(whole_seconds(now))),
                 next_rotation: None,
             });
         }
@@ -199,6 +207,7 @@ fn next_status(
         {
             new.rejected_password = None;
         }
+        turn_over(&mut new, user, &login.username, now);
         new.secret = Some(published);
         if plan.report.handled_rotation.is_some() {
             new.last_handled_rotation = plan.report.handled_rotation.clone();
@@ -225,15 +234,66 @@ fn next_status(
         && (!plan.report.record_can_wait || new != *old)
     {
         let has_memberships = user.spec.postgresql.is_some() || !record.memberships.is_empty();
-        new.remote_users = vec![remote_user(user.username(), record, has_memberships)];
+        let recorded = remote_user(&login.username, record, has_memberships);
+        note_login(&mut new.remote_users, recorded, record.retired, now);
     }
+    if outcome.forgotten {
+        new.remote_users
+            .retain(|record| record.username != login.username);
+    }
+    // That it was tried once more is no news by itself.
+    if let Some(password) = &mut new.password
+        && plan.report.verified == Verified::Yes
+        && new.conditions != old.conditions
+    {
+        password.last_verified = Some(Time(whole_seconds(now)));
+    }
+    let published = new.secret.as_ref().and_then(|secret| secret.username.clone());
+    new.username = Some(published.unwrap_or_else(|| user.username().to_string()));
     new
 }
 
+/// Another login is published from now on: the one of before goes on working for a while.
+fn turn_over(new: &mut UserStatus, user: &PostgresUser, username: &str, now: Timestamp) {
+    let before = user.published_username();
+    let was_published = new.secret.is_some() && before != username;
+    let overlap = alternation::overlap(user.spec.rotation.as_ref());
+    for record in &mut new.remote_users {
+        if record.username == username {
+            (record.retire_after, record.retired) = (None, None);
+        } else if was_published && record.username == before {
+            record.retire_after = now
+                .checked_add(overlap)
+                .ok()
+                .map(|until| Time(whole_seconds(until)));
+        }
+    }
+}
+
+/// Records what is known of a login, and since when it is retired.
+fn note_login(all: &mut Vec<RemoteUserRecord>, mut new: RemoteUserRecord, retired: bool, now: Timestamp) {
+    let before = all.iter().position(|record| record.username == new.username);
+    let old = before.map(|before| &all[before]);
+    let was_retired = old.and_then(|old| old.retired.clone());
+    (new.retire_after, new.retired) = match (retired, was_retired) {
+        (true, before) => (
+            old.and_then(|old| old.retire_after.clone()),
+            before.or_else(|| Some(Time(whole_seconds(now)))),
+        ),
+        // It is used again.
+        (false, Some(_)) => (None, None),
+        (false, None) => (old.and_then(|old| old.retire_after.clone()), None),
+    };
+    match before {
+        Some(before) => all[before] = new,
+        None => all.push(new),
+    }
+}
+
 /// Says when the password is changed next. Where nobody asks for that, nothing is written for it.
-fn note_next_rotation(status: &mut UserStatus, user: &PostgresUser, least: Duration) {
+fn note_next_rotation(status: &mut UserStatus, next: Option<Timestamp>) {
     let is_published = status.secret.is_some();
-    let next = wanted::next_rotation(user, status, least).filter(|_| is_published);
+    let next = next.filter(|_| is_published);
     let next_rotation = next.map(|next| Time(whole_seconds(next)));
     match &mut status.password {
         Some(password) => password.next_rotation = next_rotation,
@@ -277,6 +337,8 @@ fn remote_user(username: &str, record: &Record, has_memberships: bool) -> Remote
             .collect()
         }),
         config: record.config.iter().cloned().collect(),
+        retire_after: None,
+        retired: None,
     }
 }
 

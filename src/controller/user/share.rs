@@ -20,7 +20,7 @@ pub fn exceeded(
     observed: &Observed,
     object: Option<&ServerObject>,
 ) -> Option<Invalid> {
-    if observed.record.is_some() || observed.entry.is_some() {
+    if !user.records().is_empty() || observed.entry.is_some() {
         return None;
     }
     let most = object?.logins_per_namespace()?;

@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use crate::api::{
-    AdoptionPolicy, Generate, Ownership, PostgresUser, PostgresqlUser, SecretKeyRef, UserStatus, ValidUntil,
+    AdoptionPolicy, Generate, Ownership, PostgresUser, PostgresqlUser, Retire, SecretKeyRef, UserStatus,
+    ValidUntil,
 };
 use crate::controller::context::Context;
 use crate::controller::server::UserRef;
@@ -19,7 +20,7 @@ use crate::domain::plan::{Invalid, WantedPassword};
 use crate::domain::remote::Capabilities;
 use crate::domain::role::{RoleOptions, RoleSettings};
 use crate::domain::rotation::Rotation;
-use crate::domain::{generate, secret, username};
+use crate::domain::{alternation, generate, secret, username};
 
 /// Where the password comes from.
 pub struct Source {
@@ -111,13 +112,28 @@ pub fn password_in(secret: &Secret, key: &str) -> Option<Password> {
     (!text.is_empty()).then(|| Password::new(text))
 }
 
-/// The rules for generated passwords.
-pub fn rules(user: &PostgresUser) -> Generate {
-    user.spec
-        .password
-        .as_ref()
+/// The rules for generated passwords, which are as long as the server object asks for.
+pub fn rules(user: &PostgresUser, object: Option<&ServerObject>) -> Generate {
+    let asked = user.spec.password.as_ref();
+    let mut rules = asked
         .and_then(|password| password.generate.clone())
-        .unwrap_or_default()
+        .unwrap_or_default();
+    let shortest = object.and_then(ServerObject::shortest_password);
+    rules.length = rules.length.max(shortest.unwrap_or_default());
+    rules
+}
+
+/// Why a password of the user's own is not taken here, if so.
+fn too_short(password: &Password, object: Option<&ServerObject>) -> Option<Invalid> {
+    let shortest = object.and_then(ServerObject::shortest_password)?;
+    let length = password.reveal().chars().count();
+    (length < usize::try_from(shortest).unwrap_or_default()).then(|| Invalid {
+        reason: "InvalidPassword",
+        message: format!(
+            "spec.password.secretRef: the password has {length} characters, and the server object asks for {shortest} \
+             (spec.passwords.minLength): write a longer one into the Secret"
+        ),
+    })
 }
 
 /// What the login should be besides its name and its password. A login that was taken over is left as it is where the
@@ -153,6 +169,7 @@ pub fn settings(user: &PostgresUser, object: Option<&ServerObject>) -> RoleSetti
             == Some(true),
         // A deletion asks nobody else whether this is allowed.
         reassign_owned_to: heir,
+        end_sessions: false,
     }
 }
 
@@ -178,6 +195,7 @@ fn with_grants<T>(
 
 fn options(sql: &PostgresqlUser) -> RoleOptions {
     RoleOptions {
+        login: true,
         member_of: sql.member_of.iter().cloned().collect(),
         named: Default::default(),
         applied: Default::default(),
@@ -197,25 +215,54 @@ fn options(sql: &PostgresqlUser) -> RoleOptions {
 
 /// When the password is changed next, as the spec asks. How old a password is that was published before that was recorded, is
 /// taken from when the remote has last changed it, or from when the object was made.
-pub fn next_rotation(user: &PostgresUser, status: &UserStatus, least: Duration) -> Option<Timestamp> {
-    let rotation = Rotation::of(user.spec.rotation.as_ref()?, least).ok()?;
+pub fn next_rotation(
+    user: &PostgresUser,
+    status: &UserStatus,
+    object: Option<&ServerObject>,
+    least: Duration,
+) -> Option<Timestamp> {
+    let asked = user.spec.rotation.as_ref();
+    let asked = asked.and_then(|asked| Rotation::of(asked, least).ok()?);
+    let oldest = object.and_then(ServerObject::oldest_password);
+    let kept = oldest.map(|oldest| Rotation::by_age(oldest, least));
+    if asked.is_none() && kept.is_none() {
+        return None;
+    }
     let published = status
         .password
         .as_ref()
         .and_then(|password| password.last_changed.as_ref());
-    let by_remote = status
-        .remote_users
-        .first()
-        .and_then(|record| record.last_set.as_ref());
+    let by_remote = user.record().and_then(|record| record.last_set.as_ref());
     let last = published
         .or(by_remote)
         .or(user.metadata.creation_timestamp.as_ref())?;
-    rotation.due(last.0, user.metadata.uid.as_deref()?)
+    let uid = user.metadata.uid.as_deref()?;
+    let due = asked
+        .into_iter()
+        .chain(kept)
+        .filter_map(|rotation| rotation.due(last.0, uid));
+    due.min()
 }
 
-/// Why the spec's rotation cannot be followed, if so.
-fn invalid_rotation(user: &PostgresUser) -> Option<Invalid> {
-    let message = Rotation::of(user.spec.rotation.as_ref()?, Duration::ZERO).err()?;
+/// Why the spec's rotation cannot be followed on this server, if so.
+fn invalid_rotation(user: &PostgresUser, capabilities: &Capabilities) -> Option<Invalid> {
+    let rotation = user.spec.rotation.as_ref()?;
+    let by_sql = |field: &str| {
+        let lacks = !capabilities.marks;
+        lacks.then(|| {
+            format!(
+                "{field}: the server's provider is {}, which tells of no sessions: leave it out, or choose a server of the provider \
+                 postgresql",
+                capabilities.name
+            )
+        })
+    };
+    let message = match Rotation::of(rotation, Duration::ZERO) {
+        Err(message) => message,
+        Ok(_) if rotation.retire == Some(Retire::WhenUnused) => by_sql("spec.rotation.retire is WhenUnused")?,
+        Ok(_) if rotation.end_sessions == Some(true) => by_sql("spec.rotation.endSessions is true")?,
+        Ok(_) => return None,
+    };
     Some(Invalid {
         reason: "InvalidRotation",
         message,
@@ -237,7 +284,11 @@ pub fn invalid_username(
         usernames: object.and_then(ServerObject::usernames),
         namespace: &user.namespace().unwrap_or_default(),
     };
-    username::check(user.username(), &policy, capabilities)
+    let taking_turns = user.alternates().then(|| alternation::members(user.username()));
+    username::check(user.username(), &policy, capabilities).or_else(|| {
+        let mut members = taking_turns.into_iter().flatten();
+        members.find_map(|member| username::check_member(&member, &policy, capabilities))
+    })
 }
 
 /// Why the spec cannot be met on this server, if so.
@@ -248,11 +299,13 @@ pub fn invalid(
     source: &Source,
 ) -> Option<Invalid> {
     invalid_username(user, object, capabilities)
-        .or_else(|| invalid_rotation(user))
+        .or_else(|| invalid_rotation(user, capabilities))
         .or_else(|| with_grants(user, object, |grants| grants.misplaced(&user.spec)).flatten())
         .or_else(|| match &source.own {
-            Some(password) => generate::check_own(password, capabilities),
-            None if source_ref(user).is_none() => generate::check(&rules(user), capabilities),
+            Some(password) => {
+                generate::check_own(password, capabilities).or_else(|| too_short(password, object))
+            }
+            None if source_ref(user).is_none() => generate::check(&rules(user, object), capabilities),
             None => None,
         })
 }

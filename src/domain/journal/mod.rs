@@ -58,6 +58,10 @@ pub enum Cause {
     Rotation(#[serde(deserialize_with = "read_short")] String),
     /// The password is as old as `spec.rotation` lets it get.
     Scheduled,
+    /// Another login is to be published than the one that is, since `spec.rotation.strategy` has changed.
+    StrategyChanged,
+    /// Nobody is to log in with this one any more, since another one was published.
+    Retirement,
     /// The user's own Secret holds another password.
     OwnPassword,
     /// The output Secret is gone or its password was changed.
@@ -83,10 +87,11 @@ impl Cause {
             Cause::Adoption | Cause::Moved => "Adopted",
             Cause::Rotation(_) => "Requested",
             Cause::Scheduled => "Scheduled",
+            Cause::StrategyChanged => "StrategyChanged",
             Cause::OwnPassword => "OwnPassword",
             Cause::SecretDamaged => "SecretDamaged",
             Cause::SetBack => "Reverted",
-            Cause::Settings | Cause::Deletion => return None,
+            Cause::Settings | Cause::Retirement | Cause::Deletion => return None,
         })
     }
 }

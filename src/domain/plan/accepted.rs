@@ -3,6 +3,7 @@
 use super::entry::{Case, was_made_anew};
 use super::evidence::speaks_against;
 use super::fresh::{self, Quiet};
+use super::report::is_published;
 use super::types::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,6 +23,17 @@ const LONGEST_BETWEEN_LOGINS: Duration = Duration::from_secs(60);
 const NOT_IN_EFFECT: &str = "the server accepted the password, but a login with it is refused: it is sent again until \
                              it takes effect";
 
+fn not_verified(why: &str) -> Stalled {
+    Stalled {
+        reason: "NotVerified",
+        message: format!(
+            "the server has accepted the password, and nothing is published that has not logged in (spec.verification: Require on \
+             the server object); no login can be tried: {why}. What was published before may not work any more. See to it that the \
+             operator reaches the server as clients do, or set spec.verification: Auto"
+        ),
+    }
+}
+
 impl Case<'_> {
     /// Accepted: in effect? working? published? recorded? Then settled (R7, I2, R8).
     pub fn accepted(&self, user: Option<&RemoteUser>) -> Plan {
@@ -33,6 +45,9 @@ impl Case<'_> {
         }
         if let Some(plan) = self.read_back() {
             return plan;
+        }
+        if !self.desired.part.is_published() {
+            return self.done_aside(user);
         }
         if self.staged.entry.kind == Kind::Configure {
             return self.configured(user);
@@ -48,6 +63,28 @@ impl Case<'_> {
             let new = self.record(user);
             plan.report.record = (self.observed.record.as_ref() != Some(&new)).then_some(new);
         }
+        plan
+    }
+
+    /// What is not there to be published is recorded, and settled.
+    fn done_aside(&self, user: Option<&RemoteUser>) -> Plan {
+        let mut new = self.record(user);
+        if self.staged.entry.kind == Kind::Configure {
+            (new.memberships, new.config) = (self.memberships(user), self.config());
+        }
+        new.retired = self.staged.entry.cause == Cause::Retirement;
+        let is_recorded = self.observed.record.as_ref().is_some_and(|record| {
+            let undated = Record {
+                last_set: new.last_set,
+                ..record.clone()
+            };
+            undated == new
+        });
+        if is_recorded {
+            return self.settle_accepted();
+        }
+        let mut plan = self.step_none();
+        plan.report.record = Some(new);
         plan
     }
 
@@ -164,11 +201,10 @@ impl Case<'_> {
             _ => true,
         };
         let new = self.record(user);
-        let owned = self
-            .observed
-            .record
-            .as_ref()
-            .is_some_and(|record| record.identity == new.identity && record.created == new.created);
+        let owned = self.observed.record.as_ref().is_some_and(|record| {
+            let same = record.identity == new.identity && record.created == new.created;
+            same && record.retired == new.retired
+        });
         (handled && owned && self.is_dated(user)) || !self.settings.rules.hold(Rule::R8)
     }
 
@@ -226,6 +262,7 @@ impl Case<'_> {
                 Kind::Create => self.config(),
                 _ => earlier.map(|record| record.config.clone()).unwrap_or_default(),
             },
+            retired: false,
         }
     }
 
@@ -241,6 +278,11 @@ impl Case<'_> {
     fn publish(&self) -> Plan {
         if self.server.verifiable
             && let Some(plan) = self.verify()
+        {
+            return plan;
+        }
+        if self.server.must_log_in
+            && let Some(plan) = self.unverified()
         {
             return plan;
         }
@@ -262,6 +304,23 @@ impl Case<'_> {
             plan.report.handled_rotation = Some(value.clone());
         }
         plan
+    }
+
+    /// Nothing is published here that has not logged in, and no login can be tried.
+    fn unverified(&self) -> Option<Plan> {
+        let why = match fresh::login(self.staged) {
+            Login::Accepted => return None,
+            Login::Unverifiable(why) => why,
+            Login::NotTried | Login::Refused(_) => "logins are not tried from here".to_string(),
+        };
+        let again = self.server.log_in_again.filter(|again| self.now < *again);
+        let mut plan = Plan::stalled(self.observed, not_verified(&why));
+        match again {
+            Some(again) => plan.again = Some(again - self.now),
+            None if self.server.verifiable => plan.step = Some(Step::Verify(self.staged.entry.id)),
+            None => plan.again = Some(LONGEST_BETWEEN_LOGINS),
+        }
+        Some(plan)
     }
 
     fn verify(&self) -> Option<Plan> {
@@ -370,7 +429,10 @@ impl Case<'_> {
     }
 
     fn published_and_waiting(&self) -> Plan {
-        let mut plan = Plan::ready();
+        let mut plan = match is_published(self.observed) {
+            true => Plan::ready(),
+            false => self.step_none(),
+        };
         plan.again = Some(self.settings.read_lag);
         plan
     }

@@ -46,8 +46,11 @@ pub fn ways_out(username: &str) -> String {
 
 /// The next step for a resource that is being deleted.
 pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settings) -> Plan {
-    if !observed.finalizer {
-        return Plan::default();
+    match (observed.finalizer, desired.deleting) {
+        (true, _) => {}
+        (false, true) => return Plan::default(),
+        // It is put back first.
+        (false, false) => return Plan::waiting(observed, "Waiting", String::new()),
     }
     let case = Case {
         desired,
@@ -55,10 +58,18 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
         now,
         settings,
     };
-    if desired.force_finalize {
+    if desired.force_finalize && desired.deleting {
         return case.let_go(Farewell::Forced);
     }
+    if !desired.deleting && observed.predecessor != Predecessor::None {
+        return Plan::waiting(observed, "Waiting", super::present::UNSETTLED.to_string());
+    }
     match &observed.server {
+        // Only a login of before goes, and its resource stays.
+        ServerView::Unusable(why) if !desired.deleting => Plan::troubled(observed, &why.as_trouble()),
+        ServerView::Usable(server) if !desired.deleting && server.gone => {
+            Plan::waiting(observed, "Waiting", String::new())
+        }
         ServerView::Unusable(why) => case.without_server(why),
         ServerView::Usable(server) if server.gone => case.let_go(Farewell::ClusterGone),
         ServerView::Usable(server) => match &observed.entry {
@@ -125,7 +136,10 @@ impl Case<'_> {
     }
 
     fn blocked(&self, why: &str) -> Plan {
-        let message = format!("{why}; {}", ways_out(&self.desired.username));
+        let message = match self.desired.deleting {
+            true => format!("{why}; {}", ways_out(&self.desired.principal)),
+            false => why.to_string(),
+        };
         under_way("DeletionBlocked", message, REFUSED_AGAIN)
     }
 
@@ -138,6 +152,10 @@ impl Case<'_> {
     }
 
     fn say_farewell(&self, farewell: Farewell) -> Plan {
+        let is_over = matches!(farewell, Farewell::Deleted | Farewell::NotOurs);
+        if !self.desired.deleting || (self.desired.has_others && is_over) {
+            return self.saying("one of this object's logins is gone", Step::Forget(farewell));
+        }
         let kept = matches!(farewell, Farewell::Retained | Farewell::Forced);
         if let SecretView::Ours {
             resource_version,
@@ -145,7 +163,7 @@ impl Case<'_> {
             ..
         } = &self.observed.secret
             && kept
-            && self.desired.retain
+            && self.may_keep()
         {
             let step = Step::ReleaseSecret {
                 resource_version: resource_version.clone(),
@@ -155,9 +173,14 @@ impl Case<'_> {
         self.saying(of_farewell(farewell), Step::RemoveFinalizer(farewell))
     }
 
+    /// The spec asks for login and Secret to stay when the resource goes.
+    fn may_keep(&self) -> bool {
+        self.desired.retain && self.desired.deleting
+    }
+
     /// Whether the login and its Secret are to be kept: only what was published is worth keeping.
     fn retains(&self) -> bool {
-        self.desired.retain && self.observed.published.is_some()
+        self.may_keep() && self.observed.published.is_some()
     }
 
     /// The server object is not there, or cannot be used at all.
@@ -179,7 +202,7 @@ impl Case<'_> {
 
     /// The login may be left as it is. Of one that is not on record nobody would know any more.
     fn is_kept(&self) -> bool {
-        self.desired.retain && self.is_recorded()
+        self.may_keep() && self.is_recorded()
     }
 
     /// A deletion was done, or nobody knows whether it was.
@@ -202,7 +225,7 @@ impl Case<'_> {
         let Some(record) = &self.observed.record else {
             return self.let_go(Farewell::NeverOwned);
         };
-        if self.desired.retain {
+        if self.may_keep() {
             return self.let_go(Farewell::Retained);
         }
         if self.is_strangers(server) || self.observed.rival.is_some() {
@@ -230,7 +253,11 @@ impl Case<'_> {
             && matches!(fresh::quiet(self.observed, server, self.now, self.settings),
                 Quiet::From(from) if self.now < from);
         if !self.observed.turn && !nothing_to_do_yet && self.settings.rules.hold(Rule::R11) {
-            return Plan::ask_turn(self.observed, Class::Deletion, true);
+            let class = match self.desired.deleting {
+                true => Class::Deletion,
+                false => Class::Periodic,
+            };
+            return Plan::ask_turn(self.observed, class, self.desired.deleting);
         }
         match self.look_just_now() {
             None => self.look(server),
@@ -310,7 +337,7 @@ impl Case<'_> {
                 Some(_) => {}
             }
         }
-        if done && staged.attempts.is_definite() {
+        if done && staged.attempts.is_definite() && !self.desired.has_others {
             // Nothing of it can still arrive. Its entry stays until a list, shared by all, shows the absence (`gone`).
             return self.say_farewell(Farewell::Deleted);
         }

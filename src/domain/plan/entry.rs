@@ -1,5 +1,7 @@
 //! The way of a staged password until it is accepted: send, look, weigh. `accepted` has the rest of it.
 
+use std::time::Duration;
+
 use super::evidence::{Verdict, evidence_to_gather, weigh};
 use super::fresh;
 use super::present::is_too_powerful;
@@ -9,6 +11,9 @@ use crate::domain::journal::{Cause, Kind};
 use crate::domain::remote::{Creator, RemoteUser};
 use crate::domain::settings::{Rule, Settings};
 use crate::domain::time::Mono;
+
+/// How long to wait before a retirement that was refused is tried again.
+const RETIRED_AGAIN: Duration = Duration::from_secs(60);
 
 /// Everything that one decision about an entry rests on.
 pub struct Case<'a> {
@@ -122,6 +127,7 @@ pub fn plan_held(
 impl Case<'_> {
     pub fn doing(&self) -> &'static str {
         match self.staged.entry.kind {
+            _ if self.staged.entry.cause == Cause::Retirement => "Retiring",
             Kind::Create => "Creating",
             Kind::Adopt => "Adopting",
             Kind::SetPassword => "SettingPassword",
@@ -181,7 +187,11 @@ impl Case<'_> {
 
     /// Stored, never sent. Whatever counts now counts, not what counted when it was stored (R11).
     fn first(&self) -> Plan {
-        if self.observed.rival.is_some() || self.is_withdrawn() || self.is_more_than_allowed() {
+        if self.observed.rival.is_some()
+            || self.desired.withdrawn
+            || self.is_withdrawn()
+            || self.is_more_than_allowed()
+        {
             return self.settle();
         }
         match self.staged.entry.kind {
@@ -241,7 +251,12 @@ impl Case<'_> {
     fn gives_a_new_password(&self) -> bool {
         matches!(
             self.staged.entry.cause,
-            Cause::Rotation(_) | Cause::OwnPassword | Cause::SecretDamaged | Cause::Adoption
+            Cause::Rotation(_)
+                | Cause::Scheduled
+                | Cause::StrategyChanged
+                | Cause::OwnPassword
+                | Cause::SecretDamaged
+                | Cause::Adoption
         )
     }
 
@@ -349,6 +364,9 @@ impl Case<'_> {
 
     /// Refused for good.
     fn refused(&self, message: &str) -> Plan {
+        if self.staged.entry.cause == Cause::Retirement {
+            return self.retirement_refused(message);
+        }
         if self.staged.entry.kind == Kind::Configure {
             return self.settings_refused(message);
         }
@@ -360,6 +378,21 @@ impl Case<'_> {
             wish: self.desired.wish.clone(),
             message: message.to_string(),
         });
+        plan
+    }
+
+    /// A login that nobody is to use any more goes on working: it is tried again now and then, while that is still asked for.
+    fn retirement_refused(&self, message: &str) -> Plan {
+        if !self.desired.retiring || self.staged.entry.settings != self.desired.settings {
+            return self.drop_when_quiet();
+        }
+        let again = self.staged.attempts.last.map(|last| last + RETIRED_AGAIN);
+        if again.is_none_or(|again| again <= self.now) {
+            return self.send_to_the_same();
+        }
+        let stalled = super::aside::blocked(&self.staged.entry.username, message);
+        let mut plan = Plan::stalled(self.observed, stalled);
+        plan.again = again.map(|again| again - self.now);
         plan
     }
 
@@ -398,7 +431,11 @@ impl Case<'_> {
         match &sight.user {
             Some(_) => self.send_to_the_same(),
             None if !sight.conclusive => self.look_again(Step::Read),
-            None if matches!(self.staged.entry.kind, Kind::Adopt | Kind::Configure) => self.drop_when_quiet(),
+            None if matches!(self.staged.entry.kind, Kind::Adopt | Kind::Configure)
+                || self.staged.entry.cause == Cause::Retirement =>
+            {
+                self.drop_when_quiet()
+            }
             None => self.replace(
                 Kind::Create,
                 DraftPassword::Same,

@@ -6,6 +6,7 @@
 //! | file | decides |
 //! |---|---|
 //! | `present` | a user that should exist and has no entry in the journal |
+//! | `aside` | a login of two in turn that is not there to be published |
 //! | `moved` | a user that is reached by another server object from now on |
 //! | `password` | whether such a user needs a new password |
 //! | `entry` | the way of a staged password until it is accepted: send, look, weigh |
@@ -18,6 +19,7 @@
 //! | `turn` | what waits for a turn of the server's scheduler (R11) |
 
 mod accepted;
+mod aside;
 mod delete;
 mod entry;
 mod evidence;
@@ -37,20 +39,24 @@ pub use fresh::is_good_to_send_on;
 pub use gone::plan_gone;
 pub use types::*;
 
+use super::alternation::Part;
 use super::settings::Settings;
 use super::time::Mono;
 
 /// The next step for one PostgresUser, what to report, and when to look again at the latest.
 pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settings) -> Plan {
     let settings = &for_server(&observed.server, settings);
-    let plan = match (&observed.entry, present::held(desired, observed)) {
+    let plan = match (&observed.entry, present::held(desired, observed, now)) {
         _ if desired.deleting => delete::plan(desired, observed, now, settings),
-        (Some(staged), Some(held)) => entry::plan_held(desired, observed, staged, held, now, settings),
         (None, Some(held)) => held,
+        (_, None) if desired.part == Part::Removed => delete::plan(desired, observed, now, settings),
+        (Some(staged), Some(held)) => entry::plan_held(desired, observed, staged, held, now, settings),
         (Some(staged), None) => entry::plan(desired, observed, staged, now, settings),
+        (None, None) if !desired.part.is_published() => aside::plan(desired, observed, now, settings),
         (None, None) => present::plan(desired, observed, now, settings),
     };
     let plan = turn::within_turn(plan, desired, observed, settings);
+    let plan = aside::beside(plan, desired, observed);
     let plan = guard::guarded(plan, desired, observed);
     match (&observed.refusal, &observed.difficulty) {
         (Some(refusal), _) => plan.with_refusal(refusal, desired, observed),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::types::*;
+use crate::domain::alternation::Part;
 use crate::domain::attempts::Login;
 use crate::domain::journal::Cause;
 use crate::domain::remote::RemoteUser;
@@ -61,6 +62,12 @@ pub fn reason_for_password(
     now: Mono,
     settings: &Settings,
 ) -> NewPassword {
+    if let Part::Next(cause) = &desired.part {
+        // It has none that anybody knows.
+        return NewPassword::Needed(cause.clone(), DraftPassword::New);
+    }
+    // Of two in turn, the other one is published when a change is due.
+    let in_place = desired.part == Part::Sole;
     match published_password(observed) {
         Held::Unread => return NewPassword::ReadSecretFirst,
         Held::Lost => return NewPassword::Needed(Cause::SecretDamaged, DraftPassword::New),
@@ -72,6 +79,7 @@ pub fn reason_for_password(
         .as_ref()
         .filter(|_| desired.rotate != observed.handled_rotation)
         && !already_refused
+        && in_place
     {
         return NewPassword::Needed(Cause::Rotation(rotate.clone()), DraftPassword::New);
     }
@@ -81,7 +89,7 @@ pub fn reason_for_password(
     {
         return NewPassword::Needed(Cause::OwnPassword, DraftPassword::New);
     }
-    let is_generated = desired.password == WantedPassword::Generated;
+    let is_generated = desired.password == WantedPassword::Generated && in_place;
     if is_generated && !already_refused && desired.rotation_due.is_some_and(|due| due <= now) {
         return NewPassword::Needed(Cause::Scheduled, DraftPassword::New);
     }

@@ -6,6 +6,7 @@ use super::fresh;
 use super::moved;
 use super::password::{self, Held, NewPassword, published_mac, published_password, reason_for_password};
 use super::types::*;
+use crate::domain::alternation::Part;
 use crate::domain::attempts::Login;
 use crate::domain::journal::{Cause, EntryId, Kind, Seen};
 use crate::domain::remote::{Creator, RemoteUser};
@@ -15,9 +16,11 @@ use crate::domain::settings::{Rule, Settings};
 use crate::domain::time::Mono;
 
 /// What stops everything but deletion, if anything does.
-pub fn held(desired: &Desired, observed: &Observed) -> Option<Plan> {
+pub fn held(desired: &Desired, observed: &Observed, now: Mono) -> Option<Plan> {
     if desired.suspended {
-        return Some(Plan::suspended(observed));
+        let mut plan = Plan::suspended(observed);
+        plan.report.stalled = is_overdue(desired, now).then(overdue);
+        return Some(plan);
     }
     let server = match &observed.server {
         // What cannot be read is wrong whatever the server is like.
@@ -40,7 +43,10 @@ pub fn held(desired: &Desired, observed: &Observed) -> Option<Plan> {
 /// The server object does not allow what the spec asks for, and there is no login yet. One that there is goes on working,
 /// with what is allowed.
 fn beyond(desired: &Desired, observed: &Observed) -> Option<Plan> {
-    let beyond = desired.beyond.as_ref().filter(|_| observed.record.is_none())?;
+    let beyond = desired
+        .beyond
+        .as_ref()
+        .filter(|_| observed.record.is_none() && !desired.has_others)?;
     Some(Plan::stalled(observed, stalled(beyond)))
 }
 
@@ -117,6 +123,9 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
         return succeed(desired, observed, server, sight, entry, answered, now, settings);
     }
     match (&observed.record, &sight.user) {
+        (Some(record), _) if record.identity != server.identity && desired.part != Part::Sole => {
+            Plan::stalled(observed, super::aside::elsewhere(record, server))
+        }
         (Some(record), _) if record.identity != server.identity => {
             moved::plan(desired, observed, server, record, sight, now)
         }
@@ -127,10 +136,10 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
     }
 }
 
-const UNSETTLED: &str = "a request of an earlier PostgresUser for this login may still take effect: this ends by itself, \
+pub(super) const UNSETTLED: &str = "a request of an earlier PostgresUser for this login may still take effect: this ends by itself, \
                          a few minutes after the server can be reached";
 
-fn conflict(rival: &Rival, username: &str) -> Stalled {
+pub(super) fn conflict(rival: &Rival, username: &str) -> Stalled {
     let who = match &rival.named {
         Some(name) => format!("PostgresUser {name}"),
         None => "a PostgresUser of another namespace".to_string(),
@@ -145,7 +154,7 @@ fn conflict(rival: &Rival, username: &str) -> Stalled {
 }
 
 /// Never made, and not there. The absence is that of a list, which serves everybody while it is fresh.
-fn missing(
+pub fn missing(
     desired: &Desired,
     observed: &Observed,
     server: &Server,
@@ -162,17 +171,15 @@ fn missing(
     if now - sight.started > settings.fresh_for || !sight.conclusive {
         return Plan::look(observed, server, Step::List);
     }
-    claim_then_stage(observed, creation(sight), "Creating")
+    claim_then_stage(observed, creation(desired, sight), "Creating")
 }
 
-fn creation(sight: &Sight) -> Draft {
-    draft(
-        Kind::Create,
-        Cause::Missing,
-        DraftPassword::New,
-        sight.as_seen(),
-        false,
-    )
+fn creation(desired: &Desired, sight: &Sight) -> Draft {
+    let cause = match &desired.part {
+        Part::Next(cause) => cause.clone(),
+        _ => Cause::Missing,
+    };
+    draft(Kind::Create, cause, DraftPassword::New, sight.as_seen(), false)
 }
 
 /// A resource that is made while the deletion of its predecessor's user is on its way: once a list of after the answer
@@ -392,6 +399,9 @@ pub(super) fn renamed(to: &str, username: &str) -> Stalled {
 
 /// Ours by the record, but not there: made again, with the password that the applications have.
 fn vanished(desired: &Desired, observed: &Observed, server: &Server, now: Mono, settings: &Settings) -> Plan {
+    if let Part::Next(_) = desired.part {
+        return recreate(desired, observed, server, now, settings);
+    }
     if let Some(to) = &observed.renamed {
         return Plan::not_ready(renamed(to, &desired.username));
     }
@@ -415,6 +425,32 @@ fn vanished(desired: &Desired, observed: &Observed, server: &Server, now: Mono, 
         draft(Kind::Create, Cause::Vanished, password, seen, false),
         "Recreating",
     )
+}
+
+/// A login that nobody has the password of is made again with a new one.
+pub(super) fn recreate(
+    desired: &Desired,
+    observed: &Observed,
+    server: &Server,
+    now: Mono,
+    settings: &Settings,
+) -> Plan {
+    if let Some(to) = &observed.renamed {
+        return Plan::stalled(observed, renamed(to, &desired.username));
+    }
+    if !fresh::surely_absent(observed, server, now, settings) {
+        return Plan::confirm(observed, server, now, settings);
+    }
+    if let Some(held) = cannot_stage(desired, observed, server) {
+        return held;
+    }
+    let seen = observed.sight.as_ref().map(Sight::as_seen).unwrap_or_default();
+    let cause = match &desired.part {
+        Part::Next(cause) => cause.clone(),
+        _ => Cause::Vanished,
+    };
+    let draft = draft(Kind::Create, cause, DraftPassword::New, seen, false);
+    claim_then_stage(observed, draft, "Recreating")
 }
 
 /// Ours and there: is everything as it should be?
@@ -479,13 +515,16 @@ fn there(
                 plan.again_by(observed.settings_due - now);
             }
             password::rotate_when_due(desired, now, &mut plan);
+            if let Some(ends) = desired.overlap_ends.filter(|ends| *ends > now) {
+                plan.again_by(ends - now);
+            }
             plan
         }
     }
 }
 
 /// Attributes and memberships that are not as they should be are put right, unless that was refused.
-fn configure(
+pub(super) fn configure(
     desired: &Desired,
     observed: &Observed,
     server: &Server,
@@ -596,7 +635,7 @@ fn in_order(
             precondition,
         });
     }
-    let mut plan = match complaint(desired, observed, user) {
+    let mut plan = match complaint(desired, observed, user, now) {
         Some(stalled) => Plan::stalled(observed, stalled),
         None => Plan::ready(),
     };
@@ -653,8 +692,22 @@ fn refused_there(desired: &Desired, observed: &Observed) -> Stalled {
     }
 }
 
+/// Whether the password is older than it may get.
+fn is_overdue(desired: &Desired, now: Mono) -> bool {
+    desired.rotation_due.is_some_and(|due| due <= now)
+}
+
+fn overdue() -> Stalled {
+    Stalled {
+        reason: "PasswordOverdue",
+        message: "the password is older than the server object lets one get (spec.passwords.maxAge), and is not changed without you: \
+                  write another one into the Secret that spec.password.secretRef names, or set spec.suspend: false"
+            .to_string(),
+    }
+}
+
 /// What a person has to mend although the login works.
-fn complaint(desired: &Desired, observed: &Observed, user: &RemoteUser) -> Option<Stalled> {
+fn complaint(desired: &Desired, observed: &Observed, user: &RemoteUser, now: Mono) -> Option<Stalled> {
     if let WantedPassword::Missing(why) = &desired.password {
         return Some(Stalled {
             reason: "PasswordNotFound",
@@ -669,6 +722,9 @@ fn complaint(desired: &Desired, observed: &Observed, user: &RemoteUser) -> Optio
     }
     if let Some(beyond) = &desired.beyond {
         return Some(stalled(beyond));
+    }
+    if desired.password != WantedPassword::Generated && is_overdue(desired, now) {
+        return Some(overdue());
     }
     let cannot_be = user
         .traits

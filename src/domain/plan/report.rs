@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::fresh::{self, Quiet};
 use super::types::*;
+use crate::domain::alternation::Part;
+use crate::domain::journal::Cause;
 use crate::domain::remote::ClusterState;
 use crate::domain::schedule::Class;
 use crate::domain::settings::Settings;
@@ -16,6 +18,27 @@ impl Plan {
     /// Has the resource looked at again after this long at the latest.
     pub(super) fn again_by(&mut self, pause: Duration) {
         self.again = Some(self.again.map_or(pause, |again| again.min(pause)));
+    }
+
+    /// Whether the password that is published is given up for a new one, since the Secret has lost it, where another login could
+    /// be published instead.
+    pub fn loses_what_is_published(&self, desired: &Desired) -> bool {
+        let damaged = |draft: &Draft| draft.cause == Cause::SecretDamaged;
+        desired.part == Part::Published && matches!(&self.step, Some(Step::Stage(draft)) if damaged(draft))
+    }
+
+    /// Adds what is to be said of another login of the same resource, which has nothing to do now.
+    pub fn add(&mut self, other: Option<Plan>) {
+        let Some(other) = other else { return };
+        if let Some(again) = other.again {
+            self.again_by(again);
+        }
+        if self.report.stalled.is_none() && self.report.ready.ready {
+            self.report.stalled = other.report.stalled;
+        }
+        if self.report.blockers.is_empty() {
+            self.report.blockers = other.report.blockers;
+        }
     }
 
     /// All is as it should be.
@@ -45,7 +68,7 @@ impl Plan {
         }
         report.obstacle = Some(difficulty.message.clone());
         if desired.deleting {
-            report.block_deletion(difficulty, &desired.username);
+            report.block_deletion(difficulty, &desired.principal);
         } else if !report.ready.ready {
             report.ready.reason = difficulty.reason;
             report.ready.message = difficulty.message.clone();
@@ -62,7 +85,7 @@ impl Plan {
         let report = &mut self.report;
         report.lasting = Lasting::Rests;
         if desired.deleting {
-            report.block_deletion(refusal, &desired.username);
+            report.block_deletion(refusal, &desired.principal);
             return self;
         }
         report.ready = match works(observed) {
@@ -256,6 +279,7 @@ fn what_goes_on(observed: &Observed, reason: &'static str) -> &'static str {
         "Checking" => "the output Secret is read",
         "Creating" => "the login is being made",
         "Adopting" => "the login that is there is being taken over",
+        "Retiring" => "the login in whose place another one was published is being retired",
         "SettingPassword" => "the login gets another password",
         "Configuring" => "attributes and memberships are being set",
         "Recreating" => "the login was deleted on the server, and is being made again",
@@ -280,7 +304,7 @@ fn is_impaired(observed: &Observed) -> bool {
 }
 
 /// Whether a Secret is published whose password the remote accepted, and is still what was published.
-fn is_published(observed: &Observed) -> bool {
+pub(super) fn is_published(observed: &Observed) -> bool {
     let Some(published) = &observed.published else {
         return false;
     };

@@ -38,7 +38,7 @@ fn keeps_turn(plan: &Plan, observed: &Observed) -> bool {
         Some(staged) if staged.attempts.unknown && !staged.attempts.in_flight => {
             plan.step.as_ref().is_some_and(needs_turn)
         }
-        Some(_) => !matches!(plan.step, Some(Step::RemoveFinalizer(_))),
+        Some(_) => !matches!(plan.step, Some(Step::RemoveFinalizer(_) | Step::Forget(_))),
         None => plan.step.as_ref().is_some_and(on_its_way),
     }
 }
@@ -48,7 +48,12 @@ pub fn class_of(step: Option<&Step>, desired: &Desired, observed: &Observed) -> 
     let nobody_waits = |draft: &Draft| {
         matches!(
             draft.cause,
-            Cause::SetBack | Cause::Settings | Cause::Vanished | Cause::Scheduled
+            Cause::SetBack
+                | Cause::Settings
+                | Cause::Vanished
+                | Cause::Scheduled
+                | Cause::Retirement
+                | Cause::Deletion
         )
     };
     match step {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{DeletionBlocker, ServerRef};
+use crate::domain::alternation::Part;
 use crate::domain::attempts::{Attempts, Login};
 use crate::domain::identity::{Claim, RemoteIdentity};
 use crate::domain::journal::{Cause, Entry, EntryId, Kind, Seen};
@@ -20,6 +21,20 @@ use crate::domain::time::Mono;
 pub struct Desired {
     /// The login's name.
     pub username: String,
+    /// What the login is there for.
+    pub part: Part,
+    /// `spec.username`, which is another name where two logins take turns.
+    pub principal: String,
+    /// The PostgresUser has other logins, which are recorded and stay after this one.
+    pub has_others: bool,
+    /// Nobody is to log in with this login any more.
+    pub retiring: bool,
+    /// It is not retired before it has no session left, or this moment has come; none if that does not matter.
+    pub unused_by: Option<Mono>,
+    /// What an entry of the journal has begun for this login is not wanted any more.
+    pub withdrawn: bool,
+    /// When the login of before, which still works, may be retired.
+    pub overlap_ends: Option<Mono>,
     /// Why the spec cannot be done on this server, if so: found by the rules of `username` and `generate`.
     pub invalid: Option<Invalid>,
     /// Why the server object does not allow all that the spec asks for, if so. `settings` has what it allows: no login is made
@@ -191,6 +206,8 @@ pub struct Record {
     pub memberships: Memberships,
     /// The parameters that were set because the spec asked for them.
     pub config: BTreeSet<String>,
+    /// Nobody can log in with it any more, since another login was published in its place.
+    pub retired: bool,
 }
 
 /// The Secret as published.
@@ -306,6 +323,10 @@ pub struct Server {
     pub last_not_available: Option<Mono>,
     /// Whether published credentials can be tried by a login from here.
     pub verifiable: bool,
+    /// Nothing is published that has not logged in.
+    pub must_log_in: bool,
+    /// When a login that could not be tried may be tried again.
+    pub log_in_again: Option<Mono>,
     /// The id under which this server's credentials make users, if one was seen.
     pub creator_id: Option<String>,
 }
@@ -435,6 +456,8 @@ pub enum Step {
         /// The resourceVersion that the plan was made from.
         resource_version: String,
     },
+    /// Forget what is recorded of this login, which is gone or somebody else's: the resource has others.
+    Forget(Farewell),
     /// Let the resource go. Only after a touch of the journal that was begun after the plan was made has succeeded
     /// (R1): a leader that was replaced may remember an absence of before its successor made the user.
     RemoveFinalizer(Farewell),

@@ -328,7 +328,10 @@ fn put_back(
 ) -> Option<Finding> {
     let keys = differing_keys(found, user, details, password);
     let holders = holders(user, details, password);
-    let effect = match (keys.is_empty(), is_intact(found, user, details, password)) {
+    let effect = match (
+        keys.is_empty(),
+        is_intact(found, user, user.published_username(), details, password),
+    ) {
         (true, true) => return None,
         (true, false) => {
             "labels or annotations, or keys that are none of its own, are to be put right".to_string()
@@ -353,7 +356,7 @@ fn rewritten(
     password: &Password,
 ) -> Option<Finding> {
     let spec = user.spec.secret.clone().unwrap_or_default();
-    let wanted = content_digest(details, user.username(), &spec, user.retains());
+    let wanted = content_digest(details, user.published_username(), &spec, user.retains());
     let published = user.status.as_ref()?.secret.as_ref()?;
     if published.content_digest == wanted {
         return None;
@@ -372,8 +375,9 @@ fn rewritten(
 /// What it should hold: without what templates write, if they cannot be rendered, which is told by itself.
 fn wanted_keys(user: &PostgresUser, details: &ConnectionDetails, password: &Password) -> Keys {
     let spec = user.spec.secret.clone().unwrap_or_default();
-    let all = render(details, user.username(), password, &spec);
-    all.unwrap_or_else(|_| render_presets(details, user.username(), password, &spec))
+    let username = user.published_username();
+    let all = render(details, username, password, &spec);
+    all.unwrap_or_else(|_| render_presets(details, username, password, &spec))
 }
 
 /// The keys besides `password` that have the password in them.

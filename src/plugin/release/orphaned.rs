@@ -12,7 +12,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::{current, delete, retain};
-use crate::api::{PostgresUser, names};
+use crate::api::{PostgresUser, RemoteUserRecord, names};
 use crate::controller::kept::{Kept, KeptUser};
 use crate::controller::objects::Objects;
 use crate::controller::user::output;
@@ -191,15 +191,20 @@ fn at_work(user: &PostgresUser) -> Failure {
 
 /// Puts the kept login on record, where the operator would.
 async fn record(cluster: &Cluster, user: &PostgresUser, operator: &str) -> Result<(), Failure> {
-    let Some(record) = user.record() else {
-        return Ok(());
-    };
+    for record in user.records() {
+        record_login(cluster, user, record, operator).await?;
+    }
+    Ok(())
+}
+
+async fn record_login(
+    cluster: &Cluster,
+    user: &PostgresUser,
+    record: &RemoteUserRecord,
+    operator: &str,
+) -> Result<(), Failure> {
     let kept = Kept::new(Objects::of(cluster.client.clone(), operator));
-    let entry = KeptUser::of(
-        user,
-        format!("{}/{}", record.provider, record.cluster),
-        "Orphaned",
-    );
+    let entry = KeptUser::of_record(user, record, "Orphaned");
     let asked = Asked {
         verb: "patch",
         resource: "configmaps",

@@ -89,6 +89,36 @@ impl Deletion<'_> {
         result
     }
 
+    /// What comes with a change of the role that stays: its sessions end, if the order says so; and if nobody is to log in with
+    /// it any more, what it owns goes to its heir, in every database.
+    pub(super) async fn clear_out(&self, call: &mut Call<'_>) -> Result<(), RemoteError> {
+        call.ask(self.gate)?;
+        let settings = self.task.order.settings;
+        let role = meant(call, self.task).await?.value;
+        if settings.end_sessions {
+            self.end_sessions(call, &role).await?;
+        }
+        let stays = settings.options.as_ref().is_none_or(|options| options.login);
+        let Some(heir) = settings.reassign_owned_to.as_ref().filter(|_| !stays) else {
+            return Ok(());
+        };
+        let mut owned = holdings(call, role.oid).await?;
+        owned.retain(|holding| holding.owned);
+        if owned.is_empty() {
+            return Ok(());
+        }
+        self.refuse_heir(call, heir).await?;
+        for database in elsewhere(&owned) {
+            self.in_another(call, &role, database, Work::HandOver, Ending::Committed)
+                .await?;
+        }
+        if owned.iter().any(Holding::is_here) {
+            let result = begun!(call, self.gate => self.handed_over(call));
+            call.end(self.gate, result).await?;
+        }
+        Ok(())
+    }
+
     /// Tries what may be refused, and leaves everything as it is. What is in the way is looked for everywhere, so that a
     /// person sees to it once.
     async fn rehearse(
@@ -105,7 +135,10 @@ impl Deletion<'_> {
             {
                 break;
             }
-            if let Err(failure) = self.clear_in(call, role, database, Ending::Undone).await {
+            if let Err(failure) = self
+                .in_another(call, role, database, Work::Clear, Ending::Undone)
+                .await
+            {
                 blocked = Some(blockers::also(blocked, failure)?);
             }
         }
@@ -128,7 +161,9 @@ impl Deletion<'_> {
         self.end_sessions(call, role).await?;
         let mut cleared = Vec::new();
         for database in elsewhere(hanging) {
-            let result = self.clear_in(call, role, database, Ending::Committed).await;
+            let result = self
+                .in_another(call, role, database, Work::Clear, Ending::Committed)
+                .await;
             result.map_err(|error| after(error, &cleared))?;
             cleared.push(database);
         }
@@ -302,12 +337,13 @@ impl Deletion<'_> {
         call.query(END, &[(&role.oid, Type::OID)]).await.map(drop)
     }
 
-    /// Clears another database, or tries to.
-    async fn clear_in(
+    /// Does its work in another database, or tries to.
+    async fn in_another(
         &self,
         call: &Call<'_>,
         role: &Role,
         database: &str,
+        work: Work,
         ending: Ending,
     ) -> Result<(), RemoteError> {
         // Where the deletion began, even if the primary is at another address by now.
@@ -317,7 +353,10 @@ impl Deletion<'_> {
             .await
             .map_err(|error| unconnected(error, database))?;
         let mut there = Call::new(call.operation, call.deadline(), session, None);
-        let result = begun!(there, self.gate => self.clear(&there, role));
+        let result = match work {
+            Work::Clear => begun!(there, self.gate => self.clear(&there, role)),
+            Work::HandOver => begun!(there, self.gate => self.handed_over(&there)),
+        };
         let result = match ending {
             Ending::Committed => there.end(self.gate, result).await,
             Ending::Undone => there.undo(result).await,
@@ -377,6 +416,15 @@ impl Deletion<'_> {
         blocked(call, what.unwrap_or_default(), found)
     }
 
+    /// Hands over what the role owns in the database that is connected to.
+    async fn handed_over(&self, call: &Call<'_>) -> Result<(), RemoteError> {
+        let joined = self.join(call, self.task.name()).await?;
+        if let Some(heir) = &self.task.order.settings.reassign_owned_to {
+            self.hand_over(call, heir).await?;
+        }
+        self.leave(call, self.task.name(), joined).await
+    }
+
     /// Hands over what the role owns. Whoever does that has to have the privileges of the heir, too: if need be,
     /// for the length of this transaction.
     async fn hand_over(&self, call: &Call<'_>, heir: &str) -> Result<(), RemoteError> {
@@ -400,7 +448,14 @@ impl Deletion<'_> {
     }
 }
 
-/// How the clearing of a database ends.
+/// What is done in a database.
+#[derive(Clone, Copy)]
+enum Work {
+    Clear,
+    HandOver,
+}
+
+/// How that ends.
 #[derive(Clone, Copy)]
 enum Ending {
     Committed,

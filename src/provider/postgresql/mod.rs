@@ -194,6 +194,23 @@ impl Postgresql {
     }
 
     /// The mark that this order's user carries.
+    fn deletion<'a>(&'a self, task: Task<'a>) -> Deletion<'a> {
+        Deletion {
+            task,
+            gate: &self.gate,
+            target: &self.target,
+            database: &self.database,
+        }
+    }
+
+    /// Ends sessions and hands over what is owned, as the order says, of a login that stays.
+    async fn clear_out(&self, operation: &'static str, task: Task<'_>) -> Result<(), RemoteError> {
+        let mut call = self.call(operation, self.request_timeout * DELETION).await?;
+        let result = self.deletion(task).clear_out(&mut call).await;
+        call.keep();
+        result
+    }
+
     fn mark(&self, operation: &'static str, order: &Order<'_>) -> Result<Mark, RemoteError> {
         let invalid = |what| Err(RemoteError::new(operation, ErrorClass::Invalid, what));
         if !text::is_name(order.username) {
@@ -268,6 +285,12 @@ fn answer<T>(seen: roles::Seen<T>) -> Answer<T> {
     }
 }
 
+/// Whether a login acts as another role from its beginning, as those do that take turns.
+fn acts_as_another(user: &RemoteUser) -> bool {
+    let role = user.traits.role.as_ref();
+    role.is_some_and(|role| role.config.contains_key("role"))
+}
+
 /// One transaction: what is done in it, on a connection that is given back afterwards.
 macro_rules! transaction {
     ($self:expr, $operation:expr, $call:ident => $inside:expr) => {{
@@ -330,9 +353,14 @@ impl Provider for Postgresql {
         }
         let call = self.call(OPERATION, self.request_timeout).await?;
         let seen = roles::one(&call, username).await?;
+        let mut user = seen.value.map(|role| role.user);
+        // Nobody asks for the sessions of a login that never was one of two.
+        if let Some(user) = user.as_mut().filter(|user| acts_as_another(user)) {
+            user.traits.sessions = roles::sessions(&call, username).await?;
+        }
         call.keep();
         Ok(Answer {
-            value: seen.value.map(|role| role.user),
+            value: user,
             date: seen.date,
         })
     }
@@ -354,26 +382,34 @@ impl Provider for Postgresql {
     ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
         const OPERATION: &str = "set password";
         let mark = &self.mark(OPERATION, order)?;
-        transaction!(self, OPERATION, call => write::set_password(&call, Task { order, mark }, password))
+        let task = Task { order, mark };
+        let changed = transaction!(self, OPERATION, call => write::set_password(&call, task, password))?;
+        // Nobody has the new password yet, so all sessions are of before. The change is made, whatever comes of them.
+        if order.settings.end_sessions
+            && let Err(error) = self.clear_out(OPERATION, task).await
+        {
+            let username = text::shown(order.username);
+            tracing::warn!(username, %error, "sessions of before a change of password could not be ended");
+        }
+        Ok(changed)
     }
 
     async fn configure(&self, order: &Order<'_>) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
         const OPERATION: &str = "configure user";
         let mark = &self.mark(OPERATION, order)?;
-        transaction!(self, OPERATION, call => write::configure(&call, Task { order, mark }))
+        let task = Task { order, mark };
+        let changed = transaction!(self, OPERATION, call => write::configure(&call, task))?;
+        if order.settings.options.as_ref().is_some_and(|it| !it.login) {
+            self.clear_out(OPERATION, task).await?;
+        }
+        Ok(changed)
     }
 
     async fn delete(&self, order: &Order<'_>) -> Result<Answer<()>, RemoteError> {
         const OPERATION: &str = "delete user";
         let mark = &self.mark(OPERATION, order)?;
         let mut call = self.call(OPERATION, self.request_timeout * DELETION).await?;
-        let deletion = Deletion {
-            task: Task { order, mark },
-            gate: &self.gate,
-            target: &self.target,
-            database: &self.database,
-        };
-        let result = deletion.run(&mut call).await;
+        let result = self.deletion(Task { order, mark }).run(&mut call).await;
         call.keep();
         result.map(|date| Answer { value: (), date })
     }

@@ -205,6 +205,16 @@ pub(super) async fn one(call: &Call<'_>, name: &str) -> Result<Seen<Option<Role>
     })
 }
 
+/// How many sessions the role of this name has on this server, which any login may see.
+pub(super) async fn sessions(call: &Call<'_>, name: &str) -> Result<Option<u32>, RemoteError> {
+    const SESSIONS: &str =
+        "SELECT count(*)::int8 AS number FROM pg_catalog.pg_stat_activity WHERE usename::text = $1";
+    let rows = call.query(SESSIONS, &[(&name, Type::TEXT)]).await?;
+    let number = rows.first().map(|row| row.try_get::<_, i64>("number"));
+    let number = number.transpose().map_err(|_| call.odd())?;
+    Ok(number.map(|number| u32::try_from(number).unwrap_or(u32::MAX)))
+}
+
 fn read(call: &Call<'_>, rows: &[Row]) -> Result<Seen<Vec<Role>>, RemoteError> {
     // Without its own login in the catalog, a server would answer nothing at all: that is no list.
     let first = rows.first().ok_or_else(|| call.odd())?;
@@ -272,6 +282,7 @@ fn role(row: &Row) -> Result<Option<Role>, tokio_postgres::Error> {
             read_only: None,
             role: Some(found.clone()),
             password_stamp: row.try_get("stamp")?,
+            sessions: None,
         },
     };
     Ok(Some(Role {

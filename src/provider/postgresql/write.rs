@@ -206,7 +206,10 @@ pub(super) async fn create(
     let verifier = task.verifier(call, password);
     let options = task.order.settings.options.clone().unwrap_or_default();
     let name = task.ident();
-    let mut sql = format!("CREATE ROLE {name} LOGIN PASSWORD '{verifier}'");
+    let mut sql = match options.login {
+        true => format!("CREATE ROLE {name} LOGIN PASSWORD '{verifier}'"),
+        false => format!("CREATE ROLE {name} NOLOGIN"),
+    };
     for word in attributes(&options, &FoundRole::as_created()) {
         sql.push(' ');
         sql.push_str(&word);
@@ -234,6 +237,9 @@ pub(super) async fn create(
     written(call, task, &all).await
 }
 
+/// What is said of a role that nobody is to log in with.
+const LOCKED: &str = "NOLOGIN PASSWORD NULL";
+
 /// Gives a role a password.
 pub(super) async fn set_password(
     call: &Call<'_>,
@@ -241,8 +247,12 @@ pub(super) async fn set_password(
     password: &Password,
 ) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
     let verifier = task.verifier(call, password);
-    let login = if task.order.adopt { " LOGIN" } else { "" };
-    let sql = format!("ALTER ROLE {}{login} PASSWORD '{verifier}'", task.ident());
+    let logs_in = task.order.settings.options.as_ref().is_none_or(|it| it.login);
+    let sql = match (logs_in, task.order.adopt) {
+        (true, true) => format!("ALTER ROLE {} LOGIN PASSWORD '{verifier}'", task.ident()),
+        (true, false) => format!("ALTER ROLE {} PASSWORD '{verifier}'", task.ident()),
+        (false, _) => format!("ALTER ROLE {} {LOCKED}", task.ident()),
+    };
     let role = change_meant(call, task, ALTER, &sql).await?;
     if role.marking != Marking::Mark(task.mark.clone()) {
         set_mark(call, task, role.comment.as_deref()).await?;
@@ -256,7 +266,8 @@ pub(super) async fn configure(
     task: Task<'_>,
 ) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
     let before = meant(call, task).await?.value;
-    let mut words = vec!["LOGIN".to_string()];
+    let logs_in = task.order.settings.options.as_ref().is_none_or(|it| it.login);
+    let mut words = vec![if logs_in { "LOGIN" } else { LOCKED }.to_string()];
     if let Some(options) = &task.order.settings.options {
         words.extend(attributes(options, &before.found));
     }

@@ -1,0 +1,279 @@
+//! Which of a PostgresUser's logins is seen to, and what is wanted of it, where two take turns.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::wanted;
+use crate::api::{PostgresUser, names};
+use crate::clock;
+use crate::controller::context::Context;
+use crate::controller::server::Server;
+use crate::controller::server_spec::ServerObject;
+use crate::domain::alternation::{self, Family, Part, Underway};
+use crate::domain::claims::{Contended, Right};
+use crate::domain::identity::RemoteIdentity;
+use crate::domain::journal::Cause;
+use crate::domain::plan::Observed;
+use crate::domain::role::{RoleOptions, RoleSettings};
+use crate::domain::time::Mono;
+use crate::domain::wish;
+
+pub use crate::domain::alternation::Login;
+
+/// The parameter by which a session acts as another role from its beginning.
+const ROLE: &str = "role";
+
+/// The logins to be looked at, in this order, until one has something to do.
+pub fn logins(
+    context: &Context,
+    user: &PostgresUser,
+    object: Option<&ServerObject>,
+    server: Option<&Server>,
+) -> Vec<Login> {
+    let entry = server.and_then(|server| server.journal.entry_of(&user.uid()?));
+    let underway: Option<Underway<'_>> = entry
+        .as_ref()
+        .map(|(entry, _)| (entry.username.as_str(), entry.kind, &entry.cause));
+    if !is_large(user) && underway.is_none_or(|(username, ..)| username == user.username()) {
+        return vec![alone(user)];
+    }
+    let wanted = wanted_change(context, user, object);
+    alternation::parts(&family(user, object, wanted.as_ref()), underway)
+}
+
+/// A login that is the only one.
+pub fn alone(user: &PostgresUser) -> Login {
+    Login {
+        username: user.username().to_string(),
+        part: Part::Sole,
+    }
+}
+
+/// The member that is not published, if it is free to take the place of the other one, whose password is lost.
+pub fn instead(user: &PostgresUser, object: Option<&ServerObject>) -> Option<Login> {
+    let damaged = Cause::SecretDamaged;
+    let all = alternation::parts(&family(user, object, Some(&damaged)), None);
+    all.into_iter()
+        .find(|login| login.part == Part::Next(damaged.clone()))
+}
+
+/// Whether a PostgresUser has, or is to have, more than one login.
+pub fn is_large(user: &PostgresUser) -> bool {
+    let own = user.username();
+    user.alternates()
+        || user.published_username() != own
+        || user.records().iter().any(|it| it.username != own)
+}
+
+/// All names that a PostgresUser's logins have, or may have.
+pub fn names(user: &PostgresUser) -> Vec<String> {
+    let mut all = vec![user.username().to_string()];
+    if is_large(user) {
+        all.extend(alternation::members(user.username()));
+    }
+    all
+}
+
+fn family<'a>(
+    user: &'a PostgresUser,
+    object: Option<&ServerObject>,
+    wanted: Option<&'a Cause>,
+) -> Family<'a> {
+    let is_published = user.status.as_ref().is_some_and(|status| status.secret.is_some());
+    Family {
+        username: user.username(),
+        alternates: user.alternates(),
+        has_owner: has_owner(user, object),
+        published: is_published.then(|| user.published_username()),
+        records: user.records(),
+        deleting: user.metadata.deletion_timestamp.is_some(),
+        wanted,
+        now: Timestamp::now(),
+    }
+}
+
+/// Whether the members are members of a role that owns what they make.
+fn has_owner(user: &PostgresUser, object: Option<&ServerObject>) -> bool {
+    let provider = object.and_then(ServerObject::provider);
+    match provider {
+        Some(provider) => provider.capabilities().marks,
+        None => user.records().iter().any(|it| it.provider == "postgresql"),
+    }
+}
+
+/// Why the password is to be changed now, if it is.
+fn wanted_change(context: &Context, user: &PostgresUser, object: Option<&ServerObject>) -> Option<Cause> {
+    let asked = user
+        .annotations()
+        .get(names::ROTATE)
+        .filter(|value| !value.is_empty());
+    let status = user.status.as_ref()?;
+    let handled = status.last_handled_rotation.as_deref();
+    if let Some(asked) = asked.filter(|asked| !handled.is_some_and(|handled| wish::same(handled, asked))) {
+        return Some(Cause::Rotation(wish::short(asked)));
+    }
+    let due = wanted::next_rotation(user, status, object, context.options.min_rotation_interval)?;
+    (due <= Timestamp::now()).then_some(Cause::Scheduled)
+}
+
+/// Whether nobody is to log in with a login any more.
+pub fn is_retiring(user: &PostgresUser, login: &Login) -> bool {
+    let until = user
+        .record_of(&login.username)
+        .and_then(|it| it.retire_after.as_ref());
+    match login.part {
+        Part::Retired => true,
+        Part::Owner => until.is_some_and(|until| until.0 <= Timestamp::now()),
+        _ => false,
+    }
+}
+
+/// Until when it is waited for the end of a login's sessions.
+pub fn unused_by(user: &PostgresUser, login: &Login) -> Option<Mono> {
+    let wait =
+        alternation::wait_for_unused(user.spec.rotation.as_ref()).filter(|_| is_retiring(user, login))?;
+    let until = user.record_of(&login.username)?.retire_after.as_ref()?;
+    Some(ahead(until.0) + wait)
+}
+
+/// When the login of before may be retired.
+pub fn overlap_ends(user: &PostgresUser, object: Option<&ServerObject>) -> Option<Mono> {
+    if !is_large(user) {
+        return None;
+    }
+    family(user, object, None).overlap_ends().map(ahead)
+}
+
+/// A time of the clock on the wall, on this process's clock; what is over is now.
+fn ahead(time: Timestamp) -> Mono {
+    let ahead = Duration::try_from(time.duration_since(Timestamp::now())).unwrap_or_default();
+    clock::now() + ahead
+}
+
+/// Whether what has been begun for a login would not be begun any more.
+pub fn is_withdrawn(
+    context: &Context,
+    user: &PostgresUser,
+    object: Option<&ServerObject>,
+    login: &Login,
+) -> bool {
+    let is_next = match &login.part {
+        Part::Sole | Part::Published | Part::Next(Cause::SecretDamaged | Cause::Vanished) => return false,
+        Part::Next(_) => true,
+        Part::Owner | Part::Retired | Part::Removed => false,
+    };
+    let wanted = wanted_change(context, user, object);
+    let all = alternation::parts(&family(user, object, wanted.as_ref()), None);
+    let same = |it: &Login| {
+        it.username == login.username
+            && match &it.part {
+                Part::Next(_) | Part::Sole | Part::Published => is_next,
+                Part::Owner => matches!(login.part, Part::Owner | Part::Retired),
+                part => *part == login.part,
+            }
+    };
+    !all.iter().any(same)
+}
+
+/// What is wanted of a login besides its name and its password: what the spec asks for goes to the owner; the members are
+/// members of it, act as it, and have what PostgreSQL does not let a role inherit.
+pub fn settings(
+    mut settings: RoleSettings,
+    user: &PostgresUser,
+    object: Option<&ServerObject>,
+    login: &Login,
+) -> RoleSettings {
+    if !has_owner(user, object) {
+        return settings;
+    }
+    let rotation = user.spec.rotation.as_ref();
+    settings.end_sessions = rotation
+        .and_then(|rotation| rotation.end_sessions)
+        .unwrap_or_default();
+    if !is_large(user) {
+        return settings;
+    }
+    let owner = user.username();
+    if login.username != owner {
+        let asked = settings.options.take().unwrap_or_default();
+        settings.options = Some(of_member(asked, owner, login));
+        // What it has made without acting as the owner goes to the owner with it.
+        settings.reassign_owned_to = user.record_of(owner).map(|_| owner.to_string());
+        settings.heir_is_named = true;
+    } else if matches!(login.part, Part::Owner | Part::Retired) {
+        let asked = settings.options.take().unwrap_or_default();
+        settings.options = Some(of_owner(asked, user));
+        settings.reassign_owned_to = None;
+        settings.heir_is_named = false;
+    }
+    settings
+}
+
+fn of_member(asked: RoleOptions, owner: &str, login: &Login) -> RoleOptions {
+    let group = BTreeSet::from([owner.to_string()]);
+    let mut config = asked.config;
+    config.insert(ROLE.to_string(), owner.to_string());
+    RoleOptions {
+        login: !matches!(login.part, Part::Retired | Part::Removed),
+        member_of: group.clone(),
+        named: group,
+        connection_limit: asked.connection_limit,
+        valid_until: asked.valid_until,
+        config,
+        ..RoleOptions::default()
+    }
+}
+
+fn of_owner(asked: RoleOptions, user: &PostgresUser) -> RoleOptions {
+    let until = user
+        .record_of(user.username())
+        .and_then(|it| it.retire_after.as_ref());
+    // It was published itself before the members were.
+    if until.is_some_and(|until| Timestamp::now() < until.0) {
+        return asked;
+    }
+    let plain = RoleOptions::default();
+    RoleOptions {
+        login: false,
+        connection_limit: plain.connection_limit,
+        valid_until: plain.valid_until,
+        config: plain.config,
+        ..asked
+    }
+}
+
+/// What a PostgresUser contends for: each of its names by the right that it has to it. None while nobody knows where.
+pub fn contended(
+    user: &PostgresUser,
+    observed: &Observed,
+    may_have: bool,
+    installation: &str,
+    identity: Option<&RemoteIdentity>,
+) -> Option<Contended> {
+    let recorded = user.records().first().map(RemoteIdentity::of_record);
+    let identity = recorded.as_ref().or(identity)?;
+    let large = is_large(user);
+    let claims = observed.claim.as_ref().is_some_and(|claim| {
+        claim.is_of(installation, identity, user.username()) && (claim.alternating || !large)
+    });
+    let staged = observed
+        .entry
+        .as_ref()
+        .map(|staged| staged.entry.username.as_str());
+    let right = |name: &String| match () {
+        () if user.record_of(name).is_some() || staged == Some(name) => Right::Record,
+        () if may_have && claims => Right::Claim,
+        () => Right::Wish,
+    };
+    let names = names(user).into_iter().map(|name| {
+        let right = right(&name);
+        (name, right)
+    });
+    Some(Contended {
+        identity: identity.clone(),
+        names: names.collect(),
+    })
+}

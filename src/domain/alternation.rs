@@ -1,0 +1,415 @@
+//! Two logins that take turns (`spec.rotation.strategy: Alternating`): which of a PostgresUser's logins is to be seen to.
+//!
+//! | by SQL | by a users API | |
+//! |---|---|---|
+//! | `app` | - | the owner: has the grants and what is made, cannot log in |
+//! | `app_a`, `app_b` | `app_a`, `app_b` | the members: log in; by SQL each acts as the owner |
+//!
+//! The planner sees to one login at a time, as if the PostgresUser had no other. What a login is there for is its [`Part`];
+//! [`parts`] says which ones have to be looked at, and in which order: whoever has nothing to do leaves it to the next. A change
+//! of password is a step from the published member to the other one, which is why the published one is never written.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::journal::{Cause, Kind};
+use super::time::duration;
+use crate::api;
+
+/// For how long a login goes on working after another one was published, unless the spec says otherwise.
+const OVERLAP: Duration = Duration::from_secs(3600);
+/// How long an unused login is waited for after that, unless the spec says otherwise.
+const MOST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// What a login is there for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum Part {
+    /// It is the only one, and is or will be published.
+    #[default]
+    Sole,
+    /// It is published, or will be; its password is changed by publishing the other one.
+    Published,
+    /// It is to be published in place of the one that is, and why.
+    Next(Cause),
+    /// By SQL: it has the grants and what is made, and does not log in. It may still do so after a change of strategy.
+    Owner,
+    /// It was published before, and nobody is to log in with it any more.
+    Retired,
+    /// It was published before, and is not needed any more.
+    Removed,
+}
+
+impl Part {
+    /// Whether the login is there to be published.
+    pub fn is_published(&self) -> bool {
+        matches!(self, Part::Sole | Part::Published | Part::Next(_))
+    }
+}
+
+/// A login, and what it is there for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Its name.
+    pub username: String,
+    /// What it is there for.
+    pub part: Part,
+}
+
+/// The names of the two logins that take turns.
+pub fn members(username: &str) -> [String; 2] {
+    ["a", "b"].map(|suffix| format!("{username}_{suffix}"))
+}
+
+/// What of a PostgresUser says which of its logins has to be seen to.
+#[derive(Debug, Clone, Copy)]
+pub struct Family<'a> {
+    /// `spec.username`.
+    pub username: &'a str,
+    /// Two logins are to take turns.
+    pub alternates: bool,
+    /// The provider has roles, so that `username` owns what the members make.
+    pub has_owner: bool,
+    /// The login that is published, if any is.
+    pub published: Option<&'a str>,
+    /// What is recorded.
+    pub records: &'a [api::RemoteUserRecord],
+    /// The PostgresUser is being deleted.
+    pub deleting: bool,
+    /// Another password is wanted, and why.
+    pub wanted: Option<&'a Cause>,
+    /// The clock on the wall.
+    pub now: Timestamp,
+}
+
+/// An entry of the journal: the login that it is for, what is done to it, and why.
+pub type Underway<'a> = (&'a str, Kind, &'a Cause);
+
+impl Family<'_> {
+    fn record(&self, username: &str) -> Option<&api::RemoteUserRecord> {
+        self.records.iter().find(|record| record.username == username)
+    }
+
+    /// Whether there is, or was, more than one login.
+    fn is_one(&self) -> bool {
+        let is_own = |record: &api::RemoteUserRecord| record.username == self.username;
+        !self.alternates
+            && self.published.is_none_or(|name| name == self.username)
+            && self.records.iter().all(is_own)
+    }
+
+    /// The one that is to be published first, or is.
+    fn current(&self) -> String {
+        let [first, _] = members(self.username);
+        match (self.published, self.alternates) {
+            (Some(published), _) => published.to_string(),
+            (None, true) => first,
+            (None, false) => self.username.to_string(),
+        }
+    }
+
+    /// The one that is to take its place.
+    fn other(&self) -> String {
+        if !self.alternates {
+            return self.username.to_string();
+        }
+        let [first, second] = members(self.username);
+        match self.published {
+            Some(published) if published == first => second,
+            _ => first,
+        }
+    }
+
+    /// The login that was published before and works still, and until when it does at least.
+    fn overlapping(&self) -> Option<(&str, Timestamp)> {
+        let current = self.current();
+        let mut records = self.records.iter().filter(|record| record.username != current);
+        let found = records.find(|record| record.retired.is_none() && record.retire_after.is_some())?;
+        Some((&found.username, found.retire_after.as_ref()?.0))
+    }
+
+    /// Until when the login of before goes on working at least.
+    pub fn overlap_ends(&self) -> Option<Timestamp> {
+        self.overlapping().map(|(_, until)| until)
+    }
+
+    /// The part of the login that an entry is for.
+    fn part_of(&self, (username, kind, cause): Underway<'_>) -> Part {
+        let is_current = username == self.current();
+        match (kind, cause) {
+            _ if self.deleting || self.is_one() => Part::Sole,
+            (Kind::Delete, _) => Part::Removed,
+            (_, Cause::Retirement) => Part::Retired,
+            _ if is_current && self.alternates => Part::Published,
+            _ if is_current => Part::Sole,
+            _ if self.alternates && username == self.username => Part::Owner,
+            (Kind::Configure, _) => Part::Next(Cause::StrategyChanged),
+            (_, cause) => Part::Next(cause.clone()),
+        }
+    }
+
+    /// Why the other login is to be published in place of the one that is, if it is.
+    fn turn_over(&self) -> Option<Cause> {
+        let published = self.published?;
+        let is_member = members(self.username).iter().any(|member| member == published);
+        let overlap_is_over = self.overlap_ends().is_none_or(|until| until <= self.now);
+        if is_member != self.alternates {
+            return overlap_is_over.then_some(Cause::StrategyChanged);
+        }
+        // Without alternation the only one changes in place.
+        let wanted = self
+            .wanted
+            .filter(|_| self.alternates && self.overlapping().is_none());
+        wanted.cloned()
+    }
+}
+
+/// The logins to be looked at, in this order, until one has something to do. The last is the one that is published, or will be.
+pub fn parts(family: &Family<'_>, underway: Option<Underway<'_>>) -> Vec<Login> {
+    let login = |username: &str, part: Part| Login {
+        username: username.to_string(),
+        part,
+    };
+    if let Some(underway) = underway {
+        return vec![login(underway.0, family.part_of(underway))];
+    }
+    if family.is_one() {
+        return vec![login(family.username, Part::Sole)];
+    }
+    let [first, second] = members(family.username);
+    if family.deleting {
+        let all = [first.as_str(), second.as_str(), family.username];
+        let left = all.into_iter().find(|name| family.record(name).is_some());
+        return vec![login(left.unwrap_or(family.username), Part::Sole)];
+    }
+    let mut parts = Vec::new();
+    let current = family.current();
+    if family.alternates && family.has_owner && current != family.username {
+        parts.push(login(family.username, Part::Owner));
+        if family.record(family.username).is_none() {
+            // A member is made a member of it.
+            return parts;
+        }
+    }
+    let turn_over = family.turn_over();
+    let next = turn_over.is_some().then(|| family.other());
+    let others = family.records.iter().filter(|record| record.username != current);
+    // What is about to be published is not retired once more on its way there.
+    let others = others.filter(|record| next.as_ref() != Some(&record.username));
+    for record in others.filter(|record| record.username != family.username || !family.has_owner) {
+        let is_over = record
+            .retire_after
+            .as_ref()
+            .is_none_or(|until| until.0 <= family.now);
+        match family.alternates {
+            _ if !is_over => {}
+            true => parts.push(login(&record.username, Part::Retired)),
+            // Only once the one that stays has taken its place.
+            false if current == family.username => parts.push(login(&record.username, Part::Removed)),
+            false => {}
+        }
+    }
+    if let (Some(cause), Some(next)) = (turn_over, next) {
+        parts.push(login(&next, Part::Next(cause)));
+    }
+    let part = if family.alternates {
+        Part::Published
+    } else {
+        Part::Sole
+    };
+    parts.push(login(&current, part));
+    parts
+}
+
+/// For how long the login of before goes on working, as a spec asks.
+pub fn overlap(spec: Option<&api::Rotation>) -> Duration {
+    let asked = spec.and_then(|spec| spec.overlap.as_deref());
+    asked.and_then(duration).unwrap_or(OVERLAP)
+}
+
+/// How long after that it is waited until nobody uses it, as a spec asks; none if it is not waited for.
+pub fn wait_for_unused(spec: Option<&api::Rotation>) -> Option<Duration> {
+    let spec = spec.filter(|spec| spec.retire == Some(api::Retire::WhenUnused))?;
+    Some(spec.max_wait.as_deref().and_then(duration).unwrap_or(MOST_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_second(minutes * 60).unwrap()
+    }
+
+    fn record(username: &str, retire_after: Option<i64>, retired: Option<i64>) -> api::RemoteUserRecord {
+        let record = json!({"username": username, "provider": "p", "cluster": "c", "ownership": "Owned"});
+        let mut record: api::RemoteUserRecord = serde_json::from_value(record).unwrap();
+        (record.retire_after, record.retired) = (
+            retire_after.map(|it| Time(at(it))),
+            retired.map(|it| Time(at(it))),
+        );
+        record
+    }
+
+    fn family<'a>(published: Option<&'a str>, records: &'a [api::RemoteUserRecord]) -> Family<'a> {
+        Family {
+            username: "app",
+            alternates: true,
+            has_owner: true,
+            published,
+            records,
+            deleting: false,
+            wanted: None,
+            now: at(100),
+        }
+    }
+
+    fn shown(family: &Family<'_>) -> Vec<String> {
+        let all = parts(family, None).into_iter();
+        all.map(|login| {
+            let part = match login.part {
+                Part::Next(cause) => format!("next, {cause:?}"),
+                part => format!("{part:?}").to_lowercase(),
+            };
+            format!("{}: {part}", login.username)
+        })
+        .collect()
+    }
+
+    #[test]
+    fn the_owner_is_there_before_the_members() {
+        assert_eq!(shown(&family(None, &[])), ["app: owner"]);
+        let owner = [record("app", None, None)];
+        assert_eq!(shown(&family(None, &owner)), ["app: owner", "app_a: published"]);
+        let without = Family {
+            has_owner: false,
+            ..family(None, &[])
+        };
+        assert_eq!(shown(&without), ["app_a: published"]);
+    }
+
+    #[test]
+    fn a_change_is_a_step_to_the_other_member_and_waits_for_the_one_of_before() {
+        let rotation = Cause::Scheduled;
+        let wanted = |published, records| {
+            shown(&Family {
+                wanted: Some(&rotation),
+                ..family(published, records)
+            })
+        };
+        let first = [record("app", None, None), record("app_a", None, None)];
+        assert_eq!(
+            wanted(Some("app_a"), &first),
+            ["app: owner", "app_b: next, Scheduled", "app_a: published"]
+        );
+        let overlapping = [
+            record("app", None, None),
+            record("app_a", Some(101), None),
+            record("app_b", None, None),
+        ];
+        assert_eq!(
+            wanted(Some("app_b"), &overlapping),
+            ["app: owner", "app_b: published"]
+        );
+        let over = [
+            record("app", None, None),
+            record("app_a", Some(99), None),
+            record("app_b", None, None),
+        ];
+        // Until it is retired, nothing is set in its place.
+        assert_eq!(
+            wanted(Some("app_b"), &over),
+            ["app: owner", "app_a: retired", "app_b: published"]
+        );
+        let retired = [
+            record("app", None, None),
+            record("app_a", Some(99), Some(99)),
+            record("app_b", None, None),
+        ];
+        assert_eq!(
+            wanted(Some("app_b"), &retired),
+            ["app: owner", "app_a: next, Scheduled", "app_b: published"]
+        );
+    }
+
+    #[test]
+    fn a_change_of_strategy_waits_for_no_request_but_for_the_overlap() {
+        let in_place = [record("app", None, None)];
+        assert_eq!(
+            shown(&family(Some("app"), &in_place)),
+            ["app_a: next, StrategyChanged", "app: published"]
+        );
+        let back = |records| {
+            shown(&Family {
+                alternates: false,
+                ..family(Some("app_b"), records)
+            })
+        };
+        let retired = [
+            record("app", Some(9), Some(9)),
+            record("app_a", Some(99), Some(99)),
+            record("app_b", None, None),
+        ];
+        assert_eq!(back(&retired), ["app: next, StrategyChanged", "app_b: sole"]);
+        let overlapping = [
+            record("app", Some(9), Some(9)),
+            record("app_a", Some(101), None),
+            record("app_b", None, None),
+        ];
+        assert_eq!(back(&overlapping), ["app_b: sole"]);
+        let again_in_place = [
+            record("app", None, None),
+            record("app_a", Some(99), Some(99)),
+            record("app_b", Some(101), None),
+        ];
+        let last = Family {
+            alternates: false,
+            ..family(Some("app"), &again_in_place)
+        };
+        assert_eq!(shown(&last), ["app_a: removed", "app: sole"]);
+    }
+
+    #[test]
+    fn members_go_before_their_owner() {
+        let all = [
+            record("app", None, None),
+            record("app_a", None, None),
+            record("app_b", None, None),
+        ];
+        for left in [&all[..], &all[..2], &all[..1]] {
+            let deleting = Family {
+                deleting: true,
+                ..family(Some("app_a"), left)
+            };
+            let expected = ["app: sole", "app_a: sole", "app_a: sole"][left.len() - 1];
+            assert_eq!(shown(&deleting), [expected]);
+        }
+    }
+
+    #[test]
+    fn what_is_under_way_is_finished_first() {
+        let all = [record("app", None, None), record("app_a", None, None)];
+        let part = |username, kind, cause: Cause| {
+            let family = family(Some("app_a"), &all);
+            let mut parts = parts(&family, Some((username, kind, &cause)));
+            (parts.len(), parts.remove(0).part)
+        };
+        assert_eq!(
+            part("app_b", Kind::Create, Cause::Scheduled),
+            (1, Part::Next(Cause::Scheduled))
+        );
+        assert_eq!(
+            part("app_a", Kind::SetPassword, Cause::SetBack),
+            (1, Part::Published)
+        );
+        assert_eq!(part("app", Kind::Configure, Cause::Settings), (1, Part::Owner));
+        assert_eq!(
+            part("app_b", Kind::Configure, Cause::Retirement),
+            (1, Part::Retired)
+        );
+        assert_eq!(part("app_b", Kind::Delete, Cause::Deletion), (1, Part::Removed));
+    }
+}

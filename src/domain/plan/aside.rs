@@ -1,0 +1,190 @@
+//! A login that is not there to be published: the owner of what two logins in turn make, and one whose turn is over.
+
+use std::time::Duration;
+
+use super::fresh;
+use super::present::{
+    another_installations, cannot_stage, claim_then_stage, configure, conflict, draft, exists,
+    is_another_incarnation, missing, recreate,
+};
+use super::report::is_published;
+use super::types::*;
+use crate::domain::alternation::Part;
+use crate::domain::journal::{Cause, Kind};
+use crate::domain::remote::RemoteUser;
+use crate::domain::settings::Settings;
+use crate::domain::time::Mono;
+
+/// How often it is looked whether a login has sessions still.
+const SESSIONS_AGAIN: Duration = Duration::from_secs(15);
+/// How old a look at sessions may be.
+const SESSIONS_FRESH: Duration = Duration::from_secs(2);
+
+/// The next step for such a login, with nothing staged. A plan without a step leaves it to the published one.
+pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settings) -> Plan {
+    let ServerView::Usable(server) = &observed.server else {
+        return Plan::waiting(observed, "ServerNotReady", String::new());
+    };
+    if let Some(rival) = &observed.rival {
+        return Plan::not_ready(conflict(rival, &desired.username));
+    }
+    if let Predecessor::Blocks | Predecessor::Deleted { .. } = observed.predecessor {
+        return Plan::waiting(observed, "Waiting", super::present::UNSETTLED.to_string());
+    }
+    let Some(sight) = &observed.sight else {
+        return Plan::look(observed, server, Step::List);
+    };
+    let is_owner = desired.part == Part::Owner;
+    match (&observed.record, &sight.user) {
+        (Some(record), _) if record.identity != server.identity => {
+            Plan::stalled(observed, elsewhere(record, server))
+        }
+        (None, None) if is_owner => missing(desired, observed, server, sight, now, settings),
+        (None, Some(user)) if is_owner => exists(desired, observed, server, user, sight),
+        (None, _) => Plan::ready(),
+        (Some(_), None) if is_owner => recreate(desired, observed, server, now, settings),
+        (Some(record), None) => gone(observed, server, record, now, settings),
+        (Some(record), Some(user)) => there(desired, observed, server, record, user, sight, now),
+    }
+}
+
+/// Logins in turn do not move from one way to the database to another.
+pub(super) fn elsewhere(record: &Record, server: &Server) -> Stalled {
+    Stalled {
+        reason: "RemoteChanged",
+        message: format!(
+            "this object has logins on {}, and spec.serverRef now names {}: point spec.serverRef back, and set \
+             spec.rotation.strategy: InPlace before you change it",
+            record.identity, server.identity
+        ),
+    }
+}
+
+/// Somebody has deleted it: there is nothing left to retire.
+fn gone(observed: &Observed, server: &Server, record: &Record, now: Mono, settings: &Settings) -> Plan {
+    if record.retired {
+        return Plan::ready();
+    }
+    if !fresh::surely_absent(observed, server, now, settings) {
+        return Plan::confirm(observed, server, now, settings);
+    }
+    noted(observed, record)
+}
+
+/// Has it recorded that the login is retired.
+fn noted(observed: &Observed, record: &Record) -> Plan {
+    let mut plan = Plan::waiting(observed, "Retiring", String::new());
+    plan.report.record = Some(Record {
+        retired: true,
+        ..record.clone()
+    });
+    plan
+}
+
+fn there(
+    desired: &Desired,
+    observed: &Observed,
+    server: &Server,
+    record: &Record,
+    user: &RemoteUser,
+    sight: &Sight,
+    now: Mono,
+) -> Plan {
+    if let Some(stalled) = another_installations(observed, server, user) {
+        return Plan::stalled(observed, stalled);
+    }
+    if user.protected || is_another_incarnation(observed, server, record, user) {
+        return Plan::stalled(observed, made_anew(user));
+    }
+    let seen = sight.as_seen();
+    if !desired.retiring {
+        return configure(desired, observed, server, user, &seen, now).unwrap_or_else(Plan::ready);
+    }
+    let differs = desired.settings.options.as_ref().zip(user.traits.role.as_ref());
+    let differs = differs.is_some_and(|(wanted, found)| !wanted.differences(found).is_empty());
+    if record.retired && !differs {
+        return Plan::ready();
+    }
+    if let Some(plan) = in_use(desired, observed, server, record, sight, now) {
+        return plan;
+    }
+    if let Some(held) = cannot_stage(desired, observed, server) {
+        return held;
+    }
+    // By SQL it loses LOGIN and its password; elsewhere it gets one that nobody is told.
+    let (kind, password) = match desired.settings.options {
+        Some(_) => (Kind::Configure, DraftPassword::None),
+        None => (Kind::SetPassword, DraftPassword::New),
+    };
+    claim_then_stage(
+        observed,
+        draft(kind, Cause::Retirement, password, seen, true),
+        "Retiring",
+    )
+}
+
+fn made_anew(user: &RemoteUser) -> Stalled {
+    Stalled {
+        reason: "Conflict",
+        message: format!(
+            "the login {:?} was deleted and made again by somebody else: it is not changed. Delete it on the server",
+            user.username
+        ),
+    }
+}
+
+/// It has sessions still, or it is not known whether it has, and it is waited until there are none.
+fn in_use(
+    desired: &Desired,
+    observed: &Observed,
+    server: &Server,
+    record: &Record,
+    sight: &Sight,
+    now: Mono,
+) -> Option<Plan> {
+    let until = desired
+        .unused_by
+        .filter(|until| now < *until && !record.retired)?;
+    let sessions = sight.user.as_ref().and_then(|user| user.traits.sessions);
+    if sessions == Some(0) && now - sight.started <= SESSIONS_FRESH {
+        return None;
+    }
+    let mut plan = match is_published(observed) {
+        true => Plan::ready(),
+        false => Plan::waiting(observed, "Retiring", String::new()),
+    };
+    let again = sight.started + SESSIONS_AGAIN;
+    let is_known = sessions.is_some() && now < again;
+    match (is_known, &server.trouble) {
+        (false, None) => plan.step = Some(Step::Read),
+        (false, Some(_)) => plan.again = Some(SESSIONS_AGAIN),
+        (true, _) => plan.again = Some((again - now).min(until - now)),
+    }
+    Some(plan)
+}
+
+/// What is reported while another login is seen to than the published one: that one goes on working.
+pub fn beside(mut plan: Plan, desired: &Desired, observed: &Observed) -> Plan {
+    if matches!(desired.part, Part::Sole | Part::Published) || desired.deleting || !is_published(observed) {
+        return plan;
+    }
+    let ready = &plan.report.ready;
+    if !ready.ready && plan.report.stalled.is_none() && ready.reason == "DeletionBlocked" {
+        plan.report.stalled = Some(blocked(&desired.username, &ready.message));
+        plan.report.reconciling = false;
+        plan.report.lasting = Lasting::Rests;
+    }
+    plan.report.ready = super::report::published();
+    plan
+}
+
+/// The login of before cannot be retired.
+pub fn blocked(username: &str, why: &str) -> Stalled {
+    Stalled {
+        reason: "RetirementBlocked",
+        message: format!(
+            "the login {username:?}, in whose place another one was published, cannot be retired and still works ({why}): it is \
+             tried again each minute. The next rotation waits for it"
+        ),
+    }
+}
