@@ -92,8 +92,8 @@ pub async fn write(
 /// Asks the API server whether it would take the output Secret, by a write that is not carried out.
 ///
 /// # Errors
-/// If its templates cannot be rendered, or it refuses. What tells nothing (no answer, a webhook that knows no such writes) is not an error: the write itself will
-/// tell.
+/// If its templates cannot be rendered, or it refuses. What tells nothing (no answer, a webhook that knows no such writes) is not
+/// an error: the write itself will tell.
 pub async fn would_be_taken(
     context: &Context,
     output: Output<'_>,
