@@ -6,6 +6,8 @@
 use schemars::Schema;
 use serde_json::{Map, Value, json};
 
+use super::secret_preset::{ALWAYS, CLASHES, SecretPreset};
+
 /// A DNS subdomain, which the names of most objects are.
 const SUBDOMAIN: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
 /// The same in any case, as prefixes of annotations may be written.
@@ -23,6 +25,12 @@ const LIST_SIZE: usize = 64;
 const ANNOTATION_LENGTH: usize = 4096;
 /// In bytes, of all annotations. An API server takes 256 KiB, with those that the operator adds.
 const ANNOTATIONS_SIZE: usize = 64 * 1024;
+/// How many keys `spec.secret.data` has.
+pub const TEMPLATES: usize = 16;
+/// In characters.
+pub const TEMPLATE_LENGTH: usize = 4096;
+/// In bytes, of all of them and their keys: they are in each copy of the object.
+const TEMPLATES_SIZE: usize = 16 * 1024;
 const PARAMETERS: usize = 32;
 /// In characters.
 const PARAMETER_LENGTH: usize = 1024;
@@ -87,6 +95,82 @@ pub fn parameters(schema: &mut Schema) {
             )},
         ]),
     );
+}
+
+/// Bounds of the keys that an output Secret has by templates.
+pub fn secret_data(schema: &mut Schema) {
+    let schema = schema.ensure_object();
+    let keys = format!(
+        "self.all(key, size(key) <= {PREFIX_LENGTH} && key.matches('^[-._a-zA-Z0-9]+$') && !key.matches('^[.]([.].*)?$'))"
+    );
+    let size = format!("self.map(key, size(bytes(key)) + size(bytes(self[key]))).sum() <= {TEMPLATES_SIZE}");
+    let known = words(ALWAYS);
+    schema.insert("maxProperties".to_string(), json!(TEMPLATES));
+    schema.insert(
+        "additionalProperties".to_string(),
+        json!({"type": "string", "maxLength": TEMPLATE_LENGTH}),
+    );
+    schema.insert(
+        "x-kubernetes-validations".to_string(),
+        json!([
+            {"rule": keys, "message": format!(
+                "spec.secret.data: a key is at most {PREFIX_LENGTH} letters, digits, dashes, underscores and dots, and neither a dot \
+                 nor begins with two, such as config.toml: write it without spaces, slashes and other characters"
+            )},
+            {"rule": size, "message": format!(
+                "spec.secret.data: all keys and templates together are more than {} KiB: keep what is long in a ConfigMap, and only \
+                 what speaks of the login here",
+                TEMPLATES_SIZE / 1024
+            )},
+            {"rule": format!("self.all(key, !(key in [{known}]))"), "message": format!(
+                "spec.secret.data: {known} are keys that every Secret has: choose another name"
+            )},
+        ]),
+    );
+}
+
+/// Rules of what an output Secret's presets and templates may be together.
+pub fn secret_formats(schema: &mut Schema) {
+    let schema = schema.ensure_object();
+    let before = schema.remove("x-kubernetes-validations");
+    let mut rules = before.and_then(|it| it.as_array().cloned()).unwrap_or_default();
+    rules.extend(SecretPreset::ALL.into_iter().map(keys_are_free));
+    rules.extend(CLASHES.iter().map(|(one, other, key)| {
+        let (one, other) = (one.as_str(), other.as_str());
+        json!({
+            "rule": format!("!has(self.presets) || !('{one}' in self.presets && '{other}' in self.presets)"),
+            "message": format!(
+                "spec.secret.presets: {one} and {other} write the key {key} with different values: leave {other} out, and have \
+                 spec.secret.data write its value, {{{{ uri }}}}, to another key"
+            ),
+        })
+    }));
+    schema.insert("x-kubernetes-validations".to_string(), json!(rules));
+}
+
+/// No template is for a key that a preset writes.
+fn keys_are_free(preset: SecretPreset) -> Value {
+    let (name, keys) = (preset.as_str(), words(preset.keys()));
+    let is_absent = match preset {
+        SecretPreset::Basic => format!("(has(self.presets) && !('{name}' in self.presets))"),
+        _ => format!("!has(self.presets) || !('{name}' in self.presets)"),
+    };
+    let way_out = format!(
+        "the preset {name} writes it, too: choose another name, or spec.secret.presets without {name}"
+    );
+    json!({
+        "rule": format!("!has(self.data) || {is_absent} || self.data.all(key, !(key in [{keys}]))"),
+        "message": format!("spec.secret.data: one of {keys}: {way_out}"),
+        "messageExpression": format!(
+            "'spec.secret.data: \"' + self.data.filter(key, key in [{keys}])[0] + '\": {way_out}'"
+        ),
+    })
+}
+
+/// As a list in CEL has them.
+fn words(keys: &[&str]) -> String {
+    let quoted: Vec<String> = keys.iter().map(|key| format!("'{key}'")).collect();
+    quoted.join(", ")
 }
 
 /// Bounds of the name of one of a Secret's keys.

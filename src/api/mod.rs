@@ -9,6 +9,7 @@ pub mod postgres_server;
 // KubeSchema makes its schemas from copies of the structs, which read nothing.
 #[allow(dead_code)]
 pub mod postgres_user;
+pub mod secret_preset;
 pub mod valid_until;
 
 pub use lean::{Lean, Readable, Unread};
@@ -24,4 +25,5 @@ pub use postgres_user::{
     RejectedPassword, RemoteUserRecord, Retire, Rotation, ScalingoUser, SecretKeyRef, ServerKind, ServerRef,
     Strategy, UserStatus,
 };
+pub use secret_preset::SecretPreset;
 pub use valid_until::ValidUntil;

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds;
 use super::names;
+use super::postgres_server::SslMode;
+use super::secret_preset::SecretPreset;
 use super::valid_until::ValidUntil;
 
 /// One PostgreSQL login for one application: it exists on the server as long as this object does, and a Secret
@@ -67,6 +69,7 @@ pub struct PostgresUserSpec {
 
     /// The Secret that is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = bounds::secret_formats)]
     pub secret: Option<OutputSecret>,
 
     /// What only a login of the provider `scalingo` has.
@@ -355,6 +358,7 @@ fn default_password_key() -> String {
 
 /// What the output Secret looks like.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct OutputSecret {
     /// Its name. Default: the object's name followed by `-postgres`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -372,6 +376,21 @@ pub struct OutputSecret {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(transform = bounds::secret_annotations)]
     pub annotations: BTreeMap<String, String>,
+    /// Which sets of keys it has besides `username`, `password` and, where the server object names authorities, `ca.crt`. Default:
+    /// `basic`. An empty list: none. docs/secret-formats.md says what each has in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 11), extend("x-kubernetes-list-type" = "set"))]
+    pub presets: Option<Vec<SecretPreset>>,
+    /// Where the application's Pods mount it, such as `/etc/postgres`: values that can name a file of authorities name
+    /// `ca.crt` there, if the Secret has one and `sslmode` verifies it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^/[^\x00-\x1f\x7f:]*$"))]
+    pub mount_path: Option<String>,
+    /// More keys, each with a template in the manner of Jinja for its value: `{{ username|urlencode }}`. Only `{{ }}` and
+    /// `{% if %}` are known, and the variables and filters of docs/secret-formats.md.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(transform = bounds::secret_data)]
+    pub data: BTreeMap<String, String>,
 }
 
 /// What the operator found and did.
@@ -537,6 +556,9 @@ pub struct PublishedSecret {
     /// The address that it names, as `host:port/database`. Another one is tried by a login before it is published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The `sslmode` that it names, or would name if its presets had a key for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sslmode: Option<SslMode>,
     /// The version and key of the user's own Secret that the password came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_version: Option<String>,

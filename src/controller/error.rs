@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::journal_store::JournalError;
-use crate::domain::plan::Trouble;
+use crate::domain::plan::{Invalid, Trouble};
 
 /// A reconciliation that did not get through.
 #[derive(Debug, Error)]
@@ -35,6 +35,9 @@ pub enum Error {
     /// The password cannot be generated.
     #[error("generate a password: {0}")]
     Generate(String),
+    /// The output Secret's templates cannot be rendered with this password.
+    #[error("make the output Secret: {}", .0.message)]
+    Render(Invalid),
     /// The server was lost between planning and acting.
     #[error("the server is not there any more")]
     ServerLost,
@@ -66,6 +69,7 @@ impl Error {
             Error::Claim(error) | Error::RemoveFinalizer(error) => ("this object's finalizer", error),
             Error::WriteSecret(error) => ("the output Secret", error),
             Error::RecordKept(error) => ("the record of users that are kept", error),
+            Error::Render(invalid) => return Some(trouble(invalid.reason, invalid.message.clone())),
             Error::Journal(JournalError::TooLarge(why)) => {
                 return Some(trouble("ChangeTooLarge", why.to_string()));
             }

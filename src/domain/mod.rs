@@ -23,6 +23,7 @@ pub mod remote;
 pub mod role;
 pub mod rotation;
 pub mod schedule;
+pub mod secret;
 pub mod settings;
 pub mod time;
 pub mod username;

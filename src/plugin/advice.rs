@@ -231,7 +231,7 @@ const TABLE: &[(&str, Who, &str)] = &[
     (
         "InvalidSettings",
         Person,
-        "change spec.postgresql, or what the server object allows, as the message says",
+        "change spec.postgresql or spec.secret, or what the server object allows, as the message says",
     ),
     (
         "Undecodable",

@@ -17,7 +17,9 @@ use super::credentials::{self, Credentials};
 use super::failure::Failure;
 use super::verify::Way;
 use super::{Verdict, completion};
-use crate::domain::connection::{ConnectionDetails, render};
+use crate::domain::connection::ConnectionDetails;
+#[cfg(target_os = "linux")]
+use crate::domain::secret::Login;
 
 /// The command. Ends as psql does.
 #[derive(Debug, Args)]
@@ -62,7 +64,7 @@ impl Connect {
         Err(match error.kind() {
             std::io::ErrorKind::NotFound => Failure::Other(
                 "psql is not on PATH: install PostgreSQL's client programs (Debian: apt install postgresql-client; \
-                 macOS: brew install libpq), or use the Secret's uri with another client"
+                 macOS: brew install libpq), or use the Secret's uri, if it has one, with another client"
                     .to_string(),
             ),
             _ => Failure::Other(format!("run psql: {error}")),
@@ -112,8 +114,13 @@ fn hand_over(
     let file = memfd_create("pgpass", MemfdFlags::empty()).map_err(|error| failed(error.into()))?;
     fchmod(&file, Mode::RUSR | Mode::WUSR).map_err(|error| failed(error.into()))?;
     let mut file = std::fs::File::from(file);
-    let keys = render(details, &credentials.username, &credentials.password);
-    file.write_all(keys["pgpass"].as_bytes()).map_err(failed)?;
+    let login = Login {
+        details,
+        username: &credentials.username,
+        password: &credentials.password,
+        mount: None,
+    };
+    file.write_all(login.pgpass().as_bytes()).map_err(failed)?;
     psql.env_remove("PGPASSWORD")
         .env("PGPASSFILE", format!("/proc/self/fd/{}", file.as_raw_fd()));
     Ok(file)

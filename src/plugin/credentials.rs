@@ -9,8 +9,9 @@ use super::failure::Failure;
 use super::status::trouble;
 use crate::api::{PostgresUser, SslMode, names};
 use crate::controller::server_spec::PROVIDERS;
-use crate::domain::connection::{ConnectionDetails, render};
+use crate::domain::connection::ConnectionDetails;
 use crate::domain::password::Password;
+use crate::domain::secret::{presets, render, render_presets};
 
 /// How to connect, and as whom.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub struct Credentials {
     /// Its password.
     pub password: Password,
     /// Keys of the Secret that do not say what the others say, or are not there.
-    pub odd: Vec<&'static str>,
+    pub odd: Vec<String>,
 }
 
 /// How a connection from here is secured, in libpq's words.
@@ -80,41 +81,70 @@ pub async fn of(cluster: &Cluster, user: &PostgresUser) -> Result<Credentials, F
             names::SECRET_USER_UID
         )));
     }
-    read(&secret).map_err(|why| Failure::Other(format!("the Secret {} of {name} {why}", binding.name)))
+    read(&secret, user).map_err(|why| Failure::Other(format!("the Secret {} of {name} {why}", binding.name)))
 }
 
-/// Reads a Secret; the error says what is wrong with it.
-pub fn read(secret: &Secret) -> Result<Credentials, String> {
-    let text = |key: &str| {
-        text_of(secret, key)
-            .ok_or_else(|| format!("has no key {key:?} that holds text; the operator puts it back"))
-    };
-    let provider = text("provider")?;
-    let known = PROVIDERS.iter().find(|known| **known == provider);
-    let port = text("port")?;
-    let details = ConnectionDetails {
-        host: text("host")?.to_string(),
-        port: port
-            .parse()
-            .map_err(|_| format!("has port {port:?}, which is none"))?,
-        database: text("database")?.to_string(),
-        sslmode: sslmode(text("sslmode")?)?,
-        provider: known
-            .ok_or_else(|| format!("has provider {provider:?}, which this version does not know"))?,
-        ca: text("ca.crt").ok().map(|ca| ca.as_bytes().into()),
-    };
+/// Reads a Secret; the error says what is wrong with it. What it has no key for, since presets are not asked for that have one,
+/// is as the status says that it was published.
+pub fn read(secret: &Secret, user: &PostgresUser) -> Result<Credentials, String> {
+    let details = details(secret, user)?;
+    let text = |key| text_of(secret, key).ok_or_else(|| missing(key));
     let (username, password) = (text("username")?.to_string(), Password::new(text("password")?));
-    let expected = render(&details, &username, &password);
+    let spec = user.spec.secret.clone().unwrap_or_default();
+    // Templates that cannot be rendered are the operator's to tell.
+    let expected = render(&details, &username, &password, &spec)
+        .unwrap_or_else(|_| render_presets(&details, &username, &password, &spec));
     let odd = expected
         .iter()
         .filter(|(key, value)| text_of(secret, key) != Some(value.as_str()));
     Ok(Credentials {
         secret: secret.name_any(),
-        odd: odd.map(|(key, _)| *key).collect(),
+        odd: odd.map(|(key, _)| key.clone()).collect(),
         details,
         username,
         password,
     })
+}
+
+fn missing(key: &str) -> String {
+    format!("has no key {key:?} that holds text; the operator puts it back")
+}
+
+/// How to connect: by the keys, else by the status. A key that no preset writes may be a template's, and say anything.
+fn details(secret: &Secret, user: &PostgresUser) -> Result<ConnectionDetails, String> {
+    let published = user.status.as_ref().and_then(|status| status.secret.as_ref());
+    let address = published.and_then(|published| published.address.as_deref());
+    let (host, port, database) = address.and_then(parts_of).unwrap_or_default();
+    let spec = user.spec.secret.clone().unwrap_or_default();
+    let is_told = |key: &str| presets(&spec).iter().any(|preset| preset.keys().contains(&key));
+    let text = |key: &str, otherwise: &str| match text_of(secret, key).filter(|_| is_told(key)) {
+        Some(text) => Ok(text.to_string()),
+        None if otherwise.is_empty() => Err(missing(key)),
+        None => Ok(otherwise.to_string()),
+    };
+    let recorded = user.record().map(|record| record.provider.as_str());
+    let provider = text("provider", recorded.unwrap_or_default())?;
+    let known = PROVIDERS.iter().find(|known| **known == provider);
+    let port = text("port", port)?;
+    let mode = published.and_then(|published| published.sslmode);
+    Ok(ConnectionDetails {
+        host: text("host", host)?,
+        port: port
+            .parse()
+            .map_err(|_| format!("has port {port:?}, which is none"))?,
+        database: text("database", database)?,
+        sslmode: sslmode(&text("sslmode", mode.map_or("", SslMode::as_str))?)?,
+        provider: known
+            .ok_or_else(|| format!("has provider {provider:?}, which this version does not know"))?,
+        ca: text_of(secret, "ca.crt").map(|ca| ca.as_bytes().into()),
+    })
+}
+
+/// Host, port and database of an address as a status has it: `host:port/database`.
+fn parts_of(address: &str) -> Option<(&str, &str, &str)> {
+    let (server, database) = address.split_once('/')?;
+    let (host, port) = server.rsplit_once(':')?;
+    Some((host, port, database))
 }
 
 fn text_of<'a>(secret: &'a Secret, key: &str) -> Option<&'a str> {
@@ -131,19 +161,41 @@ mod tests {
 
     use super::*;
 
-    fn secret() -> Secret {
-        let details = ConnectionDetails {
+    fn details() -> ConnectionDetails {
+        ConnectionDetails {
             host: "db.example.com".to_string(),
             port: 5433,
             database: "orders".to_string(),
             sslmode: SslMode::VerifyFull,
             provider: "postgresql",
             ca: None,
-        };
-        let keys = render(&details, "checkout", &Password::new("s3cret"));
+        }
+    }
+
+    /// With this in `spec.secret`.
+    fn user(secret: serde_json::Value) -> PostgresUser {
+        let user = serde_json::json!({
+            "apiVersion": "pguser.dev/v1alpha1", "kind": "PostgresUser", "metadata": {"name": "checkout"},
+            "spec": {"serverRef": {"name": "orders"}, "secret": secret},
+            "status": {
+                "remoteUsers": [{"username": "checkout", "provider": "postgresql", "cluster": "c", "ownership": "Owned"}],
+                "secret": {"name": "checkout-postgres", "resourceVersion": "7", "passwordMac": "k:m", "contentDigest": "d",
+                    "address": details().address(), "sslmode": "verify-full"},
+            },
+        });
+        serde_json::from_value(user).unwrap()
+    }
+
+    fn plain() -> PostgresUser {
+        user(serde_json::json!({}))
+    }
+
+    fn secret_of(user: &PostgresUser) -> Secret {
+        let spec = user.spec.secret.clone().unwrap_or_default();
+        let keys = render(&details(), "checkout", &Password::new("s3cret"), &spec).unwrap();
         let data = keys
             .into_iter()
-            .map(|(key, value)| (key.to_string(), ByteString(value.as_bytes().to_vec())));
+            .map(|(key, value)| (key, ByteString(value.as_bytes().to_vec())));
         Secret {
             data: Some(data.collect()),
             ..Secret::default()
@@ -151,7 +203,7 @@ mod tests {
     }
 
     fn with(key: &str, value: &str) -> Secret {
-        let mut secret = secret();
+        let mut secret = secret_of(&plain());
         let data = secret.data.as_mut().unwrap();
         data.insert(key.to_string(), ByteString(value.as_bytes().to_vec()));
         secret
@@ -159,26 +211,53 @@ mod tests {
 
     #[test]
     fn a_secret_reads_back_as_it_was_written() {
-        let read = read(&secret()).unwrap();
-        assert_eq!((read.username.as_str(), read.details.port), ("checkout", 5433));
-        assert_eq!(read.details.sslmode, SslMode::VerifyFull);
-        assert!(read.odd.is_empty(), "{:?}", read.odd);
+        for spec in [
+            serde_json::json!({}),
+            serde_json::json!({"presets": []}),
+            serde_json::json!({"presets": ["libpq", "dotnet"], "data": {"a": "{{ password }}"}}),
+            serde_json::json!({"presets": ["uri"], "data": {"host": "elsewhere", "port": "none", "sslmode": "tight"}}),
+        ] {
+            let user = user(spec);
+            let read = read(&secret_of(&user), &user).unwrap();
+            assert_eq!(
+                (read.username.as_str(), read.password.reveal()),
+                ("checkout", "s3cret")
+            );
+            assert_eq!(read.details, details());
+            assert!(read.odd.is_empty(), "{:?}", read.odd);
+        }
+    }
+
+    #[test]
+    fn an_address_is_taken_apart() {
+        for (host, database) in [("db.example.com", "orders"), ("2001:db8::1", "a/b:c")] {
+            let details = ConnectionDetails {
+                host: host.to_string(),
+                database: database.to_string(),
+                ..details()
+            };
+            assert_eq!(parts_of(&details.address()), Some((host, "5433", database)));
+        }
     }
 
     #[test]
     fn keys_that_disagree_are_found() {
         assert_eq!(
-            read(&with("uri", "postgresql://elsewhere/")).unwrap().odd,
+            read(&with("uri", "postgresql://elsewhere/"), &plain())
+                .unwrap()
+                .odd,
             ["uri"]
         );
-        let odd = read(&with("password", "another")).unwrap().odd;
+        let odd = read(&with("password", "another"), &plain()).unwrap().odd;
         assert_eq!(odd, ["jdbc-uri", "jdbc-url", "pgpass", "uri"]);
+        let user = user(serde_json::json!({"presets": ["libpq"], "data": {"a": "{{ uri }}"}}));
+        assert_eq!(read(&with("username", "checkout"), &user).unwrap().odd.len(), 7);
     }
 
     #[test]
     fn what_cannot_be_read_is_named_without_the_password() {
         for (key, value) in [("port", "many"), ("sslmode", "tight"), ("provider", "acme")] {
-            let error = read(&with(key, value)).unwrap_err();
+            let error = read(&with(key, value), &plain()).unwrap_err();
             assert!(
                 error.contains(key) && error.contains(value) && !error.contains("s3cret"),
                 "{error}"

@@ -74,7 +74,7 @@ struct Found {
     server_version: Option<String>,
     tls: Option<String>,
     /// Keys of the Secret that do not agree with host, port, database, sslmode, username and password.
-    odd_keys: Vec<&'static str>,
+    odd_keys: Vec<String>,
 }
 
 impl Verify {

@@ -183,6 +183,10 @@ fn specs(schema: &Value) -> BoxedStrategy<Value> {
         }
         "spec.postgresql.config.#" => like("[a-z_][a-z0-9_$]{0,20}([.][a-z_][a-z0-9_$]{0,20})?"),
         "spec.postgresql.config.*" => like("[^\\x00]{0,20}"),
+        "spec.secret.data.#" => like("[-_a-zA-Z0-9]([-._a-zA-Z0-9]{0,30}[a-zA-Z0-9])?"),
+        "spec.secret.data.*" => {
+            like("[^\\x00]{0,20}|\\{\\{ (username|password|nobody)(\\|(tojson|urlencode))? \\}\\}")
+        }
         _ if path.ends_with(".#") || path.ends_with("[].key") => like(NAME),
         _ if path.ends_with("Labels.*") || path.ends_with("labels.*") || path.ends_with("values[]") => {
             like(LABEL)

@@ -23,6 +23,7 @@ mod creation;
 mod deletion;
 mod drift;
 mod faults;
+mod formats;
 mod frugality;
 mod generated;
 mod gitops;
@@ -101,6 +102,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         alternating_crashes::trials(environment),
         drift::trials(environment),
         faults::trials(environment),
+        formats::trials(environment),
         metrics::trials(environment),
         moves::trials(environment),
         neighbours::trials(environment),

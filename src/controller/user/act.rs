@@ -266,8 +266,8 @@ async fn stage(context: &Context, view: &View, draft: &Draft) -> Result<Done, Er
         retain: view.desired.retain,
         epoch: 0,
     };
-    if let Some(password) = entry.password.as_ref().filter(|_| changes_published(view, draft)) {
-        try_publishing(context, view, password).await?;
+    if let Some(password) = entry.password.as_ref().filter(|_| is_new(draft)) {
+        try_publishing(context, view, draft, password).await?;
     }
     if let Some(replaced) = draft.replaces
         && !server.state().withdraw(replaced)
@@ -297,6 +297,10 @@ async fn stage(context: &Context, view: &View, draft: &Draft) -> Result<Done, Er
     }
 }
 
+fn is_new(draft: &Draft) -> bool {
+    draft.password == DraftPassword::New
+}
+
 /// Whether sessions that were begun with the password of before are not to go on: where the same one is set again, they are those
 /// of whom it was given to.
 fn ends_sessions(cause: &Cause) -> bool {
@@ -308,22 +312,30 @@ fn ends_sessions(cause: &Cause) -> bool {
 
 /// Whether a password that is published now is to be changed on the remote.
 fn changes_published(view: &View, draft: &Draft) -> bool {
-    let is_published = view.desired.part.is_published() && view.observed.published.is_some();
-    draft.password == DraftPassword::New && is_published
+    is_new(draft) && view.desired.part.is_published() && view.observed.published.is_some()
 }
 
 /// Finds out whether the Secret could be written, without writing it: a published password is not changed for one that
-/// nobody could be told.
-async fn try_publishing(context: &Context, view: &View, password: &Password) -> Result<(), Error> {
+/// nobody could be told, and no password is sent that its templates cannot hold.
+async fn try_publishing(
+    context: &Context,
+    view: &View,
+    draft: &Draft,
+    password: &Password,
+) -> Result<(), Error> {
     let Some(details) = &view.details else {
         return Ok(());
     };
+    let content = content(view, details, password);
+    if !changes_published(view, draft) {
+        return output::can_be_rendered(content);
+    }
     let precondition = match &view.observed.secret {
         SecretView::Ours { resource_version, .. } => Precondition::At(resource_version.clone()),
         SecretView::Absent => Precondition::Absent,
         SecretView::Foreign(_) | SecretView::Leaving(_) => return Ok(()),
     };
-    output::would_be_taken(context, content(view, details, password), &precondition).await
+    output::would_be_taken(context, content, &precondition).await
 }
 
 fn content<'a>(view: &'a View, details: &'a ConnectionDetails, password: &'a Password) -> Output<'a> {
@@ -541,6 +553,7 @@ async fn publish(context: &Context, view: &View, publication: &Publication) -> R
             .mac_of(Subject::password_of(&view.observed.uid), &password),
         content_digest: view.desired.content_digest.clone(),
         address: Some(details.address()),
+        sslmode: Some(details.sslmode),
         source_version: from_source
             .then(|| source_version(context, view, &password))
             .flatten(),

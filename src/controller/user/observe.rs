@@ -677,15 +677,7 @@ async fn desired(
     };
     let retain = retains(user, observed);
     let secret = user.spec.secret.clone().unwrap_or_default();
-    let digest = details.map(|details| {
-        content_digest(
-            details,
-            &login.username,
-            &secret.labels,
-            &secret.annotations,
-            retain,
-        )
-    });
+    let digest = details.map(|details| content_digest(details, &login.username, &secret, retain));
     let settings = family::settings(wanted::settings(user, object), user, object, login);
     let logins = share::logins(context, user, &settings);
     let mut settings = without(settings, &logins.foreign, observed);
@@ -713,6 +705,7 @@ async fn desired(
         ServerView::Unusable(_) => None,
     };
     let invalid = unread::invalid(context, user)
+        .or_else(|| wanted::invalid_secret(user, details))
         .or_else(|| {
             capabilities.and_then(|capabilities| wanted::invalid(user, object, capabilities, &source))
         })

@@ -14,10 +14,11 @@ use crate::api::{OutputSecret, PostgresUser, names};
 use crate::controller::context::Context;
 use crate::controller::error::{Error, is_refusal};
 use crate::controller::user::whereabouts;
-use crate::domain::connection::{ConnectionDetails, render};
+use crate::domain::connection::ConnectionDetails;
 use crate::domain::identity::RemoteIdentity;
 use crate::domain::password::Password;
 use crate::domain::plan::Precondition;
+use crate::domain::secret;
 use crate::failpoint::{self, Side};
 
 /// Reads the output Secret, if there is one.
@@ -68,7 +69,7 @@ pub struct Output<'a> {
 /// Writes the output Secret in one go, complete.
 ///
 /// # Errors
-/// If it is not what the plan was made from any more, or the API server refuses.
+/// If its templates cannot be rendered, it is not what the plan was made from any more, or the API server refuses.
 pub async fn write(
     context: &Context,
     output: Output<'_>,
@@ -91,8 +92,8 @@ pub async fn write(
 /// Asks the API server whether it would take the output Secret, by a write that is not carried out.
 ///
 /// # Errors
-/// If it refuses. What tells nothing (no answer, a webhook that knows no such writes) is not an error: the write itself will
-/// tell.
+/// If its templates cannot be rendered, or it refuses. What tells nothing (no answer, a webhook that knows no such writes) is not
+/// an error: the write itself will tell.
 pub async fn would_be_taken(
     context: &Context,
     output: Output<'_>,
@@ -122,7 +123,7 @@ async fn sent(
     precondition: &Precondition,
     params: &PostParams,
 ) -> Result<Result<Secret, kube::Error>, Error> {
-    let (user, mut secret) = (output.user, build(output));
+    let (user, mut secret) = (output.user, build(output)?);
     let api = context.secrets_of(&user.namespace().unwrap_or_default());
     Ok(match precondition {
         Precondition::Absent => api.create(params, &secret).await,
@@ -135,6 +136,14 @@ async fn sent(
     })
 }
 
+/// Finds out whether the templates of an output Secret can be rendered with this very password.
+///
+/// # Errors
+/// If they cannot.
+pub fn can_be_rendered(output: Output<'_>) -> Result<(), Error> {
+    build(output).map(drop)
+}
+
 /// Whether a Secret is exactly what would be written with its password, but for what others added to metadata.
 pub fn is_intact(
     secret: &Secret,
@@ -144,13 +153,15 @@ pub fn is_intact(
     password: &Password,
 ) -> bool {
     // Who owns it is not looked at.
-    let wanted = build(Output {
+    let Ok(wanted) = build(Output {
         user,
         username,
         details,
         password,
         retain: user.retains(),
-    });
+    }) else {
+        return false;
+    };
     let has = |found: &BTreeMap<String, String>, wanted: Option<&BTreeMap<String, String>>| {
         wanted
             .into_iter()
@@ -229,7 +240,7 @@ fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a String> {
     metadata.annotations.as_ref()?.get(name)
 }
 
-fn build(output: Output<'_>) -> Secret {
+fn build(output: Output<'_>) -> Result<Secret, Error> {
     let Output {
         user,
         username,
@@ -238,6 +249,7 @@ fn build(output: Output<'_>) -> Secret {
         retain,
     } = output;
     let spec = user.spec.secret.clone().unwrap_or_default();
+    let keys = secret::render(details, username, password, &spec).map_err(Error::Render)?;
     let from_spec = FromSpec::to_annotation(&spec);
     let mut labels = spec.labels;
     labels.insert(names::MANAGED_BY.to_string(), names::OPERATOR.to_string());
@@ -256,10 +268,10 @@ fn build(output: Output<'_>) -> Secret {
         owner.block_owner_deletion = None;
         owner
     });
-    let data = render(details, username, password)
+    let data = keys
         .into_iter()
-        .map(|(key, value)| (key.to_string(), ByteString(value.as_bytes().to_vec())));
-    Secret {
+        .map(|(key, value)| (key, ByteString(value.as_bytes().to_vec())));
+    Ok(Secret {
         metadata: ObjectMeta {
             name: Some(user.secret_name()),
             namespace: user.namespace(),
@@ -271,7 +283,7 @@ fn build(output: Output<'_>) -> Secret {
         type_: Some(names::SECRET_TYPE.to_string()),
         data: Some(data.collect()),
         ..Secret::default()
-    }
+    })
 }
 
 /// The remote user, as the claim says.

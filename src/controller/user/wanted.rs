@@ -13,13 +13,14 @@ use crate::api::{
 use crate::controller::context::Context;
 use crate::controller::server::UserRef;
 use crate::controller::server_spec::ServerObject;
+use crate::domain::connection::ConnectionDetails;
 use crate::domain::grants::Grants;
 use crate::domain::password::Password;
 use crate::domain::plan::{Invalid, WantedPassword};
 use crate::domain::remote::Capabilities;
 use crate::domain::role::{RoleOptions, RoleSettings};
 use crate::domain::rotation::Rotation;
-use crate::domain::{alternation, generate, username};
+use crate::domain::{alternation, generate, secret, username};
 
 /// Where the password comes from.
 pub struct Source {
@@ -266,6 +267,11 @@ fn invalid_rotation(user: &PostgresUser, capabilities: &Capabilities) -> Option<
         reason: "InvalidRotation",
         message,
     })
+}
+
+/// Why the output Secret cannot have the form that the spec asks for, if so. What is published stays meanwhile.
+pub fn invalid_secret(user: &PostgresUser, details: Option<&ConnectionDetails>) -> Option<Invalid> {
+    secret::check(user.username(), user.spec.secret.as_ref()?, details)
 }
 
 /// Why a login cannot have this name on this server, if so.

@@ -11,8 +11,10 @@ use crate::controller::server_spec::ServerObject;
 use crate::controller::user::output::is_intact;
 use crate::controller::user::wanted::{self, Source};
 use crate::domain::conditions::presentable;
-use crate::domain::connection::{ConnectionDetails, content_digest, render};
+use crate::domain::connection::{ConnectionDetails, content_digest};
 use crate::domain::password::Password;
+use crate::domain::plan::Invalid;
+use crate::domain::secret::{Keys, render, render_presets};
 use crate::plugin::failure::Failure;
 use crate::plugin::status::{asked_rotation, condition, is_seen};
 
@@ -180,6 +182,17 @@ fn moved(user: &PostgresUser) -> Option<Finding> {
 
 /// What the operator would refuse, by its own rules.
 fn refused_spec(facts: &Facts<'_>) -> Option<Finding> {
+    let invalid = wanted::invalid_secret(facts.user, None).or_else(|| refused_by_server(facts))?;
+    Some(finding(
+        "spec",
+        format!(
+            "the operator refuses it ({}: {})",
+            invalid.reason, invalid.message
+        ),
+    ))
+}
+
+fn refused_by_server(facts: &Facts<'_>) -> Option<Invalid> {
     let (Known::Is(Some(server)), Known::Is(source)) = (&facts.server, &facts.source) else {
         return None;
     };
@@ -188,14 +201,7 @@ fn refused_spec(facts: &Facts<'_>) -> Option<Finding> {
         own: source.clone(),
         ..Source::generated()
     };
-    let invalid = wanted::invalid(facts.user, Some(server), capabilities, &source)?;
-    Some(finding(
-        "spec",
-        format!(
-            "the operator refuses it ({}: {})",
-            invalid.reason, invalid.message
-        ),
-    ))
+    wanted::invalid(facts.user, Some(server), capabilities, &source)
 }
 
 fn login(user: &PostgresUser) -> Option<Finding> {
@@ -292,7 +298,15 @@ fn secret(facts: &Facts<'_>) -> Option<Finding> {
     let Known::Is(Some(server)) = &facts.server else {
         return None;
     };
-    let details = server.connection(&server.remembered_address())?;
+    let details = ConnectionDetails {
+        // They are in a Secret or ConfigMap that may not be this person's to read; what was published of them is.
+        ca: found
+            .data
+            .as_ref()
+            .and_then(|data| data.get("ca.crt"))
+            .map(|ca| ca.0.as_slice().into()),
+        ..server.connection(&server.remembered_address())?
+    };
     let password = wanted::password_in(found, "password");
     let touched = found.resource_version().as_ref() != Some(&published.resource_version);
     match password {
@@ -312,20 +326,18 @@ fn put_back(
     details: &ConnectionDetails,
     password: &Password,
 ) -> Option<Finding> {
-    let username = user.published_username();
-    let keys = differing_keys(found, details, username, password);
+    let keys = differing_keys(found, user, details, password);
+    let holders = holders(user, details, password);
     let effect = match (
         keys.is_empty(),
-        is_intact(found, user, username, details, password),
+        is_intact(found, user, user.published_username(), details, password),
     ) {
         (true, true) => return None,
-        (true, false) => "labels or annotations are to be put back".to_string(),
+        (true, false) => {
+            "labels or annotations, or keys that are none of its own, are to be put right".to_string()
+        }
         // The password is in these, so they disagree with it if it was changed.
-        (false, _)
-            if ["uri", "jdbc-url", "jdbc-uri", "pgpass"]
-                .iter()
-                .all(|key| keys.contains(key)) =>
-        {
+        (false, _) if !holders.is_empty() && holders.iter().all(|key| keys.contains(key)) => {
             format!(
                 "these keys do not go with its password: {}; if that was changed, a new one is to be made and set",
                 keys.join(", ")
@@ -344,18 +356,12 @@ fn rewritten(
     password: &Password,
 ) -> Option<Finding> {
     let spec = user.spec.secret.clone().unwrap_or_default();
-    let wanted = content_digest(
-        details,
-        user.published_username(),
-        &spec.labels,
-        &spec.annotations,
-        user.retains(),
-    );
+    let wanted = content_digest(details, user.published_username(), &spec, user.retains());
     let published = user.status.as_ref()?.secret.as_ref()?;
     if published.content_digest == wanted {
         return None;
     }
-    let keys = differing_keys(found, details, user.published_username(), password);
+    let keys = differing_keys(found, user, details, password);
     let what = match keys.is_empty() {
         true => "its labels, annotations or owner".to_string(),
         false => format!("its keys {}", keys.join(", ")),
@@ -366,20 +372,38 @@ fn rewritten(
     ))
 }
 
+/// What it should hold: without what templates write, if they cannot be rendered, which is told by itself.
+fn wanted_keys(user: &PostgresUser, details: &ConnectionDetails, password: &Password) -> Keys {
+    let spec = user.spec.secret.clone().unwrap_or_default();
+    let username = user.published_username();
+    let all = render(details, username, password, &spec);
+    all.unwrap_or_else(|_| render_presets(details, username, password, &spec))
+}
+
+/// The keys besides `password` that have the password in them.
+fn holders(user: &PostgresUser, details: &ConnectionDetails, password: &Password) -> Vec<String> {
+    let another = Password::new(format!("{}x", password.reveal()));
+    let (one, other) = (
+        wanted_keys(user, details, password),
+        wanted_keys(user, details, &another),
+    );
+    let differs = |(key, value): &(String, _)| key != "password" && other.get(key) != Some(value);
+    one.into_iter().filter(differs).map(|(key, _)| key).collect()
+}
+
+/// The keys that have another value, are missing, or are to go.
 fn differing_keys(
     found: &Secret,
+    user: &PostgresUser,
     details: &ConnectionDetails,
-    username: &str,
     password: &Password,
-) -> Vec<&'static str> {
+) -> Vec<String> {
     let data = found.data.clone().unwrap_or_default();
-    let wanted = render(details, username, password);
-    let differs = |key: &&str, value: &str| data.get(*key).is_none_or(|found| found.0 != value.as_bytes());
-    wanted
-        .iter()
-        .filter(|(key, value)| differs(key, value))
-        .map(|(key, _)| *key)
-        .collect()
+    let wanted = wanted_keys(user, details, password);
+    let differs = |key: &String, value: &str| data.get(key).is_none_or(|found| found.0 != value.as_bytes());
+    let changed = wanted.iter().filter(|(key, value)| differs(key, value));
+    let extra = data.keys().filter(|key| !wanted.contains_key(*key));
+    changed.map(|(key, _)| key).chain(extra).cloned().collect()
 }
 
 #[cfg(test)]
@@ -413,7 +437,6 @@ mod tests {
     }
 
     fn user(change: impl FnOnce(&mut Value)) -> PostgresUser {
-        let none = Default::default();
         let mut user = json!({
             "apiVersion": "pguser.dev/v1alpha1", "kind": "PostgresUser",
             "metadata": {"name": "checkout", "namespace": "shop", "uid": "u1", "generation": 1, "annotations": {}},
@@ -423,7 +446,7 @@ mod tests {
                 "remoteUsers": [{"username": "checkout", "provider": "ionos", "cluster": "c", "ownership": "Owned",
                     "serverRef": {"kind": "PostgresServer", "name": "orders"}}],
                 "secret": {"name": "checkout-postgres", "resourceVersion": "7", "passwordMac": "k:m",
-                    "contentDigest": content_digest(&details(), "checkout", &none, &none, false)},
+                    "contentDigest": content_digest(&details(), "checkout", &Default::default(), false)},
             },
         });
         change(&mut user);
@@ -431,10 +454,15 @@ mod tests {
     }
 
     fn output(version: &str) -> Secret {
-        let keys = render(&details(), "checkout", &Password::new(PASSWORD));
+        let keys = render_presets(
+            &details(),
+            "checkout",
+            &Password::new(PASSWORD),
+            &Default::default(),
+        );
         let data = keys
             .into_iter()
-            .map(|(key, value)| (key.to_string(), ByteString(value.as_bytes().to_vec())));
+            .map(|(key, value)| (key, ByteString(value.as_bytes().to_vec())));
         let mut secret = Secret {
             data: Some(data.collect()),
             ..Secret::default()
@@ -468,7 +496,7 @@ mod tests {
 
     #[test]
     fn what_the_spec_asks_for_is_found() {
-        let cases: [Case; 6] = [
+        let cases: [Case; 8] = [
             (
                 "rotation",
                 |it| it["metadata"]["annotations"] = json!({"pguser.dev/rotate": "1"}),
@@ -483,6 +511,16 @@ mod tests {
                 "labels",
                 |it| it["spec"]["secret"] = json!({"labels": {"a": "b"}}),
                 &["secret"],
+            ),
+            (
+                "presets",
+                |it| it["spec"]["secret"] = json!({"presets": ["libpq"]}),
+                &["secret"],
+            ),
+            (
+                "a template that is none",
+                |it| it["spec"]["secret"] = json!({"data": {"a": "{{ nobody }}"}}),
+                &["spec", "secret"],
             ),
             (
                 "retain",
@@ -525,6 +563,13 @@ mod tests {
         let mut damaged = output("8");
         damaged.data.as_mut().unwrap().remove("host");
         assert_eq!(found(&user, Some(damaged), None), ["secret"]);
+        let mut with_more = output("8");
+        with_more
+            .data
+            .as_mut()
+            .unwrap()
+            .insert("more".to_string(), ByteString(Vec::new()));
+        assert_eq!(found(&user, Some(with_more), None), ["secret"]);
         let mut strangers = output("8");
         strangers.metadata.annotations = None;
         assert_eq!(found(&user, Some(strangers), None), ["secret"]);

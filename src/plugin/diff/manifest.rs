@@ -65,6 +65,14 @@ const EFFECTS: &[(&str, &str)] = &[
     ),
     ("spec.secret", "the Secret is written anew; the password stays"),
     (
+        "spec.secret.presets",
+        "the Secret gets these keys, and loses others; the password stays",
+    ),
+    (
+        "spec.secret.data",
+        "the Secret gets or loses this key; the password stays",
+    ),
+    (
         "spec.postgresql",
         "attributes, memberships and parameters are set on the server; the password stays",
     ),
