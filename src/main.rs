@@ -6,7 +6,7 @@ use clap::Parser;
 use pguser_operator::cli::Cli;
 
 fn main() -> ExitCode {
-    if rustls::crypto::ring::default_provider()
+    if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .is_err()
     {
