@@ -160,7 +160,7 @@ prop_compose! {
                 direct_read, turns_busy, marks, reads_trail, ..Capabilities::PLAIN
             },
             allow_adoption, take_over_from, credentials_worked, gone, trouble,
-            closed: None, available: available(state), state, last_not_available, verifiable, creator_id,
+            closed: None, available: available(state), state, last_not_available, verifiable, unverifiable: None, creator_id,
         }
     }
 }
@@ -682,6 +682,7 @@ fn in_order_with_default_server(observed: Observed, date: Timestamp) -> (Desired
         available: Arc::new([]),
         last_not_available: None,
         verifiable: false,
+        unverifiable: None,
         creator_id: None,
     };
     let server = ServerView::Usable(Box::new(server));

@@ -9,13 +9,13 @@ use crate::domain::plan::{Server, Trouble, Unusable};
 pub const DELETIONS_ONLY: &str = "the credentials Secret was deleted; a copy is used for deletions alone";
 
 /// What the planner has to know of a server. `object` is the server object, while there is one; `closed` says why nothing
-/// new is begun here, `verifiable` whether logins can be tried from here.
+/// new is begun here, `unverifiable` why logins cannot be tried from here.
 pub fn usable(
     server: &ServerAtWork,
     object: Option<&ServerObject>,
     trouble: Option<Trouble>,
     closed: Option<Unusable>,
-    verifiable: bool,
+    unverifiable: Option<String>,
 ) -> Server {
     let state = server.state();
     Server {
@@ -31,7 +31,8 @@ pub fn usable(
         state: state.cluster,
         available: state.available.clone(),
         last_not_available: state.last_not_available,
-        verifiable,
+        verifiable: unverifiable.is_none(),
+        unverifiable,
         creator_id: state.creator_id.clone(),
     }
 }

@@ -128,6 +128,7 @@ fn server(operator: &Operator, closed: bool, scenario: &Scenario) -> plan::Serve
             .collect(),
         last_not_available: operator.last_busy.map(mono),
         verifiable: provider.verifiable,
+        unverifiable: None,
         creator_id: provider.creators.then(|| "us".to_string()),
     }
 }

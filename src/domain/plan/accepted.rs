@@ -319,7 +319,8 @@ impl Case<'_> {
             Login::Accepted => Verified::Yes,
             Login::Unverifiable(why) => Verified::Unknown(why),
             Login::NotTried | Login::Refused(_) => {
-                Verified::Unknown("the server cannot be reached for a login from here".to_string())
+                let why = self.server.unverifiable.clone();
+                Verified::Unknown(why.unwrap_or_else(|| "no login was tried".to_string()))
             }
         }
     }

@@ -306,6 +306,8 @@ pub struct Server {
     pub last_not_available: Option<Mono>,
     /// Whether published credentials can be tried by a login from here.
     pub verifiable: bool,
+    /// Why not, in words that may be shown; none if they can, or nobody has said.
+    pub unverifiable: Option<String>,
     /// The id under which this server's credentials make users, if one was seen.
     pub creator_id: Option<String>,
 }
