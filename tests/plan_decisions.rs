@@ -127,6 +127,7 @@ fn server() -> Server {
         verifiable: false,
         must_log_in: false,
         log_in_again: None,
+        unverifiable: None,
         creator_id: None,
     }
 }
@@ -378,6 +379,30 @@ fn what_was_made_and_does_not_log_in_is_given_its_password_again_rather_than_mad
     world.entry = staged(Kind::Create, attempts, seen(None, 210));
     world.sight = sight(Some(user(200)), 2);
     assert!(matches!(step(&desired(), &world), Some(Step::Stage(draft)) if draft.kind == Kind::SetPassword));
+}
+
+#[test]
+fn who_is_not_tried_is_told_why_nobody_could_be() {
+    let why = "the certificate has expired";
+    let server = Server {
+        unverifiable: Some(why.to_string()),
+        ..server()
+    };
+    let mut world = observed(server);
+    let accepted = Outcome::Accepted {
+        at: ago(200),
+        user: Some(user(200)),
+    };
+    let attempts = Attempts {
+        last: Some(ago(200)),
+        outcome: Some(accepted),
+        ..Attempts::none()
+    };
+    world.entry = staged(Kind::Create, attempts, seen(None, 210));
+    world.sight = sight(Some(user(200)), 2);
+    let plan = plan(&desired(), &world, ago(0), &Settings::default());
+    assert!(matches!(plan.step, Some(Step::Publish(_))), "{plan:?}");
+    assert_eq!(plan.report.verified, Verified::Unknown(why.to_string()));
 }
 
 #[test]

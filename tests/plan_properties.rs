@@ -179,7 +179,8 @@ prop_compose! {
                 direct_read, turns_busy, marks, reads_trail, ..Capabilities::PLAIN
             },
             allow_adoption, take_over_from, credentials_worked, gone, trouble,
-            closed: None, available: available(state), state, last_not_available, verifiable, must_log_in, log_in_again, creator_id,
+            closed: None, available: available(state), state, last_not_available, verifiable, must_log_in, log_in_again,
+            unverifiable: None, creator_id,
         }
     }
 }
@@ -746,6 +747,7 @@ fn in_order_with_default_server(observed: Observed, date: Timestamp) -> (Desired
         verifiable: false,
         must_log_in: false,
         log_in_again: None,
+        unverifiable: None,
         creator_id: None,
     };
     let server = ServerView::Usable(Box::new(server));

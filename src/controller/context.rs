@@ -14,6 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::at_rest::{self, UserAtRest};
 use super::claims::Claims;
+use super::config_maps::ConfigMaps;
 use super::kept::Kept;
 use super::listing::Listing;
 use super::objects::Objects;
@@ -128,6 +129,8 @@ pub struct Context {
     pub unread: UnreadObjects,
     /// Secrets, by metadata.
     pub secrets: SecretIndex,
+    /// The ConfigMaps in which server objects have authorities.
+    pub config_maps: ConfigMaps,
     /// Who has which remote user.
     pub claims: Claims,
     /// Remote users that were left behind.

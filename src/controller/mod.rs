@@ -4,6 +4,7 @@ mod at_rest;
 mod backoff;
 pub mod census;
 pub mod claims;
+pub mod config_maps;
 pub mod context;
 pub mod error;
 pub mod events;

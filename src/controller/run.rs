@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::at_rest::{self, AtRest, UserAtRest};
 use super::backoff::Backoff;
 use super::census;
+use super::config_maps;
 use super::context::{Context, Dispatch, Options, Stores};
 use super::error::Error;
 use super::listing::{self, Listing};
@@ -203,6 +204,11 @@ impl Wiring {
             tasks.push(Box::pin(watch_namespaces(writer, context.clone(), stop.clone())));
         }
         tasks.push(Box::pin(watch_secrets(context.clone(), stop.clone())));
+        tasks.push(Box::pin(config_maps::watch(
+            context.clone(),
+            secret_scopes(&context.options),
+            stop.clone(),
+        )));
         tasks.push(Box::pin(count(context.clone(), stop.clone(), ready.clone())));
         tasks.push(Box::pin(become_ready(context.clone(), stop, ready)));
         futures::future::join_all(tasks).await;
@@ -303,19 +309,22 @@ fn note_owners(context: &Context) {
     }
 }
 
-/// The watch of one scope, in which each object is read by itself, and without what takes room and is never looked at.
+/// The watch of one scope, in which each object is read by itself, and without what takes room and is never looked at; with a field
+/// selector, of what that selects.
 ///
 /// A page is in memory twice, as it came and as it was read, and everybody may make objects of any size: few at a time.
-fn watch<K>(
+pub(super) fn watch<K>(
     api: Api<Lean<K>>,
     unread: &UnreadObjects,
     page: u32,
+    fields: Option<&str>,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + use<K>
 where
     K: Resource<DynamicType = ()> + Readable + Clone + std::fmt::Debug + Send + 'static,
 {
     let mut reading = Reading::new(unread.clone());
-    let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(page);
+    let mut config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(page);
+    config.field_selector = fields.map(str::to_string);
     watcher(api, config)
         .default_backoff()
         .map_ok(move |event| reading.plain(event))
@@ -323,7 +332,7 @@ where
 }
 
 /// How many objects of other kinds than Secrets are listed at a time.
-const PER_PAGE: u32 = 100;
+pub(super) const PER_PAGE: u32 = 100;
 
 /// How many Secrets are. Of one, metadata alone may have more than a MiB.
 const SECRETS_PER_PAGE: u32 = 25;
@@ -350,7 +359,7 @@ async fn controller<K, Reconcile>(
     let (in_context, listed_in) = (context.clone(), context.clone());
     let name = scope.name;
     let (mut news, living) = (News::default(), scope.store.clone());
-    let stream = watch(scope.api, &context.unread, PER_PAGE)
+    let stream = watch(scope.api, &context.unread, PER_PAGE, None)
         .map_ok(at_rest::to_rest)
         .reflect(scope.writer)
         .inspect_ok(move |event| {
@@ -437,7 +446,7 @@ async fn watch_secrets(context: Arc<Context>, stop: CancellationToken) {
                 true => Api::all(context.client.clone()),
                 false => Api::namespaced(context.client.clone(), &name),
             };
-            let events = watch(api, &context.unread, SECRETS_PER_PAGE);
+            let events = watch(api, &context.unread, SECRETS_PER_PAGE, None);
             futures::pin_mut!(events);
             while let Some(event) = events.next().await {
                 note_listing(&context, &scope, &event);
@@ -481,7 +490,7 @@ async fn watch_namespaces(
     let api: Api<Lean<PartialObjectMeta<Namespace>>> = Api::all(context.client.clone());
     let scope = listing::Scope::new(NAMESPACES, "");
     let listed_in = context.clone();
-    let events = watch(api, &context.unread, PER_PAGE)
+    let events = watch(api, &context.unread, PER_PAGE, None)
         .reflect(writer)
         .inspect(move |event| note_listing(&listed_in, &scope, event))
         .touched_objects()

@@ -15,13 +15,13 @@ const LOG_IN_AGAIN: Duration = Duration::from_secs(30);
 pub const DELETIONS_ONLY: &str = "the credentials Secret was deleted; a copy is used for deletions alone";
 
 /// What the planner has to know of a server. `object` is the server object, while there is one; `closed` says why nothing
-/// new is begun here, `verifiable` whether logins can be tried from here.
+/// new is begun here, `unverifiable` why logins cannot be tried from here.
 pub fn usable(
     server: &ServerAtWork,
     object: Option<&ServerObject>,
     trouble: Option<Trouble>,
     closed: Option<Unusable>,
-    verifiable: bool,
+    unverifiable: Option<String>,
 ) -> Server {
     let state = server.state();
     Server {
@@ -37,9 +37,10 @@ pub fn usable(
         state: state.cluster,
         available: state.available.clone(),
         last_not_available: state.last_not_available,
-        verifiable,
         must_log_in: object.is_some_and(|it| it.verification() == Verification::Require),
         log_in_again: state.unverifiable.as_ref().map(|(_, at)| *at + LOG_IN_AGAIN),
+        verifiable: unverifiable.is_none(),
+        unverifiable,
         creator_id: state.creator_id.clone(),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ring::digest;
+use aws_lc_rs::digest;
 
 use super::secret::presets;
 use crate::api::{OutputSecret, SecretPreset, SslMode};

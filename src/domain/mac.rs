@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fmt::Write as _;
 
-use ring::{digest, hmac};
+use aws_lc_rs::{digest, hmac};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use cronexpr::{Crontab, FallbackTimezoneOption, ParseOptions, parse_crontab_with};
 use jiff::{SignedDuration, Timestamp};
-use ring::digest::{SHA256, digest};
 
 use super::time::duration;
 use crate::api;

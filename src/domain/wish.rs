@@ -1,6 +1,6 @@
 //! What people write into annotations, as far as it is kept: they may write up to 256 KiB there.
 
-use ring::digest::{SHA256, digest};
+use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::mac::{hex, short_digest};

@@ -90,7 +90,7 @@ enum Command {
 
 /// Runs the plugin as the command line says.
 pub fn main() -> ExitCode {
-    if rustls::crypto::ring::default_provider()
+    if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .is_err()
     {

@@ -29,31 +29,38 @@ pub enum BundleError {
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// Adds the authorities of a bundle.
+/// Adds the authorities of a bundle, and returns them.
 ///
 /// # Errors
 /// If there is none in it, or one of them cannot be read: the message says which, counted from 1.
-pub(super) fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), BundleError> {
+pub(super) fn add(
+    roots: &mut RootCertStore,
+    pem: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, BundleError> {
     let pem = plain(pem);
     if let Some(place) = trusted(&pem) {
         return Err(BundleError::Trusted(place));
     }
-    let expected = pem.matches(BEGIN).count();
-    if expected == 0 {
-        return Err(BundleError::Empty);
+    let blocks = pem.split(BEGIN).skip(1).enumerate();
+    let found: Result<Vec<_>, _> = blocks
+        .map(|(before, block)| {
+            let certificate = certificate(block).ok_or(BundleError::Malformed(before + 1))?;
+            roots
+                .add(certificate.clone())
+                .map_err(|_| BundleError::Unreadable(before + 1))?;
+            Ok(certificate)
+        })
+        .collect();
+    match found? {
+        none if none.is_empty() => Err(BundleError::Empty),
+        some => Ok(some),
     }
-    let mut found = 0;
-    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        let certificate = certificate.map_err(|_| BundleError::Malformed(found + 1))?;
-        found += 1;
-        roots
-            .add(certificate)
-            .map_err(|_| BundleError::Unreadable(found))?;
-    }
-    match found == expected {
-        true => Ok(()),
-        false => Err(BundleError::Malformed(found + 1)),
-    }
+}
+
+/// What is between a block's first line and its last one, which may be missing.
+fn certificate(block: &str) -> Option<CertificateDer<'static>> {
+    let (base64, _) = block.split_once(END)?;
+    CertificateDer::from_pem_slice(format!("{BEGIN}\n{}\n{END}\n", base64.trim()).as_bytes()).ok()
 }
 
 /// The bundle as every reader reads it: byte order marks, an older label and blocks without a line end between them are put right.
@@ -87,7 +94,7 @@ mod tests {
 
     fn read(pem: &str) -> Result<usize, BundleError> {
         let mut roots = RootCertStore::empty();
-        add(&mut roots, pem.as_bytes()).map(|()| roots.len())
+        add(&mut roots, pem.as_bytes()).map(|found| found.len())
     }
 
     #[test]
@@ -112,6 +119,12 @@ mod tests {
         assert_eq!(read("no bundle"), Err(BundleError::Empty));
         let unclosed = one.replace("-----END CERTIFICATE-----", "");
         assert_eq!(read(&format!("{one}{unclosed}")), Err(BundleError::Malformed(2)));
+        assert_eq!(
+            read(&format!("{one}{unclosed}{one}")),
+            Err(BundleError::Malformed(2))
+        );
+        let cut = one.replacen("MII", "M!I", 1);
+        assert_eq!(read(&format!("{one}{one}{cut}")), Err(BundleError::Malformed(3)));
         let odd = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert_eq!(read(&format!("{one}{odd}")), Err(BundleError::Unreadable(2)));
         let trusted = one.replace(" CERTIFICATE", " TRUSTED CERTIFICATE");

@@ -5,20 +5,24 @@
 //! or that asks for none, nothing is answered: the client library, told to require channel binding, ends the
 //! connection before it replies to any of these. That is why a person may waive the certificate ([`Certificate`]):
 //! whoever is in between has another one, and cannot go on from there.
+//!
+//! For a certificate that is signed by Ed25519 no channel binding is defined. Such a certificate has to be verified, name and
+//! all; then SCRAM-SHA-256 will do without, and whatever else the server asks for is heard by [`Wary`] and not by the client.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio_postgres::config::{ChannelBinding, SslMode};
+use tokio_postgres::config::ChannelBinding;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
 
 use super::dial::dial;
-use super::postgresql::tls as lenient;
+use super::postgresql::wary::{AsksForPassword, Budget, Wary};
 use super::sqlstate;
-use super::tls::{self, Trust};
+use super::tls::{self, Asked, Trust};
 use crate::domain::endpoint::{AllowList, Host};
 use crate::domain::password::Password;
 
@@ -204,20 +208,31 @@ async fn open(
         Some((host, port)) => (parsed(host)?, *port),
         None => (host.clone(), target.port),
     };
-    let tls = match route.certificate {
-        Certificate::Verified => settings.trust.client_config(),
-        Certificate::AnyHost => lenient::without_name(&settings.trust),
-        Certificate::Any => lenient::unverified(),
+    let asked = match route.certificate {
+        Certificate::Verified => Asked::Name,
+        Certificate::AnyHost => Asked::Authority,
+        Certificate::Any => Asked::Nothing,
     };
+    let tls = settings.trust.for_postgres(asked);
     let tls = tls.map_err(|error| LoginResult::unverifiable(error.to_string()))?;
     let stream = dial(&settings.allow, &dialled, port, settings.timeout)
         .await
         .map_err(|error| LoginResult::unverifiable(error.to_string()))?;
     let (read, write) = stream.into_split();
     let stream = tokio::io::join(read.take(MOST_READ), write);
-    let tls = tls::postgres(tls, &host, &stream);
-    let (client, connection) = config(target)
-        .connect_raw(stream, tls)
+    let secured = tls::secure(Arc::new(tls), &host, stream)
+        .await
+        .map_err(|reason| LoginResult::unverifiable(reason.to_string()))?;
+    let (binding, wary): (_, fn(_, _) -> _) = match (secured.is_bindable(), asked) {
+        (true, _) => (ChannelBinding::Require, Wary::counting),
+        (false, Asked::Name) => (ChannelBinding::Disable, Wary::insisting),
+        (false, _) => return Err(LoginResult::unverifiable(tls::UNBINDABLE)),
+    };
+    let mut config = config(target);
+    let as_is = tls::as_is(&mut config);
+    let (client, connection) = config
+        .channel_binding(binding)
+        .connect_raw(secured.through(|stream| wary(stream, Budget::new())), as_is)
         .await
         .map_err(|error| meaning(&error))?;
     Ok((client, async move { drop(connection.await) }))
@@ -229,9 +244,7 @@ fn config(target: &LoginTarget) -> Config {
         .user(&target.username)
         .password(target.password.reveal())
         .dbname(&target.database)
-        .application_name("pguser-operator")
-        .ssl_mode(SslMode::Require)
-        .channel_binding(ChannelBinding::Require);
+        .application_name("pguser-operator");
     config
 }
 
@@ -271,17 +284,20 @@ fn said(code: &SqlState) -> String {
 }
 
 /// What went wrong where the server said nothing. The library tells these apart by fixed texts only.
-fn unsaid(error: &tokio_postgres::Error) -> &'static str {
+fn unsaid(error: &tokio_postgres::Error) -> Cow<'static, str> {
     if let Some(reason) = tls::describe(error) {
         return reason;
     }
+    if tls::find::<AsksForPassword>(error).is_some() {
+        return "the server does not ask for the password by SCRAM-SHA-256".into();
+    }
     let cause = error.source().map(ToString::to_string).unwrap_or_default();
-    match cause.as_str() {
-        "server does not support TLS" => "the server does not speak TLS",
+    let what = match cause.as_str() {
         "server did not use channel binding" | "unsupported authentication method" => {
             "the server does not ask for the password by SCRAM-SHA-256 with channel binding"
         }
         _ if error.is_closed() => "the server closed the connection",
         _ => "the conversation with the server broke off",
-    }
+    };
+    what.into()
 }

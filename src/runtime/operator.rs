@@ -18,6 +18,7 @@ use super::installation;
 use super::leader::{Candidate, LeaseSettings};
 use crate::api::names;
 use crate::controller::claims::Claims;
+use crate::controller::config_maps::ConfigMaps;
 use crate::controller::context::{Context, Options};
 use crate::controller::kept::Kept;
 use crate::controller::listing::Listing;
@@ -271,6 +272,7 @@ async fn context(
         changes: AtomicU64::default(),
         unread: UnreadObjects::new(metrics.clone()),
         secrets: SecretIndex::default(),
+        config_maps: ConfigMaps::default(),
         claims: Claims::default(),
         servers: Mutex::default(),
         written: Mutex::default(),

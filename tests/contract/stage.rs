@@ -85,7 +85,7 @@ impl Theatre {
     /// Makes the folder for everybody's files.
     pub fn open(&self) -> Outcome {
         // Nobody has installed one before; where somebody has, it is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = new_folder("pguser-contract")?;
         self.runtime.spawn(end_on_signals(folder.clone()));
         *self.folder.lock().unwrap() = Some(folder);

@@ -39,6 +39,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_new_password_of_the_administrator_is_taken_from_the_secret,
         a_secret_of_another_tool_is_read_by_the_keys_that_the_spec_names,
         the_authority_may_be_in_a_config_map,
+        a_config_map_with_authorities_is_watched,
         a_login_is_tried_by_the_authority_that_the_server_object_names,
         a_role_with_a_mark_that_cannot_be_read_is_left_alone,
         an_address_at_which_another_server_answers_is_not_published,
@@ -888,6 +889,43 @@ async fn the_authority_may_be_in_a_config_map(world: &World) -> Outcome {
     std::fs::write(&file, world.key_of("checkout", "ca.crt").await?)?;
     let uri = format!("{uri}&sslrootcert={}", file.display());
     world.postgres().psql(&uri, "select 1").await.map(drop)
+}
+
+/// Nothing but the ConfigMap changes, and nobody looks at the server object for an hour.
+async fn a_config_map_with_authorities_is_watched(world: &World) -> Outcome {
+    let (_vendor, _operator) = world.set_up(&[]).await?;
+    world.server_is(SERVER, "True", "Reachable").await?;
+    let right = std::fs::read_to_string(world.postgres().ca_file())?;
+    let wrong = std::fs::read_to_string(another_authority(world)?)?;
+    let map = |name: &str, ca: &str| {
+        let data = json!({"ca.crt": ca});
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}).to_string()
+    };
+    let name = async |name: &str| {
+        let ca = json!({"secretKeyRef": null, "configMapKeyRef": {"name": name}});
+        world
+            .merge(
+                "PostgresServer",
+                SERVER,
+                json!({"spec": {"postgresql": {"ca": ca}}}),
+            )
+            .await
+    };
+    // It need not be there yet; what was trusted before is until then.
+    name("authorities").await?;
+    world.apply(&map("authorities", &wrong)).await?;
+    world.server_is(SERVER, "False", "Unreachable").await?;
+    world.apply(&map("authorities", &right)).await?;
+    world.server_is(SERVER, "True", "Reachable").await?;
+    world.ready_user("checkout").await?;
+    // Another one from now on.
+    world.apply(&map("others", &right)).await?;
+    name("others").await?;
+    world.apply(&map("others", "no certificate")).await?;
+    let message = world.server_is(SERVER, "False", "InvalidEndpoint").await?;
+    assert!(message.contains("BEGIN CERTIFICATE"), "{message}");
+    world.apply(&map("others", &right)).await?;
+    world.server_is(SERVER, "True", "Reachable").await.map(drop)
 }
 
 /// The certificate of an authority that has signed nothing here.

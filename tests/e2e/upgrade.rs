@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::digest;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use libtest_mimic::Trial;
-use ring::digest;
 use serde_json::{Map, Value, json};
 
 use crate::support::{Handle, Options, Outcome, REPOSITORY, SERVER, World, trials};

@@ -286,7 +286,7 @@ const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 async fn accept(listener: &TcpListener, pki: &Pki) -> TlsStream<TcpStream> {
     let certificates = vec![CertificateDer::from_pem_slice(pki.certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(pki.key.as_bytes()).unwrap();
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -166,6 +166,15 @@ impl Postgres {
         self.wait();
     }
 
+    /// Starts the server again, with another certificate.
+    pub fn present(&mut self, certificate: &str, key: &str) {
+        self.stop();
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            std::fs::write(self.data().join(name), text).unwrap();
+        }
+        self.start_again();
+    }
+
     fn wait(&self) {
         let started = Instant::now();
         while self.try_rows("SELECT 1").is_none() {

@@ -139,6 +139,7 @@ fn server(operator: &Operator, closed: bool, scenario: &Scenario) -> plan::Serve
         verifiable: provider.verifiable,
         must_log_in: false,
         log_in_again: None,
+        unverifiable: None,
         creator_id: provider.creators.then(|| "us".to_string()),
     }
 }

@@ -156,7 +156,7 @@ async fn an_unencrypted_server_does_not_get_the_password(world: &World) {
 async fn in_between(world: &World, own: &Pki) -> u16 {
     let certificates = vec![CertificateDer::from_pem_slice(own.certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).unwrap();
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
     let accepting = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -6,6 +6,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod blockers;
+mod certificates;
 mod connections;
 mod deletion;
 mod hosts;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         blockers::trials(&world),
         outcomes::trials(&world),
         connections::trials(&world),
+        certificates::trials(&world),
         hosts::trials(&world),
     ]
     .into_iter()

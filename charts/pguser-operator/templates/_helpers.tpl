@@ -66,10 +66,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update, patch, delete]
-# Certificates of the authorities that a PostgreSQL server is checked against.
+# Certificates of the authorities that a PostgreSQL server is checked against. Watched by name, as metadata only.
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get]
+  verbs: [get, list, watch]
 {{- if not .Values.watchNamespaces }}
 # The UID of kube-system names the installation{{ if $cluster }}; selectors of ClusterPostgresServers{{ end }}.
 - apiGroups: [""]

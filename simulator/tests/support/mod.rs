@@ -252,7 +252,7 @@ impl Sim {
         let postgres = Postgres::start().await;
         let (process, url, also) = spawn(&postgres, args);
         // Built with the operator, the HTTP client can do TLS, and then wants to know how even where there is none.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = Client::builder()
             .pool_max_idle_per_host(0)
             .build()

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
 use super::provider::CA_KEY;
 use crate::api::CaSource;
+use crate::controller::config_maps::Place;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::objects::Objects;
@@ -42,6 +43,19 @@ pub fn secret_of(object: &ServerObject, context: &Context) -> Option<(String, St
     Some((object.secrets_namespace(context), reference.name.clone()))
 }
 
+/// The ConfigMap that the certificates are in, if it is one.
+pub fn config_map_of(object: &ServerObject, context: &Context) -> Option<Place> {
+    let Some(ProviderSpec::Postgresql(spec)) = object.provider() else {
+        return None;
+    };
+    let source = spec
+        .ca
+        .as_ref()
+        .filter(|source| source.secret_key_ref.is_none())?;
+    let reference = source.config_map_key_ref.as_ref()?;
+    Some((object.secrets_namespace(context), reference.name.clone()))
+}
+
 fn bytes(secret: &Secret, key: &str) -> Option<Vec<u8>> {
     Some(secret.data.as_ref()?.get(key)?.0.clone())
 }
@@ -63,8 +77,15 @@ async fn named(
             ("secretKeyRef", reference, found)
         }
         (None, Some(reference)) => {
+            let place = (namespace.clone(), reference.name.clone());
+            // First, so that no change goes unnoticed that comes while it is read.
+            context.config_maps.refer_to(&place);
             let maps: Objects<ConfigMap> = Objects::of(context.client.clone(), &namespace);
             let map = maps.get_opt(&reference.name).await.map_err(Error::ReadSecret)?;
+            let version = map
+                .as_ref()
+                .and_then(|map| map.metadata.resource_version.as_deref());
+            context.config_maps.note(&place, version);
             let found = map
                 .and_then(|map| map.data?.remove(&reference.key))
                 .map(String::into_bytes);

@@ -10,7 +10,7 @@ mod provider;
 mod status;
 mod unread;
 
-pub use ca::secret_of as ca_secret;
+pub use ca::{config_map_of as ca_config_map, secret_of as ca_secret};
 pub use credentials::all_servers;
 pub use status::remote_users;
 

@@ -27,6 +27,9 @@ use crate::domain::plan::{
 use crate::domain::schedule::Class;
 use crate::domain::time::Mono;
 
+/// Why no login is tried for what has no PostgresUser.
+const NO_LOGIN: &str = "its PostgresUser is gone";
+
 /// Takes the next step for every entry whose PostgresUser is gone. Gives when to look again.
 ///
 /// # Errors
@@ -167,7 +170,7 @@ fn plan(server: &Server, context: &Context, entry: &Entry) -> Plan {
         .then_some(Rival { named: None });
     let link = server.link();
     let trouble = server_view::trouble(&link, &server.state(), true);
-    let seen = server_view::usable(server, None, trouble, None, false);
+    let seen = server_view::usable(server, None, trouble, None, Some(NO_LOGIN.to_string()));
     let mut state = server.state();
     let turn = state.turns.has(&entry.owner.uid, clock::now());
     let observed = Observed {

@@ -351,17 +351,13 @@ fn server_view(
     }
     let trouble = server_view::trouble(&server.link(), &server.state(), deleting);
     let verification = object.verification();
-    let verifiable = context.options.verify_logins
-        && verification != Verification::Never
-        && details.is_some()
-        && (verification == Verification::Require || !lately_unverifiable(&server.state()))
-        && !is_expired(user);
+    let unverifiable = unverifiable(context, user, verification, details.is_some(), &server.state());
     ServerView::Usable(Box::new(server_view::usable(
         server,
         Some(object),
         trouble,
         closed,
-        verifiable,
+        unverifiable,
     )))
 }
 
@@ -433,12 +429,38 @@ fn share_of(text: &str) -> f64 {
     f64::from(u16::try_from(hasher.finish() & 0xffff).unwrap_or_default()) / f64::from(u16::MAX)
 }
 
-/// A login that could not be tried for one user cannot be tried for the next: not everybody waits for that again.
-fn lately_unverifiable(state: &State) -> bool {
-    state
-        .unverifiable
-        .as_ref()
-        .is_some_and(|(_, at)| clock::now() - *at < UNVERIFIABLE_FOR)
+/// Why no login with the user's password can be tried now, if so.
+fn unverifiable(
+    context: &Context,
+    user: &PostgresUser,
+    verification: Verification,
+    has_address: bool,
+    state: &State,
+) -> Option<String> {
+    if !context.options.verify_logins {
+        return Some("the operator tries no logins (--verify-logins=false)".to_string());
+    }
+    if verification == Verification::Never {
+        return Some("the server object says to try no logins (spec.verification: Never)".to_string());
+    }
+    if !has_address {
+        return Some("it is not known yet where the server is".to_string());
+    }
+    if is_expired(user) {
+        return Some("the password is not valid any more (spec.postgresql.validUntil)".to_string());
+    }
+    match verification {
+        // Nothing is published before one has worked, however often that takes.
+        Verification::Require => None,
+        Verification::Auto | Verification::Never => lately_unverifiable(state),
+    }
+}
+
+/// A login that could not be tried for one user cannot be tried for the next: not everybody waits for that again, but everybody is
+/// told the same.
+fn lately_unverifiable(state: &State) -> Option<String> {
+    let (reason, at) = state.unverifiable.as_ref()?;
+    (clock::now() - *at < UNVERIFIABLE_FOR).then(|| reason.clone())
 }
 
 /// Whether what was seen of a server's trouble is over by now.

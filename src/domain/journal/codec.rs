@@ -2,7 +2,7 @@
 
 use std::io;
 
-use ring::digest;
+use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;

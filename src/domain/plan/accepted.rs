@@ -311,7 +311,7 @@ impl Case<'_> {
         let why = match fresh::login(self.staged) {
             Login::Accepted => return None,
             Login::Unverifiable(why) => why,
-            Login::NotTried | Login::Refused(_) => "logins are not tried from here".to_string(),
+            Login::NotTried | Login::Refused(_) => self.not_tried(),
         };
         let again = self.server.log_in_again.filter(|again| self.now < *again);
         let mut plan = Plan::stalled(self.observed, not_verified(&why));
@@ -377,10 +377,13 @@ impl Case<'_> {
         match fresh::login(self.staged) {
             Login::Accepted => Verified::Yes,
             Login::Unverifiable(why) => Verified::Unknown(why),
-            Login::NotTried | Login::Refused(_) => {
-                Verified::Unknown("the server cannot be reached for a login from here".to_string())
-            }
+            Login::NotTried | Login::Refused(_) => Verified::Unknown(self.not_tried()),
         }
+    }
+
+    fn not_tried(&self) -> String {
+        let why = self.server.unverifiable.clone();
+        why.unwrap_or_else(|| "no login was tried".to_string())
     }
 
     /// R8: settled only once it is published and recorded, and (R6) a late enough read has been made.

@@ -327,6 +327,8 @@ pub struct Server {
     pub must_log_in: bool,
     /// When a login that could not be tried may be tried again.
     pub log_in_again: Option<Mono>,
+    /// Why not, in words that may be shown; none if they can, or nobody has said.
+    pub unverifiable: Option<String>,
     /// The id under which this server's credentials make users, if one was seen.
     pub creator_id: Option<String>,
 }

@@ -268,13 +268,13 @@ fn unanswered(call: &Call, purpose: Purpose, failure: &reqwest::Error) -> Remote
     }
     if failure.is_connect() {
         let reason = if resolving.is_some() || failure.is_dns() {
-            "the name is not resolved"
+            "the name is not resolved".into()
         } else if failure.is_timeout() {
-            "connecting took too long"
+            "connecting took too long".into()
         } else if let Some(reason) = tls::describe(failure) {
             reason
         } else {
-            io_reason(failure).unwrap_or("no connection")
+            io_reason(failure).unwrap_or("no connection").into()
         };
         return error(call, unreachable, &format!(" ({reason})"));
     }

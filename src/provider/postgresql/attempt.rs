@@ -13,10 +13,11 @@ use tokio_postgres::tls::NoTls;
 use tokio_postgres::{Client, Config, Connection};
 
 use super::connection::{Security, Target};
-use super::errors::{Doing, failed, speaks_no_tls, undialled};
+use super::errors::{Doing, failed, unbindable, undialled, unsecured};
 use super::hosts::Address;
 use super::wary::{Budget, Wary};
 use crate::provider::dial::dial;
+use crate::provider::tls::Unsecured;
 use crate::provider::{RemoteError, tls};
 
 /// What is connected to, and for which call.
@@ -32,42 +33,44 @@ pub(super) struct Attempt<'a> {
 
 type Stream = tokio::io::Join<Wary<OwnedReadHalf>, OwnedWriteHalf>;
 
+/// The same over TLS.
+type Secured = tls::Secured<tokio_rustls::client::TlsStream<Stream>>;
+
 /// A client, and what moves its bytes.
 pub(super) type Opened = (Client, BoxFuture<'static, ()>);
 
 impl Attempt<'_> {
     /// Connects and logs in.
     pub(super) async fn open(&self) -> Result<Opened, RemoteError> {
-        let result = match &self.target.security {
-            Security::Clear => self.open_clear().await?,
-            Security::Either(tls) => match self.open_tls(tls, ChannelBinding::Require).await? {
-                Err(failure) if speaks_no_tls(&failure) => self.open_clear().await?,
-                result => result,
-            },
-            Security::Bound(tls) => self.open_tls(tls, ChannelBinding::Require).await?,
-            Security::Verified(tls) => self.open_tls(tls, ChannelBinding::Prefer).await?,
+        let (security, binding) = match &self.target.security {
+            Security::Clear => return self.open_clear().await,
+            Security::Either(tls) | Security::Bound(tls) => (tls, ChannelBinding::Require),
+            Security::Verified(tls) => (tls, ChannelBinding::Prefer),
         };
-        result.map_err(|failure| failed(self.operation, Doing::Connecting, &failure))
+        match (self.secure(security).await?, &self.target.security) {
+            (Err(Unsecured::NoTls), Security::Either(_)) => self.open_clear().await,
+            (Err(reason), _) => Err(unsecured(self.operation, &reason)),
+            (Ok(secured), _) if binding == ChannelBinding::Require && !secured.is_bindable() => {
+                Err(unbindable(self.operation))
+            }
+            (Ok(secured), _) => self.open_tls(secured, binding).await,
+        }
     }
 
-    async fn open_tls(
-        &self,
-        tls: &ClientConfig,
-        binding: ChannelBinding,
-    ) -> Result<Result<Opened, tokio_postgres::Error>, RemoteError> {
+    async fn secure(&self, tls: &Arc<ClientConfig>) -> Result<Result<Secured, Unsecured>, RemoteError> {
         let stream = self.dial(|read| Wary::counting(read, Arc::clone(self.budget)));
         let stream = stream.await?;
-        let tls = tls::postgres(tls.clone(), &self.address.host, &stream);
-        let opened = self
-            .config()
-            .ssl_mode(SslMode::Require)
-            .channel_binding(binding)
-            .connect_raw(stream, tls)
-            .await;
-        Ok(opened.map(|(client, connection)| (client, moving(connection))))
+        Ok(tls::secure(Arc::clone(tls), &self.address.host, stream).await)
     }
 
-    async fn open_clear(&self) -> Result<Result<Opened, tokio_postgres::Error>, RemoteError> {
+    async fn open_tls(&self, secured: Secured, binding: ChannelBinding) -> Result<Opened, RemoteError> {
+        let mut config = self.config();
+        let as_is = tls::as_is(&mut config);
+        let opened = config.channel_binding(binding).connect_raw(secured, as_is).await;
+        self.opened(opened.map(|(client, connection)| (client, moving(connection))))
+    }
+
+    async fn open_clear(&self) -> Result<Opened, RemoteError> {
         let stream = self.dial(|read| Wary::listening(read, Arc::clone(self.budget)));
         let opened = self
             .config()
@@ -75,7 +78,11 @@ impl Attempt<'_> {
             .channel_binding(ChannelBinding::Disable)
             .connect_raw(stream.await?, NoTls)
             .await;
-        Ok(opened.map(|(client, connection)| (client, moving(connection))))
+        self.opened(opened.map(|(client, connection)| (client, moving(connection))))
+    }
+
+    fn opened(&self, result: Result<Opened, tokio_postgres::Error>) -> Result<Opened, RemoteError> {
+        result.map_err(|failure| failed(self.operation, Doing::Connecting, &failure))
     }
 
     async fn dial(

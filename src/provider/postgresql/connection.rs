@@ -37,11 +37,11 @@ pub(super) enum Security {
     /// Not at all.
     Clear,
     /// By TLS, the certificate unverified; not at all if the server does not speak it.
-    Either(Box<ClientConfig>),
+    Either(Arc<ClientConfig>),
     /// By TLS, the login bound to the certificate: whoever is in between has another one.
-    Bound(Box<ClientConfig>),
+    Bound(Arc<ClientConfig>),
     /// By TLS with a certificate that is the server's: whatever the server asks for it may have.
-    Verified(Box<ClientConfig>),
+    Verified(Arc<ClientConfig>),
 }
 
 /// Where to connect to, and as whom.

@@ -1,6 +1,7 @@
 //! What a failure means, by its SQLSTATE and by what was being done. The server's own words are never repeated: they
 //! quote what they are about.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 
 use tokio_postgres::error::{DbError, Severity, SqlState};
@@ -8,6 +9,7 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 use super::hosts::Address;
 use super::wary::{AsksForPassword, SaysTooMuch};
 use crate::provider::dial::DialError;
+use crate::provider::tls::Unsecured;
 use crate::provider::{ErrorClass, RemoteError, sqlstate, tls};
 
 /// What was being done when it failed.
@@ -44,6 +46,16 @@ pub(super) fn undialled(operation: &'static str, reason: &DialError) -> RemoteEr
     RemoteError::new(operation, class, &reason.to_string())
 }
 
+/// No TLS.
+pub(super) fn unsecured(operation: &'static str, reason: &Unsecured) -> RemoteError {
+    RemoteError::new(operation, UNREACHABLE, &reason.to_string())
+}
+
+/// TLS, with a certificate that a login cannot be bound to where it has to be.
+pub(super) fn unbindable(operation: &'static str) -> RemoteError {
+    RemoteError::new(operation, ErrorClass::Unauthorised, tls::UNBINDABLE)
+}
+
 /// No answer in time.
 pub(super) fn late(operation: &'static str, doing: Doing) -> RemoteError {
     RemoteError::new(operation, silent(doing), "the server did not answer in time")
@@ -78,7 +90,7 @@ pub(super) fn failed(operation: &'static str, doing: Doing, failure: &tokio_post
         Some(said) => answered(operation, doing, said),
         None => {
             let (class, what) = unsaid(doing, failure);
-            RemoteError::new(operation, class, what)
+            RemoteError::new(operation, class, &what)
         }
     };
     tracing::debug!(operation, class = %result.class, detail = %result.detail, "the server refused");
@@ -195,10 +207,15 @@ fn trouble(code: &SqlState) -> Option<(ErrorClass, &'static str)> {
 }
 
 /// What went wrong where the server said nothing. The library tells these apart by fixed texts only.
-fn unsaid(doing: Doing, failure: &tokio_postgres::Error) -> (ErrorClass, &'static str) {
+fn unsaid(doing: Doing, failure: &tokio_postgres::Error) -> (ErrorClass, Cow<'static, str>) {
     if let Some(reason) = tls::describe(failure) {
         return (silent(doing), reason);
     }
+    let (class, what) = unsaid_by_the_server(doing, failure);
+    (class, what.into())
+}
+
+fn unsaid_by_the_server(doing: Doing, failure: &tokio_postgres::Error) -> (ErrorClass, &'static str) {
     if tls::find::<AsksForPassword>(failure).is_some() {
         return (
             ErrorClass::Unauthorised,
@@ -211,7 +228,6 @@ fn unsaid(doing: Doing, failure: &tokio_postgres::Error) -> (ErrorClass, &'stati
     }
     let cause = failure.source().map(ToString::to_string).unwrap_or_default();
     match cause.as_str() {
-        NO_TLS => (silent(doing), "the server does not speak TLS"),
         "server did not use channel binding" | "unsupported authentication method" => (
             ErrorClass::Unauthorised,
             "the server does not ask for the password by SCRAM-SHA-256 with channel binding, which every sslmode \
@@ -220,13 +236,6 @@ fn unsaid(doing: Doing, failure: &tokio_postgres::Error) -> (ErrorClass, &'stati
         _ if failure.is_closed() => (silent(doing), "the server closed the connection"),
         _ => (silent(doing), "the conversation with the server broke off"),
     }
-}
-
-const NO_TLS: &str = "server does not support TLS";
-
-/// Whether a connection failed because the server does not speak TLS, and for no other reason.
-pub(super) fn speaks_no_tls(failure: &tokio_postgres::Error) -> bool {
-    failure.source().is_some_and(|cause| cause.to_string() == NO_TLS)
 }
 
 #[cfg(test)]

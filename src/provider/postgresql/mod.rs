@@ -30,9 +30,8 @@ mod mark;
 mod owned;
 mod roles;
 mod text;
-pub(super) mod tls;
 mod verifier;
-mod wary;
+pub(super) mod wary;
 mod ways;
 mod write;
 
@@ -43,7 +42,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::gate::Gate;
-use super::tls::Trust;
+use super::tls::{Asked, Trust};
 use super::{
     Answer, Capabilities, Cluster, ClusterState, ErrorClass, Listing, MOST_USERS, Order, Provider,
     RemoteError, RemoteUser,
@@ -259,18 +258,19 @@ fn security(config: &PostgresqlConfig, settings: &SqlSettings) -> Result<Securit
     let own = config.ca.as_deref().map(Trust::only).transpose();
     let own = own.map_err(|error| invalid(&error.to_string()))?;
     let trust = own.as_ref().unwrap_or(&settings.trust);
-    let configuration = match config.sslmode {
+    let asked = match config.sslmode {
         SslMode::Disable => return Ok(Security::Clear),
         SslMode::Allow => {
             return Err(invalid(
                 "sslmode allow tries an unencrypted connection first, which is never better",
             ));
         }
-        SslMode::Prefer | SslMode::Require if own.is_none() => tls::unverified(),
-        SslMode::Prefer | SslMode::Require | SslMode::VerifyCa => tls::without_name(trust),
-        SslMode::VerifyFull => trust.client_config(),
+        SslMode::Prefer | SslMode::Require if own.is_none() => Asked::Nothing,
+        SslMode::Prefer | SslMode::Require | SslMode::VerifyCa => Asked::Authority,
+        SslMode::VerifyFull => Asked::Name,
     };
-    let configuration = Box::new(configuration.map_err(|reason| invalid(&reason.to_string()))?);
+    let configuration = trust.for_postgres(asked);
+    let configuration = Arc::new(configuration.map_err(|reason| invalid(&reason.to_string()))?);
     Ok(match config.sslmode {
         SslMode::Prefer => Security::Either(configuration),
         SslMode::VerifyFull => Security::Verified(configuration),

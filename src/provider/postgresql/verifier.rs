@@ -7,9 +7,9 @@
 
 use std::num::NonZeroU32;
 
+use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ring::{digest, hmac, pbkdf2};
 use zeroize::Zeroizing;
 
 use crate::domain::identity::Mark;

@@ -1,4 +1,4 @@
-//! The reading half of a connection: it bounds what a server may say, and hears how it asks for the password.
+//! A connection's reading side: it bounds what a server may say, and hears how it asks for the password.
 
 use std::io;
 use std::pin::Pin;
@@ -7,32 +7,32 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use thiserror::Error;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The most that a server may say in answer to one call: a list of some hundred thousand roles.
 const MOST_READ: u64 = 64 << 20;
 
-/// Over an unencrypted connection the server asks for the password in a way that would give it away.
+/// The server asks for the password in a way that would give it away, or for none where it has to be tried.
 #[derive(Debug, Clone, Copy, Error)]
 #[error("the server asks for the password itself")]
-pub(super) struct AsksForPassword;
+pub(in crate::provider) struct AsksForPassword;
 
 /// The server says more than anything that was asked could take.
 #[derive(Debug, Clone, Copy, Error)]
 #[error("the server says too much")]
-pub(super) struct SaysTooMuch;
+pub(in crate::provider) struct SaysTooMuch;
 
 /// How much may still be read.
 #[derive(Debug)]
-pub(super) struct Budget(AtomicU64);
+pub(in crate::provider) struct Budget(AtomicU64);
 
 impl Budget {
-    pub(super) fn new() -> Arc<Self> {
+    pub(in crate::provider) fn new() -> Arc<Self> {
         Arc::new(Self(AtomicU64::new(MOST_READ)))
     }
 
     /// A new call has all of it.
-    pub(super) fn renew(&self) {
+    pub(in crate::provider) fn renew(&self) {
         self.0.store(MOST_READ, Ordering::Relaxed);
     }
 
@@ -63,37 +63,57 @@ enum First {
 
 /// A reader that is on its guard.
 #[derive(Debug)]
-pub(super) struct Wary<R> {
+pub(in crate::provider) struct Wary<R> {
     inner: R,
     budget: Arc<Budget>,
     first: First,
+    /// Whether a server may ask for no password at all.
+    may_ask_for_none: bool,
 }
 
 impl<R> Wary<R> {
     /// Only counts: under TLS nothing can be heard here.
-    pub(super) fn counting(inner: R, budget: Arc<Budget>) -> Self {
-        let first = First::Past;
-        Self { inner, budget, first }
+    pub(in crate::provider) fn counting(inner: R, budget: Arc<Budget>) -> Self {
+        Self {
+            inner,
+            budget,
+            first: First::Past,
+            may_ask_for_none: true,
+        }
     }
 
     /// Counts, and fails instead of letting the client hear that it should send the password in the clear or as
     /// an MD5 hash, which is as good as the password to whoever listens.
-    pub(super) fn listening(inner: R, budget: Arc<Budget>) -> Self {
+    pub(in crate::provider) fn listening(inner: R, budget: Arc<Budget>) -> Self {
         let first = First::Awaited {
             head: [0; HEAD],
             filled: 0,
         };
-        Self { inner, budget, first }
+        Self {
+            inner,
+            budget,
+            first,
+            may_ask_for_none: true,
+        }
+    }
+
+    /// The same, and fails as well where no password is asked for: that would say nothing of it.
+    pub(in crate::provider) fn insisting(inner: R, budget: Arc<Budget>) -> Self {
+        Self {
+            may_ask_for_none: false,
+            ..Self::listening(inner, budget)
+        }
     }
 }
 
-/// Whether a client may hear this: an error, that no password is needed, or that SCRAM is. None: too early to say.
-fn may_be_heard(head: &[u8]) -> Option<bool> {
+/// Whether a client may hear this: an error, that no password is needed (if it may), or that SCRAM is. None: too early to say.
+fn may_be_heard(head: &[u8], or_none: bool) -> Option<bool> {
     match head {
         [] => None,
         [b'E', ..] => Some(true),
         [b'R', _, _, _, _, kind @ ..] if kind.len() < 4 => None,
-        [b'R', _, _, _, _, 0, 0, 0, 0 | 10] => Some(true),
+        [b'R', _, _, _, _, 0, 0, 0, 10] => Some(true),
+        [b'R', _, _, _, _, 0, 0, 0, 0] => Some(or_none),
         [b'R', ..] if head.len() < HEAD => None,
         _ => Some(false),
     }
@@ -108,7 +128,7 @@ impl<R: AsyncRead + Unpin> Wary<R> {
             let read = rest.filled().len();
             self.budget.spend(read)?;
             *filled += read;
-            match may_be_heard(&head[..*filled]) {
+            match may_be_heard(&head[..*filled], self.may_ask_for_none) {
                 Some(false) => return Poll::Ready(Err(io::Error::other(AsksForPassword))),
                 None if read > 0 => {}
                 _ => {
@@ -148,6 +168,20 @@ impl<R: AsyncRead + Unpin> AsyncRead for Wary<R> {
     }
 }
 
+impl<R: AsyncWrite + Unpin> AsyncWrite for Wary<R> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt;
@@ -184,6 +218,20 @@ mod tests {
             b"N\0\0\0\x05\0R\0\0\0\x08\0\0\0\x03",
         ] {
             assert!(heard(said).await.is_err(), "{said:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_insists_on_a_password_hears_of_nothing_else() {
+        for (said, heard) in [
+            (b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0".as_slice(), true),
+            (b"E\0\0\0\x05\0", true),
+            (b"R\0\0\0\x08\0\0\0\0S and so on", false),
+            (b"R\0\0\0\x08\0\0\0\x03", false),
+        ] {
+            let mut wary = Wary::insisting(said, Budget::new());
+            let read = wary.read_to_end(&mut Vec::new()).await;
+            assert_eq!(read.is_ok(), heard, "{said:?}");
         }
     }
 

@@ -52,7 +52,7 @@ impl Environment {
     /// Starts the environment and puts it in its handle.
     pub fn start(handle: &Handle) -> Outcome {
         // Nobody has installed one before; where somebody has, it is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
