@@ -21,5 +21,6 @@ pub mod server_object;
 pub mod server_spec;
 pub mod server_view;
 pub mod shard;
+pub mod uids;
 pub mod unread;
 pub mod user;

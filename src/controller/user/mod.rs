@@ -135,7 +135,7 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
             return Ok(Action::await_change());
         }
         let written = done.user.unwrap_or_else(|| view.user.clone());
-        let reported = report::report(context, written, &plan, done.published).await?;
+        let reported = report::report(context, written, &plan, &view.denied, done.published).await?;
         user = remember_newer(context, &view.user, reported.user);
         content = done.content.or(content);
         let pause = match done.then {
@@ -170,7 +170,7 @@ async fn refused(context: &Context, view: View, step: &Step, error: Error) -> Re
     context.refusals.note(&view.observed.uid, step, why.clone());
     view.observed.refusal = Some(why);
     let plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.settings);
-    report::report(context, view.user, &plan, None).await?;
+    report::report(context, view.user, &plan, &view.denied, None).await?;
     Err(error)
 }
 
@@ -263,8 +263,13 @@ fn remember(context: &Context, user: PostgresUser) -> PostgresUser {
 /// never had a login, goes without a word.
 pub fn seen(event: &watcher::Event<UserAtRest>, context: &Context) {
     match event {
-        watcher::Event::Apply(user) | watcher::Event::InitApply(user) => caught_up(context, user),
+        watcher::Event::Apply(user) => {
+            context.uids.seen(user);
+            caught_up(context, user);
+        }
+        watcher::Event::InitApply(user) => caught_up(context, user),
         watcher::Event::Delete(user) => {
+            context.uids.gone(user.uid().unwrap_or_default());
             let user = user.wake();
             tell_of_unguarded(context, &user);
             gone(context, &user);
@@ -272,6 +277,8 @@ pub fn seen(event: &watcher::Event<UserAtRest>, context: &Context) {
         }
         watcher::Event::InitDone => {
             let living = context.uids_of_users();
+            context.uids.keep(|user| context.user_at_rest(user).is_some());
+            context.users_at_rest().for_each(|user| context.uids.seen(&user));
             for other in context.claims.leave_all_but(&living) {
                 context.dispatch.user(other);
             }

@@ -27,11 +27,13 @@ fn place(server: &ApiServer, holder: &str) -> Place {
 }
 
 async fn open_as(server: &ApiServer, holder: &str, fatal: &Fatal) -> JournalStore {
+    let raised = fatal.clone();
     let opened = JournalStore::open(
         place(server, holder),
         Settings::default(),
         Gate::closed(),
         fatal.clone(),
+        Arc::new(move || raised.raise("another process has taken over the journal")),
     );
     opened.await.unwrap()
 }
@@ -302,6 +304,7 @@ async fn a_writer_that_ends_unexpectedly_ends_the_process_and_leaves_nobody_wait
     let (state, fatal) = (Arc::new(Mutex::new(State::default())), Fatal::new());
     let (changes, waiting) = mpsc::unbounded_channel();
     let writer = Writer {
+        on_loss: Arc::new(|| {}),
         place: place(&server, "a"),
         settings: Settings::default(),
         gate: Gate::closed(),
