@@ -8,7 +8,8 @@ use super::unread;
 use super::wanted;
 use super::whereabouts::{self, Place};
 use crate::api::{
-    AdoptionPolicy, Ownership, PostgresUser, RejectedPassword, RemoteUserRecord, UserStatus, names,
+    AdoptionPolicy, DeniedMembership, Ownership, PostgresUser, RejectedPassword, RemoteUserRecord,
+    UserStatus, names,
 };
 use crate::clock;
 use crate::controller::context::Context;
@@ -24,11 +25,10 @@ use crate::domain::journal::protocol::{self, Tenure};
 use crate::domain::journal::{Cause, Entry, EntryId, Kind};
 use crate::domain::mac::Subject;
 use crate::domain::plan::*;
-use crate::domain::role::{Memberships, RoleSettings};
+use crate::domain::role::Memberships;
 use crate::domain::settings::Settings;
 use crate::domain::time::{Mono, whole_seconds};
 use crate::domain::wish;
-use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -50,6 +50,8 @@ pub struct View {
     pub desired: Desired,
     /// What was found.
     pub observed: Observed,
+    /// The memberships that there are and that the server object does not allow.
+    pub denied: Vec<DeniedMembership>,
 }
 
 /// Observes one PostgresUser. `content` is what its Secret was read to hold in this reconciliation, and at
@@ -146,7 +148,7 @@ pub async fn observe(
         entry,
         rival: None,
     };
-    let desired = desired(context, &user, &observed, object.as_ref(), details.as_ref()).await?;
+    let (desired, denied) = desired(context, &user, &observed, object.as_ref(), details.as_ref()).await?;
     observed.rival = rival(context, &user, &desired, &observed, identity.as_ref())
         .or_else(|| rival_by_mark(context, &user, observed.sight.as_ref()));
     Ok(View {
@@ -156,6 +158,7 @@ pub async fn observe(
         details,
         desired,
         observed,
+        denied,
     })
 }
 
@@ -610,19 +613,6 @@ pub fn contender(user: &PostgresUser, right: Right) -> Contender {
     }
 }
 
-/// Settings without memberships in these roles. One that there is stays, until somebody takes it away or off the list.
-fn without(mut settings: RoleSettings, foreign: &BTreeSet<String>, observed: &Observed) -> RoleSettings {
-    let found = observed.sight.as_ref().and_then(|sight| sight.user.as_ref());
-    let found = found.and_then(|user| user.traits.role.as_ref());
-    let is_there = |role: &String| found.is_some_and(|found| found.granted.contains(role));
-    if let Some(options) = &mut settings.options {
-        options
-            .member_of
-            .retain(|role| !foreign.contains(role) || is_there(role));
-    }
-    settings
-}
-
 /// Whether login and Secret stay when the PostgresUser goes. What is being taken over counts as taken over.
 fn retains(user: &PostgresUser, observed: &Observed) -> bool {
     let is_adoption = |staged: &StagedEntry| staged.entry.cause == Cause::Adoption;
@@ -638,7 +628,7 @@ async fn desired(
     observed: &Observed,
     object: Option<&ServerObject>,
     details: Option<&ConnectionDetails>,
-) -> Result<Desired, kube::Error> {
+) -> Result<(Desired, Vec<DeniedMembership>), kube::Error> {
     let deleting = user.metadata.deletion_timestamp.is_some();
     let annotation = |name: &str| {
         user.annotations()
@@ -665,7 +655,8 @@ async fn desired(
     });
     let settings = wanted::settings(user, object);
     let logins = share::logins(context, user, &settings);
-    let mut settings = without(settings, &logins.foreign, observed);
+    let denied = logins.denied_memberships(user, share::found(observed), object);
+    let mut settings = logins.without_denied(settings, &denied, object);
     let mut asked = format!(
         "{}/{}",
         user.metadata.generation.unwrap_or_default(),
@@ -694,10 +685,10 @@ async fn desired(
             capabilities.and_then(|capabilities| wanted::invalid(user, object, capabilities, &source))
         })
         .or_else(|| share::exceeded(context, user, observed, object));
-    Ok(Desired {
+    let desired = Desired {
         username: user.username().to_string(),
         invalid,
-        beyond: wanted::beyond(user, object).or_else(|| logins.refusal()),
+        beyond: wanted::beyond(user, object).or_else(|| logins.refusal(observed.record.is_some())),
         rotate,
         password: source.wanted,
         settings,
@@ -719,5 +710,6 @@ async fn desired(
         rotation_due: rotation_due(context, user),
         wish,
         settings_wish: asked,
-    })
+    };
+    Ok((desired, denied))
 }

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::act::Publishing;
 use super::wanted;
 use crate::api::{
-    Binding, Membership, Ownership, PasswordStatus, PostgresUser, RejectedPassword, RemoteUserRecord,
-    UserStatus,
+    Binding, DeniedMembership, Membership, Ownership, PasswordStatus, PostgresUser, RejectedPassword,
+    RemoteUserRecord, UserStatus,
 };
 use crate::clock;
 use crate::controller::context::{Context, server_key};
@@ -53,10 +53,12 @@ pub async fn report(
     context: &Context,
     user: PostgresUser,
     plan: &Plan,
+    denied: &[DeniedMembership],
     published: Option<Publishing>,
 ) -> Result<Reported, Error> {
     let old = user.status.clone().unwrap_or_default();
     let mut new = next_status(&old, &user, plan, published);
+    new.denied_memberships = denied.to_vec();
     note_next_rotation(&mut new, &user, context.options.min_rotation_interval);
     let facts = facts_of(&new) != facts_of(&old);
     let uid = user.uid().unwrap_or_default();
@@ -141,6 +143,7 @@ fn facts_of(status: &UserStatus) -> impl PartialEq + use<> {
         status.rejected_password.clone(),
         status.rejected_settings.clone(),
         status.set_backs.clone(),
+        status.denied_memberships.clone(),
     )
 }
 
