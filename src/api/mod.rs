@@ -13,14 +13,15 @@ pub mod valid_until;
 
 pub use lean::{Lean, Readable, Unread};
 pub use postgres_server::{
-    Allowed, Attribute, CaKeyRef, CaSource, ClusterPostgresServer, ClusterPostgresServerSpec, Connection,
-    CredentialKeys, CredentialsRef, FurtherHost, Ionos, Limits, PostgresServer, PostgresServerSpec,
-    Postgresql, Scalingo, ScalingoEndpoints, ServerStatus, ServerUsers, SslMode, Usernames,
+    Allowed, Attribute, CaKeyRef, CaSource, ChannelBinding, ClusterPostgresServer, ClusterPostgresServerSpec,
+    Connection, CredentialKeys, CredentialsRef, FurtherHost, Ionos, Limits, PostgresServer,
+    PostgresServerSpec, Postgresql, Scalingo, ScalingoEndpoints, ServerStatus, ServerUsers, SslMode,
+    Usernames,
 };
 pub use postgres_user::{
-    AdoptionPolicy, Binding, DeletionBlocker, DeletionPolicy, Generate, Membership, OutputSecret, Ownership,
-    PasswordSource, PasswordStatus, PostgresUser, PostgresUserSpec, PostgresqlUser, PublishedSecret,
-    RejectedPassword, RemoteUserRecord, Rotation, ScalingoUser, SecretKeyRef, ServerKind, ServerRef,
-    UserStatus,
+    AdoptionPolicy, Binding, DeletionBlocker, DeletionPolicy, DeniedMembership, Generate, Membership,
+    OutputSecret, Ownership, PasswordSource, PasswordStatus, PostgresUser, PostgresUserSpec, PostgresqlUser,
+    PublishedSecret, RejectedPassword, RemoteUserRecord, Rotation, ScalingoUser, SecretKeyRef, ServerKind,
+    ServerRef, UserStatus,
 };
 pub use valid_until::ValidUntil;

@@ -8,7 +8,7 @@ use ring::digest;
 use zeroize::Zeroizing;
 
 use super::password::Password;
-use crate::api::SslMode;
+use crate::api::{ChannelBinding, SslMode};
 
 /// All but RFC 3986's unreserved characters. What is left means the same to libpq, to pgjdbc (which reads `+`
 /// as a space) and to every other reader of URIs.
@@ -35,6 +35,8 @@ pub struct ConnectionDetails {
     pub database: String,
     /// What the clients' `sslmode` is set to.
     pub sslmode: SslMode,
+    /// What the clients' `channel_binding` is set to, if anything is said of it.
+    pub channel_binding: Option<ChannelBinding>,
     /// The provider's name.
     pub provider: &'static str,
     /// The authorities that have signed the server's certificate, in PEM, where the server object names them.
@@ -81,7 +83,9 @@ pub fn render(
         ("type", secret(TYPE)),
         ("provider", secret(details.provider)),
     ];
-    keys.into_iter().chain(ca).collect()
+    let binding = details.channel_binding.map(ChannelBinding::as_str);
+    let binding = binding.map(|binding| ("channel_binding", secret(binding)));
+    keys.into_iter().chain(ca).chain(binding).collect()
 }
 
 /// A digest, in hexadecimal, of all that an output Secret holds but the password and the authorities: two are equal only if
@@ -108,6 +112,10 @@ pub fn content_digest(
     content.map(labels);
     content.map(annotations);
     content.text(if retain { "retain" } else { "delete" });
+    // What earlier versions did not know of: where nothing is said of it, the digest is theirs.
+    if let Some(binding) = details.channel_binding {
+        content.text(binding.as_str());
+    }
     super::mac::hex(content.0.finish().as_ref())
 }
 
@@ -161,24 +169,32 @@ impl ConnectionDetails {
     /// As libpq and most others read it.
     fn uri(&self, username: &str, password: &Password) -> Zeroizing<String> {
         Zeroizing::new(format!(
-            "postgresql://{}:{}@{}/{}?sslmode={}",
+            "postgresql://{}:{}@{}/{}?sslmode={}{}",
             *encoded(username),
             *encoded(password.reveal()),
             self.authority(),
             *encoded(&self.database),
             self.sslmode.as_str(),
+            self.binding("channel_binding"),
         ))
+    }
+
+    /// What is said of channel binding, as a parameter of this name.
+    fn binding(&self, name: &str) -> String {
+        let binding = self.channel_binding.map(ChannelBinding::as_str);
+        binding.map_or_else(String::new, |binding| format!("&{name}={binding}"))
     }
 
     /// As pgjdbc reads it, which takes no `user:password@`.
     fn jdbc(&self, username: &str, password: &Password) -> Zeroizing<String> {
         Zeroizing::new(format!(
-            "jdbc:postgresql://{}/{}?user={}&password={}&sslmode={}",
+            "jdbc:postgresql://{}/{}?user={}&password={}&sslmode={}{}",
             self.authority(),
             *encoded(&self.database),
             *encoded(username),
             *encoded(password.reveal()),
             self.sslmode.as_str(),
+            self.binding("channelBinding"),
         ))
     }
 
@@ -212,6 +228,7 @@ mod tests {
             port: 5432,
             database: database.to_string(),
             sslmode: SslMode::Require,
+            channel_binding: None,
             provider: "ionos",
             ca: None,
         }
@@ -286,6 +303,25 @@ mod tests {
             .into_iter()
             .map(|(raw, value)| (value, raw == "*"))
             .collect()
+    }
+
+    #[test]
+    fn channel_binding_is_said_in_every_form_that_has_a_word_for_it_and_only_where_it_was_chosen() {
+        let plain = at("db", "app");
+        let bound = ConnectionDetails {
+            channel_binding: Some(ChannelBinding::Require),
+            ..plain.clone()
+        };
+        let secret = rendered(&bound, "u", "p");
+        assert_eq!(secret["channel_binding"], "require");
+        assert!(secret["uri"].ends_with("?sslmode=require&channel_binding=require"));
+        assert!(secret["jdbc-url"].ends_with("&sslmode=require&channelBinding=require"));
+        let unsaid = rendered(&plain, "u", "p");
+        assert!(!unsaid.contains_key("channel_binding") && unsaid["uri"].ends_with("?sslmode=require"));
+        let digest = |details: &ConnectionDetails| {
+            content_digest(details, "u", &BTreeMap::new(), &BTreeMap::new(), false)
+        };
+        assert_ne!(digest(&plain), digest(&bound));
     }
 
     #[test]

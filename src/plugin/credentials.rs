@@ -99,6 +99,13 @@ pub fn read(secret: &Secret) -> Result<Credentials, String> {
             .map_err(|_| format!("has port {port:?}, which is none"))?,
         database: text("database")?.to_string(),
         sslmode: sslmode(text("sslmode")?)?,
+        channel_binding: match text_of(secret, "channel_binding") {
+            Some(said) => Some(
+                serde_json::from_value(said.into())
+                    .map_err(|_| format!("has channel_binding {said:?}, which is none"))?,
+            ),
+            None => None,
+        },
         provider: known
             .ok_or_else(|| format!("has provider {provider:?}, which this version does not know"))?,
         ca: text("ca.crt").ok().map(|ca| ca.as_bytes().into()),
@@ -137,6 +144,7 @@ mod tests {
             port: 5433,
             database: "orders".to_string(),
             sslmode: SslMode::VerifyFull,
+            channel_binding: None,
             provider: "postgresql",
             ca: None,
         };
