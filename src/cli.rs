@@ -18,9 +18,11 @@ use crate::domain::settings::{Rules, Settings};
 use crate::provider::MOST_USERS;
 use crate::provider::http::HttpSettings;
 use crate::provider::login::LoginSettings;
+use crate::provider::memory::Memory;
 use crate::provider::postgresql::SqlSettings;
 use crate::provider::tls::Trust;
 use crate::runtime::leader::LeaseSettings;
+use crate::runtime::memory;
 use crate::runtime::operator::{self, Setup};
 use crate::runtime::telemetry::{self, LogFormat};
 
@@ -124,6 +126,10 @@ struct Run {
     /// The most users of one server that are kept in memory. A server with more is not looked after.
     #[arg(long, env = "PGUSER_MAX_USERS_PER_SERVER", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000), default_value_t = MOST_USERS)]
     max_users_per_server: usize,
+    /// How much memory the users of all servers may take together, those that belong to nobody here included: a number of bytes,
+    /// or of Ki, Mi or Gi. As much again while they are read. Default: an eighth of the container's memory limit, or 32Mi.
+    #[arg(long, env = "PGUSER_MAX_LIST_MEMORY", value_parser = bytes)]
+    max_list_memory: Option<usize>,
     /// The first pause after a remote call has failed; it doubles up to --retry-cap.
     #[arg(long, env = "PGUSER_RETRY_BASE", value_parser = duration, default_value = "1s")]
     retry_base: Duration,
@@ -139,6 +145,29 @@ struct Run {
     /// How it is logged.
     #[arg(long, env = "PGUSER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     log_format: LogFormat,
+}
+
+/// Reads a number of bytes, as Kubernetes writes quantities of memory.
+///
+/// # Errors
+/// If it is none.
+pub fn bytes(text: &str) -> Result<usize, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: Option<usize> = number.parse().ok();
+    let unit: Option<usize> = match unit {
+        "" => Some(1),
+        "Ki" => Some(1 << 10),
+        "Mi" => Some(1 << 20),
+        "Gi" => Some(1 << 30),
+        _ => None,
+    };
+    let bytes = number
+        .zip(unit)
+        .and_then(|(number, unit)| number.checked_mul(unit));
+    bytes.filter(|bytes| *bytes >= 1 << 20).ok_or_else(|| {
+        format!("{text:?} is no amount of memory: write 1Mi or more, as in 64Mi, 1Gi or 67108864")
+    })
 }
 
 /// A duration: `500ms`, `90s`, `5m`, `1h`.
@@ -214,11 +243,14 @@ impl Run {
             }
             None => Vec::new(),
         };
+        let list_memory = self.max_list_memory.unwrap_or_else(memory::for_lists);
+        let reading = Memory::new(list_memory);
         let trust = Trust::load(&extra_ca).map_err(|error| format!("--extra-ca: {error}"))?;
         let http = HttpSettings {
             allow_http: self.allow_http,
             request_timeout: self.request_timeout,
             most_users: self.max_users_per_server,
+            reading,
             connect_timeout: self.request_timeout.min(Duration::from_secs(10)) / 2,
             ..HttpSettings::new(allow.clone(), trust.clone())
         };
@@ -240,6 +272,7 @@ impl Run {
                 connect_timeout: http.connect_timeout,
                 request_timeout: http.request_timeout,
                 most_users: http.most_users,
+                reading: http.reading.clone(),
                 ..SqlSettings::new(allow.clone(), trust.clone())
             },
             login: LoginSettings {
@@ -270,6 +303,7 @@ impl Run {
                 min_refresh_interval: self.min_refresh_interval,
                 min_rotation_interval: self.min_rotation_interval,
                 verify_logins: self.verify_logins,
+                list_memory,
                 requests_per_minute_per_credentials: self.requests_per_minute_per_credentials,
                 allow_insecure_postgresql: self.allow_insecure_postgresql,
                 holder: holder(),

@@ -750,6 +750,96 @@ fn an_entry_of_a_retained_login_whose_resource_is_gone_leaves_the_login() {
     assert_eq!(plan.step, Some(Step::Settle(EntryId(7))));
 }
 
+/// A login that is to stay, whose deletion was begun and came to no end.
+fn half_deleted(login: bool) -> Observed {
+    let mut world = published_on(sql());
+    world.entry = staged(Kind::Delete, unanswered(300), seen(None, 310));
+    let mut found = role(mark("u"));
+    found.traits.role = Some(Arc::new(FoundRole {
+        login,
+        ..FoundRole::as_created()
+    }));
+    world.sight = sight(Some(found), 1);
+    world
+}
+
+#[test]
+fn a_login_that_is_kept_after_a_deletion_was_broken_off_gets_login_back() {
+    let retaining = Desired {
+        retain: true,
+        ..deleting()
+    };
+    let given = Some((Kind::Configure, Cause::Deletion, DraftPassword::None));
+    assert_eq!(staged_kind(step(&retaining, &half_deleted(false))), given);
+    let settle = Some(Step::Settle(EntryId(7)));
+    assert_eq!(step(&retaining, &half_deleted(true)), settle);
+    // An answer that came is no word that LOGIN was given back: the connection may have been lost by then.
+    let mut refused = half_deleted(false);
+    let attempts = &mut refused.entry.as_mut().unwrap().attempts;
+    attempts.unknown = false;
+    attempts.outcome = Some(Outcome::Refused {
+        message: "somebody else holds a lock".to_string(),
+        blockers: Vec::new(),
+    });
+    assert_eq!(staged_kind(step(&retaining, &refused)), given);
+    // As long as the deletion may be under way, nothing is done against it.
+    let mut young = half_deleted(false);
+    young.entry = staged(Kind::Delete, unanswered(5), seen(None, 10));
+    assert_eq!(step(&retaining, &young), None);
+    // Whoever wants it deleted after all has it deleted.
+    assert_eq!(
+        step(&deleting(), &half_deleted(false)),
+        Some(Step::Send(EntryId(7)))
+    );
+}
+
+#[test]
+fn login_is_given_back_before_the_object_is_let_go_and_whatever_comes_of_it_lets_it_go() {
+    let retaining = Desired {
+        retain: true,
+        ..deleting()
+    };
+    let with = |attempts| {
+        let mut world = half_deleted(false);
+        let mut entry = staged(Kind::Configure, attempts, seen(None, 1)).unwrap();
+        entry.entry.cause = Cause::Deletion;
+        entry.entry.retain = true;
+        world.entry = Some(entry);
+        world
+    };
+    let send = Some(Step::Send(EntryId(7)));
+    assert_eq!(step(&retaining, &with(Attempts::none())), send);
+    assert_eq!(step(&retaining, &with(unanswered(300))), send);
+    let answered = |outcome| Attempts {
+        last: Some(ago(1)),
+        outcome: Some(outcome),
+        ..Attempts::none()
+    };
+    let refused = Outcome::Refused {
+        message: "no ADMIN OPTION".to_string(),
+        blockers: Vec::new(),
+    };
+    for outcome in [
+        Outcome::Accepted {
+            at: ago(1),
+            user: None,
+        },
+        Outcome::NotFound,
+        refused,
+    ] {
+        let settle = Some(Step::Settle(EntryId(7)));
+        assert_eq!(step(&retaining, &with(answered(outcome))), settle);
+    }
+    // Who has changed their mind has it deleted.
+    assert_eq!(
+        step(&deleting(), &with(Attempts::none())),
+        Some(Step::Settle(EntryId(7)))
+    );
+    // The object was let go by force: what was begun is brought to its end.
+    let gone = plan_gone(&with(unanswered(300)), ago(0), &Settings::default());
+    assert_eq!(gone.step, send);
+}
+
 #[test]
 fn a_role_whose_mark_cannot_be_read_is_somebodys_and_is_left_alone() {
     let mut server = sql();

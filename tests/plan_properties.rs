@@ -123,10 +123,12 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn traits()(read_only in of(any::<bool>()), limit in of(1..3), password_stamp in of(text())) -> Traits {
+    fn traits()(
+        (read_only, login) in (of(any::<bool>()), prop::bool::weighted(0.8)), limit in of(1..3), password_stamp in of(text()),
+    ) -> Traits {
         let role = limit.map(|connection_limit| FoundRole {
-            login: true, connection_limit, valid_until: None, create_database: false, create_role: false, inherit: true,
-            bypass_rls: false, granted: Default::default(), granted_by_others: Default::default(), just_granted: Default::default(),
+            login, connection_limit, valid_until: None, create_database: false, create_role: false, inherit: true,
+            bypass_rls: false, unattainable: false, granted: Default::default(), granted_by_others: Default::default(), just_granted: Default::default(),
             config: Default::default(),
         });
         Traits { read_only, role: role.map(std::sync::Arc::new), password_stamp, sessions: None }

@@ -5,8 +5,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pguser_operator::domain::journal::{Entries, Header, Journal, codec};
-use serde_json::Value;
+use pguser_operator::domain::journal::{Entries, Header, Journal, Unknown, codec};
+use serde_json::value::RawValue;
 
 fuzz_target!(|text: &str| {
     let (header, entries) = text.split_once('\n').unwrap_or((text, ""));
@@ -14,7 +14,7 @@ fuzz_target!(|text: &str| {
     let _ = codec::read(header, entries);
 
     let header: Option<Header> = serde_json::from_str(header).ok();
-    let all: Option<Vec<Value>> = serde_json::from_str(entries).ok();
+    let all: Option<Vec<&RawValue>> = serde_json::from_str(entries).ok();
     let (Some(header), Some(all)) = (header, all) else {
         return;
     };
@@ -23,7 +23,7 @@ fuzz_target!(|text: &str| {
     let journal = written_and_read(&Journal {
         header,
         entries: Entries::default(),
-        unknown: all,
+        unknown: all.iter().map(|entry| Unknown::new(entry.get())).collect(),
     });
     assert!(journal.entries.len() + journal.unknown.len() <= count);
     assert_eq!(journal.entries.is_empty(), journal.unknown.len() == count);

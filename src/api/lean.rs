@@ -2,7 +2,8 @@
 //!
 //! An API server admits more than a type here can hold: dates that a later version of the CRDs would refuse, words of a
 //! newer one, `managedFields` with any date in them. None of that may keep a list, a watch or an answer from being read. So
-//! `metadata.managedFields` is skipped while reading, and what else cannot be read is left out and named.
+//! `metadata.managedFields` is skipped while reading, and what else cannot be read is left out and named. Nor is an object to
+//! take much memory because somebody has written much to it: of annotations, those that nobody here reads are skipped.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,13 +17,13 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, IgnoredAny, MapAc
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use super::{ClusterPostgresServer, PostgresServer, PostgresUser};
+use super::{ClusterPostgresServer, PostgresServer, PostgresUser, names};
 
 /// More parts than this cannot be left out of one object: it then is not read at all.
 const MOST_LEFT_OUT: usize = 32;
 
 /// Where the API server notes who has set which field: often larger than the object, and never looked at here.
-const SKIPPED: &[&str] = &["metadata", "managedFields"];
+const SKIPPED: &str = "managedFields";
 
 /// An object as far as it could be read.
 #[derive(Clone, Debug)]
@@ -71,6 +72,9 @@ pub trait Readable: DeserializeOwned {
     /// The parts of which something may be left out. What is in other parts is read whole, or the object is not.
     const PARTS: &'static [&'static str];
 
+    /// The annotations that are read; none: all of them.
+    const ANNOTATIONS: Option<&'static [&'static str]> = None;
+
     /// What stands for a spec of which nothing can be read; none for objects without one.
     fn bare_spec() -> Option<Value> {
         None
@@ -79,6 +83,7 @@ pub trait Readable: DeserializeOwned {
 
 impl Readable for PostgresUser {
     const PARTS: &'static [&'static str] = &["metadata", "spec", "status"];
+    const ANNOTATIONS: Option<&'static [&'static str]> = Some(names::READ);
 
     fn bare_spec() -> Option<Value> {
         Some(json!({"serverRef": {"name": ""}}))
@@ -87,6 +92,7 @@ impl Readable for PostgresUser {
 
 impl Readable for PostgresServer {
     const PARTS: &'static [&'static str] = &["metadata", "spec", "status"];
+    const ANNOTATIONS: Option<&'static [&'static str]> = Some(names::READ);
 
     fn bare_spec() -> Option<Value> {
         Some(json!({}))
@@ -95,6 +101,7 @@ impl Readable for PostgresServer {
 
 impl Readable for ClusterPostgresServer {
     const PARTS: &'static [&'static str] = &["metadata", "spec", "status"];
+    const ANNOTATIONS: Option<&'static [&'static str]> = Some(names::READ);
 
     fn bare_spec() -> Option<Value> {
         Some(json!({}))
@@ -115,6 +122,7 @@ impl Readable for ConfigMap {
 
 impl<K> Readable for PartialObjectMeta<K> {
     const PARTS: &'static [&'static str] = &["metadata"];
+    const ANNOTATIONS: Option<&'static [&'static str]> = Some(names::READ);
 }
 
 impl<K> From<K> for Lean<K> {
@@ -131,7 +139,11 @@ impl<K: Serialize> Serialize for Lean<K> {
 
 impl<'de, K: Readable> Deserialize<'de> for Lean<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Without(SKIPPED).deserialize(deserializer)?;
+        let value = Trimmed {
+            at: Part::Object,
+            annotations: K::ANNOTATIONS,
+        };
+        let value = value.deserialize(deserializer)?;
         read(value).map_err(|unread| D::Error::custom(format!("cannot be read: {unread}")))
     }
 }
@@ -272,10 +284,42 @@ fn child<'a>(value: &'a mut Value, path: &[String]) -> Option<&'a mut Value> {
     })
 }
 
-/// Reads a JSON object without the field at the end of a path, which is not even parsed.
-struct Without(&'static [&'static str]);
+/// Where in an object a reader is.
+#[derive(Clone, Copy)]
+enum Part {
+    Object,
+    Metadata,
+    Annotations,
+}
 
-impl<'de> DeserializeSeed<'de> for Without {
+/// Reads an object without what nobody looks at, which is not even parsed.
+#[derive(Clone, Copy)]
+struct Trimmed {
+    at: Part,
+    annotations: Option<&'static [&'static str]>,
+}
+
+impl Trimmed {
+    fn skips(self, key: &str) -> bool {
+        match self.at {
+            Part::Object => false,
+            Part::Metadata => key == SKIPPED,
+            Part::Annotations => self.annotations.is_some_and(|read| !read.contains(&key)),
+        }
+    }
+
+    /// How what is under this key is read, if anything within it is skipped.
+    fn within(self, key: &str) -> Option<Self> {
+        let at = match (self.at, key) {
+            (Part::Object, "metadata") => Part::Metadata,
+            (Part::Metadata, "annotations") => Part::Annotations,
+            _ => return None,
+        };
+        Some(Self { at, ..self })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Trimmed {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -283,7 +327,7 @@ impl<'de> DeserializeSeed<'de> for Without {
     }
 }
 
-impl<'de> Visitor<'de> for Without {
+impl<'de> Visitor<'de> for Trimmed {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -296,16 +340,16 @@ impl<'de> Visitor<'de> for Without {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some(key) = map.next_key::<String>()? {
-            let value = match self.0 {
-                [last] if key == *last => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-                [first, rest @ ..] if key == *first => map.next_value_seed(Without(rest))?,
-                _ => map.next_value()?,
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            if self.skips(&key) {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let value = match self.within(&key) {
+                Some(within) => map.next_value_seed(within)?,
+                None => map.next_value()?,
             };
-            object.insert(key, value);
+            object.insert(key.into_owned(), value);
         }
         Ok(Value::Object(object))
     }
@@ -341,6 +385,25 @@ mod tests {
             "managedFields": [{"time": "9999-12-31T23:59:59Z"}]}, "data": {"password": "aA=="}});
         let secret: Lean<Secret> = serde_json::from_str(&secret.to_string()).unwrap();
         assert_eq!(secret.object.data.unwrap()["password"].0, b"h");
+    }
+
+    #[test]
+    fn annotations_of_others_are_not_read_but_where_a_secret_is_written_anew() {
+        let annotations =
+            json!({"pguser.dev/claim": "{}", "example.com/large": "x".repeat(1000), "pguser.dev/what": ""});
+        let mut object = user(json!({"serverRef": {"name": "orders"}}));
+        object["metadata"]["annotations"] = annotations.clone();
+        let read = read_user(object.clone()).object.metadata.annotations.unwrap();
+        assert_eq!(read.keys().collect::<Vec<_>>(), ["pguser.dev/claim"]);
+        let meta = json!({"metadata": object["metadata"]});
+        let meta: Lean<PartialObjectMeta<Secret>> = serde_json::from_value(meta).unwrap();
+        assert_eq!(meta.object.metadata.annotations.unwrap().len(), 1);
+        let secret = json!({"metadata": object["metadata"]});
+        let secret: Lean<Secret> = serde_json::from_value(secret).unwrap();
+        assert_eq!(
+            serde_json::to_value(secret.object.metadata.annotations).unwrap(),
+            annotations
+        );
     }
 
     #[test]

@@ -14,16 +14,16 @@ pub mod valid_until;
 
 pub use lean::{Lean, Readable, Unread};
 pub use postgres_server::{
-    Allowed, Attribute, CaKeyRef, CaSource, ClusterPostgresServer, ClusterPostgresServerSpec, Connection,
-    CredentialKeys, CredentialsRef, FurtherHost, Ionos, Limits, Passwords, PostgresServer,
+    Allowed, Attribute, CaKeyRef, CaSource, ChannelBinding, ClusterPostgresServer, ClusterPostgresServerSpec,
+    Connection, CredentialKeys, CredentialsRef, FurtherHost, Ionos, Limits, Passwords, PostgresServer,
     PostgresServerSpec, Postgresql, Scalingo, ScalingoEndpoints, ServerStatus, ServerUsers, SslMode,
     Usernames, Verification,
 };
 pub use postgres_user::{
-    AdoptionPolicy, Binding, DeletionBlocker, DeletionPolicy, Generate, Membership, OutputSecret, Ownership,
-    PasswordSource, PasswordStatus, PostgresUser, PostgresUserSpec, PostgresqlUser, PublishedSecret,
-    RejectedPassword, RemoteUserRecord, Retire, Rotation, ScalingoUser, SecretKeyRef, ServerKind, ServerRef,
-    Strategy, UserStatus,
+    AdoptionPolicy, Binding, DeletionBlocker, DeletionPolicy, DeniedMembership, Generate, Membership,
+    OutputSecret, Ownership, PasswordSource, PasswordStatus, PostgresUser, PostgresUserSpec, PostgresqlUser,
+    PublishedSecret, RejectedPassword, RemoteUserRecord, Retire, Rotation, ScalingoUser, SecretKeyRef,
+    ServerKind, ServerRef, Strategy, UserStatus,
 };
 pub use secret_preset::SecretPreset;
 pub use valid_until::ValidUntil;

@@ -57,3 +57,19 @@ pub const COMPONENT: &str = "pguser.dev/component";
 
 /// The output Secret's type, in the words of Service Binding for Kubernetes.
 pub const SECRET_TYPE: &str = "servicebinding.io/postgresql";
+
+/// The annotations that are read of PostgresUsers and server objects, and of Secrets' metadata.
+pub const READ: &[&str] = &[
+    ROTATE,
+    CLAIM,
+    FORCE_FINALIZE,
+    TAKE_OVER_FROM,
+    REFRESH,
+    SECRET_USER_UID,
+    SECRET_USER,
+    SECRET_REMOTE,
+    SECRET_RETAINED,
+    SECRET_FROM_SPEC,
+    JOURNAL_SERVER,
+    JOURNAL_ENTRIES,
+];

@@ -451,6 +451,31 @@ pub struct Connection {
     /// applications' images hold the authority's certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sslmode: Option<SslMode>,
+    /// What the clients' `channel_binding` is set to: `disable`, `prefer` or `require`. With `require` a login works only where nobody
+    /// is in between, whatever `sslmode` is; drivers that do not know it refuse it or pass it over. Default: nothing is said.
+    #[serde(default, rename = "channelBinding", skip_serializing_if = "Option::is_none")]
+    pub channel_binding: Option<ChannelBinding>,
+}
+
+/// libpq's `channel_binding`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum ChannelBinding {
+    Disable,
+    Prefer,
+    Require,
+}
+
+impl ChannelBinding {
+    /// As libpq writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ChannelBinding::Disable => "disable",
+            ChannelBinding::Prefer => "prefer",
+            ChannelBinding::Require => "require",
+        }
+    }
 }
 
 /// libpq's `sslmode`.

@@ -436,6 +436,23 @@ pub struct UserStatus {
     /// twenty. Only by SQL is that known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deletion_blockers: Vec<DeletionBlocker>,
+    /// Memberships that the login has and that the server object does not allow, as after an upgrade that reads
+    /// `postgresql.allowed` more narrowly. They are told (`InvalidSettings`), and taken back once the server object changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["role".to_string()]))]
+    pub denied_memberships: Vec<DeniedMembership>,
+}
+
+/// A membership that the server object does not allow, and since when that has been known.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeniedMembership {
+    /// The role.
+    pub role: String,
+    /// The UID of the server object that does not allow it.
+    pub server_uid: String,
+    /// Its generation then: with another one, the membership is taken back.
+    pub server_generation: i64,
 }
 
 fn not_observed() -> i64 {

@@ -69,8 +69,18 @@ impl SecretPreset {
     pub fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Basic => &[
-                "host", "port", "database", "dbname", "sslmode", "uri", "jdbc-url", "jdbc-uri", "pgpass",
-                "type", "provider",
+                "host",
+                "port",
+                "database",
+                "dbname",
+                "sslmode",
+                "uri",
+                "jdbc-url",
+                "jdbc-uri",
+                "pgpass",
+                "type",
+                "provider",
+                "channel_binding",
             ],
             Self::Libpq => &[
                 "PGHOST",
@@ -80,6 +90,7 @@ impl SecretPreset {
                 "PGPASSWORD",
                 "PGSSLMODE",
                 "PGSSLROOTCERT",
+                "PGCHANNELBINDING",
             ],
             Self::Uri => &["uri"],
             Self::Jdbc => &["jdbc-url"],

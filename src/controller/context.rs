@@ -24,6 +24,7 @@ use super::secrets::{SecretIndex, is_older};
 use super::server::bucket::Buckets;
 use super::server::{Pace, Server, ServerKey, Triggers, UserRef};
 use super::shard::Selector;
+use super::uids::Uids;
 use super::unread::UnreadObjects;
 use super::user::whereabouts;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser};
@@ -37,6 +38,7 @@ use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::provider::http::HttpSettings;
 use crate::provider::login::LoginSettings;
+use crate::provider::memory::Memory;
 use crate::provider::postgresql::SqlSettings;
 
 /// How long one request to the Kubernetes API may take.
@@ -61,6 +63,8 @@ pub struct Options {
     pub min_rotation_interval: Duration,
     /// Whether published credentials are tried by a login.
     pub verify_logins: bool,
+    /// How many bytes the users of all servers may take in memory.
+    pub list_memory: usize,
     /// The most requests in a minute with the same credentials, whatever server objects say.
     pub requests_per_minute_per_credentials: Option<u32>,
     /// Servers of the provider postgresql may be spoken to without TLS.
@@ -127,6 +131,8 @@ pub struct Context {
     pub changes: AtomicU64,
     /// What of all this could not be read as a whole.
     pub unread: UnreadObjects,
+    /// Which PostgresUser has which UID.
+    pub uids: Uids,
     /// Secrets, by metadata.
     pub secrets: SecretIndex,
     /// The ConfigMaps in which server objects have authorities.
@@ -137,12 +143,17 @@ pub struct Context {
     pub kept: Kept,
     /// The rate limits.
     pub buckets: Buckets,
+    /// What is kept in memory of the users of all servers.
+    pub lists: Memory,
     /// The servers at work.
     pub servers: Mutex<HashMap<ServerKey, Arc<Server>>>,
     /// The newest of our own writes of each PostgresUser, until the watch has caught up.
     pub written: Mutex<HashMap<String, PostgresUser>>,
     /// The PostgresUsers and server objects that were let go, by UID, until the watch has told of their end.
     pub let_go: Mutex<HashSet<String>>,
+    /// The server objects that turned out to be another operator's before the watch has told, by UID, and in which version; none
+    /// if they are no more.
+    pub left: Mutex<HashMap<String, Option<String>>>,
     /// How long PostgresUsers have been in states that pass.
     pub passing: Passing,
     /// What was refused of PostgresUsers' last steps.
@@ -200,6 +211,11 @@ impl Context {
     /// The UIDs of what was let go.
     pub fn let_go(&self) -> MutexGuard<'_, HashSet<String>> {
         self.let_go.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The server objects that turned out to be another operator's.
+    pub fn left(&self) -> MutexGuard<'_, HashMap<String, Option<String>>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A server at work.
@@ -265,7 +281,8 @@ impl Context {
 
     /// A living PostgresUser by its UID.
     pub fn user_of_uid(&self, uid: &str) -> Option<Arc<UserAtRest>> {
-        self.users_at_rest().find(|user| user.uid() == Some(uid))
+        let user = self.user_at_rest(&self.uids.of(uid)?)?;
+        (user.uid() == Some(uid)).then_some(user)
     }
 
     /// All PostgresUsers that a server object has to stay for: they have a login there, or a right to one. Naming it is

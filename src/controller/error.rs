@@ -74,8 +74,32 @@ impl Error {
                 return Some(trouble("ChangeTooLarge", why.to_string()));
             }
             Error::Journal(JournalError::Refused(words)) => {
-                return Some(trouble("WriteRefused", refused("the journal", words)));
+                return Some(journal_refused(words));
             }
+            _ => return None,
+        };
+        let kube::Error::Api(status) = error else {
+            return None;
+        };
+        is_refusal(status).then(|| trouble("WriteRefused", refused(what, &api(error))))
+    }
+
+    /// The same of a server object.
+    pub fn refusal_of_server(&self) -> Option<Trouble> {
+        let (what, error) = match self {
+            Error::RemoveFinalizer(error) => ("this object's finalizer", error),
+            Error::WriteStatus(error) => ("this object's status", error),
+            Error::WriteSecret(error) => ("the credentials Secret, its copy, or the journal", error),
+            Error::RecordKept(error) => ("the record of users that are kept", error),
+            Error::ReadSecret(kube::Error::Api(status)) if is_refusal(status) => {
+                let words = api(&kube::Error::Api(status.clone()));
+                let message = format!(
+                    "the Kubernetes API refuses to show this operator a Secret or ConfigMap of this object ({words}): it is \
+                     tried again after growing pauses"
+                );
+                return Some(trouble("ReadRefused", message));
+            }
+            Error::Journal(JournalError::Refused(words)) => return Some(journal_refused(words)),
             _ => return None,
         };
         let kube::Error::Api(status) = error else {
@@ -101,6 +125,11 @@ fn trouble(reason: &'static str, message: String) -> Trouble {
         message,
         stalled: true,
     }
+}
+
+/// What is told of a journal that the API server does not take, in its words.
+pub fn journal_refused(words: &str) -> Trouble {
+    trouble("WriteRefused", refused("the journal", words))
 }
 
 fn refused(what: &str, words: &str) -> String {

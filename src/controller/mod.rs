@@ -22,5 +22,6 @@ pub mod server_object;
 pub mod server_spec;
 pub mod server_view;
 pub mod shard;
+pub mod uids;
 pub mod unread;
 pub mod user;

@@ -13,13 +13,30 @@ struct Refused {
     why: Trouble,
 }
 
-/// The last refusal of each PostgresUser, by UID.
+/// The last refusal of each PostgresUser and of each server object, by UID.
 #[derive(Debug, Default)]
-pub struct Refusals(Mutex<HashMap<String, Refused>>);
+pub struct Refusals {
+    users: Mutex<HashMap<String, Refused>>,
+    servers: Mutex<HashMap<String, Trouble>>,
+}
 
 impl Refusals {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Refused>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn servers(&self) -> MutexGuard<'_, HashMap<String, Trouble>> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something was refused of a server object. Whether that is news.
+    pub fn note_server(&self, uid: &str, why: &Trouble) -> bool {
+        self.servers().insert(uid.to_string(), why.clone()).as_ref() != Some(why)
+    }
+
+    /// A server object was brought into order, or is gone.
+    pub fn server_over(&self, uid: &str) {
+        self.servers().remove(uid);
     }
 
     /// What was not taken.

@@ -32,6 +32,7 @@ use super::shard;
 use super::unread::{Reading, UnreadObjects};
 use super::user;
 use crate::api::{ClusterPostgresServer, Lean, PostgresServer, Readable, ServerKind};
+use crate::domain::wish;
 
 /// How many objects of a kind are worked on at once: the servers' own tasks pace what is remote.
 const CONCURRENCY: u16 = 64;
@@ -312,7 +313,8 @@ fn note_owners(context: &Context) {
 /// The watch of one scope, in which each object is read by itself, and without what takes room and is never looked at; with a field
 /// selector, of what that selects.
 ///
-/// A page is in memory twice, as it came and as it was read, and everybody may make objects of any size: few at a time.
+/// A page is in memory twice, as it came and as it was read, and everybody may make objects of any size: few at a time, and fewer
+/// where they are large (`runtime::pages`).
 pub(super) fn watch<K>(
     api: Api<Lean<K>>,
     unread: &UnreadObjects,
@@ -337,12 +339,15 @@ pub(super) const PER_PAGE: u32 = 100;
 /// How many Secrets are. Of one, metadata alone may have more than a MiB.
 const SECRETS_PER_PAGE: u32 = 25;
 
-/// What `kubectl apply` notes for itself: as large as the object, and nobody here reads it.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// The longest value of an annotation that is kept: longer than any that means something. All that is asked of others is whether
+/// they are the same.
+const LONGEST_ANNOTATION: usize = 4096;
 
 fn prune<K: Resource>(object: &mut K) {
-    if let Some(annotations) = &mut object.meta_mut().annotations {
-        annotations.remove(LAST_APPLIED);
+    let annotations = object.meta_mut().annotations.iter_mut();
+    let values = annotations.flat_map(|annotations| annotations.values_mut());
+    for value in values.filter(|value| value.len() > LONGEST_ANNOTATION) {
+        *value = wish::short(value);
     }
 }
 

@@ -269,6 +269,7 @@ impl ServerObject {
             port: address.port.unwrap_or(5432),
             database: address.database.unwrap_or_else(|| "postgres".to_string()),
             sslmode: address.sslmode.unwrap_or(SslMode::Require),
+            channel_binding: spec.channel_binding,
             provider: provider.capabilities().name,
             ca: None,
         })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 
 use super::secret::presets;
-use crate::api::{OutputSecret, SecretPreset, SslMode};
+use crate::api::{ChannelBinding, OutputSecret, SecretPreset, SslMode};
 
 /// Changes when the meaning of [`content_digest`] does.
 const DIGEST_FORMAT: &str = "pguser.dev/content/v1";
@@ -22,6 +22,8 @@ pub struct ConnectionDetails {
     pub database: String,
     /// What the clients' `sslmode` is set to.
     pub sslmode: SslMode,
+    /// What the clients' `channel_binding` is set to, if anything is said of it.
+    pub channel_binding: Option<ChannelBinding>,
     /// The provider's name.
     pub provider: &'static str,
     /// The authorities that have signed the server's certificate, in PEM, where the server object names them.
@@ -60,6 +62,10 @@ pub fn content_digest(
     content.map(&spec.annotations);
     content.text(if retain { "retain" } else { "delete" });
     content.formats(spec);
+    // What earlier versions did not know of: where nothing is said of it, the digest is theirs.
+    if let Some(binding) = details.channel_binding {
+        content.text(binding.as_str());
+    }
     super::mac::hex(content.0.finish().as_ref())
 }
 
@@ -111,6 +117,7 @@ mod tests {
             port: 5432,
             database: database.to_string(),
             sslmode: SslMode::Require,
+            channel_binding: None,
             provider: "ionos",
             ca: None,
         }

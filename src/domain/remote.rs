@@ -24,6 +24,19 @@ pub struct RemoteUser {
 }
 
 impl RemoteUser {
+    /// About how many bytes it takes in memory, without what it shares with others.
+    pub fn bytes(&self) -> usize {
+        let creator = match &self.creator {
+            Creator::Account(id) => id.len(),
+            Creator::Marked(mark) => mark.installation.len() + mark.uid.len(),
+            Creator::Unmanaged | Creator::System | Creator::Unknown => 0,
+        };
+        let stamp = self.traits.password_stamp.as_ref().map_or(0, String::len);
+        // What an allocator adds to each text.
+        const EACH: usize = 16;
+        size_of::<Self>() + self.username.len() + creator + stamp + 4 * EACH
+    }
+
     /// Whose mark it carries.
     pub fn mark(&self) -> Option<&Mark> {
         match &self.creator {

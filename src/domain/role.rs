@@ -150,6 +150,8 @@ pub struct FoundRole {
     pub inherit: bool,
     /// BYPASSRLS, which nobody gets from here.
     pub bypass_rls: bool,
+    /// A superuser, for replication, or the operator's own login: nobody is made a member of it.
+    pub unattainable: bool,
     /// The roles that it is a member of by a grant of this operator's own login: kept exactly as wanted.
     pub granted: BTreeSet<String>,
     /// The roles that it is a member of by somebody else's grant: left alone, unless they were granted because its spec asked.
@@ -160,10 +162,46 @@ pub struct FoundRole {
     pub config: Parameters,
 }
 
+/// How much a role gives to whoever becomes a member of it, by itself or by the roles that it is a member of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Power {
+    /// No more than it was given.
+    Plain,
+    /// It has CREATEROLE or BYPASSRLS.
+    Over,
+    /// It is a superuser, for replication, or the operator's own login.
+    All,
+}
+
 impl FoundRole {
+    /// How much it gives by itself.
+    pub fn own_power(&self) -> Power {
+        match self.unattainable {
+            true => Power::All,
+            false if self.is_powerful() => Power::Over,
+            false => Power::Plain,
+        }
+    }
+
+    /// The roles that it is a member of, whoever has granted that.
+    pub fn groups(&self) -> impl Iterator<Item = &String> {
+        self.granted.iter().chain(&self.granted_by_others)
+    }
+
     /// Whether it has power over other roles, or over what they must not see.
     pub fn is_powerful(&self) -> bool {
         self.create_role || self.bypass_rls
+    }
+
+    /// About how many bytes it takes in memory.
+    pub fn bytes(&self) -> usize {
+        const EACH: usize = 64;
+        let groups: usize = self.groups().map(|group| group.len() + EACH).sum();
+        let config = self.config.iter();
+        let config: usize = config
+            .map(|(name, value)| name.len() + value.len() + 2 * EACH)
+            .sum();
+        size_of::<Self>() + groups + config
     }
 
     /// A role as `CREATE ROLE … LOGIN` makes it.
@@ -177,6 +215,7 @@ impl FoundRole {
             create_role: plain.create_role,
             inherit: plain.inherit,
             bypass_rls: false,
+            unattainable: false,
             granted: plain.member_of.clone(),
             granted_by_others: plain.member_of,
             just_granted: Memberships::new(),

@@ -32,13 +32,18 @@ pub struct Settings {
 const NO_LAG: Duration = Duration::from_millis(200);
 
 impl Settings {
-    /// The times as they are on a server that can do this: nobody waits for reads to catch up where they cannot trail.
+    /// The times as they are on a server that can do this: nobody waits for reads to catch up where they cannot trail, nor for
+    /// a state that no change moves (R7).
     #[must_use]
     pub fn on(&self, capabilities: &Capabilities) -> Self {
         Self {
             read_lag: match capabilities.reads_trail {
                 true => self.read_lag,
                 false => self.read_lag.min(NO_LAG),
+            },
+            state_lag: match capabilities.turns_busy {
+                true => self.state_lag,
+                false => Duration::ZERO,
             },
             guarded: capabilities.marks,
             ..*self
@@ -135,5 +140,22 @@ impl Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self::all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_where_changes_make_a_cluster_busy_may_its_state_trail_them() {
+        let settings = Settings::default();
+        let quiet = Capabilities::PLAIN;
+        assert_eq!(settings.on(&quiet).state_lag, Duration::ZERO);
+        let busy = Capabilities {
+            turns_busy: true,
+            ..quiet
+        };
+        assert_eq!(settings.on(&busy).state_lag, settings.state_lag);
     }
 }

@@ -51,6 +51,9 @@ impl Connect {
             .env("PGDATABASE", &details.database)
             .env("PGUSER", &credentials.username)
             .env("PGSSLMODE", self.sslmode(&credentials));
+        if let Some(binding) = details.channel_binding {
+            psql.env("PGCHANNELBINDING", binding.as_str());
+        }
         match &self.way.host {
             // libpq checks the certificate for PGHOST and dials PGHOSTADDR.
             Some(host) => psql.env("PGHOSTADDR", address(host, details.port)?),

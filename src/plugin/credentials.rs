@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use super::cluster::Cluster;
 use super::failure::Failure;
 use super::status::trouble;
-use crate::api::{PostgresUser, SslMode, names};
+use crate::api::{ChannelBinding, PostgresUser, SslMode, names};
 use crate::controller::server_spec::PROVIDERS;
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::password::Password;
@@ -134,10 +134,23 @@ fn details(secret: &Secret, user: &PostgresUser) -> Result<ConnectionDetails, St
             .map_err(|_| format!("has port {port:?}, which is none"))?,
         database: text("database", database)?,
         sslmode: sslmode(&text("sslmode", mode.map_or("", SslMode::as_str))?)?,
+        channel_binding: channel_binding(secret)?,
         provider: known
             .ok_or_else(|| format!("has provider {provider:?}, which this version does not know"))?,
         ca: text_of(secret, "ca.crt").map(|ca| ca.as_bytes().into()),
     })
+}
+
+/// What the server object said of channel binding when the Secret was written, where a key has it.
+fn channel_binding(secret: &Secret) -> Result<Option<ChannelBinding>, String> {
+    let keys = ["channel_binding", "PGCHANNELBINDING"];
+    let Some(said) = keys.iter().find_map(|key| text_of(secret, key)) else {
+        return Ok(None);
+    };
+    let binding = serde_json::from_value(said.into());
+    binding
+        .map(Some)
+        .map_err(|_| format!("has channel_binding {said:?}, which is none"))
 }
 
 /// Host, port and database of an address as a status has it: `host:port/database`.
@@ -167,6 +180,7 @@ mod tests {
             port: 5433,
             database: "orders".to_string(),
             sslmode: SslMode::VerifyFull,
+            channel_binding: None,
             provider: "postgresql",
             ca: None,
         }

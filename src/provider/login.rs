@@ -20,6 +20,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
 
 use super::dial::dial;
+use super::memory::Memory;
 use super::postgresql::wary::{AsksForPassword, Budget, Wary};
 use super::sqlstate;
 use super::tls::{self, Asked, Trust};
@@ -232,7 +233,10 @@ async fn open(
     let as_is = tls::as_is(&mut config);
     let (client, connection) = config
         .channel_binding(binding)
-        .connect_raw(secured.through(|stream| wary(stream, Budget::new())), as_is)
+        .connect_raw(
+            secured.through(|stream| wary(stream, Budget::new(&Memory::new(usize::MAX)))),
+            as_is,
+        )
         .await
         .map_err(|error| meaning(&error))?;
     Ok((client, async move { drop(connection.await) }))

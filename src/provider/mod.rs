@@ -8,6 +8,7 @@ pub mod http;
 pub mod ionos;
 mod lenient;
 pub mod login;
+pub mod memory;
 pub mod postgresql;
 pub mod scalingo;
 mod sqlstate;
@@ -93,6 +94,9 @@ pub trait Provider: Send + Sync {
 
 /// The most users of one server that are kept, unless an administrator says otherwise.
 pub const MOST_USERS: usize = 50_000;
+
+/// How much memory lists of users may take by default where it is not known how much the process has: 32 MiB.
+pub const LIST_MEMORY: usize = 32 << 20;
 
 /// What is said of a server that has more.
 pub(crate) const TOO_MANY: &str = "the server has more users than are kept in memory: an administrator can raise the limit \

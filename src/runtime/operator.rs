@@ -16,6 +16,7 @@ use tower::limit::ConcurrencyLimitLayer;
 use super::admin::{self, Health};
 use super::installation;
 use super::leader::{Candidate, LeaseSettings};
+use super::pages::BoundedPages;
 use crate::api::names;
 use crate::controller::claims::Claims;
 use crate::controller::config_maps::ConfigMaps;
@@ -29,12 +30,14 @@ use crate::controller::run::Wiring;
 use crate::controller::secrets::SecretIndex;
 use crate::controller::server::Pace;
 use crate::controller::server::bucket::Buckets;
+use crate::controller::uids::Uids;
 use crate::controller::unread::UnreadObjects;
 use crate::domain::settings::Settings;
 use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::provider::http::HttpSettings;
 use crate::provider::login::LoginSettings;
+use crate::provider::memory::Memory;
 use crate::provider::postgresql::SqlSettings;
 
 /// How long what is under way may take to finish when the process is asked to end.
@@ -149,7 +152,10 @@ async fn clients() -> Result<Clients, Failure> {
     let bounded = ClientBuilder::try_from(config.clone()).map_err(|error| failure(&error))?;
     Ok(Clients {
         free: Client::try_from(config).map_err(|error| failure(&error))?,
-        bounded: bounded.with_layer(&ConcurrencyLimitLayer::new(REQUESTS)).build(),
+        bounded: bounded
+            .with_layer(&ConcurrencyLimitLayer::new(REQUESTS))
+            .with_layer(&BoundedPages::default())
+            .build(),
         journal: Client::try_from(strict).map_err(|error| failure(&error))?,
     })
 }
@@ -169,7 +175,7 @@ async fn lead(
     let standing = Candidate::stand(clients.free.clone(), &namespace, &setup.options.holder, &lease);
     let mut candidate = standing
         .await
-        .map_err(|error| Failure::Election(error.to_string()))?;
+        .map_err(|error| Failure::Election(crate::controller::error::api(&error)))?;
     tracing::info!("standing by");
     tokio::select! {
         elected = candidate.elected() => {
@@ -259,6 +265,7 @@ async fn context(
         client,
         journal_client: clients.journal,
         buckets: Buckets::new(setup.options.requests_per_minute_per_credentials),
+        lists: Memory::new(setup.options.list_memory),
         options: setup.options,
         settings: setup.settings,
         pace: setup.pace,
@@ -271,12 +278,14 @@ async fn context(
         listing: wiring.listing.clone(),
         changes: AtomicU64::default(),
         unread: UnreadObjects::new(metrics.clone()),
+        uids: Uids::default(),
         secrets: SecretIndex::default(),
         config_maps: ConfigMaps::default(),
         claims: Claims::default(),
         servers: Mutex::default(),
         written: Mutex::default(),
         let_go: Mutex::default(),
+        left: Mutex::default(),
         dispatch: wiring.dispatch.clone(),
         metrics,
         fatal,

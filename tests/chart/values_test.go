@@ -103,6 +103,7 @@ func TestValues(t *testing.T) {
 		left := map[string]string{
 			"--allow-http":                          "for tests alone",
 			"--journal-namespace":                   "the Pod's own, by the environment",
+			"--max-list-memory":                     "an eighth of the limit that the chart sets, unless somebody has very many users",
 			"--max-users-per-server":                "for whoever has a server with very many users",
 			"--requests-per-minute-per-credentials": "for whoever shares credentials between many server objects",
 		}

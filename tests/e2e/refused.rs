@@ -15,6 +15,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_secret_that_waits_for_a_foreign_finalizer_keeps_its_password,
         a_policy_against_the_secret_is_told_in_its_own_words,
         a_policy_against_the_journal_is_told_and_nothing_is_made,
+        a_policy_against_a_server_objects_status_is_told_in_an_event,
         a_deletion_that_may_not_end_says_so,
         a_finalizer_and_a_claim_that_were_taken_away_are_put_back,
         an_object_that_goes_without_its_finalizer_is_recorded,
@@ -119,7 +120,7 @@ impl<'a> Policy<'a> {
     /// In force when this returns. `rule` is a condition that writes to Secrets have to meet; `probe` names a Secret that
     /// does not, and `sound` is what every write is told.
     async fn deny(world: &'a World, namespace: &str, resource: &str, rule: &str) -> Outcome<Policy<'a>> {
-        let name = format!("{namespace}-{resource}");
+        let name = format!("{namespace}-{}", resource.replace('/', "-"));
         let group = match resource {
             "secrets" => "",
             _ => "pguser.dev",
@@ -213,9 +214,28 @@ async fn a_policy_against_the_journal_is_told_and_nothing_is_made(world: &World)
     })
     .await?;
     assert!(world.roles().await?.is_empty(), "sent, and not stored");
+    // It is the server object's trouble, and whoever keeps that hears of it there.
+    let told = world.server_is(SERVER, "False", "WriteRefused").await?;
+    assert!(told.contains("the platform team says no"), "{told}");
     policy.end().await?;
     world.user_works("shop").await?;
-    world.user_is_not("shop", "Stalled").await
+    world.user_is_not("shop", "Stalled").await?;
+    world.server_is(SERVER, "True", "Reachable").await.map(drop)
+}
+
+async fn a_policy_against_a_server_objects_status_is_told_in_an_event(world: &World) -> Outcome {
+    let scene = Scene::new(world).await?;
+    world.server_is(SERVER, "True", "Reachable").await?;
+    let rule = "object.metadata.name != 'second'";
+    let policy = Policy::deny(world, world.namespace(), "postgresservers/status", rule).await?;
+    pause(2000).await;
+    world.apply_server("second", &scene.vendor).await?;
+    has_event(world, "the platform team says no").await?;
+    // The other one goes on.
+    world.apply_user("shop", SERVER).await?;
+    world.user_works("shop").await?;
+    policy.end().await?;
+    world.server_is("second", "True", "Reachable").await.map(drop)
 }
 
 async fn a_deletion_that_may_not_end_says_so(world: &World) -> Outcome {

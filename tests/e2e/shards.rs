@@ -19,6 +19,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         what_was_begun_is_finished_before_a_user_is_handed_over,
         a_user_that_was_handed_over_is_deleted_where_its_login_is,
         a_server_object_changes_shards,
+        a_server_object_that_changes_shards_while_it_is_busy_ends_nobody,
         shards_that_overlap_keep_each_other_out_by_the_journal,
     )
 }
@@ -238,6 +239,36 @@ async fn a_server_object_changes_shards(world: &World) -> Outcome {
     two.a.kill();
     world.delete("PostgresUser", "checkout").await?;
     world.user_gone("checkout", &password).await
+}
+
+/// The shard that has it sleeps while its request is under way; when it wakes, the other one has the journal, and the watch has not
+/// told it yet.
+async fn a_server_object_that_changes_shards_while_it_is_busy_ends_nobody(world: &World) -> Outcome {
+    let mut two = Two::new(world).await?;
+    let before = world.ready_user("checkout").await?;
+    world.quiet(&two.a).await?;
+    let slow = json!({"type": "latency", "beforeMs": 500, "afterMs": 1500});
+    two.vendor
+        .fault(json!({"route": "users.patch", "count": 1, "fault": slow}))
+        .await?;
+    world.rotate("checkout", "1").await?;
+    world.requested(&two.vendor, "users.patch", 1).await?;
+    two.a.signal("STOP")?;
+    label(world, SERVER, "b").await?;
+    let password = world.rotated("checkout", &before).await?;
+    two.a.signal("CONT")?;
+    world
+        .stays("the shard that had it goes on", A_WHILE, async || {
+            two.a.get("readyz").await.map(drop)
+        })
+        .await?;
+    assert_eq!(world.password_of("checkout").await?, password);
+    // It works on what is its own.
+    label(world, OTHER, "a").await?;
+    two.b.kill();
+    world.apply_user("another", OTHER).await?;
+    world.user_ready("another").await?;
+    two.a.get("readyz").await.map(drop)
 }
 
 async fn shards_that_overlap_keep_each_other_out_by_the_journal(world: &World) -> Outcome {

@@ -23,6 +23,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_login_with_power_over_others_is_adopted_only_by_name,
         patterns_give_away_no_power_over_others,
         what_is_taken_off_the_list_is_revoked,
+        what_no_pattern_covers_any_more_is_told_and_revoked_once_the_server_object_changes,
         a_pattern_gives_nobody_the_login_of_another_namespace,
         a_user_without_connections_keeps_nobody_from_being_verified,
         a_login_asks_for_no_more_connections_than_it_may,
@@ -402,7 +403,8 @@ async fn patterns_give_away_no_power_over_others(world: &World) -> Outcome {
         ask(world, &format!("memberOf: [{role}, readers]")).await?;
         refused(world, "checkout", words).await?;
         world.user_ready("checkout").await?;
-        member_of(world, "checkout", "").await?;
+        // What is allowed of it is given.
+        member_of(world, "checkout", "readers").await?;
     }
     // Who begins with such a wish gets a login, and nothing else.
     world
@@ -420,6 +422,46 @@ async fn patterns_give_away_no_power_over_others(world: &World) -> Outcome {
     member_of(world, "newcomer", "").await?;
     world.login_of("newcomer").await?;
     world.login_of("checkout").await
+}
+
+/// As after an upgrade from a version whose patterns covered such roles: the membership is there, by the operator's own grant.
+async fn what_no_pattern_covers_any_more_is_told_and_revoked_once_the_server_object_changes(
+    world: &World,
+) -> Outcome {
+    let (_vendor, mut operator) = set_up(world, json!({"roles": ["*"]})).await?;
+    groups(world, &["bosses"]).await?;
+    ask(world, "memberOf: [bosses, readers]").await?;
+    world.user_ready("checkout").await?;
+    member_of(world, "checkout", "bosses readers").await?;
+    let password = world.password_of("checkout").await?;
+    operator.kill();
+    world.postgres().sql("alter role bosses createrole").await?;
+    operator.restart().await?;
+    refused(world, "checkout", "name it in full").await?;
+    world.user_ready("checkout").await?;
+    world
+        .stays(
+            "the membership is left",
+            std::time::Duration::from_secs(2),
+            async || member_of(world, "checkout", "bosses readers").await,
+        )
+        .await?;
+    let noted = world.get("PostgresUser", "checkout").await?.ok_or("no user")?;
+    let noted = &noted.data["status"]["deniedMemberships"];
+    assert_eq!(noted[0]["role"], "bosses", "{noted}");
+    world.quiet(&operator).await?;
+    // An annotation is no change of what the server object says.
+    refresh(world, "once").await?;
+    world.quiet(&operator).await?;
+    member_of(world, "checkout", "bosses readers").await?;
+    let changed = json!({"spec": {"refreshInterval": "11m"}});
+    world.merge("PostgresServer", SERVER, changed).await?;
+    member_of(world, "checkout", "readers").await?;
+    assert_eq!(world.password_of("checkout").await?, password);
+    world.login_of("checkout").await?;
+    allow(world, json!({"roles": ["*", "bosses"]})).await?;
+    member_of(world, "checkout", "bosses readers").await?;
+    world.user_is_not("checkout", "Stalled").await
 }
 
 async fn a_pattern_gives_nobody_the_login_of_another_namespace(world: &World) -> Outcome {

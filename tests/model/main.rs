@@ -22,7 +22,7 @@
 //! cluster has earned between two looks (`controller/server/window.rs`), group commits of several changes, journals that are
 //! full, and the bound on unknown entries. Nor are: refusals
 //! of a change, trouble with the server and its circuit, a cluster that is gone, a server object that names another
-//! cluster, moves between server objects, settings (`Configure`), own passwords, logins with the published password,
+//! cluster, moves between server objects, settings (`Configure`) but for LOGIN, own passwords, logins with the published password,
 //! lists of several pages, a Secret's watch that lags, a journal that is lost or restored, and a write that takes a journal
 //! over whose answer is lost.
 //!

@@ -44,6 +44,11 @@ pub fn commit(world: &mut World, at: usize, scenario: &Scenario) {
             no_successor(world, request.uid, &user);
             (Some(None), Answer::Accepted(None))
         }
+        (Kind::Configure, Some(user)) => {
+            no_theft(world, &request, &user, false);
+            let user = User { login: true, ..user };
+            (Some(Some(user)), Answer::Accepted(Some(user.view())))
+        }
         (kind, Some(user)) => {
             let adopting = *kind == Kind::Adopt;
             no_theft(world, &request, &user, adopting);

@@ -1,5 +1,7 @@
 //! Between the model's small words and the planner's own types.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use pguser_operator::api::{ServerKind, ServerRef};
 use pguser_operator::domain::alternation::Part;
@@ -11,7 +13,7 @@ use pguser_operator::domain::plan::{
     self, Desired, Observed, Predecessor, SecretView, ServerView, Step, WantedPassword,
 };
 use pguser_operator::domain::remote::{Capabilities, ClusterState, Creator, RemoteUser};
-use pguser_operator::domain::role::RoleSettings;
+use pguser_operator::domain::role::{FoundRole, RoleSettings, Traits};
 use pguser_operator::domain::settings::Rule;
 use pguser_operator::domain::time::Mono;
 
@@ -169,7 +171,15 @@ fn remote_user(view: &View, scenario: &Scenario) -> RemoteUser {
         creator,
         created: scenario.provider.dates.then(|| timestamp(view.created)),
         modified: scenario.provider.dates.then(|| timestamp(view.modified)),
-        traits: Default::default(),
+        traits: Traits {
+            role: provider.marks.then(|| {
+                Arc::new(FoundRole {
+                    login: view.login,
+                    ..FoundRole::as_created()
+                })
+            }),
+            ..Traits::default()
+        },
     }
 }
 

@@ -264,6 +264,8 @@ pub enum Answer {
 pub struct View {
     pub ours: bool,
     pub mark: Option<Uid>,
+    /// As in [`User`].
+    pub login: bool,
     pub created: Date,
     pub modified: Date,
 }
@@ -531,6 +533,7 @@ impl User {
         View {
             ours: self.ours,
             mark: self.mark,
+            login: self.login,
             created: self.created,
             modified: self.modified,
         }

@@ -23,6 +23,7 @@ use pguser_operator::domain::role::RoleSettings;
 use pguser_operator::provider::gate::Gate;
 use pguser_operator::provider::http::HttpSettings;
 use pguser_operator::provider::ionos::{Credentials, Ionos, IonosConfig};
+use pguser_operator::provider::memory::Memory;
 use pguser_operator::provider::tls::Trust;
 use pguser_operator::provider::{ClusterState, Creator, ErrorClass, Order, Provider, RemoteError};
 use script::{Act, Script, answer, json};

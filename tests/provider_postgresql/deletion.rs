@@ -20,6 +20,7 @@ tests! {
     a_refused_deletion_gives_login_back_even_after_the_gate_has_closed,
     a_database_that_takes_no_connections_is_named,
     a_deletion_that_was_broken_off_goes_on,
+    a_login_that_is_to_stay_after_all_gets_login_back_and_nothing_else,
 }
 
 fn heir(name: &str, heir: &str) -> Job {
@@ -396,5 +397,24 @@ async fn a_deletion_that_was_broken_off_goes_on(world: &World) {
         other.batch_execute("ROLLBACK").await.unwrap();
         hasty.delete(&heir(&name, to)).await.unwrap();
         assert!(!world.exists(&name));
+    }
+}
+
+/// The operator's process ended after the first step of a deletion, and then the login was to be kept.
+async fn a_login_that_is_to_stay_after_all_gets_login_back_and_nothing_else(world: &World) {
+    for admin in ADMINS {
+        let client = world.client(admin);
+        let name = format!("kept_after_all_{admin}");
+        client.create(&job(&name), "pLaInTeXt").await.unwrap();
+        let by_hand = format!("ALTER ROLE {name} NOLOGIN CONNECTION LIMIT 7");
+        world.server.sql(&by_hand);
+        assert!(!role(&client.get(&name).await.unwrap()).login);
+        let mut job = job(&name);
+        job.settings = Default::default();
+        client.configure(&job).await.unwrap();
+        let found = client.get(&name).await.unwrap();
+        assert!(role(&found).login);
+        assert_eq!(role(&found).connection_limit, 7, "{admin}");
+        assert!(world.logs_in(&name, "pLaInTeXt").await);
     }
 }

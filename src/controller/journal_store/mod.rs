@@ -93,6 +93,9 @@ pub struct Place {
     pub holder: String,
 }
 
+/// What is done about another process that has taken over.
+pub type OnLoss = Arc<dyn Fn() + Send + Sync>;
+
 /// Who waits for a change.
 type Answer = oneshot::Sender<Result<Option<EntryId>, JournalError>>;
 
@@ -105,6 +108,8 @@ struct State {
     journal: Option<Journal>,
     resource_version: Option<String>,
     tenure: Option<Tenure>,
+    /// Why the last write was not taken, in the API server's words, if it was not.
+    refused: Option<String>,
 }
 
 /// One journal. Cheap to clone.
@@ -116,7 +121,8 @@ pub struct JournalStore {
 }
 
 impl JournalStore {
-    /// Reads the journal, if there is one, and starts the task that writes it.
+    /// Reads the journal, if there is one, and starts the task that writes it. Should another process take the journal over,
+    /// nothing more is sent, and `on_loss` is called, by each write that finds it.
     ///
     /// # Errors
     /// If it cannot be read: then nothing may be done to this server's users.
@@ -125,13 +131,14 @@ impl JournalStore {
         settings: Settings,
         gate: Gate,
         fatal: Fatal,
+        on_loss: OnLoss,
     ) -> Result<Self, JournalError> {
         let stored = secret::read(&place).await?;
         let state = match stored {
             Some((journal, version)) => State {
                 journal: Some(journal),
                 resource_version: Some(version),
-                tenure: None,
+                ..State::default()
             },
             None => State::default(),
         };
@@ -143,6 +150,7 @@ impl JournalStore {
             gate: gate.clone(),
             state: state.clone(),
             fatal,
+            on_loss,
         };
         tokio::spawn(writer.guarded(waiting));
         let store = Self { state, changes, gate };
@@ -169,6 +177,11 @@ impl JournalStore {
     pub fn view<T>(&self, look: impl FnOnce(Option<&Journal>, Option<&Tenure>) -> T) -> T {
         let state = lock(&self.state);
         look(state.journal.as_ref(), state.tenure.as_ref())
+    }
+
+    /// Why the last write was not taken, in the API server's words, if it was not.
+    pub fn refusal(&self) -> Option<String> {
+        lock(&self.state).refused.clone()
     }
 
     /// The entry of the PostgresUser with this UID, and this process's hold on the journal.

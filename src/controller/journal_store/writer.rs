@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::next::Next;
 use super::secret::{self, Sent};
-use super::{Answer, Change, JournalError, Place, State, Waiting, lock};
+use super::{Answer, Change, JournalError, OnLoss, Place, State, Waiting, lock};
 use crate::clock;
 use crate::domain::journal::EntryId;
 use crate::domain::journal::protocol::{self, Fate, Onto, Tenure};
@@ -43,6 +43,7 @@ pub struct Writer {
     pub gate: Gate,
     pub state: Arc<Mutex<State>>,
     pub fatal: Fatal,
+    pub on_loss: OnLoss,
 }
 
 /// A change that can be made: who waits for it, and what he will be told.
@@ -104,15 +105,23 @@ impl Writer {
                     return answer(pending, &Ok(()));
                 }
                 End::Failed(error) => {
-                    if error == JournalError::Replaced {
-                        self.gate.close();
-                        self.fatal.raise("another process has taken over the journal");
-                    }
+                    self.note(&error);
                     return answer(pending, &Err(error));
                 }
                 End::Rebased(onto) => batch = again(pending, onto),
                 End::Abandoned => return,
             }
+        }
+    }
+
+    fn note(&self, error: &JournalError) {
+        match error {
+            JournalError::Replaced => {
+                self.gate.close();
+                (self.on_loss)();
+            }
+            JournalError::Refused(words) => lock(&self.state).refused = Some(words.clone()),
+            _ => {}
         }
     }
 
@@ -222,6 +231,7 @@ impl Writer {
         }
         state.journal = Some(next.journal);
         state.resource_version = Some(version);
+        state.refused = None;
         self.gate.open_until(started + self.settings.write_window);
     }
 }

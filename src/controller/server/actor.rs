@@ -14,6 +14,7 @@ use crate::domain::pause::Growth;
 use crate::domain::plan::Trouble;
 use crate::domain::remote::{Cluster, ClusterState};
 use crate::domain::time::Mono;
+use crate::provider::memory::NO_ROOM;
 use crate::provider::{Answer, AnyProvider, ErrorClass, Listing, Provider, RemoteError};
 
 /// Makes calls until the server is stopped.
@@ -146,6 +147,11 @@ async fn list(server: &Server, provider: &AnyProvider) {
         return;
     };
     match result {
+        Ok((answer, _)) if !server.has_room(&answer.value.users) => {
+            list_failed(server);
+            let class = ErrorClass::Unreachable { after: None };
+            failed(server, &RemoteError::new("list users", class, NO_ROOM));
+        }
         Ok((mut answer, started)) => {
             answer.value.users.iter_mut().for_each(|user| server.seal(user));
             let (news, waiting) = listed(server, answer, started);

@@ -6,6 +6,7 @@
 //! | `state` | what is known of the remote cluster, and what is wanted of it |
 //! | `turns` | who may work on users now |
 //! | `window` | how many changes go between two looks at the cluster |
+//! | `listed` | what a list tells, and what it takes |
 //! | `looks`, `reads` | which looks and reads somebody waits for |
 //! | `logins` | whether logins are tried now |
 //! | `recount` | when users are counted for the status between two lists |
@@ -16,6 +17,7 @@
 
 mod actor;
 pub mod bucket;
+mod listed;
 mod logins;
 mod looks;
 mod next;
@@ -54,6 +56,7 @@ use crate::domain::time::Mono;
 use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::provider::gate::Gate;
+use crate::provider::memory::{Memory, Share};
 use crate::provider::{AnyProvider, RemoteError};
 
 /// A PostgresUser, as triggers name it.
@@ -186,7 +189,8 @@ pub struct Server {
     pub journal: JournalStore,
     /// The gate of R3.
     pub gate: Gate,
-    settings: Settings,
+    /// The times of the rules, as they are on this server.
+    pub settings: Settings,
     pace: Pace,
     link: Mutex<Link>,
     state: Mutex<State>,
@@ -198,6 +202,8 @@ pub struct Server {
     triggers: Arc<dyn Triggers>,
     metrics: Arc<Metrics>,
     mac_key: MacKey,
+    /// What the last list takes of the memory that there is for all.
+    room: Mutex<Share>,
 }
 
 /// What is needed to start working on a server.
@@ -228,6 +234,8 @@ pub struct Setup {
     pub metrics: Arc<Metrics>,
     /// The key under which password stamps are kept.
     pub mac_key: MacKey,
+    /// What is kept in memory of the users of all servers.
+    pub lists: Memory,
     /// Ends the process, should the task end by itself.
     pub fatal: Fatal,
 }
@@ -235,11 +243,8 @@ pub struct Setup {
 impl Server {
     /// Starts working on a server. The task ends when `stop` is called; if it ends otherwise, so does the process.
     pub fn start(setup: Setup) -> Arc<Self> {
-        let lag = match setup.capabilities.turns_busy {
-            true => setup.settings.state_lag,
-            false => std::time::Duration::ZERO,
-        };
-        let mut state = State::new(false, setup.pace.circuit(), setup.settings.fresh_for, lag);
+        let (fresh_for, lag) = (setup.settings.fresh_for, setup.settings.state_lag);
+        let mut state = State::new(false, setup.pace.circuit(), fresh_for, lag);
         state.seen_with = setup.seen_with;
         state.use_credentials(None, setup.link.credentials_mac.clone());
         let server = Arc::new(Self {
@@ -260,6 +265,7 @@ impl Server {
             triggers: setup.triggers,
             metrics: setup.metrics,
             mac_key: setup.mac_key,
+            room: Mutex::new(setup.lists.share()),
         });
         let (running, ended) = (server.clone(), server.ended.clone().drop_guard());
         let guard = setup.fatal.guard("the task of a server has ended unexpectedly");
@@ -507,12 +513,31 @@ impl Server {
         self.state().wait_no_more(&Topic::Trouble, user);
     }
 
+    /// Stores a change in the journal.
+    ///
+    /// # Errors
+    /// If it was not stored.
+    pub async fn commit(&self, change: Change) -> Result<Option<EntryId>, JournalError> {
+        let stored = self.journal.commit(change).await;
+        self.note_journal();
+        stored
+    }
+
+    /// Whether the Kubernetes API takes the journal is news of the server object.
+    fn note_journal(&self) {
+        let refused = self.journal.refusal().is_some();
+        let before = std::mem::replace(&mut self.state().journal_refused, refused);
+        if before != refused {
+            self.report();
+        }
+    }
+
     /// Takes an entry that is done with out of the journal.
     ///
     /// # Errors
     /// If the journal does not take it.
     pub async fn settle(&self, id: EntryId) -> Result<(), JournalError> {
-        self.journal.commit(Change::Settle(id)).await?;
+        self.commit(Change::Settle(id)).await?;
         self.state().replaced(id, None);
         Ok(())
     }
@@ -526,6 +551,17 @@ impl Server {
     /// Waits until the task has ended.
     pub async fn ended(&self) {
         self.ended.cancelled().await;
+    }
+
+    /// Whether there is room for a list beside those of other servers. If there is none, the last one is not kept either.
+    fn has_room(&self, users: &[RemoteUser]) -> bool {
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = room.set(listed::bytes(users)) && room.fits();
+        if !taken {
+            room.set(0);
+            self.state().forget_list();
+        }
+        taken
     }
 
     /// A password's stamp is a digest of what the server keeps of it, by which weak passwords could be guessed: from

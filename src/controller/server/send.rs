@@ -55,11 +55,9 @@ async fn admitted(server: &Server, entry: &Entry) -> Result<(), Unsent> {
         return Err(Unsent::Now("the server is talked to in another way from now on"));
     }
     let enough = (server.settings.write_window / 2).min(Duration::from_secs(5));
-    server
-        .journal
-        .open_gate(enough)
-        .await
-        .map_err(|_| Unsent::Now("the journal could not be written"))?;
+    let opened = server.journal.open_gate(enough).await;
+    server.note_journal();
+    opened.map_err(|_| Unsent::Now("the journal could not be written"))?;
     let may = server.journal.view(|_, tenure| {
         tenure.is_some_and(|tenure| protocol::may_send(entry, tenure, clock::now(), &server.settings))
     });

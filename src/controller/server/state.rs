@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::UserRef;
+use super::listed::{find, power_of};
 use super::logins::Logins;
 use super::looks::Looks;
 use super::reads::{Difficulties, Reads};
@@ -22,6 +23,7 @@ use crate::domain::journal::EntryId;
 use crate::domain::pause::{Growing, Growth};
 use crate::domain::plan::{Look, Sight, Trouble};
 use crate::domain::remote::{Address, Cluster, ClusterState, RemoteUser};
+use crate::domain::role::Power;
 use crate::domain::schedule::{Circuit, CircuitSettings, Class, Queue};
 use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
@@ -57,12 +59,6 @@ pub struct Snapshot {
     started: Mono,
     date: Option<Timestamp>,
     pages: u32,
-}
-
-/// The user of this name among users in the order of their names.
-fn find<'a>(users: &'a [RemoteUser], username: &str) -> Option<&'a RemoteUser> {
-    let place = users.binary_search_by(|user| user.username.as_str().cmp(username));
-    place.ok().map(|place| &users[place])
 }
 
 /// How many looks that showed the cluster AVAILABLE are remembered.
@@ -110,6 +106,8 @@ pub struct State {
     pub not_found: Option<(Mono, u32)>,
     /// What is wrong now.
     pub trouble: Option<Trouble>,
+    /// The Kubernetes API does not take the journal.
+    pub journal_refused: bool,
     /// Whether the remote may be called at all.
     pub circuit: Circuit,
     /// The account under which users are made.
@@ -187,6 +185,7 @@ impl State {
             gone: false,
             not_found: None,
             trouble: None,
+            journal_refused: false,
             circuit: Circuit::new(circuit),
             creator_id: None,
             tried: HashMap::new(),
@@ -282,6 +281,17 @@ impl State {
             None => find(&self.snapshot.as_ref()?.users, username),
         };
         user?.mark().cloned()
+    }
+
+    /// Whether all users have been seen.
+    pub fn has_list(&self) -> bool {
+        self.snapshot.is_some()
+    }
+
+    /// How much a role gives to whoever is a member of it, by the last list; none before there was one.
+    pub fn power_of(&self, role: &str) -> Option<Power> {
+        let snapshot = self.snapshot.as_ref()?;
+        Some(power_of(&snapshot.users, role))
     }
 
     /// The user that carries the mark of this UID, if there is none of this name, and it is not one of the owner's `own`.
@@ -384,6 +394,12 @@ impl State {
             pages: answer.value.pages,
         });
         news
+    }
+
+    /// There is no room for what is known of all users: nothing is known of them any more, least of all an absence.
+    pub fn forget_list(&mut self) {
+        self.snapshot = None;
+        self.earlier_list = None;
     }
 
     /// Keeps the list that a new one takes the place of, unless one is kept that is not yet Lag older: with lists in quick

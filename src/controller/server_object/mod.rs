@@ -4,9 +4,12 @@
 mod ca;
 mod credentials;
 mod delete;
+mod lost;
 mod need;
 mod orphans;
 mod provider;
+mod refused;
+mod report;
 mod status;
 mod unread;
 
@@ -24,9 +27,9 @@ use kube::runtime::watcher;
 use serde_json::{Value, json};
 
 use crate::api::names;
-use crate::controller::context::{Bell, Context};
+use crate::controller::context::{API_TIMEOUT, Bell, Context};
 use crate::controller::error::Error;
-use crate::controller::journal_store::{JournalStore, Place};
+use crate::controller::journal_store::{Change, JournalStore, Place};
 use crate::controller::objects::Objects;
 use crate::controller::server::{Link, Server, ServerKey, Setup};
 use crate::controller::server_spec::ServerObject;
@@ -46,6 +49,10 @@ pub async fn reconcile(object: ServerObject, context: Arc<Context>) -> Result<Ac
             Err(_) => Err(Error::Timeout),
         };
     context.metrics.reconciled(object.kind(), outcome.is_ok());
+    match &outcome {
+        Ok(_) => context.refusals.server_over(&object.uid()),
+        Err(error) => refused::tell(&object, error, &context).await,
+    }
     match outcome {
         Err(error) if error.is_gone() => Ok(Action::await_change()),
         other => other,
@@ -53,8 +60,8 @@ pub async fn reconcile(object: ServerObject, context: Arc<Context>) -> Result<Ac
 }
 
 async fn bring_into_order(object: &ServerObject, context: &Arc<Context>) -> Result<Action, Error> {
-    if !context.options.selector.selects(object) {
-        leave_to_another(object, context).await;
+    if !context.options.selector.selects(object) || lost::was_left(object, context) {
+        leave(&object.key(), context).await;
         return Ok(Action::await_change());
     }
     if let Some(unread) = context.unread.of(object.meta()) {
@@ -72,6 +79,7 @@ async fn bring_into_order(object: &ServerObject, context: &Arc<Context>) -> Resu
     let server = at_work(object, context, link, gate).await?;
     orphans::let_go_of_named(object, &server, context).await?;
     let again = orphans::resolve(&server, context).await?;
+    let again = again.into_iter().chain(try_journal(&server).await).min();
     status::report(object, &server, context).await?;
     Ok(again.map_or_else(Action::await_change, Action::requeue))
 }
@@ -79,18 +87,26 @@ async fn bring_into_order(object: &ServerObject, context: &Arc<Context>) -> Resu
 /// What the watch tells of server objects that are no more.
 pub fn seen<K: Resource>(event: &watcher::Event<K>, context: &Context) {
     if let watcher::Event::Delete(object) = event {
-        context
-            .let_go()
-            .remove(object.meta().uid.as_deref().unwrap_or_default());
+        let uid = object.meta().uid.as_deref().unwrap_or_default();
+        context.let_go().remove(uid);
+        context.left().remove(uid);
+        context.refusals.server_over(uid);
     }
 }
 
+/// A journal that the Kubernetes API did not take is tried again, whether anybody has something to write or not: until when to
+/// look again, if it still is not.
+async fn try_journal(server: &Server) -> Option<Duration> {
+    server.journal.refusal()?;
+    let written = tokio::time::timeout(API_TIMEOUT, server.commit(Change::Touch)).await;
+    (!matches!(written, Ok(Ok(_)))).then_some(AGAIN)
+}
+
 /// Another operator looks after it, from now on or since ever.
-async fn leave_to_another(object: &ServerObject, context: &Context) {
-    let key = object.key();
+async fn leave(key: &ServerKey, context: &Context) {
     let server = {
         let mut servers = context.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        servers.remove(&key)
+        servers.remove(key)
     };
     if let Some(server) = server {
         server.stop();
@@ -184,6 +200,7 @@ async fn at_work(
         context.settings,
         gate.clone(),
         context.fatal.clone(),
+        lost::on_loss(object, context),
     );
     let journal = match opened.await {
         Ok(journal) => journal,
@@ -216,6 +233,7 @@ async fn at_work(
         }),
         metrics: context.metrics.clone(),
         mac_key: context.mac_key.clone(),
+        lists: context.lists.clone(),
         fatal: context.fatal.clone(),
     });
     if let Some(asked) = object.annotation(names::REFRESH) {

@@ -230,7 +230,7 @@ async fn act(server: &Server, entry: &Entry, step: &Step) -> Result<(), Error> {
                 entry: Box::new(next),
                 replaces: draft.replaces,
             };
-            let id = server.journal.commit(change).await?;
+            let id = server.commit(change).await?;
             server.state().replaced(entry.id, id);
         }
         Step::PollCluster => server.want_poll(nobody, clock::now()),

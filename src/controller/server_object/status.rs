@@ -8,7 +8,7 @@ use serde_json::json;
 use super::need;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser, ServerStatus, ServerUsers};
 use crate::controller::context::Context;
-use crate::controller::error::Error;
+use crate::controller::error::{Error, journal_refused};
 use crate::controller::events;
 use crate::controller::objects::Objects;
 use crate::controller::server::{Link, Server};
@@ -161,7 +161,8 @@ fn stands(old: &ServerStatus, object: &ServerObject, link: &Link) -> bool {
 
 fn findings(old: &ServerStatus, object: &ServerObject, server: &Server, context: &Context) -> Vec<Change> {
     let link = server.link();
-    let trouble = server_view::trouble(&link, &server.state(), true);
+    let trouble = server_view::trouble(&link, &server.state(), true)
+        .or_else(|| server.journal.refusal().map(|words| journal_refused(&words)));
     let known = server.state().cluster.is_some();
     let (status, reason, message) = match trouble.as_ref() {
         _ if object.deleting() => (

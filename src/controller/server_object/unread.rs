@@ -5,18 +5,13 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::Action;
-use serde_json::json;
 
-use super::{AGAIN, delete, has_finalizer, need, tell_users};
-use crate::api::{ClusterPostgresServer, PostgresServer, Unread};
+use super::{AGAIN, delete, has_finalizer, need, report, tell_users};
+use crate::api::Unread;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
-use crate::controller::objects::Objects;
 use crate::controller::server_spec::ServerObject;
-use crate::domain::conditions::{self, Change, Finding, READY, RECONCILING, STALLED, Status};
 
 /// The condition's reason.
 const REASON: &str = "Undecodable";
@@ -37,7 +32,7 @@ pub async fn hold(object: &ServerObject, unread: &Unread, context: &Context) -> 
         object.publish(context, true, REASON, message.clone()).await;
         tell_users(context, &object.key());
     }
-    report(object, message, context).await?;
+    report::stalled(object, REASON, message, context).await?;
     if !object.deleting() || !has_finalizer(object) {
         // A status that is mended is no change that anybody is told of.
         let mended = context.unread.of(object.meta()).is_none();
@@ -57,45 +52,4 @@ async fn is_needed(object: &ServerObject, context: &Context) -> Result<bool, Err
         return Ok(true);
     }
     need::has_entries(object, context).await
-}
-
-/// Writes the conditions, if they have changed.
-async fn report(object: &ServerObject, message: String, context: &Context) -> Result<(), Error> {
-    let old = object
-        .status()
-        .map(|status| status.conditions.clone())
-        .unwrap_or_default();
-    let generation = object.meta().generation.unwrap_or_default();
-    let changes = [
-        Change::Set(Finding {
-            type_: READY,
-            status: Status::False,
-            reason: REASON,
-            message: message.clone(),
-        }),
-        Change::Remove(RECONCILING),
-        Change::while_true(STALLED, Some((REASON, message))),
-    ];
-    let new = conditions::merge(&old, &changes, generation, Timestamp::now());
-    if new == old {
-        return Ok(());
-    }
-    let patch = Patch::Merge(json!({
-        "metadata": {"uid": object.meta().uid, "resourceVersion": object.meta().resource_version},
-        "status": {"conditions": new, "observedGeneration": generation},
-    }));
-    let (key, params) = (object.key(), PatchParams::default());
-    let written = match key.namespace {
-        Some(namespace) => {
-            let api: Objects<PostgresServer> = Objects::of(context.client.clone(), &namespace);
-            let api = api.noting(&context.unread);
-            api.patch_status(&key.name, &params, &patch).await.map(drop)
-        }
-        None => {
-            let api: Objects<ClusterPostgresServer> = Objects::all(context.client.clone());
-            let api = api.noting(&context.unread);
-            api.patch_status(&key.name, &params, &patch).await.map(drop)
-        }
-    };
-    written.map_err(Error::WriteStatus)
 }

@@ -106,7 +106,7 @@ pub async fn act(context: &Context, view: &View, step: &Step) -> Result<Done, Er
         Step::Forget(farewell) => forget(context, view, *farewell).await,
         Step::RemoveFinalizer(farewell) => remove_finalizer(context, view, *farewell).await,
         Step::Publish(publication) => publish(context, view, publication).await,
-        Step::List | Step::Read | Step::PollCluster => look(context, view, step),
+        Step::List | Step::Read | Step::PollCluster => look(view, step),
         Step::Stage(draft) => stage(context, view, draft).await,
         Step::Send(id) => send(view, *id),
         Step::Verify(id) => verify(context, view, *id).await,
@@ -116,21 +116,21 @@ pub async fn act(context: &Context, view: &View, step: &Step) -> Result<Done, Er
 }
 
 /// Asks the server's task for a read; it announces what it found.
-fn look(context: &Context, view: &View, step: &Step) -> Result<Done, Error> {
+fn look(view: &View, step: &Step) -> Result<Done, Error> {
     let (server, user) = (server(view)?, UserRef::from_obj(&view.user));
     match step {
         Step::List => server.want_list(user),
         Step::Read => server.want_read(&view.login.username, user),
-        _ => server.want_poll(user, worth_a_look_from(view, context)),
+        _ => server.want_poll(user, worth_a_look_from(view, server)),
     }
     Ok(Done::wait())
 }
 
 /// From when on a look at the cluster tells this user something: its state may trail the change that was accepted (R7).
-fn worth_a_look_from(view: &View, context: &Context) -> Mono {
+fn worth_a_look_from(view: &View, server: &ServerAtWork) -> Mono {
     let attempts = view.observed.entry.as_ref().map(|staged| &staged.attempts);
     match attempts.and_then(|attempts| attempts.outcome.as_ref()) {
-        Some(attempts::Outcome::Accepted { at, .. }) => *at + context.settings.state_lag,
+        Some(attempts::Outcome::Accepted { at, .. }) => *at + server.settings.state_lag,
         _ => crate::clock::now(),
     }
 }
@@ -258,6 +258,8 @@ async fn stage(context: &Context, view: &View, draft: &Draft) -> Result<Done, Er
         proven_ours: draft.proven_ours,
         settings: match draft.kind {
             Kind::Delete => view.desired.settings.of_deletion(),
+            // It gives LOGIN back, and is not to be refused for anything else.
+            Kind::Configure if draft.cause == Cause::Deletion => RoleSettings::default(),
             _ => RoleSettings {
                 end_sessions: view.desired.settings.end_sessions && ends_sessions(&draft.cause),
                 ..view.desired.settings.clone()
@@ -278,7 +280,7 @@ async fn stage(context: &Context, view: &View, draft: &Draft) -> Result<Done, Er
         entry: Box::new(entry),
         replaces: draft.replaces,
     };
-    match server.journal.commit(change).await {
+    match server.commit(change).await {
         Ok(id) => {
             match (draft.replaces, id) {
                 (Some(replaced), Some(id)) if view.observed.entry.is_none() => {

@@ -33,6 +33,7 @@ use crate::controller::server::{ServerKey, UserRef};
 use crate::controller::server_object::all_servers;
 use crate::controller::server_spec::ServerObject;
 use crate::controller::shard;
+use crate::domain::alternation::Part;
 use crate::domain::identity::Claim;
 use crate::domain::plan::{self, Plan, SecretContent, Step};
 
@@ -132,7 +133,8 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
             return Ok(Action::await_change());
         }
         let written = done.user.unwrap_or_else(|| view.user.clone());
-        let reported = report::report(context, written, &view.login, &plan, done.outcome).await?;
+        let reported =
+            report::report(context, written, &view.login, &plan, &view.denied, done.outcome).await?;
         user = remember_newer(context, &view.user, reported.user);
         content = done.content.or(content);
         let pause = match done.then {
@@ -171,14 +173,20 @@ async fn look_and_plan(
     let logins = family::logins(context, &user, object.as_ref(), server.as_deref());
     let mut user = user;
     let mut before: Option<Plan> = None;
+    // What the spec asks for in memberships is the owner's.
+    let mut denied = None;
     let mut rest = logins.into_iter().peekable();
     loop {
         let is_last =
             |rest: &mut std::iter::Peekable<std::vec::IntoIter<family::Login>>| rest.peek().is_none();
         let login = rest.next().unwrap_or_else(|| family::alone(&user));
-        let view = observe::observe(context, user, place, login, content)
+        let mut view = observe::observe(context, user, place, login, content)
             .await
             .map_err(Error::ReadSecret)?;
+        match view.login.part {
+            Part::Owner => denied = Some(view.denied.clone()),
+            _ => view.denied = denied.clone().unwrap_or(view.denied),
+        }
         let mut plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.settings);
         tracing::debug!(user = %UserRef::from_obj(&view.user), login = ?view.login, step = ?plan.step, ready = plan.report.ready.reason, "plan");
         if plan.loses_what_is_published(&view.desired)
@@ -207,7 +215,15 @@ async fn refused(context: &Context, view: View, step: &Step, error: Error) -> Re
     context.refusals.note(&view.observed.uid, step, why.clone());
     view.observed.refusal = Some(why);
     let plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.settings);
-    report::report(context, view.user, &view.login, &plan, Outcome::default()).await?;
+    report::report(
+        context,
+        view.user,
+        &view.login,
+        &plan,
+        &view.denied,
+        Outcome::default(),
+    )
+    .await?;
     Err(error)
 }
 
@@ -301,8 +317,13 @@ fn remember(context: &Context, user: PostgresUser) -> PostgresUser {
 /// never had a login, goes without a word.
 pub fn seen(event: &watcher::Event<UserAtRest>, context: &Context) {
     match event {
-        watcher::Event::Apply(user) | watcher::Event::InitApply(user) => caught_up(context, user),
+        watcher::Event::Apply(user) => {
+            context.uids.seen(user);
+            caught_up(context, user);
+        }
+        watcher::Event::InitApply(user) => caught_up(context, user),
         watcher::Event::Delete(user) => {
+            context.uids.gone(user.uid().unwrap_or_default());
             let user = user.wake();
             tell_of_unguarded(context, &user);
             gone(context, &user);
@@ -310,6 +331,8 @@ pub fn seen(event: &watcher::Event<UserAtRest>, context: &Context) {
         }
         watcher::Event::InitDone => {
             let living = context.uids_of_users();
+            context.uids.keep(|user| context.user_at_rest(user).is_some());
+            context.users_at_rest().for_each(|user| context.uids.seen(&user));
             for other in context.claims.leave_all_but(&living) {
                 context.dispatch.user(other);
             }

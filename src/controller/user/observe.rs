@@ -9,8 +9,8 @@ use super::unread;
 use super::wanted;
 use super::whereabouts::{self, Place};
 use crate::api::{
-    AdoptionPolicy, Ownership, PostgresUser, RejectedPassword, RemoteUserRecord, UserStatus, Verification,
-    names,
+    AdoptionPolicy, DeniedMembership, Ownership, PostgresUser, RejectedPassword, RemoteUserRecord,
+    UserStatus, Verification, names,
 };
 use crate::clock;
 use crate::controller::context::Context;
@@ -27,11 +27,10 @@ use crate::domain::journal::protocol::{self, Tenure};
 use crate::domain::journal::{Cause, Entry, EntryId, Kind};
 use crate::domain::mac::Subject;
 use crate::domain::plan::*;
-use crate::domain::role::{Memberships, RoleSettings};
+use crate::domain::role::Memberships;
 use crate::domain::settings::Settings;
 use crate::domain::time::{Mono, whole_seconds};
 use crate::domain::wish;
-use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -55,6 +54,8 @@ pub struct View {
     pub desired: Desired,
     /// What was found.
     pub observed: Observed,
+    /// The memberships that there are and that the server object does not allow.
+    pub denied: Vec<DeniedMembership>,
 }
 
 /// Observes one PostgresUser. `content` is what its Secret was read to hold in this reconciliation, and at
@@ -152,7 +153,7 @@ pub async fn observe(
         entry,
         rival: None,
     };
-    let desired = desired(
+    let (desired, denied) = desired(
         context,
         &user,
         &login,
@@ -171,6 +172,7 @@ pub async fn observe(
         details,
         desired,
         observed,
+        denied,
     })
 }
 
@@ -654,19 +656,6 @@ pub fn contender(user: &PostgresUser, right: Right) -> Contender {
     }
 }
 
-/// Settings without memberships in these roles. One that there is stays, until somebody takes it away or off the list.
-fn without(mut settings: RoleSettings, foreign: &BTreeSet<String>, observed: &Observed) -> RoleSettings {
-    let found = observed.sight.as_ref().and_then(|sight| sight.user.as_ref());
-    let found = found.and_then(|user| user.traits.role.as_ref());
-    let is_there = |role: &String| found.is_some_and(|found| found.granted.contains(role));
-    if let Some(options) = &mut settings.options {
-        options
-            .member_of
-            .retain(|role| !foreign.contains(role) || is_there(role));
-    }
-    settings
-}
-
 /// Whether login and Secret stay when the PostgresUser goes. What is being taken over counts as taken over.
 fn retains(user: &PostgresUser, observed: &Observed) -> bool {
     let is_adoption = |staged: &StagedEntry| staged.entry.cause == Cause::Adoption;
@@ -683,7 +672,7 @@ async fn desired(
     observed: &Observed,
     object: Option<&ServerObject>,
     details: Option<&ConnectionDetails>,
-) -> Result<Desired, kube::Error> {
+) -> Result<(Desired, Vec<DeniedMembership>), kube::Error> {
     let deleting = user.metadata.deletion_timestamp.is_some();
     let annotation = |name: &str| {
         user.annotations()
@@ -702,7 +691,8 @@ async fn desired(
     let digest = details.map(|details| content_digest(details, &login.username, &secret, retain));
     let settings = family::settings(wanted::settings(user, object), user, object, login);
     let logins = share::logins(context, user, &settings);
-    let mut settings = without(settings, &logins.foreign, observed);
+    let denied = logins.denied_memberships(user, share::found(observed), object);
+    let mut settings = logins.without_denied(settings, &denied, object);
     let mut asked = format!(
         "{}/{}",
         user.metadata.generation.unwrap_or_default(),
@@ -732,7 +722,7 @@ async fn desired(
             capabilities.and_then(|capabilities| wanted::invalid(user, object, capabilities, &source))
         })
         .or_else(|| share::exceeded(context, user, observed, object));
-    Ok(Desired {
+    let desired = Desired {
         username: login.username.clone(),
         part: login.part.clone(),
         principal: user.username().to_string(),
@@ -745,7 +735,7 @@ async fn desired(
         withdrawn: observed.entry.is_some() && family::is_withdrawn(context, user, object, login),
         overlap_ends: family::overlap_ends(user, object),
         invalid,
-        beyond: wanted::beyond(user, object).or_else(|| logins.refusal()),
+        beyond: wanted::beyond(user, object).or_else(|| logins.refusal(observed.record.is_some())),
         rotate,
         password: source.wanted,
         settings,
@@ -767,5 +757,6 @@ async fn desired(
         rotation_due: rotation_due(context, user, object),
         wish,
         settings_wish: asked,
-    })
+    };
+    Ok((desired, denied))
 }

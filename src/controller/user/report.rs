@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::act::{Outcome, Publishing};
 use super::wanted;
 use crate::api::{
-    Binding, Membership, Ownership, PasswordStatus, PostgresUser, RejectedPassword, RemoteUserRecord,
-    UserStatus,
+    Binding, DeniedMembership, Membership, Ownership, PasswordStatus, PostgresUser, RejectedPassword,
+    RemoteUserRecord, UserStatus,
 };
 use crate::clock;
 use crate::controller::context::{Context, server_key};
@@ -56,10 +56,12 @@ pub async fn report(
     user: PostgresUser,
     login: &Login,
     plan: &Plan,
+    denied: &[DeniedMembership],
     outcome: Outcome,
 ) -> Result<Reported, Error> {
     let old = user.status.clone().unwrap_or_default();
     let mut new = next_status(&old, &user, login, plan, outcome);
+    new.denied_memberships = denied.to_vec();
     let object = ServerObject::find(context, &server_key(&user));
     let least = context.options.min_rotation_interval;
     let next = wanted::next_rotation(&user, &new, object.as_ref(), least);
@@ -147,6 +149,7 @@ fn facts_of(status: &UserStatus) -> impl PartialEq + use<> {
         status.rejected_password.clone(),
         status.rejected_settings.clone(),
         status.set_backs.clone(),
+        status.denied_memberships.clone(),
     )
 }
 

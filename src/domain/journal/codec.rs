@@ -4,11 +4,11 @@ use std::io;
 
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::{Entry, Header, Journal};
+use super::{Entry, Header, Journal, Unknown};
 use crate::domain::mac::hex;
 
 /// The entry format that this version writes.
@@ -47,6 +47,12 @@ struct StoredHeader {
 struct StoredEntry {
     #[serde(flatten)]
     entry: Entry,
+}
+
+/// What is known of every entry, whatever its format.
+#[derive(Deserialize)]
+struct Format {
+    format: u64,
 }
 
 /// An entry as it is written.
@@ -101,8 +107,8 @@ pub fn write(journal: &Journal) -> Result<Written, serde_json::Error> {
         serde_json::to_writer(&mut *text, &Line::new(entry))?;
         text.push(b',');
     }
-    for value in &journal.unknown {
-        serde_json::to_writer(&mut *text, value)?;
+    for entry in &journal.unknown {
+        text.extend_from_slice(entry.text().as_bytes());
         text.push(b',');
     }
     if text.last() == Some(&b',') {
@@ -128,26 +134,29 @@ pub fn read(header: &str, entries: &str) -> Result<Journal, CodecError> {
     if checksum(&stored.header, entries) != stored.checksum {
         return Err(CodecError::Checksum);
     }
-    let all: Vec<Value> = serde_json::from_str(entries).map_err(|_| CodecError::Entries)?;
+    let all: Vec<&RawValue> = serde_json::from_str(entries).map_err(|_| CodecError::Entries)?;
     let mut journal = Journal {
         header: stored.header,
         entries: Default::default(),
         unknown: Vec::new(),
     };
     for value in all {
-        match known_entry(&value) {
+        match known_entry(value.get()) {
             Some(entry) => journal.entries.add(entry),
-            None => journal.unknown.push(value),
+            None => journal.unknown.push(Unknown::new(value.get())),
         }
     }
     Ok(journal)
 }
 
-fn known_entry(value: &Value) -> Option<Entry> {
-    if value.get("format").and_then(Value::as_u64) != Some(FORMAT) {
+fn known_entry(text: &str) -> Option<Entry> {
+    let Format { format } = serde_json::from_str(text).ok()?;
+    if format != FORMAT {
         return None;
     }
-    StoredEntry::deserialize(value).ok().map(|stored| stored.entry)
+    serde_json::from_str::<StoredEntry>(text)
+        .ok()
+        .map(|stored| stored.entry)
 }
 
 /// Of all but the token, which earlier versions do not know: a journal stays good when going back to one.
@@ -244,7 +253,7 @@ mod tests {
         assert_eq!(length(&journal), journal.bytes());
         journal
             .unknown
-            .push(serde_json::json!({"format": 99, "what": "ever"}));
+            .push(Unknown::new(r#"{"format": 99, "what": "ever"}"#));
         assert_eq!(length(&journal), journal.bytes());
         journal.entries.take(EntryId(7));
         assert_eq!(length(&journal), journal.bytes());
@@ -275,14 +284,27 @@ mod tests {
         );
     }
 
+    /// Read into numbers and written again, each of these would be another text.
     #[test]
-    fn entries_of_an_unknown_format_are_kept() {
+    fn entries_of_an_unknown_format_are_kept_byte_for_byte() {
+        let odd = [
+            r#"{"what":"ever","id":1,"format":99}"#,
+            r#"{ "format" : 99, "at": 1.0000000000000000001, "large": 123456789012345678901234567890 }"#,
+            r#"{"format":99,"tiny":1e-400,"exact":0.1000,"plus":1E+2,"minus":-0.0,"twice":1,"twice":2}"#,
+            r#"{"format":1.0,"escaped":"\u0041\/","ordered":{"z":1,"a":2}}"#,
+            r#"{"format":1,"kind":"Conjure"}"#,
+            "7.10",
+        ];
         let mut with_unknown = journal();
-        with_unknown
-            .unknown
-            .push(serde_json::json!({"format": 99, "id": 1, "what": "ever"}));
+        with_unknown.unknown = odd.map(Unknown::new).into();
         let written = write(&with_unknown).unwrap();
+        assert_eq!(written.entries.len(), with_unknown.bytes());
         let back = read(&written.header, &written.entries).unwrap();
         assert_eq!(back, with_unknown);
+        let again = write(&back).unwrap();
+        assert_eq!(*again.entries, *written.entries);
+        for text in odd {
+            assert!(again.entries.contains(text), "{text}");
+        }
     }
 }

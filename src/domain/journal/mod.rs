@@ -5,10 +5,10 @@ pub mod bounds;
 pub mod codec;
 mod entries;
 pub mod protocol;
+mod unknown;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::identity::Mark;
 use super::password::Password;
@@ -16,6 +16,7 @@ use super::role::RoleSettings;
 use super::time::read_whole_seconds;
 use super::wish::read_short;
 pub use entries::Entries;
+pub use unknown::Unknown;
 
 /// Names an entry within its journal. Never used twice in one lineage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -184,13 +185,13 @@ pub struct Journal {
     /// What is not yet settled.
     pub entries: Entries,
     /// Entries of a format that this version does not know: kept as they are.
-    pub unknown: Vec<Value>,
+    pub unknown: Vec<Unknown>,
 }
 
 impl Journal {
     /// How many bytes the entries take, written down.
     pub fn bytes(&self) -> usize {
-        let unknown: usize = self.unknown.iter().map(codec::size_of).sum();
+        let unknown: usize = self.unknown.iter().map(Unknown::size).sum();
         // Each is counted with a comma, of which there is one fewer; and there are two brackets.
         (self.entries.bytes() + unknown + 1).max(2)
     }

@@ -9,7 +9,7 @@ use super::types::*;
 use crate::api::DeletionBlocker;
 use crate::api::names::FORCE_FINALIZE;
 use crate::domain::attempts::Outcome;
-use crate::domain::journal::{Kind, Seen};
+use crate::domain::journal::{Cause, Kind, Seen};
 use crate::domain::remote::RemoteUser;
 use crate::domain::role::RoleSettings;
 use crate::domain::schedule::Class;
@@ -34,6 +34,16 @@ pub(super) fn is_accepted_deletion(staged: &StagedEntry) -> bool {
         Some(Outcome::Accepted { .. } | Outcome::NotFound)
     );
     done && staged.entry.kind == Kind::Delete
+}
+
+/// Whether this gives back what a deletion has taken from a login that is to stay after all.
+pub(super) fn gives_login_back(staged: &StagedEntry) -> bool {
+    staged.entry.kind == Kind::Configure && staged.entry.cause == Cause::Deletion
+}
+
+/// Whether no password lets it in.
+pub(super) fn lacks_login(user: &RemoteUser) -> bool {
+    user.traits.role.as_ref().is_some_and(|role| !role.login)
 }
 
 /// What lets go of a resource whose deletion is blocked.
@@ -320,6 +330,7 @@ impl Case<'_> {
         }
         match staged.entry.kind {
             Kind::Delete => self.deletion(staged, server),
+            _ if self.is_kept() && gives_login_back(staged) => self.give_login_back(staged, server),
             _ => self.unfinished(staged, server),
         }
     }
@@ -341,8 +352,8 @@ impl Case<'_> {
             // Nothing of it can still arrive. Its entry stays until a list, shared by all, shows the absence (`gone`).
             return self.say_farewell(Farewell::Deleted);
         }
-        if self.is_kept() && !done && !staged.attempts.unknown {
-            return self.doing(Step::Settle(staged.entry.id));
+        if self.is_kept() && !done && (server.capabilities.marks || !staged.attempts.unknown) {
+            return self.keep(staged, server);
         }
         if fresh::surely_absent(self.observed, server, self.now, self.settings) {
             return self.doing(Step::Settle(staged.entry.id));
@@ -358,6 +369,46 @@ impl Case<'_> {
             Some(Outcome::Refused { message, blockers }) => self.refused(staged, server, message, blockers),
             Some(Outcome::Exists(message)) => self.refused(staged, server, message, &[]),
             None => self.send_to_the_same(staged, server),
+        }
+    }
+
+    /// The login stays after all. By SQL a deletion has several steps, of which the first takes LOGIN away: where it was sent,
+    /// it is found out whether the login has that still.
+    fn keep(&self, staged: &StagedEntry, server: &Server) -> Plan {
+        let settle = Step::Settle(staged.entry.id);
+        if staged.attempts.never_sent() || server.trouble.is_some() || !server.capabilities.marks {
+            return self.doing(settle);
+        }
+        let sight = match staged.attempts.unknown {
+            true => fresh::settled_sight(self.observed, server, self.now, self.settings),
+            false => fresh::sight_after_attempt(self.observed, staged),
+        };
+        let Some(sight) = sight else {
+            return self.confirm(server);
+        };
+        match &sight.user {
+            None if !sight.conclusive => self.confirm(server),
+            Some(user) if lacks_login(user) && !self.is_another(user, staged, server) => {
+                self.doing(Step::Stage(Draft {
+                    replaces: Some(staged.entry.id),
+                    kind: Kind::Configure,
+                    cause: Cause::Deletion,
+                    password: DraftPassword::None,
+                    seen: sight.as_seen(),
+                    proven_ours: true,
+                }))
+            }
+            _ => self.doing(settle),
+        }
+    }
+
+    /// What a deletion that did not come to its end has taken is given back before the object is let go.
+    fn give_login_back(&self, staged: &StagedEntry, server: &Server) -> Plan {
+        let is_answered = staged.attempts.outcome.is_some();
+        let is_gone = || fresh::surely_absent(self.observed, server, self.now, self.settings);
+        match is_answered || server.trouble.is_some() || is_gone() {
+            true => self.doing(Step::Settle(staged.entry.id)),
+            false => self.send_to_the_same(staged, server),
         }
     }
 

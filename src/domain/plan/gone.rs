@@ -1,6 +1,6 @@
 //! R5: an entry whose resource is gone (its finalizer was taken away by force) is resolved all the same.
 
-use super::delete::is_accepted_deletion;
+use super::delete::{gives_login_back, is_accepted_deletion, lacks_login};
 use super::entry::is_another;
 use super::evidence::{Verdict, evidence_to_gather, weigh};
 use super::fresh::{self, Quiet};
@@ -44,8 +44,9 @@ fn decide(observed: &Observed, staged: &StagedEntry, now: Mono, settings: &Setti
     let ServerView::Usable(server) = &observed.server else {
         return wait(settings);
     };
-    // A deletion was decided while the resource was there; anything else that nobody has sent is void.
-    let void = staged.attempts.never_sent() && staged.entry.kind != Kind::Delete;
+    // A deletion, or its end, was decided while the resource was there; anything else that nobody has sent is void.
+    let is_decided = staged.entry.kind == Kind::Delete || gives_login_back(staged);
+    let void = staged.attempts.never_sent() && !is_decided;
     if server.gone || void {
         return settle;
     }
@@ -67,6 +68,13 @@ fn decide(observed: &Observed, staged: &StagedEntry, now: Mono, settings: &Setti
         None if sight.conclusive => settle,
         None => look(observed, server, now, settings),
         Some(_) if observed.rival.is_some() || staged.entry.kind == Kind::Adopt => settle,
+        Some(user) if gives_login_back(staged) && lacks_login(user) && staged.attempts.outcome.is_none() => {
+            match is_another(user, staged, server, false) {
+                true => settle,
+                false => send(staged, sight, server, now, settings),
+            }
+        }
+        Some(_) if gives_login_back(staged) => settle,
         // A login that has been published is kept, as its resource asked.
         Some(_) if staged.entry.retain && staged.entry.kind != Kind::Create => settle,
         Some(user) => match (staged.entry.kind, verdict(staged, user, sight, server, settings)) {

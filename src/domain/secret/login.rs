@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::escape::{dotnet, percent, percent_in_path, pgpass};
-use crate::api::SslMode;
+use crate::api::{ChannelBinding, SslMode};
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::password::Password;
 
@@ -69,27 +69,40 @@ impl<'a> Login<'a> {
         file.map_or(String::new(), |file| format!("&sslrootcert={}", *percent(&file)))
     }
 
+    /// What the server object says of channel binding, if it says anything.
+    pub fn binding(&self) -> Option<&'static str> {
+        self.details.channel_binding.map(ChannelBinding::as_str)
+    }
+
+    /// The same as the rest of a query, by this name.
+    fn and_binding(&self, name: &str) -> String {
+        let binding = self.binding();
+        binding.map_or_else(String::new, |binding| format!("&{name}={binding}"))
+    }
+
     /// As libpq and most others read it.
     pub fn uri(&self) -> Zeroizing<String> {
         Zeroizing::new(format!(
-            "postgresql://{}/{}?sslmode={}{}",
+            "postgresql://{}/{}?sslmode={}{}{}",
             *self.credentials(),
             *percent(&self.details.database),
             self.details.sslmode.as_str(),
             self.and_root_certificate(),
+            self.and_binding("channel_binding"),
         ))
     }
 
     /// As pgjdbc reads it, which takes no `user:password@`.
     pub fn jdbc(&self) -> Zeroizing<String> {
         Zeroizing::new(format!(
-            "jdbc:postgresql://{}/{}?user={}&password={}&sslmode={}{}",
+            "jdbc:postgresql://{}/{}?user={}&password={}&sslmode={}{}{}",
             self.authority(),
             *percent(&self.details.database),
             *percent(self.username),
             *percent(self.password.reveal()),
             self.details.sslmode.as_str(),
             self.and_root_certificate(),
+            self.and_binding("channelBinding"),
         ))
     }
 
@@ -119,8 +132,14 @@ impl<'a> Login<'a> {
         let file = file.map_or(String::new(), |file| {
             format!(";Root Certificate={}", *dotnet(&file))
         });
+        let binding = match self.details.channel_binding {
+            None => "",
+            Some(ChannelBinding::Disable) => ";Channel Binding=Disable",
+            Some(ChannelBinding::Prefer) => ";Channel Binding=Prefer",
+            Some(ChannelBinding::Require) => ";Channel Binding=Require",
+        };
         Zeroizing::new(format!(
-            "Host={};Port={};Database={};Username={};Password={};SSL Mode={sslmode}{file}",
+            "Host={};Port={};Database={};Username={};Password={};SSL Mode={sslmode}{file}{binding}",
             *dotnet(&self.details.host),
             self.details.port,
             *dotnet(&self.details.database),
@@ -133,10 +152,11 @@ impl<'a> Login<'a> {
     pub fn psycopg(&self) -> Zeroizing<String> {
         let (path, parameter) = self.database_of_sqlalchemy("dbname");
         Zeroizing::new(format!(
-            "postgresql+psycopg://{}/{path}?{parameter}sslmode={}{}",
+            "postgresql+psycopg://{}/{path}?{parameter}sslmode={}{}{}",
             *self.credentials(),
             self.details.sslmode.as_str(),
             self.and_root_certificate(),
+            self.and_binding("channel_binding"),
         ))
     }
 

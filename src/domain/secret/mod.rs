@@ -109,6 +109,7 @@ pub fn check(username: &str, spec: &OutputSecret, details: Option<&ConnectionDet
         port: 5432,
         database: "database".to_string(),
         sslmode: SslMode::VerifyFull,
+        channel_binding: None,
         provider: "postgresql",
         ca: Some(Arc::from("-----BEGIN CERTIFICATE-----\n".as_bytes())),
     };

@@ -52,6 +52,7 @@ fn basic(login: &Login<'_>) -> Vec<Pair> {
         ("jdbc-uri", jdbc),
         ("pgpass", login.pgpass()),
     ]);
+    pairs.extend(login.binding().map(|binding| ("channel_binding", text(binding))));
     pairs
 }
 
@@ -67,6 +68,7 @@ fn libpq(login: &Login<'_>) -> Vec<Pair> {
     ];
     let file = login.root_certificate();
     pairs.extend(file.map(|file| ("PGSSLROOTCERT", text(&file))));
+    pairs.extend(login.binding().map(|binding| ("PGCHANNELBINDING", text(binding))));
     pairs
 }
 

@@ -20,6 +20,7 @@ fn at(host: &str, database: &str) -> ConnectionDetails {
         port: 5432,
         database: database.to_string(),
         sslmode: SslMode::Require,
+        channel_binding: None,
         provider: "ionos",
         ca: None,
     }

@@ -25,8 +25,9 @@ use zeroize::Zeroizing;
 
 use super::dial::ResolveError;
 use super::gate::Gate;
+use super::memory::{Memory, NO_ROOM};
 use super::tls::{self, Trust};
-use super::{ErrorClass, MOST_USERS, RemoteError};
+use super::{ErrorClass, LIST_MEMORY, MOST_USERS, RemoteError};
 use crate::domain::endpoint::{AllowList, Endpoint, Grant, NotAllowed};
 use gated::{GateBody, GateLayer, GateShut};
 
@@ -56,6 +57,8 @@ pub struct HttpSettings {
     pub user_agent: String,
     /// The most users of one server that are kept. A longer list is no list.
     pub most_users: usize,
+    /// What lists take while they are read, those of all servers together.
+    pub reading: Memory,
 }
 
 impl HttpSettings {
@@ -69,6 +72,7 @@ impl HttpSettings {
             request_timeout: Duration::from_secs(30),
             user_agent: concat!("pguser-operator/", env!("CARGO_PKG_VERSION")).to_string(),
             most_users: MOST_USERS,
+            reading: Memory::new(LIST_MEMORY),
         }
     }
 }
@@ -92,6 +96,7 @@ pub(in crate::provider) struct Http {
     reads: Client,
     mutations: Client,
     gate: Gate,
+    reading: Memory,
 }
 
 impl fmt::Debug for Http {
@@ -151,6 +156,7 @@ impl Http {
                     .connector_layer(GateLayer(gate.clone())),
             )?,
             gate,
+            reading: settings.reading.clone(),
         })
     }
 
@@ -188,14 +194,22 @@ impl Http {
             Err(failure) => return Err(unanswered(call, purpose, &failure)),
         };
         let mut body = Some(Zeroizing::new(Vec::new()));
+        let mut room = self.reading.share();
         while let Some(read) = body.as_mut() {
             match response.chunk().await {
+                // Answers of other kinds are small, and what became of a mutation must be known.
+                Ok(Some(chunk)) if call.cap > ANSWER_CAP && !room.grow(chunk.len()) => {
+                    return Err(error(call, purpose.broken(None), &format!(" ({NO_ROOM})")));
+                }
                 Ok(Some(chunk)) if read.len() + chunk.len() <= call.cap => read.extend_from_slice(&chunk),
                 Ok(None) => break,
                 Ok(Some(_)) | Err(_) => body = None,
             }
         }
-        let reply = Reply::new(response.status(), response.headers(), body);
+        let reply = Reply {
+            room: Some(room),
+            ..Reply::new(response.status(), response.headers(), body)
+        };
         tracing::debug!(
             operation = call.operation,
             status = reply.status.as_u16(),

@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
 use crate::domain::password::Password;
+use crate::provider::memory::Share;
 use crate::provider::{Answer, ErrorClass, RemoteError, lenient};
 
 /// The longest wait that is told apart from longer ones; a century is enough for anybody.
@@ -36,6 +37,8 @@ pub(in crate::provider) struct Reply {
     pub(in crate::provider) html: bool,
     /// The body; `None` if it broke off or is larger than it may be. It may echo a password.
     pub(in crate::provider) body: Option<Zeroizing<Vec<u8>>>,
+    /// The room that it takes among all that is read, if that is counted.
+    pub(in crate::provider) room: Option<Share>,
 }
 
 impl Reply {
@@ -55,6 +58,7 @@ impl Reply {
                 .is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("text/html"))
                 || body.as_deref().is_some_and(|body| begins_like_html(body)),
             body,
+            room: None,
         }
     }
 

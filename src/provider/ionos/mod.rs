@@ -221,10 +221,13 @@ impl Provider for Ionos {
         let mut next = Next::Page(0);
         let mut left = LIST_TOTAL;
         let mut date = None;
+        // What was read of a page is kept until all are there, in another form.
+        let mut room = Vec::new();
         while let Next::Page(offset) = next {
             let limit = self.page_size;
             let url = format!("{}?limit={limit}&offset={offset}&system=true", self.users_url());
-            let reply = self.read(OPERATION, &url, LIST_CAP.min(left)).await?;
+            let mut reply = self.read(OPERATION, &url, LIST_CAP.min(left)).await?;
+            room.push(reply.room.take());
             if !reply.status.is_success() {
                 return Err(self.refusal(OPERATION, Purpose::Read, &reply, None));
             }

@@ -182,6 +182,7 @@ impl<'a> Call<'a> {
             && self.sound
             && !self.read_only.load(Ordering::Relaxed)
         {
+            self.session.rest();
             *place = Some(self.session);
         }
     }

@@ -17,6 +17,7 @@ use super::hosts::{Address, Hosts, is_of_all, no_primary};
 use super::wary::Budget;
 use crate::domain::endpoint::AllowList;
 use crate::domain::password::Password;
+use crate::provider::memory::Memory;
 use crate::provider::{ErrorClass, RemoteError};
 
 /// How long an idle connection is used again.
@@ -54,6 +55,8 @@ pub(super) struct Target {
     pub(super) security: Security,
     pub(super) connect_timeout: Duration,
     pub(super) request_timeout: Duration,
+    /// What is read from all servers together.
+    pub(super) reading: Memory,
 }
 
 /// A connection that is ready for a query.
@@ -127,7 +130,7 @@ impl Target {
     ) -> Result<Box<Session>, RemoteError> {
         let deadline = deadline.min(Instant::now() + self.connect_timeout);
         let connecting = async {
-            let budget = Budget::new();
+            let budget = Budget::new(&self.reading);
             let attempt = Attempt {
                 target: self,
                 operation,
@@ -294,6 +297,11 @@ impl Session {
 
     fn asked(&self) -> MutexGuard<'_, HashMap<Box<str>, Option<Statement>>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing of what was read is kept.
+    pub(super) fn rest(&self) {
+        self.budget.renew();
     }
 
     /// Makes it ready for a new call; none if it has ended, takes no changes any more, or is not to be relied upon.

@@ -7,8 +7,9 @@ use std::error::Error as StdError;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use super::hosts::Address;
-use super::wary::{AsksForPassword, SaysTooMuch};
+use super::wary::{AsksForPassword, NoRoom, SaysTooMuch};
 use crate::provider::dial::DialError;
+use crate::provider::memory::NO_ROOM;
 use crate::provider::tls::Unsecured;
 use crate::provider::{ErrorClass, RemoteError, sqlstate, tls};
 
@@ -225,6 +226,9 @@ fn unsaid_by_the_server(doing: Doing, failure: &tokio_postgres::Error) -> (Error
     }
     if tls::find::<SaysTooMuch>(failure).is_some() {
         return (silent(doing), "the server says more than it was asked for");
+    }
+    if tls::find::<NoRoom>(failure).is_some() {
+        return (silent(doing), NO_ROOM);
     }
     let cause = failure.source().map(ToString::to_string).unwrap_or_default();
     match cause.as_str() {

@@ -42,10 +42,11 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::gate::Gate;
+use super::memory::Memory;
 use super::tls::{Asked, Trust};
 use super::{
-    Answer, Capabilities, Cluster, ClusterState, ErrorClass, Listing, MOST_USERS, Order, Provider,
-    RemoteError, RemoteUser,
+    Answer, Capabilities, Cluster, ClusterState, ErrorClass, LIST_MEMORY, Listing, MOST_USERS, Order,
+    Provider, RemoteError, RemoteUser,
 };
 use crate::domain::endpoint::{AllowList, Host};
 use crate::domain::identity::Mark;
@@ -82,6 +83,8 @@ pub struct SqlSettings {
     pub request_timeout: Duration,
     /// The most roles of one server that are kept. More than that are no list.
     pub most_users: usize,
+    /// What lists take while they are read, those of all servers together.
+    pub reading: Memory,
 }
 
 impl SqlSettings {
@@ -93,6 +96,7 @@ impl SqlSettings {
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             most_users: MOST_USERS,
+            reading: Memory::new(LIST_MEMORY),
         }
     }
 }
@@ -166,6 +170,7 @@ impl Postgresql {
                 security,
                 connect_timeout: settings.connect_timeout,
                 request_timeout: settings.request_timeout,
+                reading: settings.reading.clone(),
             }),
             database: config.database,
             installation: config.installation,

@@ -17,7 +17,7 @@ use super::errors::{UNREACHABLE, standing_by};
 use super::mark::{self, Marking};
 use super::text::Bytes;
 use crate::domain::parameters::Parameters;
-use crate::domain::role::{FoundRole, Memberships, Traits};
+use crate::domain::role::{FoundRole, Memberships, Power, Traits};
 use crate::domain::time::whole_seconds;
 use crate::provider::{Creator, RemoteError, RemoteUser, TOO_MANY};
 
@@ -74,6 +74,7 @@ fn query(facts: Facts, one: bool) -> String {
         "SELECT n.standby, n.now, r.oid, r.rolname::text AS name, d.description AS comment, \
            r.rolsuper OR r.rolreplication OR r.oid < 16384 OR r.rolname ^@ 'pg_' \
              OR r.oid = n.me OR r.rolname = session_user AS special, \
+           r.rolsuper OR r.rolreplication OR r.oid = n.me OR r.rolname = session_user AS unattainable, \
            r.rolcanlogin AS login, r.rolconnlimit AS connections, \
            r.rolcreatedb AS createdb, r.rolcreaterole AS createrole, r.rolinherit AS inherit, \
            r.rolbypassrls AS bypassrls, \
@@ -95,17 +96,6 @@ fn query(facts: Facts, one: bool) -> String {
            WHERE m.member = r.oid) g ON true \
          ORDER BY r.oid"
     )
-}
-
-/// How much a role gives to whoever becomes a member of it, by itself or by the roles that it is a member of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Power {
-    /// No more than it was given.
-    Plain,
-    /// It has CREATEROLE or BYPASSRLS.
-    Over,
-    /// It is a superuser, for replication, or the operator's own login.
-    All,
 }
 
 /// What a role gives to whoever becomes a member of it.
@@ -308,6 +298,9 @@ fn found(row: &Row) -> Result<FoundRole, tokio_postgres::Error> {
         create_role: row.try_get("createrole")?,
         inherit: row.try_get("inherit")?,
         bypass_rls: row.try_get("bypassrls")?,
+        unattainable: row
+            .try_get::<_, Option<bool>>("unattainable")?
+            .unwrap_or_default(),
         granted: names(row, "mine")?,
         granted_by_others: names(row, "others")?,
         just_granted: Memberships::new(),

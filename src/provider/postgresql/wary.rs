@@ -2,12 +2,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::provider::memory::{Memory, NO_ROOM, Share};
 
 /// The most that a server may say in answer to one call: a list of some hundred thousand roles.
 const MOST_READ: u64 = 64 << 20;
@@ -22,23 +24,50 @@ pub(in crate::provider) struct AsksForPassword;
 #[error("the server says too much")]
 pub(in crate::provider) struct SaysTooMuch;
 
+/// There is no room for what the server says beside what others say.
+#[derive(Debug, Clone, Copy, Error)]
+#[error("{NO_ROOM}")]
+pub(super) struct NoRoom;
+
+/// What any server may say in answer to one call, however much others do: more than anything but a list takes.
+const ALWAYS: u64 = 1 << 20;
+
 /// How much may still be read.
 #[derive(Debug)]
-pub(in crate::provider) struct Budget(AtomicU64);
+pub(in crate::provider) struct Budget {
+    left: AtomicU64,
+    /// What this call takes of what all may take together.
+    room: Mutex<Share>,
+}
 
 impl Budget {
-    pub(in crate::provider) fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicU64::new(MOST_READ)))
+    pub(in crate::provider) fn new(reading: &Memory) -> Arc<Self> {
+        Arc::new(Self {
+            left: AtomicU64::new(MOST_READ),
+            room: Mutex::new(reading.share()),
+        })
     }
 
-    /// A new call has all of it.
+    /// A new call has all of it, and what the last one said is not kept.
     pub(in crate::provider) fn renew(&self) {
-        self.0.store(MOST_READ, Ordering::Relaxed);
+        self.left.store(MOST_READ, Ordering::Relaxed);
+        self.room.lock().unwrap_or_else(PoisonError::into_inner).set(0);
     }
 
     fn spend(&self, bytes: usize) -> io::Result<()> {
-        let bytes = bytes as u64;
-        self.0
+        self.count(bytes as u64)?;
+        if MOST_READ - self.left.load(Ordering::Relaxed) <= ALWAYS {
+            return Ok(());
+        }
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        match room.grow(bytes) {
+            true => Ok(()),
+            false => Err(io::Error::other(NoRoom)),
+        }
+    }
+
+    fn count(&self, bytes: u64) -> io::Result<()> {
+        self.left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 left.checked_sub(bytes)
             })
@@ -190,7 +219,7 @@ mod tests {
 
     async fn heard(said: &[u8]) -> io::Result<Vec<u8>> {
         let mut heard = Vec::new();
-        let mut wary = Wary::listening(said, Budget::new());
+        let mut wary = Wary::listening(said, Budget::new(&Memory::new(1)));
         wary.read_to_end(&mut heard).await.map(|_| heard)
     }
 
@@ -229,7 +258,7 @@ mod tests {
             (b"R\0\0\0\x08\0\0\0\0S and so on", false),
             (b"R\0\0\0\x08\0\0\0\x03", false),
         ] {
-            let mut wary = Wary::insisting(said, Budget::new());
+            let mut wary = Wary::insisting(said, Budget::new(&Memory::new(usize::MAX)));
             let read = wary.read_to_end(&mut Vec::new()).await;
             assert_eq!(read.is_ok(), heard, "{said:?}");
         }
@@ -237,11 +266,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_does_not_stop_is_cut_off() {
-        let budget = Budget::new();
+        let budget = Budget::new(&Memory::new(usize::MAX));
         let mut endless = Wary::counting(tokio::io::repeat(b'x'), Arc::clone(&budget));
         let mut sink = tokio::io::sink();
         assert!(tokio::io::copy(&mut endless, &mut sink).await.is_err());
         budget.renew();
         assert!(endless.read_u8().await.is_ok());
+    }
+    #[tokio::test]
+    async fn what_one_server_says_takes_no_room_from_another_and_none_once_its_call_is_over() {
+        let memory = Memory::new(8 << 20);
+        let read = async |bytes: u64, budget: &Arc<Budget>| {
+            let said = tokio::io::repeat(b'x').take(bytes);
+            let mut wary = Wary::counting(said, Arc::clone(budget));
+            tokio::io::copy(&mut wary, &mut tokio::io::sink()).await
+        };
+        let [greedy, modest] = [(); 2].map(|()| Budget::new(&memory));
+        let error = read(32 << 20, &greedy).await.unwrap_err();
+        assert!(error.get_ref().is_some_and(|it| it.is::<NoRoom>()), "{error}");
+        read(3 << 20, &modest).await.unwrap();
+        modest.renew();
+        greedy.renew();
+        read(7 << 20, &greedy).await.unwrap();
     }
 }

@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use super::call::Call;
 use super::errors::Step;
 use super::mark::{self, Marking};
-use super::roles::{self, Given, Grant, Power, Role, Seen};
+use super::roles::{self, Given, Grant, Role, Seen};
 use super::text::{ident, is_name, literal, shown};
 use super::verifier;
 use crate::domain::identity::Mark;
 use crate::domain::parameters;
 use crate::domain::password::Password;
-use crate::domain::role::{FoundRole, RoleOptions};
+use crate::domain::role::{FoundRole, Power, RoleOptions};
 use crate::provider::{ErrorClass, Order, RemoteError, RemoteUser};
 
 /// Whom a mutation is for, and the mark that says so.

@@ -2,6 +2,7 @@
 
 mod api_server;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -27,11 +28,13 @@ fn place(server: &ApiServer, holder: &str) -> Place {
 }
 
 async fn open_as(server: &ApiServer, holder: &str, fatal: &Fatal) -> JournalStore {
+    let raised = fatal.clone();
     let opened = JournalStore::open(
         place(server, holder),
         Settings::default(),
         Gate::closed(),
         fatal.clone(),
+        Arc::new(move || raised.raise("another process has taken over the journal")),
     );
     opened.await.unwrap()
 }
@@ -183,6 +186,34 @@ async fn another_epoch_ends_the_process() {
 }
 
 #[tokio::test]
+async fn a_journal_that_was_lost_is_written_to_no_more_though_the_process_goes_on() {
+    let server = ApiServer::default();
+    let (gate, lost) = (Gate::closed(), Arc::new(AtomicUsize::new(0)));
+    let counted = lost.clone();
+    let opened = JournalStore::open(
+        place(&server, "b"),
+        Settings::default(),
+        gate.clone(),
+        Fatal::new(),
+        Arc::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }),
+    );
+    let former = opened.await.unwrap();
+    former.commit(stage("u", "p")).await.unwrap();
+    assert!(gate.is_open());
+    let leader = open(&server).await;
+    let written = server.state().journal();
+    for change in [stage("v", "q"), Change::Touch, Change::Settle(EntryId(1))] {
+        assert_eq!(former.commit(change).await, Err(JournalError::Replaced));
+        assert!(!gate.is_open(), "something could be sent");
+    }
+    assert_eq!(lost.load(Ordering::Relaxed), 3);
+    assert_eq!(server.state().journal(), written);
+    leader.commit(Change::Touch).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_person_who_touches_or_deletes_the_secret_changes_nothing() {
     let server = ApiServer::default();
     let store = open(&server).await;
@@ -273,7 +304,14 @@ async fn a_refusal_is_told_at_once_and_is_no_end() {
         matches!(&refused, Err(JournalError::Refused(words)) if words.contains("403 Forbidden")),
         "{refused:?}"
     );
+    // Whoever reports the server object finds it, until a write goes through.
+    assert!(
+        store
+            .refusal()
+            .is_some_and(|words| words.contains("403 Forbidden"))
+    );
     store.commit(stage("u", "q")).await.unwrap();
+    assert_eq!(store.refusal(), None);
     assert_same(&store, &server);
 }
 
@@ -302,6 +340,7 @@ async fn a_writer_that_ends_unexpectedly_ends_the_process_and_leaves_nobody_wait
     let (state, fatal) = (Arc::new(Mutex::new(State::default())), Fatal::new());
     let (changes, waiting) = mpsc::unbounded_channel();
     let writer = Writer {
+        on_loss: Arc::new(|| {}),
         place: place(&server, "a"),
         settings: Settings::default(),
         gate: Gate::closed(),
