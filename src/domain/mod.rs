@@ -23,6 +23,7 @@ pub mod role;
 pub mod rotation;
 pub mod schedule;
 pub mod settings;
+pub mod sql;
 pub mod time;
 pub mod username;
 pub mod wish;
