@@ -8,6 +8,7 @@
 //! | `window` | how many changes go between two looks at the cluster |
 //! | `looks`, `reads` | which looks and reads somebody waits for |
 //! | `logins` | whether logins are tried now |
+//! | `lost` | what logins had that are gone |
 //! | `recount` | when users are counted for the status between two lists |
 //! | `next` | which call is made next |
 //! | `actor` | the task that makes the calls |
@@ -18,6 +19,7 @@ mod actor;
 pub mod bucket;
 mod logins;
 mod looks;
+mod lost;
 mod next;
 mod reads;
 mod recount;

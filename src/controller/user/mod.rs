@@ -1,6 +1,7 @@
 //! PostgresUsers: observe, plan, act, report, until there is nothing left to do at once.
 
 pub mod act;
+mod lost;
 pub mod observe;
 pub mod output;
 pub mod report;
