@@ -225,6 +225,7 @@ pub struct ScalingoEndpoints {
 /// A PostgreSQL server, version 14 or later, spoken to in SQL.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.sendPlaintextPasswords) || !self.sendPlaintextPasswords || self.sslmode in ['verify-full', 'verify-ca']").message("spec.postgresql.sendPlaintextPasswords: passwords are sent as they are over verified TLS only: set spec.postgresql.sslmode to verify-full or verify-ca"))]
 pub struct Postgresql {
     /// The host name or address of the primary. Immutable. Must be on the operator's allow-list of endpoints.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9._:-]+$"))]
@@ -259,6 +260,11 @@ pub struct Postgresql {
     /// no more.
     #[x_kube(validation = Rule::new("has(self.keys) ? !has(self.keys.token) && !has(self.keys.apiToken) && !has(self.keys.bearerToken) : true").message("spec.postgresql.credentialsSecretRef.keys: this provider reads username and password: remove the others"))]
     pub credentials_secret_ref: CredentialsRef,
+    /// Send the passwords of logins as they are, for a server that has to see them: one whose check of passwords (credcheck, a
+    /// vendor's own) takes no hashed ones. They may end up in the server's log. Only with `sslmode` `verify-full` or `verify-ca`.
+    /// Default: only hashes are sent (SCRAM-SHA-256 verifiers).
+    #[serde(default)]
+    pub send_plaintext_passwords: bool,
     /// What PostgresUsers may ask for besides a login. Default: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed: Option<Allowed>,

@@ -25,6 +25,7 @@ pub mod rotation;
 pub mod schedule;
 pub mod secret;
 pub mod settings;
+pub mod sql;
 pub mod time;
 pub mod username;
 pub mod wish;

@@ -284,19 +284,9 @@ impl RoleOptions {
     }
 }
 
-/// A name as SQL has it: in double quotes.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_is_quoted_whatever_is_in_it() {
-        assert_eq!(quoted("we\"ird x"), "\"we\"\"ird x\"");
-    }
 
     fn names(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_string()).collect()

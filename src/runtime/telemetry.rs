@@ -27,10 +27,13 @@ pub struct Telemetry {
 }
 
 /// What may be logged, whatever is asked for: the Kubernetes client shows answers that it cannot read as they came, with
-/// whole Secrets in them, and those of an API server that refuses.
+/// whole Secrets in them, and those of an API server that refuses; the PostgreSQL client shows statements, which may have a
+/// password in them.
 fn is_fit(event: &Metadata<'_>) -> bool {
     const SHOWS_ANSWERS: &str = "kube_client::client";
-    event.is_span() || event.target() != SHOWS_ANSWERS
+    const SHOWS_STATEMENTS: &str = "tokio_postgres::";
+    let target = event.target();
+    event.is_span() || (target != SHOWS_ANSWERS && !target.starts_with(SHOWS_STATEMENTS))
 }
 
 /// Starts logging to standard error. `filter` is a list of `target=level`, as in `RUST_LOG`.
@@ -80,17 +83,18 @@ mod tests {
     }
 
     #[test]
-    fn answers_of_the_api_server_are_logged_at_no_setting() {
+    fn answers_of_the_api_server_and_statements_are_logged_at_no_setting() {
         let written = Written::default();
         let writer = written.clone();
         let logs = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
-        let filter = EnvFilter::new("trace,kube_client=trace,kube_client::client=trace");
+        let filter = EnvFilter::new("trace,kube_client=trace,kube_client::client=trace,tokio_postgres=trace");
         let subscriber = tracing_subscriber::registry()
             .with(filter_fn(is_fit))
             .with(logs.with_filter(filter));
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(target: "kube_client::client", "canary");
             tracing::trace!(target: "kube_client::client", "canary");
+            tracing::debug!(target: "tokio_postgres::simple_query", "canary");
             tracing::warn!(target: "kube_client::config", "seen");
         });
         let text = written.0.lock().unwrap();

@@ -275,6 +275,7 @@ impl Case {
             password: Password::new(how.secret.as_deref().unwrap_or(ADMIN_PASSWORD)),
             installation: INSTALLATION.to_string(),
             allow_insecure: sslmode == SslMode::Disable,
+            send_plaintext_passwords: false,
         }
     }
 

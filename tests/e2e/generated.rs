@@ -213,6 +213,13 @@ fn specs(schema: &Value) -> BoxedStrategy<Value> {
                     keys.retain(|key, _| !unread.contains(&key.as_str()));
                 }
             }
+            if let Some(sql) = spec.pointer_mut("/postgresql").and_then(Value::as_object_mut)
+                && sql
+                    .get("sslmode")
+                    .is_some_and(|it| it != "verify-full" && it != "verify-ca")
+            {
+                sql.remove("sendPlaintextPasswords");
+            }
             spec
         })
         .boxed()

@@ -16,6 +16,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_user_that_comes_to_ask_for_too_much_keeps_its_login,
         attributes_changed_outside_are_put_right,
         parameters_are_kept_as_the_spec_asks_and_reset_when_it_does_not,
+        parameters_that_are_lost_with_a_login_are_told,
         memberships_changed_outside_are_put_right,
         a_membership_that_is_not_asked_for_any_more_ends,
         a_membership_that_cannot_be_given_is_told_and_given_once_it_can,
@@ -266,6 +267,42 @@ async fn parameters_are_kept_as_the_spec_asks_and_reset_when_it_does_not(world: 
     world.role_is("checkout", config, "work_mem=3MB").await?;
     world.user_ready("checkout").await?;
     world.login_of("checkout").await
+}
+
+async fn parameters_that_are_lost_with_a_login_are_told(world: &World) -> Outcome {
+    let (_vendor, operator) = set_up(world, json!({"config": ["search_path"]})).await?;
+    ask(world, "config: {search_path: app}").await?;
+    world.user_ready("checkout").await?;
+    let password = world.password_of("checkout").await?;
+    world
+        .postgres()
+        .sql("alter role checkout set work_mem to '3MB'; alter role checkout set app.key to 'sEcReT'")
+        .await?;
+    // What nobody has seen, nobody can tell of.
+    refresh(world, "seen").await?;
+    world.quiet(&operator).await?;
+    world.postgres().sql("drop role checkout").await?;
+    refresh(world, "dropped").await?;
+    let told = eventually("what is lost to be told", PATIENCE, async || {
+        let events = world.events().await?;
+        let told = events.into_iter().find(|event| event.contains("ParametersLost"));
+        told.ok_or_else(|| "not yet".into())
+    })
+    .await?;
+    assert!(
+        told.contains("spec.postgresql.config: app.key, work_mem."),
+        "{told}"
+    );
+    assert!(
+        !told.contains("sEcReT") && !told.contains("search_path"),
+        "{told}"
+    );
+    world.accepts_eventually("checkout", &password, true).await?;
+    world
+        .role_is("checkout", "array_to_string(rolconfig, '; ')", "search_path=app")
+        .await?;
+    world.user_ready("checkout").await?;
+    Ok(())
 }
 
 async fn memberships_changed_outside_are_put_right(world: &World) -> Outcome {

@@ -12,6 +12,7 @@ mod deletion;
 mod hosts;
 mod outcomes;
 mod ownership;
+mod passwords;
 #[path = "../login/postgres.rs"]
 mod postgres;
 #[path = "../support_sql/proxy.rs"]
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         deletion::trials(&world),
         blockers::trials(&world),
         outcomes::trials(&world),
+        passwords::trials(&world),
         connections::trials(&world),
         certificates::trials(&world),
         hosts::trials(&world),

@@ -18,6 +18,7 @@ tests! {
     what_is_out_of_reach_is_named,
     a_membership_follows_the_roles_inherit,
     what_cannot_be_given_is_said,
+    a_membership_that_was_refused_is_given_once_it_can_be,
     the_login_of_another_namespace_is_given_to_who_may_name_it,
     an_attribute_that_cannot_be_given_is_said,
     parameters_are_set_as_they_are_written,
@@ -371,6 +372,28 @@ async fn what_cannot_be_given_is_said(world: &World) {
     }
 }
 
+/// Its password is nobody's business meanwhile.
+async fn a_membership_that_was_refused_is_given_once_it_can_be(world: &World) {
+    if !world.has_admin_option() {
+        return;
+    }
+    let client = world.client("clerk");
+    world.server.sql("CREATE ROLE given_later");
+    let options = RoleOptions {
+        member_of: groups(&["given_later".to_string()]),
+        ..RoleOptions::default()
+    };
+    let job = with("waits_to_be_given", options.clone());
+    let made = client.create(&job, "pLaInTeXt").await.unwrap();
+    assert_eq!(options.differences(role(&made)), ["memberships"]);
+    let refused = assert_class(client.configure(&job).await, ErrorClass::Invalid);
+    assert_says(&refused, "ADMIN OPTION");
+    world.server.sql("GRANT given_later TO clerk WITH ADMIN OPTION");
+    let given = client.configure(&job).await.unwrap();
+    assert!(options.differences(role(&given)).is_empty(), "{given:?}");
+    assert!(world.logs_in("waits_to_be_given", "pLaInTeXt").await);
+}
+
 /// Whatever was known of it when it was asked for: it may have been made since.
 async fn the_login_of_another_namespace_is_given_to_who_may_name_it(world: &World) {
     for admin in ADMINS {
@@ -539,15 +562,17 @@ async fn a_login_without_admin_option_is_told_with_the_grant_that_gives_it(world
         return;
     }
     let client = world.client("clerk");
-    let job = job("made_by_fifteen");
+    // In characters that print, so that it can be copied.
+    let job = job("made by\u{202e}15");
     client.create(&job, "pLaInTeXt").await.unwrap();
     let grantor = world
         .value("SELECT rolname FROM pg_roles WHERE oid = 10")
         .unwrap();
     world.server.sql(&format!(
-        "REVOKE ADMIN OPTION FOR made_by_fifteen FROM clerk GRANTED BY \"{grantor}\""
+        "REVOKE ADMIN OPTION FOR \"{}\" FROM clerk GRANTED BY \"{grantor}\"",
+        job.username
     ));
-    let grant = "GRANT \"made_by_fifteen\" TO \"clerk\" WITH ADMIN OPTION";
+    let grant = "GRANT U&\"made by\\202e15\" TO \"clerk\" WITH ADMIN OPTION";
     for refused in [
         client.set(&job, "aNoThEr").await.map(drop),
         client.configure(&job).await.map(drop),
@@ -555,7 +580,7 @@ async fn a_login_without_admin_option_is_told_with_the_grant_that_gives_it(world
     ] {
         assert_says(&assert_class(refused, ErrorClass::Invalid), grant);
     }
-    assert!(world.logs_in("made_by_fifteen", "pLaInTeXt").await);
+    assert!(world.logs_in(&job.username, "pLaInTeXt").await);
     world.server.sql(grant);
     client.set(&job, "aNoThEr").await.unwrap();
     client.delete(&job).await.unwrap();

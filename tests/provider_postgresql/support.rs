@@ -124,6 +124,7 @@ impl World {
             password: Password::new(ADMIN_PASSWORD),
             installation: INSTALLATION.to_string(),
             allow_insecure: false,
+            send_plaintext_passwords: false,
         }
     }
 

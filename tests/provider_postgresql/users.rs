@@ -137,7 +137,6 @@ async fn any_name_and_any_password_will_do(world: &World) {
     }
 }
 
-/// `scram_iterations`, which PostgreSQL 16 brought.
 /// A login has the name that its client sends, in bytes; some encodings do not let all bytes pass.
 async fn a_database_of_another_encoding_takes_the_names_that_it_can_hold(world: &World) {
     for (database, encoding, takes_all) in [("latin", "LATIN1", true), ("euc", "EUC_JP", false)] {
@@ -167,6 +166,7 @@ async fn a_database_of_another_encoding_takes_the_names_that_it_can_hold(world: 
     }
 }
 
+/// `scram_iterations`, which PostgreSQL 16 brought.
 async fn a_password_is_hashed_as_often_as_the_server_asks(world: &World) {
     world.server.sql(&format!(
         "SET password_encryption = 'scram-sha-256'; CREATE ROLE thorough SUPERUSER LOGIN PASSWORD '{ADMIN_PASSWORD}'"

@@ -9,6 +9,7 @@
 //! | `listed` | what a list tells, and what it takes |
 //! | `looks`, `reads` | which looks and reads somebody waits for |
 //! | `logins` | whether logins are tried now |
+//! | `lost` | what logins had that are gone |
 //! | `recount` | when users are counted for the status between two lists |
 //! | `next` | which call is made next |
 //! | `actor` | the task that makes the calls |
@@ -20,6 +21,7 @@ pub mod bucket;
 mod listed;
 mod logins;
 mod looks;
+mod lost;
 mod next;
 mod reads;
 mod recount;

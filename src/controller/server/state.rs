@@ -12,6 +12,7 @@ use super::UserRef;
 use super::listed::{find, power_of};
 use super::logins::Logins;
 use super::looks::Looks;
+use super::lost::Lost;
 use super::reads::{Difficulties, Reads};
 use super::recount::Recount;
 use super::turns::Turns;
@@ -137,6 +138,8 @@ pub struct State {
     pub gone_owners: HashSet<String>,
     /// Logins whose deletion was accepted, and does not take effect.
     pub never_deleted: Vec<String>,
+    /// The parameters of logins that somebody has dropped.
+    pub lost: Lost,
     /// When the users are counted anew.
     pub(super) recount: Recount,
     /// Who may work on users now (R11).
@@ -200,6 +203,7 @@ impl State {
             orphans: 0,
             gone_owners: HashSet::new(),
             never_deleted: Vec::new(),
+            lost: Lost::default(),
             recount: Recount::default(),
             turns: Turns::new(fresh_for, lag),
             difficulties: Difficulties::default(),
@@ -276,11 +280,22 @@ impl State {
 
     /// Whose mark a user carried when it was last seen.
     pub fn mark_of(&self, username: &str) -> Option<Mark> {
-        let user = match self.read_since_list(username) {
+        self.last_seen(username)?.mark().cloned()
+    }
+
+    /// A user, as far as it was there when it was last looked for.
+    fn last_seen(&self, username: &str) -> Option<&RemoteUser> {
+        match self.read_since_list(username) {
             Some(read) => read.user.as_ref(),
             None => find(&self.snapshot.as_ref()?.users, username),
-        };
-        user?.mark().cloned()
+        }
+    }
+
+    /// Notes what is lost with a user that is not there any more.
+    fn note_lost(&mut self, username: &str, at: Mono) {
+        if let Some(user) = self.last_seen(username).cloned() {
+            self.lost.note(&user, at);
+        }
     }
 
     /// Whether all users have been seen.
@@ -376,6 +391,9 @@ impl State {
         users.dedup_by(|one, other| one.username == other.username);
         let users = users.into_boxed_slice();
         let news = self.news(&users, started);
+        for name in news.iter().filter(|name| find(&users, name).is_none()) {
+            self.note_lost(name, started);
+        }
         self.keep_earlier(lag);
         self.reads.retain(|_, sight| sight.started >= started);
         self.tried.retain(|username, _| find(&users, username).is_some());
@@ -437,6 +455,9 @@ impl State {
     /// Notes what a read showed.
     pub fn read(&mut self, username: &str, answer: Answer<Option<RemoteUser>>, started: Mono) {
         self.note_date(answer.date);
+        if answer.value.is_none() {
+            self.note_lost(username, started);
+        }
         let sight = Sight {
             user: answer.value,
             started,
@@ -728,6 +749,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::domain::remote::Creator;
+    use crate::domain::role::{FoundRole, Traits};
 
     const LAG: Duration = Duration::from_secs(5);
 
@@ -807,6 +829,41 @@ mod tests {
         state.listed(list(&[]), Mono(1), LAG);
         state.patched("ours", Some(user("ours", None)), None, Mono(2));
         assert_eq!(names(state.listed(list(&[]), Mono(3), LAG)), ["ours"]);
+    }
+
+    #[test]
+    fn what_is_lost_with_a_user_is_noted_however_its_end_shows() {
+        let with_parameters = |name: &str| RemoteUser {
+            creator: Creator::Marked(Mark {
+                installation: "i".to_string(),
+                uid: "u".to_string(),
+            }),
+            traits: Traits {
+                role: Some(Arc::new(FoundRole {
+                    config: [("work_mem".to_string(), "1MB".to_string())].into(),
+                    ..FoundRole::as_created()
+                })),
+                ..Traits::default()
+            },
+            ..user(name, None)
+        };
+        let nobody = || Answer {
+            value: None,
+            date: None,
+        };
+        let mut state = state();
+        let all = ["listed", "read", "deleted", "stays"].map(with_parameters);
+        state.listed(list(&all), Mono(1), LAG);
+        state.patched("made", Some(with_parameters("made")), None, Mono(2));
+        state.patched("deleted", None, None, Mono(2));
+        state.read("read", nobody(), Mono(3));
+        assert!(state.lost.take("read").is_some());
+        state.listed(list(&all[3..]), Mono(4), LAG);
+        assert!(state.lost.take("listed").is_some() && state.lost.take("made").is_some());
+        // By the operator itself; told already; there.
+        for name in ["deleted", "read", "stays"] {
+            assert!(state.lost.take(name).is_none(), "{name}");
+        }
     }
 
     #[test]

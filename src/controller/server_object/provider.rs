@@ -206,6 +206,7 @@ fn postgresql(
         password: key(&material.keys, "password"),
         installation: context.installation.clone(),
         allow_insecure: context.options.allow_insecure_postgresql,
+        send_plaintext_passwords: spec.send_plaintext_passwords,
     };
     postgresql::Postgresql::new(config, &context.sql, gate).map(AnyProvider::Postgresql)
 }

@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use serde_json::json;
 
+use super::lost;
 use super::observe::{View, has_finalizer};
 use super::output::{self, Output};
 use super::turn;
@@ -111,7 +112,7 @@ pub async fn act(context: &Context, view: &View, step: &Step) -> Result<Done, Er
         Step::Send(id) => send(view, *id),
         Step::Verify(id) => verify(context, view, *id).await,
         Step::TryPublished => try_published(context, view).await,
-        Step::Settle(id) => settle(view, *id).await,
+        Step::Settle(id) => settle(context, view, *id).await,
     }
 }
 
@@ -515,12 +516,13 @@ async fn log_in(context: &Context, view: &View, password: Password) -> Result<Lo
     Ok(login)
 }
 
-async fn settle(view: &View, id: EntryId) -> Result<Done, Error> {
+async fn settle(context: &Context, view: &View, id: EntryId) -> Result<Done, Error> {
     if !server(view)?.state().withdraw(id) {
         // It has just been sent: what comes of it is planned anew.
         return Ok(Done::wait());
     }
     server(view)?.settle(id).await?;
+    lost::tell(context, view).await;
     Ok(Done::default())
 }
 

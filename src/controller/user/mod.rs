@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod family;
+mod lost;
 pub mod observe;
 pub mod output;
 pub mod report;

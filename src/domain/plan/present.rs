@@ -13,6 +13,7 @@ use crate::domain::remote::{Creator, RemoteUser};
 use crate::domain::role::FoundRole;
 use crate::domain::schedule::Class;
 use crate::domain::settings::{Rule, Settings};
+use crate::domain::sql;
 use crate::domain::time::Mono;
 
 /// What stops everything but deletion, if anything does.
@@ -383,10 +384,7 @@ fn already_exists(desired: &Desired, user: &RemoteUser, server: &Server) -> Stal
 
 /// Somebody has renamed the login: it has our mark, works as before, and whoever has its password goes on logging in.
 pub(super) fn renamed(to: &str, username: &str) -> Stalled {
-    let (from, ours) = (
-        crate::domain::role::quoted(to),
-        crate::domain::role::quoted(username),
-    );
+    let (from, ours) = (sql::identifier(to), sql::identifier(username));
     Stalled {
         reason: "Conflict",
         message: format!(

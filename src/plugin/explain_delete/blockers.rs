@@ -4,21 +4,45 @@ use super::WayOut;
 use crate::api::DeletionBlocker;
 use crate::domain::conditions::presentable;
 
-/// A way out for each command, with all that it ends; then those that drop something.
+/// A way out for each command, database by database, with all that it ends; then those that drop something.
 pub fn ways(blockers: &[DeletionBlocker]) -> Vec<WayOut> {
+    let in_order = in_order(blockers);
     let end = |it: &DeletionBlocker| it.command.clone();
     let drop = |it: &DeletionBlocker| it.drop_command.clone();
-    let mut ways = by_command(blockers, end, "");
+    let mut ways = by_command(&in_order, end, "");
     ways.extend(by_command(
-        blockers,
+        &in_order,
         drop,
         "or drop it, and all that is in it, for good: ",
     ));
     ways
 }
 
+/// As the commands are to be said: what is in no database first, then one database after another, in each what is handed over
+/// before what is taken back. DROP OWNED comes last: it drops what has not been handed over before.
+fn in_order(blockers: &[DeletionBlocker]) -> Vec<&DeletionBlocker> {
+    let mut in_order: Vec<&DeletionBlocker> = blockers.iter().collect();
+    in_order.sort_by_key(|it| (it.database.as_deref(), rank(it)));
+    in_order
+}
+
+fn rank(it: &DeletionBlocker) -> u8 {
+    let begins = |with: &str| {
+        it.command
+            .as_ref()
+            .is_some_and(|command| command.starts_with(with))
+    };
+    if begins("REASSIGN OWNED ") {
+        0
+    } else if begins("DROP OWNED ") {
+        2
+    } else {
+        1
+    }
+}
+
 fn by_command(
-    blockers: &[DeletionBlocker],
+    blockers: &[&DeletionBlocker],
     command: impl Fn(&DeletionBlocker) -> Option<String>,
     intent: &str,
 ) -> Vec<WayOut> {
@@ -28,7 +52,12 @@ fn by_command(
         let Some(command) = command(it).filter(|command| presentable(command) == *command) else {
             continue;
         };
-        let what = format!("{intent}in psql, {}", place_and_person(it));
+        // Where it is no choice, the login keeps nothing but what means nothing without it.
+        let then = match intent.is_empty() && command.starts_with("DROP OWNED ") {
+            true => "once the commands above are said for this database: ",
+            false => "",
+        };
+        let what = format!("{intent}{then}in psql, {}", place_and_person(it));
         let way = WayOut { what, command };
         match ways.iter_mut().find(|(there, _)| *there == way) {
             Some((_, things)) => things.push(thing(it)),
@@ -108,12 +137,12 @@ mod tests {
             ]),
             [
                 pair(
-                    "in psql, database \"shop\", as \"boss\" or a superuser: privileges on table \"s\".\"t\": SELECT",
-                    "REVOKE 1;"
-                ),
-                pair(
                     "in psql, any database, as \"boss\" or a superuser: privileges on table \"shop\": SELECT",
                     "REVOKE 2;"
+                ),
+                pair(
+                    "in psql, database \"shop\", as \"boss\" or a superuser: privileges on table \"s\".\"t\": SELECT",
+                    "REVOKE 1;"
                 ),
             ]
         );
@@ -144,6 +173,44 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn what_drops_all_that_is_left_comes_after_what_hands_it_over_database_by_database() {
+        let mapping = |database: &str| DeletionBlocker {
+            kind: "user mapping".to_string(),
+            command: Some("DROP OWNED BY x;".to_string()),
+            drop_command: None,
+            ..owned(database, "m")
+        };
+        let found = [
+            mapping("two"),
+            blocker(Some("two"), "t", "REVOKE;"),
+            mapping("one"),
+            owned("one", "a"),
+            blocker(None, "db", "ALTER DATABASE;"),
+            owned("two", "b"),
+        ];
+        let said = said(&found);
+        let commands: Vec<_> = said.iter().map(|(_, command)| command.as_str()).collect();
+        let reassign = "REASSIGN OWNED BY x TO CURRENT_USER;";
+        assert_eq!(
+            commands[..6],
+            [
+                "ALTER DATABASE;",
+                reassign,
+                "DROP OWNED BY x;",
+                reassign,
+                "REVOKE;",
+                "DROP OWNED BY x;"
+            ]
+        );
+        assert!(
+            said[2]
+                .0
+                .starts_with("once the commands above are said for this database: in psql, database \"one\"")
+        );
+        assert!(said[6..].iter().all(|(what, _)| what.starts_with("or drop it")));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! `explain-delete`: what a deletion waits for, or would do, and the ways out.
 //!
-//! `user` and `server` explain one object each, from what is written on it; `blockers` has what is to be said in SQL; this
-//! gathers them.
+//! `user` and `server` explain one object each, from what is written on it; `blockers` and `grants` have what is to be said in SQL;
+//! this gathers them.
 
 mod blockers;
+mod grants;
 mod server;
 mod user;
 
@@ -249,7 +250,8 @@ fn described_one(it: &Explained) -> String {
         );
     }
     for way in &it.ways_out {
-        text += &format!("  way out: {}\n    {}\n", presentable(&way.what), way.command);
+        let command = way.command.replace('\n', "\n    ");
+        text += &format!("  way out: {}\n    {command}\n", presentable(&way.what));
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::{Explained, USERS, WayOut};
+use super::{Explained, USERS, WayOut, grants};
 use crate::api::{PostgresUser, ServerKind, names};
 use crate::controller::server_spec::ServerObject;
 use crate::controller::user::whereabouts;
@@ -42,10 +42,16 @@ pub fn explain(object: &ServerObject, users: &[PostgresUser]) -> Explained {
             false => format!("it stays until these are gone: {}", listed(&in_use)),
         }],
         blocked: deleting && !staying.is_empty(),
-        ways_out: match deleting {
-            true => staying.iter().take(NAMED).flat_map(|user| ways(user)).collect(),
-            false => Vec::new(),
-        },
+        ways_out: grants::way(&in_use)
+            .into_iter()
+            .chain(
+                staying
+                    .iter()
+                    .take(NAMED)
+                    .filter(|_| deleting)
+                    .flat_map(|user| ways(user)),
+            )
+            .collect(),
         ..explained
     }
 }

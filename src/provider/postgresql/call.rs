@@ -17,6 +17,9 @@ use super::hosts::Address;
 use crate::provider::gate::Gate;
 use crate::provider::{ErrorClass, RemoteError};
 
+/// How every transaction begins.
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
 /// The place where a connection is kept between calls.
 pub(super) type Place<'a> = MutexGuard<'a, Option<Box<Session>>>;
 
@@ -70,8 +73,7 @@ impl<'a> Call<'a> {
     pub(super) async fn begin(&mut self, gate: &Gate) -> Result<(), RemoteError> {
         self.ask(gate)?;
         self.sound = false;
-        self.run(Doing::Reading, "BEGIN ISOLATION LEVEL READ COMMITTED")
-            .await
+        self.run(Doing::Reading, BEGIN).await
     }
 
     /// Until when the call may last.

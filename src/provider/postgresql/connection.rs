@@ -53,6 +53,8 @@ pub(super) struct Target {
     pub(super) username: String,
     pub(super) password: Password,
     pub(super) security: Security,
+    /// Passwords may be sent as they are.
+    pub(super) sends_plaintext: bool,
     pub(super) connect_timeout: Duration,
     pub(super) request_timeout: Duration,
     /// What is read from all servers together.
@@ -81,6 +83,8 @@ pub(super) struct Facts {
     pub(super) sees_passwords: bool,
     /// `scram_iterations`; before PostgreSQL 16 there is no such setting.
     pub(super) iterations: Option<i32>,
+    /// Whether passwords are sent as they are.
+    pub(super) sends_plaintext: bool,
     /// Whether changes are taken, unless that is said otherwise later on.
     pub(super) takes_changes: bool,
 }
@@ -170,7 +174,8 @@ impl Target {
         let failed = |failure| failed(operation, Doing::Connecting, &failure);
         client.batch_execute(&self.settings()).await.map_err(failed)?;
         let row = client.query_typed_one(FACTS, &[]).await.map_err(failed)?;
-        let (facts, standby, tells_which) = facts(&row).map_err(failed)?;
+        let (mut facts, standby, tells_which) = facts(&row).map_err(failed)?;
+        facts.sends_plaintext = self.sends_plaintext;
         if facts.version < OLDEST {
             return Err(RemoteError::new(
                 operation,
@@ -245,6 +250,7 @@ fn facts(row: &Row) -> Result<(Facts, bool, bool), tokio_postgres::Error> {
         version: row.try_get(0)?,
         sees_passwords: row.try_get(1)?,
         iterations: row.try_get(2)?,
+        sends_plaintext: false,
         takes_changes: row.try_get(3)?,
     };
     Ok((facts, row.try_get(4)?, row.try_get(5)?))

@@ -103,6 +103,7 @@ fn answered(operation: &'static str, doing: Doing, said: &DbError) -> RemoteErro
     let (class, what) = match doing {
         Doing::Connecting => connecting(said.code()),
         Doing::Reading => reading(said.code()),
+        Doing::Changing(_) if is_checked(said) => (ErrorClass::Invalid, CHECKED),
         Doing::Changing(step) => changing(said.code(), step),
         // A process that is made to end may do so after it has committed and before it says so.
         Doing::Committing if said.parsed_severity() != Some(Severity::Error) => {
@@ -114,6 +115,21 @@ fn answered(operation: &'static str, doing: Doing, said: &DbError) -> RemoteErro
         Some(code) => RemoteError::new(operation, class, &format!("SQLSTATE {code}: {what}")),
         None => RemoteError::new(operation, class, what),
     }
+}
+
+/// What an extension says that checks changes of roles, and not PostgreSQL of a login that is let in already: credcheck refuses
+/// passwords, usernames and dates so. What ends the connection is about the login.
+fn is_checked(said: &DbError) -> bool {
+    said.parsed_severity() == Some(Severity::Error) && said.code().code().starts_with("28")
+}
+
+const CHECKED: &str = "a check of roles on the server refuses it (credcheck, or the vendor's own): the username, the password, or VALID \
+                       UNTIL";
+
+/// The SQLSTATE of an error that the server has answered with.
+pub(super) fn sqlstate_of(error: &RemoteError) -> Option<String> {
+    let said = error.detail.strip_prefix(" (SQLSTATE ")?;
+    said.split_once(':').map(|(code, _)| code.to_string())
 }
 
 const COMMIT: Step = Step {

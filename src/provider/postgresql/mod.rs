@@ -25,6 +25,7 @@ mod delete;
 mod errors;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod giving;
 mod hosts;
 mod mark;
 mod owned;
@@ -131,6 +132,8 @@ pub struct PostgresqlConfig {
     pub installation: String,
     /// Whether `Disable` and `Prefer` may be used.
     pub allow_insecure: bool,
+    /// Whether logins' passwords are sent as they are, for servers that want to see them: with `VerifyFull` and `VerifyCa` only.
+    pub send_plaintext_passwords: bool,
 }
 
 /// The client of one server.
@@ -168,6 +171,7 @@ impl Postgresql {
                 username: config.username,
                 password: config.password,
                 security,
+                sends_plaintext: config.send_plaintext_passwords,
                 connect_timeout: settings.connect_timeout,
                 request_timeout: settings.request_timeout,
                 reading: settings.reading.clone(),
@@ -258,6 +262,13 @@ fn security(config: &PostgresqlConfig, settings: &SqlSettings) -> Result<Securit
         return Err(invalid(
             "sslmode disable and prefer are not allowed; an administrator can allow them with \
              --allow-insecure-postgresql",
+        ));
+    }
+    let is_verified = matches!(config.sslmode, SslMode::VerifyFull | SslMode::VerifyCa);
+    if config.send_plaintext_passwords && !is_verified {
+        return Err(invalid(
+            "spec.postgresql.sendPlaintextPasswords needs spec.postgresql.sslmode verify-full or verify-ca: no password is sent to who \
+             has not proved to be the server",
         ));
     }
     let own = config.ca.as_deref().map(Trust::only).transpose();

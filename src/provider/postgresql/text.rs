@@ -5,7 +5,8 @@ use std::fmt::Write;
 
 use tokio_postgres::types::{FromSql, Type};
 
-pub(super) use crate::domain::role::quoted as ident;
+use crate::domain::sql::prints;
+pub(super) use crate::domain::sql::{identifier, quoted as ident};
 
 /// The most bytes that a name has; of a longer one PostgreSQL would silently take the beginning.
 const LONGEST: usize = 63;
@@ -37,25 +38,6 @@ pub(super) fn shown(name: &str) -> String {
             '"' | '\\' => write!(text, "\\{c}"),
             _ if prints(c) => write!(text, "{c}"),
             _ => write!(text, "{}", c.escape_unicode()),
-        };
-    }
-    text.push('"');
-    text
-}
-
-/// A name as SQL has it, in characters that print: what a person copies from a terminal is what was meant.
-pub(super) fn identifier(name: &str) -> String {
-    if name.chars().all(prints) {
-        return ident(name);
-    }
-    let mut text = String::from("U&\"");
-    for c in name.chars() {
-        // Writing to a String cannot fail.
-        let _ = match c {
-            '"' | '\\' => write!(text, "{c}{c}"),
-            _ if prints(c) => write!(text, "{c}"),
-            _ if u32::from(c) <= 0xffff => write!(text, "\\{:04x}", u32::from(c)),
-            _ => write!(text, "\\+{:06x}", u32::from(c)),
         };
     }
     text.push('"');
@@ -100,15 +82,6 @@ impl<'a> FromSql<'a> for Bytes {
     }
 }
 
-fn prints(c: char) -> bool {
-    c == ' ' || (!c.is_control() && !c.is_whitespace() && !is_invisible(c))
-}
-
-/// What would turn the text around it over, or hide in it.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,15 +99,6 @@ mod tests {
         assert_eq!(ident("a\"b"), "\"a\"\"b\"");
         assert_eq!(literal("it's"), "'it''s'");
         assert_eq!(literal("a\\'b"), " E'a\\\\''b'");
-    }
-
-    #[test]
-    fn a_name_is_quoted_in_characters_that_print() {
-        assert_eq!(identifier("it's My \\ \"table\""), "\"it's My \\ \"\"table\"\"\"");
-        assert_eq!(
-            identifier("a\n\"\\\u{202e}\u{e0001}ü"),
-            "U&\"a\\000a\"\"\\\\\\202e\\+0e0001ü\""
-        );
     }
 
     #[test]

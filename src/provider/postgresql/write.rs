@@ -6,14 +6,16 @@ use jiff::Timestamp;
 
 use super::call::Call;
 use super::errors::Step;
+use super::giving::Giving;
 use super::mark::{self, Marking};
 use super::roles::{self, Given, Grant, Role, Seen};
-use super::text::{ident, is_name, literal, shown};
+use super::text::{ident, identifier, is_name, literal, shown};
 use super::verifier;
 use crate::domain::identity::Mark;
 use crate::domain::parameters;
 use crate::domain::password::Password;
 use crate::domain::role::{FoundRole, Power, RoleOptions};
+use crate::domain::sql;
 use crate::provider::{ErrorClass, Order, RemoteError, RemoteUser};
 
 /// Whom a mutation is for, and the mark that says so.
@@ -44,7 +46,7 @@ impl Task<'_> {
     }
 
     /// What the server is to keep of a password.
-    fn verifier(&self, call: &Call<'_>, password: &Password) -> String {
+    pub(super) fn verifier(&self, call: &Call<'_>, password: &Password) -> String {
         let iterations = verifier::iterations(call.facts().iterations);
         verifier::verifier(self.name(), self.mark, password, iterations)
     }
@@ -146,10 +148,10 @@ pub(super) async fn change_meant(
 /// PostgreSQL 16 has none on it after an upgrade.
 pub(super) fn unadministered(call: &Call<'_>, task: Task<'_>, role: &Role) -> Option<RemoteError> {
     let operator = role.unadministered_by.as_ref()?;
-    let (login, operator) = (task.ident(), ident(operator));
+    let grant = sql::admin_grant(task.name(), operator);
     let what = format!(
         "SQLSTATE 42501: the operator's login has no ADMIN OPTION on this one, as on each that somebody else has made, or that it has \
-         made itself before an upgrade to PostgreSQL 16. A superuser gives it: GRANT {login} TO {operator} WITH ADMIN OPTION"
+         made itself before an upgrade to PostgreSQL 16. A superuser gives it: {grant}"
     );
     Some(RemoteError::new(call.operation, ErrorClass::Invalid, &what))
 }
@@ -203,18 +205,19 @@ pub(super) async fn create(
     task: Task<'_>,
     password: &Password,
 ) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
-    let verifier = task.verifier(call, password);
     let options = task.order.settings.options.clone().unwrap_or_default();
-    let name = task.ident();
-    let mut sql = match options.login {
-        true => format!("CREATE ROLE {name} LOGIN PASSWORD '{verifier}'"),
-        false => format!("CREATE ROLE {name} NOLOGIN"),
-    };
-    for word in attributes(&options, &FoundRole::as_created()) {
-        sql.push(' ');
-        sql.push_str(&word);
+    let login = if options.login { "LOGIN" } else { "NOLOGIN" };
+    let mut words = vec![format!("CREATE ROLE {} {login}", task.ident())];
+    words.extend(attributes(&options, &FoundRole::as_created()));
+    let without = words.join(" ");
+    if options.login {
+        let giving = Giving::new(call, task, &without, without.clone(), password).await?;
+        if let Err(error) = call.change(CREATE, &giving.sql).await {
+            return Err(giving.explained(call, CREATE, error).await);
+        }
+    } else {
+        call.change(CREATE, &without).await?;
     }
-    call.change(CREATE, &sql).await?;
     set_mark(call, task, None).await?;
     for group in &options.member_of {
         // A login that works and is no member is worth more than none: what is missing is told, and tried again, once it is there.
@@ -246,18 +249,29 @@ pub(super) async fn set_password(
     task: Task<'_>,
     password: &Password,
 ) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
-    let verifier = task.verifier(call, password);
     let logs_in = task.order.settings.options.as_ref().is_none_or(|it| it.login);
-    let sql = match (logs_in, task.order.adopt) {
-        (true, true) => format!("ALTER ROLE {} LOGIN PASSWORD '{verifier}'", task.ident()),
-        (true, false) => format!("ALTER ROLE {} PASSWORD '{verifier}'", task.ident()),
-        (false, _) => format!("ALTER ROLE {} {LOCKED}", task.ident()),
+    let role = match logs_in {
+        true => give_password(call, task, password).await?,
+        false => {
+            let sql = format!("ALTER ROLE {} {LOCKED}", task.ident());
+            change_meant(call, task, ALTER, &sql).await?
+        }
     };
-    let role = change_meant(call, task, ALTER, &sql).await?;
     if role.marking != Marking::Mark(task.mark.clone()) {
         set_mark(call, task, role.comment.as_deref()).await?;
     }
     written(call, task, &[]).await
+}
+
+async fn give_password(call: &Call<'_>, task: Task<'_>, password: &Password) -> Result<Role, RemoteError> {
+    let login = if task.order.adopt { " LOGIN" } else { "" };
+    let statement = format!("ALTER ROLE {}{login}", task.ident());
+    let without = format!("ALTER ROLE {} LOGIN", task.ident());
+    let giving = Giving::new(call, task, &statement, without, password).await?;
+    match change_meant(call, task, ALTER, &giving.sql).await {
+        Ok(role) => Ok(role),
+        Err(error) => Err(giving.explained(call, ALTER, error).await),
+    }
 }
 
 /// Gives a role its attributes and memberships.
@@ -399,14 +413,16 @@ async fn take_back(
     for it in ours {
         let by = format!("{sql} GRANTED BY {}", ident(&it.grantor));
         call.change(GRANT, &by).await.map_err(|error| match error.class {
-            ErrorClass::Invalid => out_of_reach(call, group, &it.grantor, &by),
+            ErrorClass::Invalid => out_of_reach(call, task, group, &it.grantor),
             _ => error,
         })?;
     }
     Ok(())
 }
 
-fn out_of_reach(call: &Call<'_>, group: &str, grantor: &str, sql: &str) -> RemoteError {
+fn out_of_reach(call: &Call<'_>, task: Task<'_>, group: &str, grantor: &str) -> RemoteError {
+    let [role, login, by] = [group, task.name(), grantor].map(identifier);
+    let sql = format!("REVOKE {role} FROM {login} GRANTED BY {by}");
     let (group, grantor) = (shown(group), shown(grantor));
     let what = format!(
         "the membership in {group} counts as granted by {grantor}, whose privileges the operator's login does not have any more: \
