@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! drivers sql                                             prints SQL for a superuser
-//! drivers write DIRECTORY PORT PLAIN MISNAMED CA OTHER    writes DIRECTORY/CASE/LOGIN/KEY
+//! drivers write DIRECTORY PORT PLAIN MISNAMED CA OTHER    writes DIRECTORY/CASE/LOGIN/KEY, and for each preset
+//!                                                         DIRECTORY/CASE/LOGIN/presets/PRESET/KEY
 //! ```
 //!
 //! PLAIN is the port of a server without TLS, MISNAMED of one with a certificate for another name; OTHER is an authority that has
@@ -16,10 +17,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use pguser_operator::api::SslMode;
-use pguser_operator::domain::connection::{ConnectionDetails, render};
+use pguser_operator::api::{OutputSecret, SecretPreset, SslMode};
+use pguser_operator::domain::connection::ConnectionDetails;
 use pguser_operator::domain::generate::check_own;
 use pguser_operator::domain::password::Password;
+use pguser_operator::domain::secret::render_presets;
 use pguser_operator::domain::username::{Policy, check};
 use pguser_operator::provider::postgresql::CAPABILITIES;
 
@@ -238,14 +240,38 @@ fn write(directory: &Path, servers: &Servers) -> Result<(), Box<dyn Error>> {
             provider: CAPABILITIES.name,
             ca: Some(servers.authority(case)),
         };
-        mount(&directory.join(case.name).join(login.name), &details, login)
+        let folder = directory.join(case.name).join(login.name);
+        mount(&folder, &details, login, &OutputSecret::default())?;
+        let mut presets = SecretPreset::ALL.into_iter();
+        presets.try_for_each(|preset| mount_preset(&folder, &details, login, preset))
     })
 }
 
+/// Each by itself, since they may have one key with different values; and with `mountPath`.
+fn mount_preset(
+    folder: &Path,
+    details: &ConnectionDetails,
+    login: &Login,
+    preset: SecretPreset,
+) -> Result<(), Box<dyn Error>> {
+    let folder = folder.join("presets").join(preset.as_str());
+    let spec = OutputSecret {
+        presets: Some(vec![preset]),
+        mount_path: Some(folder.display().to_string()),
+        ..OutputSecret::default()
+    };
+    mount(&folder, details, login, &spec)
+}
+
 /// As the kubelet does by default: readable by everybody.
-fn mount(directory: &Path, details: &ConnectionDetails, login: &Login) -> Result<(), Box<dyn Error>> {
+fn mount(
+    directory: &Path,
+    details: &ConnectionDetails,
+    login: &Login,
+    spec: &OutputSecret,
+) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(directory)?;
-    for (key, value) in render(details, login.username, &Password::new(login.password)) {
+    for (key, value) in render_presets(details, login.username, &Password::new(login.password), spec) {
         let file = directory.join(key);
         fs::write(&file, value.as_bytes())?;
         fs::set_permissions(&file, Permissions::from_mode(0o644))?;

@@ -3,8 +3,7 @@
 #   awk -f tables.awk -v server=VERSION -v ports="PORT…" -v home=HOME results
 #
 # A line of results is tab-separated: DRIVER, "version", VERSION; or DRIVER, WAY, FOLDER, "in", USER, TLS; or DRIVER, WAY,
-# FOLDER, "refused", ERROR. A folder ends with CASE/LOGIN. Ways are what the programs call them: "published" and "lines" have
-# titles of their own here, and any other gets a table under its name.
+# FOLDER, "refused", ERROR. A folder ends with CASE/LOGIN. A way is "published", "lines" or "preset NAME".
 BEGIN {
   FS = "\t"
   modes = split("disable allow prefer require verify-ca verify-full", mode, " ")
@@ -15,13 +14,13 @@ BEGIN {
   gsub(/ /, "|", ports)
   title["published"] = "The key as it is published, and nothing else"
   title["lines"] = "With the lines of this page"
+  title["presets"] = "By `secret.presets`, with `mountPath`, and nothing else"
 }
 
 $2 == "version" { driver[++drivers] = $1; version[$1] = $3; next }
 
 {
-  if (!($2 in way_seen)) { way_seen[$2] = 1; way[++ways] = $2 }
-  way_of[$1, $2] = 1
+  if (!(($1, $2) in way_seen)) { way_seen[$1, $2] = 1; way[$1, ++ways[$1]] = $2 }
   parts = split($3, path, "/")
   judge($1, $2, path[parts - 1], path[parts], $3)
 }
@@ -85,32 +84,43 @@ function all_of(who, by, situation,   i, k, was, kinds, kind, who_has, text) {
   return text
 }
 
+function is_of(kind, by) { return kind == "presets" ? by ~ /^preset / : by == kind }
+
+# Who has logged in by this, and of which version.
+function start_of_row(who, by) {
+  return "| " who (by ~ /^preset / ? ", `" substr(by, 8) "`" : "") " | " version[who] " |"
+}
+
 function row(who, by,   i, line) {
-  line = "| " who " | " version[who] " |"
+  line = start_of_row(who, by)
   for (i = 1; i <= modes; i++) line = line " " all_of(who, by, mode[i]) " |"
   return line
 }
 
 function row_of_traps(who, by,   i, line) {
-  line = "| " who " | " version[who] " |"
+  line = start_of_row(who, by)
   for (i = 1; i <= traps; i++) line = line " " result[who, by, trap[i], "plain"] " |"
   return line
 }
 
-function table(by,   i) {
-  print "\n" (by in title ? title[by] : "By " by) ":\n"
+function table(kind,   i, w) {
+  print "\n" title[kind] ":\n"
   print "| driver | version | `disable` | `allow` | `prefer` | `require` | `verify-ca` | `verify-full` |"
   print "|---|---|---|---|---|---|---|---|"
-  for (i = 1; i <= drivers; i++) if ((driver[i], by) in way_of) print row(driver[i], by)
+  for (i = 1; i <= drivers; i++)
+    for (w = 1; w <= ways[driver[i]]; w++)
+      if (is_of(kind, way[driver[i], w])) print row(driver[i], way[driver[i], w])
 }
 
-function table_of_traps(by,   i) {
-  print "\n" (by in title ? title[by] : "By " by) ", where the server is not as it should be:\n"
+function table_of_traps(kind,   i, w) {
+  print "\n" title[kind] ", where the server is not as it should be:\n"
   print "| driver | version | `prefer`, no TLS | `require`, no TLS | `verify-full`, no TLS | `require`, another authority " \
     "| `verify-ca`, another authority | `verify-full`, another authority | `verify-ca`, another name | `verify-full`, another name " \
     "| `verify-full`, another address |"
   print "|---|---|---|---|---|---|---|---|---|---|---|"
-  for (i = 1; i <= drivers; i++) if ((driver[i], by) in way_of) print row_of_traps(driver[i], by)
+  for (i = 1; i <= drivers; i++)
+    for (w = 1; w <= ways[driver[i]]; w++)
+      if (is_of(kind, way[driver[i], w])) print row_of_traps(driver[i], way[driver[i], w])
 }
 
 function table_of_reasons(   i, part) {
@@ -132,7 +142,10 @@ function unless_all(list, all, count,   i) {
 
 END {
   print "PostgreSQL " server "; " names " logins by each `sslmode`."
-  for (w = 1; w <= ways; w++) table(way[w])
-  for (w = 1; w <= ways; w++) if (way[w] != "published") table_of_traps(way[w])
+  table("published")
+  table("lines")
+  table("presets")
+  table_of_traps("lines")
+  table_of_traps("presets")
   if (reasons) table_of_reasons()
 }

@@ -19,7 +19,7 @@ public class Pgjdbc {
   }
 
   private static final Map<String, Way> WAYS =
-      new TreeMap<>(Map.of("published", Pgjdbc::published, "lines", Pgjdbc::lines));
+      new TreeMap<>(Map.of("published", Pgjdbc::published, "lines", Pgjdbc::lines, "preset jdbc", Pgjdbc::preset));
 
   public static void main(String[] folders) {
     PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
@@ -33,6 +33,10 @@ public class Pgjdbc {
 
   private static Connection published(Path secret) throws Exception {
     return DriverManager.getConnection(Files.readString(secret.resolve("jdbc-url")));
+  }
+
+  private static Connection preset(Path secret) throws Exception {
+    return DriverManager.getConnection(Files.readString(secret.resolve("presets/jdbc/jdbc-url")));
   }
 
   private static Connection lines(Path secret) throws Exception {

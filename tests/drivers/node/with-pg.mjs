@@ -24,4 +24,7 @@ const lines = (secret) => {
   return ask(client)
 }
 
-await report('node-postgres', 'pg', { published, lines })
+const presetNode = (secret) =>
+  ask(new pg.Client({ connectionString: readFileSync(`${secret}/presets/node/DATABASE_URL`, 'utf8') }))
+
+await report('node-postgres', 'pg', { published, lines, 'preset node': presetNode })

@@ -1,6 +1,6 @@
 import asyncpg
 
-from report import QUERY, report
+from report import QUERY, by_preset, report, take_variables
 
 
 async def ask(connection):
@@ -22,4 +22,14 @@ async def lines(secret):
     return await ask(connection)
 
 
-report("asyncpg", asyncpg.__version__, published=published, lines=lines)
+async def preset_uri(uri):
+    return await ask(await asyncpg.connect(uri))
+
+
+async def preset_libpq(secret):
+    take_variables(secret)
+    return await ask(await asyncpg.connect())
+
+
+presets = by_preset("uri", "uri", preset_uri) | {"preset libpq": preset_libpq}
+report("asyncpg", asyncpg.__version__, published=published, lines=lines, **presets)

@@ -5,7 +5,7 @@ import django
 from django.conf import settings
 from django.db.utils import ConnectionHandler
 
-from report import QUERY, report
+from report import QUERY, by_preset, report
 
 
 def ask(databases):
@@ -31,4 +31,6 @@ def lines(secret):
 
 
 settings.configure()
-report("Django", f"{django.__version__}, dj-database-url {version('dj-database-url')}", published=published, lines=lines)
+versions = f"{django.__version__}, dj-database-url {version('dj-database-url')}"
+presets = by_preset("django", "DATABASE_URL", lambda url: ask({"default": dj_database_url.parse(url)}))
+report("Django", versions, published=published, lines=lines, **presets)

@@ -1,6 +1,6 @@
 import psycopg
 
-from report import QUERY, report
+from report import QUERY, by_preset, report
 
 
 def ask(connection):
@@ -20,4 +20,5 @@ def lines(secret):
     return ask(connection)
 
 
-report("psycopg", psycopg.__version__, published=published, lines=lines)
+presets = by_preset("uri", "uri", lambda uri: ask(psycopg.connect(uri)))
+report("psycopg", psycopg.__version__, published=published, lines=lines, **presets)

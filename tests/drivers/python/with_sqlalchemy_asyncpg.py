@@ -3,7 +3,7 @@ import sqlalchemy
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from report import QUERY, report
+from report import QUERY, report, take_variables
 
 
 async def ask(engine):
@@ -27,4 +27,12 @@ async def lines(secret):
     return await ask(engine)
 
 
-report("SQLAlchemy with asyncpg", sqlalchemy.__version__, published=published, lines=lines)
+# asyncpg finds the authorities by a variable alone, which is why the two presets go together.
+async def presets(secret):
+    take_variables(secret, "PGSSLROOTCERT")
+    uri = (secret / "presets/sqlalchemy/SQLALCHEMY_ASYNC_DATABASE_URI").read_text()
+    return await ask(create_async_engine(uri))
+
+
+presets = {"preset sqlalchemy": presets}
+report("SQLAlchemy with asyncpg", sqlalchemy.__version__, published=published, lines=lines, **presets)

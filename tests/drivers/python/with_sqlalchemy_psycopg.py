@@ -1,7 +1,7 @@
 import sqlalchemy
 from sqlalchemy import create_engine, text
 
-from report import QUERY, report
+from report import QUERY, by_preset, report
 
 
 def ask(engine):
@@ -24,4 +24,5 @@ def lines(secret):
     return ask(engine)
 
 
-report("SQLAlchemy with psycopg", sqlalchemy.__version__, published=published, lines=lines)
+presets = by_preset("sqlalchemy", "SQLALCHEMY_DATABASE_URI", lambda url: ask(create_engine(url)))
+report("SQLAlchemy with psycopg", sqlalchemy.__version__, published=published, lines=lines, **presets)

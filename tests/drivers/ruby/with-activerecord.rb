@@ -19,4 +19,5 @@ lines = lambda do |secret|
   ask(url)
 end
 
-report("Rails (Active Record)", ActiveRecord::VERSION::STRING, published: published, lines: lines)
+ways = { published: published, lines: lines, "preset rails": ->(secret) { ask(File.read("#{secret}/presets/rails/DATABASE_URL")) } }
+report("Rails (Active Record)", ActiveRecord::VERSION::STRING, **ways)

@@ -14,7 +14,8 @@ type way func(secret string) (*sql.DB, error)
 
 func main() {
 	report.Run("lib/pq", "github.com/lib/pq", report.Way{Name: "published", Ask: ask(published)},
-		report.Way{Name: "lines", Ask: ask(lines)})
+		report.Way{Name: "lines", Ask: ask(lines)},
+		report.Way{Name: "preset uri", Ask: ask(presetURI)}, report.Way{Name: "preset libpq", Ask: ask(presetLibpq)})
 }
 
 func published(secret string) (*sql.DB, error) {
@@ -33,6 +34,21 @@ func lines(secret string) (*sql.DB, error) {
 	}
 	return sql.Open("postgres", string(uri)+"&sslrootcert="+secret+"/ca.crt")
 	// end
+}
+
+func presetURI(secret string) (*sql.DB, error) {
+	uri, err := os.ReadFile(secret + "/presets/uri/uri")
+	if err != nil {
+		return nil, err
+	}
+	return sql.Open("postgres", string(uri))
+}
+
+func presetLibpq(secret string) (*sql.DB, error) {
+	if err := report.TakeVariables(secret); err != nil {
+		return nil, err
+	}
+	return sql.Open("postgres", "")
 }
 
 func ask(open way) func(string) (string, string, error) {

@@ -2,8 +2,10 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 )
@@ -15,6 +17,24 @@ const Query = `SELECT current_user, CASE WHEN ssl THEN 'TLS' ELSE 'no TLS' END F
 type Way struct {
 	Name string
 	Ask  func(secret string) (user, tls string, err error)
+}
+
+// TakeVariables has in the environment, as long as one login takes, what the preset libpq has.
+func TakeVariables(secret string) error {
+	files, err := filepath.Glob(secret + "/presets/libpq/PG*")
+	for _, file := range files {
+		value, unreadable := os.ReadFile(file)
+		err = errors.Join(err, unreadable, os.Setenv(filepath.Base(file), string(value)))
+	}
+	return err
+}
+
+func dropVariables() {
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "PG") {
+			os.Unsetenv(name)
+		}
+	}
 }
 
 // Run tries all ways with each folder. The module is the driver's.
@@ -29,6 +49,7 @@ func Run(driver, module string, ways ...Way) {
 
 // What a login comes to: who it is and how, or why it is none.
 func attempt(way Way, secret string) string {
+	dropVariables()
 	user, tls, err := way.Ask(secret)
 	if err != nil {
 		return "refused\t" + strings.Join(strings.Fields(err.Error()), " ")

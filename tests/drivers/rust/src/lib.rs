@@ -10,17 +10,18 @@ pub const QUERY: &str = "SELECT current_user, CASE WHEN ssl THEN 'TLS' ELSE 'no 
 /// The two answers of [`QUERY`], or why there are none.
 pub type Answer = Result<(String, String), Box<dyn Error>>;
 
-/// Tries the key as it is published, and the lines of the document. `package` is the driver's name in Cargo.lock.
-pub async fn report<P, L>(driver: &str, package: &str, published: P, lines: L)
-where
-    P: AsyncFn(&Path) -> Answer,
-    L: AsyncFn(&Path) -> Answer,
-{
+/// Says of which version a driver is. `package` is its name in Cargo.lock.
+pub fn introduce(driver: &str, package: &str) {
     println!("{driver}\tversion\t{}", version(package));
+}
+
+/// Tries a way with each folder.
+pub async fn report(driver: &str, way: &str, ask: impl AsyncFn(&Path) -> Answer) {
     for folder in std::env::args().skip(1) {
-        let secret = Path::new(&folder);
-        println!("{driver}\tpublished\t{folder}\t{}", told(published(secret).await));
-        println!("{driver}\tlines\t{folder}\t{}", told(lines(secret).await));
+        println!(
+            "{driver}\t{way}\t{folder}\t{}",
+            told(ask(Path::new(&folder)).await)
+        );
     }
 }
 

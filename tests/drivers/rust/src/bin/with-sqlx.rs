@@ -3,17 +3,24 @@
 use std::fs;
 use std::path::Path;
 
-use pguser_drivers::{Answer, QUERY, report};
+use pguser_drivers::{Answer, QUERY, introduce, report};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    report("sqlx", "sqlx", published, lines).await;
+    introduce("sqlx", "sqlx");
+    report("sqlx", "published", published).await;
+    report("sqlx", "lines", lines).await;
+    report("sqlx", "preset uri", preset).await;
 }
 
 async fn published(secret: &Path) -> Answer {
     ask(fs::read_to_string(secret.join("uri"))?.parse()?).await
+}
+
+async fn preset(secret: &Path) -> Answer {
+    ask(fs::read_to_string(secret.join("presets/uri/uri"))?.parse()?).await
 }
 
 async fn lines(secret: &Path) -> Answer {

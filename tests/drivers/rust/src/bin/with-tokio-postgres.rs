@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use pguser_drivers::{Answer, QUERY, report};
+use pguser_drivers::{Answer, QUERY, introduce, report};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -13,7 +13,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    report("tokio-postgres", "tokio-postgres", published, lines).await;
+    introduce("tokio-postgres", "tokio-postgres");
+    report("tokio-postgres", "published", published).await;
+    report("tokio-postgres", "lines", lines).await;
 }
 
 async fn published(secret: &Path) -> Answer {
