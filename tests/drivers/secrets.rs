@@ -237,6 +237,7 @@ fn write(directory: &Path, servers: &Servers) -> Result<(), Box<dyn Error>> {
             port: servers.port(case),
             database: login.database.to_string(),
             sslmode: case.sslmode,
+            channel_binding: None,
             provider: CAPABILITIES.name,
             ca: Some(servers.authority(case)),
         };
