@@ -64,8 +64,11 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
 }
 
 async fn published(world: &World) -> Outcome<(String, String)> {
-    let username = world.key_of("webshop", "username").await?;
-    Ok((username, world.password_of("webshop").await?))
+    // In one read: two may be of before and after a step.
+    let secret = world.secret("webshop-postgres").await?;
+    let secret = secret.ok_or("webshop has no Secret")?;
+    let key = |key: &str| secret.get(key).cloned().ok_or(format!("there is no {key}"));
+    Ok((key("username")?, key("password")?))
 }
 
 async fn works(world: &World, (username, password): &(String, String)) -> Outcome<bool> {
