@@ -20,11 +20,17 @@ tests! {
     where_the_log_can_be_stopped_no_password_is_in_it,
 }
 
-/// Makes an administrator whose sessions have this library.
-fn make_admin(world: &World, name: &str, library: &str) {
+fn make_admin(world: &World, name: &str) {
     world.server.sql(&format!(
-        "SET password_encryption = 'scram-sha-256'; CREATE ROLE {name} CREATEROLE LOGIN PASSWORD '{ADMIN_PASSWORD}'; \
-         ALTER ROLE {name} SET session_preload_libraries = '{library}'"
+        "SET password_encryption = 'scram-sha-256'; CREATE ROLE {name} CREATEROLE LOGIN PASSWORD '{ADMIN_PASSWORD}'"
+    ));
+}
+
+/// Makes an administrator whose sessions have this library.
+fn make_checked(world: &World, name: &str, library: &str) {
+    make_admin(world, name);
+    world.server.sql(&format!(
+        "ALTER ROLE {name} SET session_preload_libraries = '{library}'"
     ));
 }
 
@@ -73,7 +79,7 @@ async fn a_server_that_wants_to_see_passwords_is_told_of_and_gets_them_if_it_may
     // What credcheck answers today, and what it answered first; what others may.
     for code in ["28000", "XX000", "0A000", "42501"] {
         let admin = format!("checked_{}", code.to_lowercase());
-        make_admin(world, &admin, &check(world, code));
+        make_checked(world, &admin, &check(world, code));
         let name = format!("seen_by_{code}");
         let job = job(&name);
         let says = if code == "42501" {
@@ -103,7 +109,7 @@ async fn a_server_that_wants_to_see_passwords_is_told_of_and_gets_them_if_it_may
 
 /// PostgreSQL's own looks at a hash only for the login's name.
 async fn a_check_that_takes_hashes_takes_ours(world: &World) {
-    make_admin(world, "lenient", "passwordcheck");
+    make_checked(world, "lenient", "passwordcheck");
     let (hashing, sending) = (client(world, "lenient", false), client(world, "lenient", true));
     let job = job("leniently");
     hashing.create(&job, "pLaInTeXt-1").await.unwrap();
@@ -117,7 +123,7 @@ async fn a_check_that_takes_hashes_takes_ours(world: &World) {
 }
 
 async fn a_refusal_for_another_reason_stays_what_it_is(world: &World) {
-    make_admin(world, "hindered", &check(world, "28000"));
+    make_checked(world, "hindered", &check(world, "28000"));
     for sends in [false, true] {
         let client = client(world, "hindered", sends);
         let reserved = client.create(&job("pg_x"), "odd-1").await;
@@ -193,8 +199,8 @@ async fn passwords_are_sent_as_they_are_to_a_verified_server_only(world: &World)
 
 /// By a superuser, and since PostgreSQL 15 by who was given SET on the parameters.
 async fn where_the_log_can_be_stopped_no_password_is_in_it(world: &World) {
-    make_admin(world, "logged", "");
-    make_admin(world, "unlogged", "");
+    make_admin(world, "logged");
+    make_admin(world, "unlogged");
     let mut admins = vec![("boss", true), ("logged", false)];
     if world.version >= 150_000 {
         world
