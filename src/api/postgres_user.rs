@@ -368,6 +368,10 @@ pub struct OutputSecret {
     )]
     #[x_kube(validation = Rule::new(bounds::is_subdomain()).message("spec.secret.name must be a Secret's name: lower-case letters, digits, dashes and dots, with a letter or digit at both ends and on both sides of every dot"))]
     pub name: Option<String>,
+    /// With `rotation.strategy: Alternating`: whether it has the login of before as `previous-username` and `previous-password`, until
+    /// its overlap is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_previous: bool,
     /// Labels it carries besides the operator's own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(transform = bounds::secret_labels)]
@@ -564,6 +568,9 @@ pub struct PublishedSecret {
     /// The login that it is for, where that is another than `spec.username`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
+    /// The login of before, where it has that, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
     /// Its resourceVersion after publication.
     pub resource_version: String,
     /// A keyed MAC of the password (key id, colon, hex); the key is in the operator's namespace.

@@ -5,7 +5,13 @@ use serde::{Deserialize, Serialize};
 
 /// The keys that every output Secret has, `ca.crt` where the server object names authorities: the operator knows what it has
 /// published by the first two (I1), and every way to verify a server needs the third.
-pub const ALWAYS: &[&str] = &["username", "password", "ca.crt"];
+pub const ALWAYS: &[&str] = &[
+    "username",
+    "password",
+    "ca.crt",
+    "previous-username",
+    "previous-password",
+];
 
 /// A set of keys for one kind of reader. Presets may be combined: a key that two of them have has the same value in both, or
 /// they are refused together.

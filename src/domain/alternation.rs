@@ -78,6 +78,8 @@ pub struct Family<'a> {
     pub deleting: bool,
     /// Another password is wanted, and why.
     pub wanted: Option<&'a Cause>,
+    /// The login of before that the Secret has, too: it is taken out before that is retired.
+    pub kept: Option<&'a str>,
     /// The clock on the wall.
     pub now: Timestamp,
 }
@@ -202,7 +204,7 @@ pub fn parts(family: &Family<'_>, underway: Option<Underway<'_>>) -> Vec<Login> 
             .as_ref()
             .is_none_or(|until| until.0 <= family.now);
         match family.alternates {
-            _ if !is_over => {}
+            _ if !is_over || family.kept == Some(&record.username) => {}
             true => parts.push(login(&record.username, Part::Retired)),
             // Only once the one that stays has taken its place.
             false if current == family.username => parts.push(login(&record.username, Part::Removed)),
@@ -263,6 +265,7 @@ mod tests {
             records,
             deleting: false,
             wanted: None,
+            kept: None,
             now: at(100),
         }
     }

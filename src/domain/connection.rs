@@ -69,6 +69,17 @@ pub fn content_digest(
     super::mac::hex(content.0.finish().as_ref())
 }
 
+/// The digest of a Secret that has the login of before, too.
+pub fn with_previous(digest: String, previous: Option<&str>) -> String {
+    let Some(previous) = previous else {
+        return digest;
+    };
+    let mut content = Content(digest::Context::new(&digest::SHA256));
+    content.text(&digest);
+    content.text(previous);
+    super::mac::hex(content.0.finish().as_ref())
+}
+
 /// What is being digested.
 struct Content(digest::Context);
 

@@ -18,6 +18,7 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_login_moves_to_taking_turns_and_back_and_loses_nothing,
         no_login_is_left_when_the_object_is_gone,
         a_secret_that_is_lost_is_written_for_the_other_login,
+        a_secret_has_the_login_of_before_until_that_is_retired,
     );
     let once = trials!(environment;
         both_names_are_claimed_before_anything_is_made,
@@ -307,6 +308,44 @@ async fn a_secret_that_is_lost_is_written_for_the_other_login(world: &World) -> 
     assert_eq!(second.0, "checkout_b");
     assert!(works(world, &first).await?, "whoever has it goes on");
     stops_working(world, &first).await
+}
+
+async fn a_secret_has_the_login_of_before_until_that_is_retired(world: &World) -> Outcome {
+    let (_vendor, operator) = world.set_up(&[]).await?;
+    let kept = format!("{}\n  secret: {{keepPrevious: true}}", taking_turns("3s", ""));
+    apply(world, &kept).await?;
+    world.user_ready("checkout").await?;
+    let first = published(world).await?;
+    assert!(previous(world).await?.is_none(), "there is none before the first");
+    rotate(world, 1).await?;
+    turned_over(world, &first).await?;
+    assert_eq!(previous(world).await?.as_ref(), Some(&first));
+    eventually(
+        "the login of before to be gone from the Secret",
+        PATIENCE,
+        async || {
+            // Looked at in this order, it may be gone from the Secret before it is refused, and not the other way round.
+            let is_refused = !works(world, &first).await?;
+            match previous(world).await? {
+                Some(_) if is_refused => Ok(Err("the Secret has a login that is refused")),
+                Some(_) => Err("it is there".into()),
+                None => Ok(Ok(())),
+            }
+        },
+    )
+    .await??;
+    stops_working(world, &first).await?;
+    at_rest(world).await?;
+    world.quiet(&operator).await
+}
+
+async fn previous(world: &World) -> Outcome<Option<(String, String)>> {
+    let secret = world
+        .secret("checkout-postgres")
+        .await?
+        .ok_or("there is no Secret")?;
+    let key = |key: &str| secret.get(key).cloned();
+    Ok(key("previous-username").zip(key("previous-password")))
 }
 
 async fn both_names_are_claimed_before_anything_is_made(world: &World) -> Outcome {

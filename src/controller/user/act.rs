@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use serde_json::json;
 
+use super::family;
 use super::lost;
 use super::observe::{View, has_finalizer};
 use super::output::{self, Output};
@@ -22,6 +23,7 @@ use crate::controller::kept::KeptUser;
 use crate::controller::server::state::TriedLogin;
 use crate::controller::server::turns::Holder;
 use crate::controller::server::{Server as ServerAtWork, UserRef};
+use crate::domain::alternation::Part;
 use crate::domain::attempts::{self, Login};
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::generate;
@@ -348,6 +350,7 @@ fn content<'a>(view: &'a View, details: &'a ConnectionDetails, password: &'a Pas
         details,
         password,
         retain: view.desired.retain,
+        previous: None,
     }
 }
 
@@ -545,12 +548,19 @@ async fn publish(context: &Context, view: &View, publication: &Publication) -> R
             ..Done::default()
         });
     };
-    let content = content(view, details, &password);
+    let previous = previous(context, view).await?;
+    let content = Output {
+        previous: previous
+            .as_ref()
+            .map(|(username, password)| (username.as_str(), password)),
+        ..content(view, details, &password)
+    };
     let secret = output::write(context, content, &publication.precondition).await?;
     let from_source = publication.entry.is_some() || view.desired.password != WantedPassword::Generated;
     let secret = PublishedSecret {
         name: secret.name_any(),
         username: (view.login.username != view.user.username()).then(|| view.login.username.clone()),
+        previous: previous.map(|(username, _)| username),
         resource_version: secret.resource_version().unwrap_or_default(),
         password_mac: context
             .mac_key
@@ -613,6 +623,21 @@ async fn published_password(context: &Context, view: &View) -> Result<Option<Pas
             .is_password(&view.user, &published.mac, password)
             .unwrap_or(untouched)
     }))
+}
+
+/// The login of before that the Secret is to have, too, and its password, as far as the Secret has it now.
+async fn previous(context: &Context, view: &View) -> Result<Option<(String, Password)>, Error> {
+    let Some(username) = family::previous(&view.user, &view.login) else {
+        return Ok(None);
+    };
+    let password = match view.login.part {
+        Part::Next(_) => published_password(context, view).await?,
+        _ => {
+            let secret = output::read(context, &view.user).await?;
+            secret.and_then(|secret| output::previous_in(&secret, &username))
+        }
+    };
+    Ok(password.map(|password| (username, password)))
 }
 
 async fn release_secret(context: &Context, view: &View, resource_version: &str) -> Result<Done, Error> {

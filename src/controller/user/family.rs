@@ -91,6 +91,7 @@ fn family<'a>(
         records: user.records(),
         deleting: user.metadata.deletion_timestamp.is_some(),
         wanted,
+        kept: published_before(user),
         now: Timestamp::now(),
     }
 }
@@ -121,13 +122,37 @@ fn wanted_change(context: &Context, user: &PostgresUser, object: Option<&ServerO
 
 /// Whether nobody is to log in with a login any more.
 pub fn is_retiring(user: &PostgresUser, login: &Login) -> bool {
-    let until = user
-        .record_of(&login.username)
-        .and_then(|it| it.retire_after.as_ref());
     match login.part {
         Part::Retired => true,
-        Part::Owner => until.is_some_and(|until| until.0 <= Timestamp::now()),
+        Part::Owner => is_over(user, &login.username) == Some(true),
         _ => false,
+    }
+}
+
+/// Whether the overlap of a login of before is over, and the Secret does not name it any more; none of one that was never published.
+fn is_over(user: &PostgresUser, username: &str) -> Option<bool> {
+    let until = user.record_of(username)?.retire_after.as_ref()?;
+    Some(until.0 <= Timestamp::now() && published_before(user) != Some(username))
+}
+
+/// The login of before that the Secret has, too.
+fn published_before(user: &PostgresUser) -> Option<&str> {
+    user.status.as_ref()?.secret.as_ref()?.previous.as_deref()
+}
+
+/// The login of before that the Secret is to have, too, with this one.
+pub fn previous(user: &PostgresUser, login: &Login) -> Option<String> {
+    let secret = user.spec.secret.as_ref();
+    if !secret.is_some_and(|secret| secret.keep_previous) {
+        return None;
+    }
+    match &login.part {
+        Part::Next(_) => Some(user.published_username().to_string()),
+        _ => {
+            let before = published_before(user)?;
+            let until = user.record_of(before)?.retire_after.as_ref()?;
+            (Timestamp::now() < until.0).then(|| before.to_string())
+        }
     }
 }
 
@@ -228,11 +253,8 @@ fn of_member(asked: RoleOptions, owner: &str, login: &Login) -> RoleOptions {
 }
 
 fn of_owner(asked: RoleOptions, user: &PostgresUser) -> RoleOptions {
-    let until = user
-        .record_of(user.username())
-        .and_then(|it| it.retire_after.as_ref());
     // It was published itself before the members were.
-    if until.is_some_and(|until| Timestamp::now() < until.0) {
+    if is_over(user, user.username()) == Some(false) {
         return asked;
     }
     let plain = RoleOptions::default();

@@ -21,7 +21,7 @@ use crate::controller::server_view;
 use crate::domain::alternation::Part;
 use crate::domain::attempts::{Attempts, Login, Outcome};
 use crate::domain::claims::{Contender, Right};
-use crate::domain::connection::{ConnectionDetails, content_digest};
+use crate::domain::connection::{ConnectionDetails, content_digest, with_previous};
 use crate::domain::identity::{Claim, ExclusionKey, RemoteIdentity};
 use crate::domain::journal::protocol::{self, Tenure};
 use crate::domain::journal::{Cause, Entry, EntryId, Kind};
@@ -688,7 +688,10 @@ async fn desired(
     };
     let retain = retains(user, observed);
     let secret = user.spec.secret.clone().unwrap_or_default();
-    let digest = details.map(|details| content_digest(details, &login.username, &secret, retain));
+    let digest = details.map(|details| {
+        let digest = content_digest(details, &login.username, &secret, retain);
+        with_previous(digest, family::previous(user, login).as_deref())
+    });
     let settings = family::settings(wanted::settings(user, object), user, object, login);
     let logins = share::logins(context, user, &settings);
     let denied = logins.denied_memberships(user, share::found(observed), object);

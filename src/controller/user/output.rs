@@ -9,11 +9,12 @@ use kube::core::Status;
 use kube::{Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use crate::api::{OutputSecret, PostgresUser, names};
 use crate::controller::context::Context;
 use crate::controller::error::{Error, is_refusal};
-use crate::controller::user::whereabouts;
+use crate::controller::user::{wanted, whereabouts};
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::identity::RemoteIdentity;
 use crate::domain::password::Password;
@@ -51,6 +52,17 @@ pub fn released(secret: &Secret, uid: &str, version: Option<&str>) -> Value {
     }})
 }
 
+/// The keys of the login of before.
+pub const PREVIOUS_USERNAME: &str = "previous-username";
+/// See there.
+pub const PREVIOUS_PASSWORD: &str = "previous-password";
+
+/// The login of before, as a Secret has it, if it is that one.
+pub fn previous_in(secret: &Secret, username: &str) -> Option<Password> {
+    let found = secret.data.as_ref()?.get(PREVIOUS_USERNAME)?;
+    wanted::password_in(secret, PREVIOUS_PASSWORD).filter(|_| found.0 == username.as_bytes())
+}
+
 /// What an output Secret is made of.
 #[derive(Clone, Copy)]
 pub struct Output<'a> {
@@ -64,6 +76,8 @@ pub struct Output<'a> {
     pub password: &'a Password,
     /// It stays when the PostgresUser goes.
     pub retain: bool,
+    /// The login of before, and its password.
+    pub previous: Option<(&'a str, &'a Password)>,
 }
 
 /// Writes the output Secret in one go, complete.
@@ -152,6 +166,9 @@ pub fn is_intact(
     details: &ConnectionDetails,
     password: &Password,
 ) -> bool {
+    let published = user.status.as_ref().and_then(|status| status.secret.as_ref());
+    let before = published.and_then(|published| published.previous.as_deref());
+    let previous = before.and_then(|before| Some((before, previous_in(secret, before)?)));
     // Who owns it is not looked at.
     let Ok(wanted) = build(Output {
         user,
@@ -159,6 +176,9 @@ pub fn is_intact(
         details,
         password,
         retain: user.retains(),
+        previous: previous
+            .as_ref()
+            .map(|(username, password)| (*username, password)),
     }) else {
         return false;
     };
@@ -247,9 +267,20 @@ fn build(output: Output<'_>) -> Result<Secret, Error> {
         details,
         password,
         retain,
+        previous,
     } = output;
     let spec = user.spec.secret.clone().unwrap_or_default();
-    let keys = secret::render(details, username, password, &spec).map_err(Error::Render)?;
+    let mut keys = secret::render(details, username, password, &spec).map_err(Error::Render)?;
+    if let Some((username, password)) = previous {
+        keys.insert(
+            PREVIOUS_USERNAME.to_string(),
+            Zeroizing::new(username.to_string()),
+        );
+        keys.insert(
+            PREVIOUS_PASSWORD.to_string(),
+            Zeroizing::new(password.reveal().to_string()),
+        );
+    }
     let from_spec = FromSpec::to_annotation(&spec);
     let mut labels = spec.labels;
     labels.insert(names::MANAGED_BY.to_string(), names::OPERATOR.to_string());

@@ -11,7 +11,7 @@ use crate::controller::server_spec::ServerObject;
 use crate::controller::user::output::is_intact;
 use crate::controller::user::wanted::{self, Source};
 use crate::domain::conditions::presentable;
-use crate::domain::connection::{ConnectionDetails, content_digest};
+use crate::domain::connection::{ConnectionDetails, content_digest, with_previous};
 use crate::domain::password::Password;
 use crate::domain::plan::Invalid;
 use crate::domain::secret::{Keys, render, render_presets};
@@ -357,6 +357,11 @@ fn rewritten(
 ) -> Option<Finding> {
     let spec = user.spec.secret.clone().unwrap_or_default();
     let wanted = content_digest(details, user.published_username(), &spec, user.retains());
+    let previous = user
+        .status
+        .as_ref()
+        .and_then(|status| status.secret.as_ref()?.previous.as_deref());
+    let wanted = with_previous(wanted, previous);
     let published = user.status.as_ref()?.secret.as_ref()?;
     if published.content_digest == wanted {
         return None;
