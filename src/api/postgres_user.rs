@@ -383,7 +383,9 @@ pub struct OutputSecret {
     /// Which sets of keys it has besides `username`, `password` and, where the server object names authorities, `ca.crt`. Default:
     /// `basic`. An empty list: none. docs/secret-formats.md says what each has in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 11), extend("x-kubernetes-list-type" = "set"))]
+    // Not a set: server-side apply leaves nothing where a set becomes empty, which would be the default.
+    #[schemars(length(max = 11), extend("x-kubernetes-list-type" = "atomic"))]
+    #[x_kube(validation = Rule::new("self.all(preset, self.exists_one(other, other == preset))").message("spec.secret.presets: name each preset once"))]
     pub presets: Option<Vec<SecretPreset>>,
     /// Where the application's Pods mount it, such as `/etc/postgres`: values that can name a file of authorities name
     /// `ca.crt` there, if the Secret has one and `sslmode` verifies it.

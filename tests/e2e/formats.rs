@@ -332,7 +332,7 @@ async fn a_key_has_one_writer(world: &World) -> Outcome {
             json!({"presets": ["node", "rails"]}),
             "node and rails write the key DATABASE_URL",
         ),
-        (json!({"presets": ["uri", "uri"]}), "Duplicate"),
+        (json!({"presets": ["uri", "uri"]}), "name each preset once"),
         (json!({"presets": ["yaml"]}), "Unsupported value"),
     ] {
         let spec = json!({"serverRef": {"name": "s"}, "secret": asked});
