@@ -21,7 +21,7 @@ pub use postgres_server::{
 pub use postgres_user::{
     AdoptionPolicy, Binding, DeletionBlocker, DeletionPolicy, Generate, Membership, OutputSecret, Ownership,
     PasswordSource, PasswordStatus, PostgresUser, PostgresUserSpec, PostgresqlUser, PublishedSecret,
-    RejectedPassword, RemoteUserRecord, Retire, Rotation, ScalingoUser, SecretKeyRef, ServerKind, ServerRef,
-    Strategy, UserStatus,
+    RejectedPassword, RemoteUserRecord, Restart, RestartMode, RestartStatus, Retire, Rotation, ScalingoUser,
+    SecretKeyRef, ServerKind, ServerRef, Strategy, UserStatus,
 };
 pub use valid_until::ValidUntil;

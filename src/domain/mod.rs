@@ -27,3 +27,4 @@ pub mod settings;
 pub mod time;
 pub mod username;
 pub mod wish;
+pub mod workloads;
