@@ -33,6 +33,7 @@ mod neighbours;
 mod plugin;
 mod refused;
 mod replicas;
+mod restarts;
 mod rights;
 mod rotation;
 mod scalingo;
@@ -113,6 +114,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         refused::trials(environment),
         tenants::trials(environment),
         replicas::trials(environment),
+        restarts::trials(environment),
         rights::trials(environment),
         rotation::trials(environment),
         scalingo::trials(environment),
