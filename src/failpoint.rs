@@ -23,6 +23,7 @@ pub const POINTS: &[&str] = &[
     "remote-delete",
     "secret-write",
     "secret-delete",
+    "restart",
     "status-write",
     "finalizer-remove",
 ];

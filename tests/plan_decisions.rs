@@ -53,6 +53,7 @@ fn desired() -> Desired {
         has_others: false,
         retiring: false,
         unused_by: None,
+        rollout_by: None,
         withdrawn: false,
         overlap_ends: None,
         invalid: None,
@@ -189,6 +190,7 @@ fn observed(server: Server) -> Observed {
         turn: true,
         difficulty: None,
         refusal: None,
+        restart: None,
     }
 }
 
@@ -1317,4 +1319,138 @@ fn a_retirement_that_is_refused_is_told_and_tried_again_each_minute() {
     assert!(held.report.ready.ready && held.step.is_none(), "{held:?}");
     world.entry = entry(refused(61));
     assert_eq!(step(&desired, &world), Some(Step::Send(EntryId(7))));
+}
+
+fn restarting(done: bool) -> Restarting {
+    Restarting {
+        done,
+        failure: None,
+        rollout: None,
+    }
+}
+
+fn failed(again: Mono) -> Option<RestartFailure> {
+    let trouble = Trouble {
+        reason: "RestartForbidden",
+        message: "no right".to_string(),
+        stalled: true,
+    };
+    Some(RestartFailure {
+        trouble: Some(trouble),
+        again,
+    })
+}
+
+#[test]
+fn workloads_are_restarted_once_nothing_else_is_to_be_done() {
+    let mut world = published_on(sql());
+    world.restart = Some(restarting(false));
+    assert_eq!(step(&desired(), &world), Some(Step::Restart));
+    for not in [
+        Desired {
+            suspended: true,
+            ..desired()
+        },
+        Desired {
+            part: Part::Owner,
+            ..desired()
+        },
+        deleting(),
+    ] {
+        assert_ne!(step(&not, &world), Some(Step::Restart), "{not:?}");
+    }
+    let due = Desired {
+        rotate: Some("1".to_string()),
+        ..desired()
+    };
+    assert!(staged_kind(step(&due, &world)).is_some());
+    world.restart = Some(restarting(true));
+    assert_eq!(step(&desired(), &world), None);
+}
+
+#[test]
+fn a_restart_that_is_refused_is_told_and_tried_again_later() {
+    let mut world = published_on(sql());
+    let with = |again| {
+        Some(Restarting {
+            failure: failed(again),
+            ..restarting(false)
+        })
+    };
+    world.restart = with(ago(0) + Duration::from_secs(7));
+    let plan = plan(&desired(), &world, ago(0), &Settings::default());
+    assert!(plan.step.is_none() && plan.report.ready.ready, "{plan:?}");
+    assert_eq!(
+        plan.report.stalled.map(|stalled| stalled.reason),
+        Some("RestartForbidden")
+    );
+    assert!(plan.again.is_some_and(|again| again <= Duration::from_secs(7)));
+    world.restart = with(ago(1));
+    assert_eq!(step(&desired(), &world), Some(Step::Restart));
+}
+
+#[test]
+fn a_login_of_before_waits_for_workloads_however_long_that_takes() {
+    let mut world = published_on(sql());
+    let retiring = |by: Mono| Desired {
+        rollout_by: Some(by),
+        ..retiring(Some(RoleOptions::default()))
+    };
+    let (later, over) = (retiring(ago(0) + Duration::from_secs(60)), retiring(ago(1)));
+    let seen = |seconds, unfinished: Option<&str>| {
+        Some(Restarting {
+            rollout: Some(Rollout {
+                seen: ago(seconds),
+                unfinished: unfinished.map(str::to_string),
+            }),
+            ..restarting(true)
+        })
+    };
+    // Until they are restarted there is nothing to look at.
+    world.restart = Some(restarting(false));
+    assert_eq!(step(&later, &world), None);
+    world.restart = Some(restarting(true));
+    assert_eq!(step(&later, &world), Some(Step::LookAtRollouts));
+    world.restart = seen(3, Some("deployment/shop (it is paused)"));
+    let waits = plan(&later, &world, ago(0), &Settings::default());
+    assert!(
+        waits.step.is_none() && waits.report.stalled.is_none() && waits.report.ready.ready,
+        "{waits:?}"
+    );
+    assert_eq!(waits.again, Some(Duration::from_secs(12)));
+    let told = plan(&over, &world, ago(0), &Settings::default());
+    let stalled = told.report.stalled.unwrap();
+    assert!(told.step.is_none() && told.report.ready.ready);
+    assert_eq!(stalled.reason, "RetirementBlocked");
+    assert!(
+        stalled.message.contains("deployment/shop (it is paused)"),
+        "{}",
+        stalled.message
+    );
+    // A look grows old, whatever it has shown.
+    for unfinished in [None, Some("deployment/shop (it is paused)")] {
+        world.restart = seen(16, unfinished);
+        assert_eq!(step(&over, &world), Some(Step::LookAtRollouts));
+    }
+    world.restart = seen(3, None);
+    assert!(staged_kind(step(&later, &world)).is_some() && staged_kind(step(&over, &world)).is_some());
+    // Nobody asks for restarts any more.
+    world.restart = None;
+    assert!(staged_kind(step(&over, &world)).is_some());
+}
+
+#[test]
+fn a_login_that_is_not_needed_any_more_waits_for_workloads_too() {
+    let mut world = published_on(sql());
+    let removed = Desired {
+        part: Part::Removed,
+        has_others: true,
+        rollout_by: Some(ago(0) + Duration::from_secs(60)),
+        ..desired()
+    };
+    world.restart = Some(restarting(true));
+    assert_eq!(step(&removed, &world), Some(Step::LookAtRollouts));
+    world.restart = None;
+    assert_ne!(step(&removed, &world), None);
+    assert_ne!(step(&removed, &world), Some(Step::LookAtRollouts));
 }

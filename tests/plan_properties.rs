@@ -71,7 +71,7 @@ prop_compose! {
     fn desired()(
         part in part(),
         (has_others, retiring, withdrawn) in any::<(bool, bool, bool)>(),
-        (unused_by, overlap_ends) in (of(moment()), of(moment())),
+        (unused_by, overlap_ends, rollout_by) in (of(moment()), of(moment()), of(moment())),
         (invalid, beyond) in (prop::bool::weighted(0.1), prop::bool::weighted(0.1)),
         rotate in of(text()),
         password in prop_oneof![
@@ -89,7 +89,7 @@ prop_compose! {
         let beyond = beyond.then(|| Invalid { reason: "InvalidSettings", message: "too much".to_string() });
         Desired {
             username: "app".to_string(), part, principal: "app".to_string(), has_others, retiring,
-            unused_by, withdrawn, overlap_ends, invalid, beyond, rotate, password, adopt, retain, suspended, deleting,
+            unused_by, rollout_by, withdrawn, overlap_ends, invalid, beyond, rotate, password, adopt, retain, suspended, deleting,
             force_finalize, content_digest, address, rotation_due, wish, settings, settings_wish,
         }
     }
@@ -311,6 +311,21 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn restarting()(
+        done in any::<bool>(),
+        failure in of((any::<bool>(), moment())),
+        rollout in of((moment(), of(text()))),
+    ) -> Restarting {
+        let trouble = || Trouble { reason: "RestartForbidden", message: "no right".to_string(), stalled: true };
+        Restarting {
+            done,
+            failure: failure.map(|(told, again)| RestartFailure { trouble: told.then(trouble), again }),
+            rollout: rollout.map(|(seen, unfinished)| Rollout { seen, unfinished }),
+        }
+    }
+}
+
+prop_compose! {
     fn observed()(
         finalizer in prop::bool::weighted(0.9),
         claim in of(claim()).boxed(),
@@ -330,12 +345,12 @@ prop_compose! {
         (rival, unsettled, renamed) in (
             prop::bool::weighted(0.1), prop::bool::weighted(0.1), prop::option::weighted(0.1, text()),
         ),
-        turn in prop::bool::weighted(0.8),
+        (turn, restart) in (prop::bool::weighted(0.8), of(restarting())),
     ) -> Observed {
         Observed {
             uid: "u".to_string(), rejected_settings, tried: Tried { login: tried, due }, finalizer, claim, own_claim, record, published, handled_rotation, rejected, set_backs, secret,
             server, sight, last_write, entry, rival: rival.then_some(Rival { named: None }),
-            predecessor: if unsettled { Predecessor::Blocks } else { Predecessor::None }, turn, difficulty: None, refusal: None,
+            predecessor: if unsettled { Predecessor::Blocks } else { Predecessor::None }, turn, difficulty: None, refusal: None, restart,
             settings_due, renamed,
         }
     }
@@ -372,6 +387,8 @@ fn reads_or_waits(step: Option<&Step>) -> bool {
                 | Step::ReadSecret
                 | Step::Verify(_)
                 | Step::TryPublished
+                | Step::Restart
+                | Step::LookAtRollouts
         )
     )
 }
@@ -625,6 +642,7 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         has_others: false,
         retiring: false,
         unused_by: None,
+        rollout_by: None,
         withdrawn: false,
         overlap_ends: None,
         invalid: None,
@@ -718,6 +736,7 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         turn: true,
         difficulty: None,
         refusal: None,
+        restart: None,
         ..observed
     };
     (desired, observed)

@@ -182,12 +182,28 @@ pub fn secret_key(schema: &mut Schema) {
 
 /// Bounds of a selector of namespaces.
 pub fn namespace_selector(schema: &mut Schema) {
-    const FIELD: &str = "spec.namespaceSelector";
-    let of_labels = "namespaces have no other labels, so it would select none";
+    selector(
+        schema,
+        "spec.namespaceSelector",
+        "namespaces have no other labels, so it would select none",
+    );
+}
+
+/// Bounds of a selector of workloads.
+pub fn workload_selector(schema: &mut Schema) {
+    selector(
+        schema,
+        "spec.restart.selector",
+        "workloads have no other labels, so it would select none",
+    );
+}
+
+/// Bounds of a selector in this field.
+fn selector(schema: &mut Schema, field: &str, of_labels: &str) {
     let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
     let Some(properties) = properties else { return };
     if let Some(Value::Object(schema)) = properties.get_mut("matchLabels") {
-        labels(schema, "spec.namespaceSelector.matchLabels", of_labels);
+        labels(schema, &format!("{field}.matchLabels"), of_labels);
     }
     let Some(Value::Object(expressions)) = properties.get_mut("matchExpressions") else {
         return;
@@ -200,13 +216,13 @@ pub fn namespace_selector(schema: &mut Schema) {
         "x-kubernetes-validations".to_string(),
         json!([{
             "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
-            "message": format!("{FIELD}.matchExpressions: In and NotIn need values, Exists and DoesNotExist take none"),
+            "message": format!("{field}.matchExpressions: In and NotIn need values, Exists and DoesNotExist take none"),
         }]),
     );
     let Some(Value::Object(fields)) = expression.get_mut("properties") else {
         return;
     };
-    let (keys, message) = key_rule("self", SUBDOMAIN, "spec.namespaceSelector.matchExpressions");
+    let (keys, message) = key_rule("self", SUBDOMAIN, &format!("{field}.matchExpressions"));
     let more = [
         (
             "key",
@@ -220,7 +236,7 @@ pub fn namespace_selector(schema: &mut Schema) {
             "values",
             json!({
                 "maxItems": LIST_SIZE,
-                "items": label_value("spec.namespaceSelector.matchExpressions", of_labels),
+                "items": label_value(&format!("{field}.matchExpressions"), of_labels),
             }),
         ),
     ];

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Resource;
@@ -110,6 +111,18 @@ impl Readable for ClusterPostgresServer {
 
 impl Readable for Secret {
     const PARTS: &'static [&'static str] = &["metadata"];
+}
+
+impl Readable for Deployment {
+    const PARTS: &'static [&'static str] = &["metadata", "spec", "status"];
+}
+
+impl Readable for StatefulSet {
+    const PARTS: &'static [&'static str] = &["metadata", "spec", "status"];
+}
+
+impl Readable for DaemonSet {
+    const PARTS: &'static [&'static str] = &["metadata", "spec", "status"];
 }
 
 impl Readable for Lease {

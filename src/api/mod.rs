@@ -22,8 +22,8 @@ pub use postgres_server::{
 pub use postgres_user::{
     AdoptionPolicy, Binding, DeletionBlocker, DeletionPolicy, DeniedMembership, Generate, Membership,
     OutputSecret, Ownership, PasswordSource, PasswordStatus, PostgresUser, PostgresUserSpec, PostgresqlUser,
-    PublishedSecret, RejectedPassword, RemoteUserRecord, Retire, Rotation, ScalingoUser, SecretKeyRef,
-    ServerKind, ServerRef, Strategy, UserStatus,
+    PublishedSecret, RejectedPassword, RemoteUserRecord, Restart, RestartMode, RestartStatus, Retire,
+    Rotation, ScalingoUser, SecretKeyRef, ServerKind, ServerRef, Strategy, UserStatus,
 };
 pub use secret_preset::SecretPreset;
 pub use valid_until::ValidUntil;

@@ -32,6 +32,11 @@ pub const SECRET_RETAINED: &str = "pguser.dev/retained";
 /// On an output Secret: which of its labels and annotations are from its PostgresUser's spec, to be removed with it.
 pub const SECRET_FROM_SPEC: &str = "pguser.dev/from-spec";
 
+/// On a Pod template: when it was last restarted, as `kubectl rollout restart` has it.
+pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+/// On a Pod template, with the UID of a PostgresUser after it: the publication that it was last restarted for.
+pub const RESTARTED_FOR: &str = "restarted-for.pguser.dev/";
+
 /// On a journal: the server object that it belongs to.
 pub const JOURNAL_SERVER: &str = "pguser.dev/server";
 /// On a journal: how many entries it has.

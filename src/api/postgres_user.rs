@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,8 @@ use super::valid_until::ValidUntil;
         .message("spec.secret.name (default: metadata.name followed by -postgres) is immutable: Pods mount the Secret by this name"),
     validation = Rule::new("!has(self.spec.rotation) || !has(self.spec.password) || !has(self.spec.password.secretRef)")
         .message("spec.rotation is for generated passwords: a password of your own (spec.password.secretRef) changes when you change its Secret; remove one of the two"),
+    validation = Rule::new("!has(self.spec.rotation) || !has(self.spec.rotation.maxWait) || (has(self.spec.rotation.retire) && self.spec.rotation.retire == 'WhenUnused') || (has(self.spec.restart) && self.spec.restart.mode == 'Rolling')")
+        .message("spec.rotation.maxWait is for rotation.retire: WhenUnused, and for restart.mode: Rolling: set one of the two, or remove it"),
     validation = Rule::new("(has(self.spec.scalingo) && self.spec.scalingo.readOnly) == (has(oldSelf.spec.scalingo) && oldSelf.spec.scalingo.readOnly)")
         .message("spec.scalingo.readOnly is immutable, since Scalingo decides it when the login is made: make another PostgresUser")
 )]
@@ -71,6 +73,10 @@ pub struct PostgresUserSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = bounds::secret_formats)]
     pub secret: Option<OutputSecret>,
+
+    /// What is restarted after the Secret was written with another password or username. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
 
     /// What only a login of the provider `scalingo` has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -211,7 +217,6 @@ pub struct PasswordSource {
 #[x_kube(validation = Rule::new("!(has(self.interval) && has(self.schedule)) && (has(self.interval) || has(self.schedule) || has(self.strategy) || has(self.endSessions))").message("spec.rotation: set either interval or schedule"))]
 #[x_kube(validation = Rule::new("!has(self.jitter) || has(self.interval) || has(self.schedule)").message("spec.rotation.jitter needs an interval or a schedule: set either interval or schedule"))]
 #[x_kube(validation = Rule::new("(has(self.strategy) && self.strategy == 'Alternating') || !(has(self.overlap) || has(self.retire) || has(self.maxWait))").message("spec.rotation: overlap, retire and maxWait are for strategy: Alternating"))]
-#[x_kube(validation = Rule::new("!has(self.maxWait) || (has(self.retire) && self.retire == 'WhenUnused')").message("spec.rotation.maxWait is for retire: WhenUnused"))]
 #[x_kube(validation = Rule::new("!has(self.timeZone) || has(self.schedule)").message("spec.rotation.timeZone is for schedule: an interval has no time of day"))]
 #[serde(rename_all = "camelCase")]
 pub struct Rotation {
@@ -251,7 +256,7 @@ pub struct Rotation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retire: Option<Retire>,
     /// With `WhenUnused`: how long after the overlap the login of before is retired all the same (`24h`, the default; at most
-    /// 8760h).
+    /// 8760h). With `spec.restart`: how long after the overlap a rollout that does not finish is a condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]+(h|m|s))+$') && duration(self) <= duration('8760h')").message("spec.rotation.maxWait must be a duration of at most 8760h, such as 24h"))]
@@ -399,6 +404,42 @@ pub struct OutputSecret {
     pub data: BTreeMap<String, String>,
 }
 
+/// Which workloads of the namespace are restarted, and how: those that use the Secret by their Pod template, unless they are
+/// named or selected.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[x_kube(validation = Rule::new("!(has(self.names) && has(self.selector))").message("spec.restart: set either names or selector; without both, the workloads are restarted whose Pods use the Secret"))]
+#[serde(rename_all = "camelCase")]
+pub struct Restart {
+    /// `None`, the default, or `Rolling`: Deployments, StatefulSets and DaemonSets are restarted as by `kubectl rollout restart`,
+    /// once for each password or username that is published in place of another.
+    #[serde(default)]
+    pub mode: RestartMode,
+    /// The workloads, as `deployment/shop`, `statefulset/worker`, `daemonset/agent`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(min = 1, max = 32),
+        inner(
+            length(max = 265),
+            regex(pattern = r"^([dD]eployment|[sS]tateful[sS]et|[dD]aemon[sS]et)/[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+        ),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub names: Vec<String>,
+    /// The workloads by their labels (not those of their Pods). An empty one selects all of the namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = bounds::workload_selector)]
+    pub selector: Option<LabelSelector>,
+}
+
+/// How workloads are restarted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum RestartMode {
+    #[default]
+    None,
+    Rolling,
+}
+
 /// What the operator found and did.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -426,6 +467,9 @@ pub struct UserStatus {
     /// The age of the password, where it is known or matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordStatus>,
+    /// The restart of workloads for what is published, where `spec.restart` asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<RestartStatus>,
     /// The value of the annotation `pguser.dev/rotate` that was last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_rotation: Option<String>,
@@ -609,6 +653,27 @@ pub struct PasswordStatus {
     pub next_rotation: Option<Time>,
 }
 
+/// A restart of workloads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RestartStatus {
+    /// Names the publication that it is for: a digest. The Pod templates that were changed for it have the same one as an
+    /// annotation.
+    pub r#for: String,
+    /// When all of them were restarted; absent while they still have to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+    /// How many they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<i32>,
+    /// The first of them, as `deployment/shop`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<String>,
+    /// Those of `spec.restart.names` that were not there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+}
+
 /// A wish for a password that the server refused.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -666,6 +731,12 @@ impl PostgresUser {
     pub fn alternates(&self) -> bool {
         let rotation = self.spec.rotation.as_ref();
         rotation.and_then(|rotation| rotation.strategy) == Some(Strategy::Alternating)
+    }
+
+    /// What is to be restarted after a change of what is published, if anything.
+    pub fn restart(&self) -> Option<&Restart> {
+        let restart = self.spec.restart.as_ref();
+        restart.filter(|restart| restart.mode == RestartMode::Rolling)
     }
 
     /// Whether its login and its Secret stay when it is deleted: what its spec says, else what was there before it.

@@ -20,6 +20,7 @@ use super::listing::Listing;
 use super::objects::Objects;
 use super::passing::Passing;
 use super::refusals::Refusals;
+use super::restarts::Restarts;
 use super::secrets::{SecretIndex, is_older};
 use super::server::bucket::Buckets;
 use super::server::{Pace, Server, ServerKey, Triggers, UserRef};
@@ -158,6 +159,8 @@ pub struct Context {
     pub passing: Passing,
     /// What was refused of PostgresUsers' last steps.
     pub refusals: Refusals,
+    /// What is known of restarts of workloads.
+    pub restarts: Restarts,
     /// Who is told to look again.
     pub dispatch: Dispatch,
     /// Events.

@@ -15,6 +15,7 @@ mod news;
 pub mod objects;
 pub mod passing;
 pub mod refusals;
+pub mod restarts;
 pub mod run;
 pub mod secrets;
 pub mod server;

@@ -104,6 +104,19 @@ where
         Ok(self.api.list(params).await?.items)
     }
 
+    /// A page of them, as long as the limit that is asked for, and what to ask for the next one with.
+    ///
+    /// # Errors
+    /// If the API server refuses, or does not know any more what the first page was of.
+    pub async fn page(&self, params: &ListParams) -> kube::Result<(Vec<K>, Option<String>)> {
+        let page = self.api.list(params).await?;
+        let next = page.metadata.continue_.filter(|token| !token.is_empty());
+        Ok((
+            page.items.into_iter().map(|lean| self.plain(lean)).collect(),
+            next,
+        ))
+    }
+
     /// Changes one.
     ///
     /// # Errors

@@ -232,7 +232,13 @@ pub fn overlap(spec: Option<&api::Rotation>) -> Duration {
 /// How long after that it is waited until nobody uses it, as a spec asks; none if it is not waited for.
 pub fn wait_for_unused(spec: Option<&api::Rotation>) -> Option<Duration> {
     let spec = spec.filter(|spec| spec.retire == Some(api::Retire::WhenUnused))?;
-    Some(spec.max_wait.as_deref().and_then(duration).unwrap_or(MOST_WAIT))
+    Some(most_wait(Some(spec)))
+}
+
+/// How long after the overlap anything is waited for, as a spec asks.
+pub fn most_wait(spec: Option<&api::Rotation>) -> Duration {
+    let asked = spec.and_then(|spec| spec.max_wait.as_deref());
+    asked.and_then(duration).unwrap_or(MOST_WAIT)
 }
 
 #[cfg(test)]

@@ -29,3 +29,4 @@ pub mod sql;
 pub mod time;
 pub mod username;
 pub mod wish;
+pub mod workloads;

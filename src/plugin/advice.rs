@@ -152,6 +152,16 @@ const TABLE: &[(&str, Who, &str)] = &[
         "the message says what keeps the login of before from being retired: put that right, and it is tried again within a minute",
     ),
     (
+        "RestartForbidden",
+        Mend,
+        "have an administrator set restartWorkloads.enabled=true in the chart, or add the component deploy/components/restarts",
+    ),
+    (
+        "RestartRefused",
+        Mend,
+        "mend what refuses the change of the workload that the message names",
+    ),
+    (
         "NotVerified",
         Mend,
         "let the operator reach the server as clients do, or set spec.verification: Auto on the server object",

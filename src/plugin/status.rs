@@ -272,6 +272,7 @@ fn described(user: &PostgresUser) -> String {
         ("Last rotation", seen.last_handled_rotation.clone()),
         ("Password", password_age(user, now)),
         ("Next rotation", seen.next_rotation.map(|at| at.to_string())),
+        ("Restart", restart(user, now)),
         (
             "Seen",
             (!is_seen(user)).then(|| "the operator has not looked at the latest change yet".to_string()),
@@ -295,6 +296,19 @@ fn described(user: &PostgresUser) -> String {
         .filter_map(|(name, value)| Some(vec![format!("{name}:"), value?]))
         .collect();
     format!("{}\n{}", table(&[], &rows), conditions(user, now))
+}
+
+/// What was restarted for what is published.
+fn restart(user: &PostgresUser, now: Timestamp) -> Option<String> {
+    let restart = user.status.as_ref()?.restart.as_ref()?;
+    Some(match &restart.at {
+        Some(at) => format!(
+            "{} workloads, {} ago",
+            restart.count.unwrap_or_default(),
+            age(Some(at.0), now)
+        ),
+        None => "not done yet".to_string(),
+    })
 }
 
 /// How old the password is, and why it was changed.

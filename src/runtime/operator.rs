@@ -26,6 +26,7 @@ use crate::controller::listing::Listing;
 use crate::controller::objects::Objects;
 use crate::controller::passing::Passing;
 use crate::controller::refusals::Refusals;
+use crate::controller::restarts::Restarts;
 use crate::controller::run::Wiring;
 use crate::controller::secrets::SecretIndex;
 use crate::controller::server::Pace;
@@ -262,6 +263,7 @@ async fn context(
         kept: Kept::new(Objects::of(client.clone(), &namespace)),
         passing: Passing::default(),
         refusals: Refusals::default(),
+        restarts: Restarts::default(),
         client,
         journal_client: clients.journal,
         buckets: Buckets::new(setup.options.requests_per_minute_per_credentials),

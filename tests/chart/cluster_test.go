@@ -90,7 +90,7 @@ func TestOnAnAPIServer(t *testing.T) {
 		must(t, "", kubectl, "label", "namespace", name, "pod-security.kubernetes.io/warn=restricted")
 	}
 	t.Run("all_objects_are_valid_and_pass_Pod_Security_restricted", func(t *testing.T) {
-		for _, values := range []string{"{}", ha, namespaced, everything} {
+		for _, values := range []string{"{}", ha, namespaced, restarting, everything} {
 			out, all, err := tryTemplate(values)
 			if err != nil {
 				t.Fatal(all)
@@ -130,11 +130,22 @@ func TestOnAnAPIServer(t *testing.T) {
 		if may(t, "get", "pods", "web") {
 			t.Error("pods")
 		}
+		if mayRestart(t, "web") {
+			t.Error("restarts are off by default")
+		}
 	})
 	t.Run("it_writes_no_Secrets_but_its_own", func(t *testing.T) {
 		isOfTheRightTypes(t, release)
 		holds(t, namespace, "web", release)
 		holdsNobodyElse(t, "web")
+	})
+	t.Run("with_restarts_it_restarts_workloads_and_changes_nothing_else_of_them", func(t *testing.T) {
+		upgrade(t, restarting)
+		if !mayRestart(t, "web") {
+			t.Error("it has no right to restarts")
+		}
+		isOfTheRightTypes(t, release+"-restarts")
+		restartsAlone(t, namespace, "web", release+"-restarts")
 	})
 	t.Run("with_watched_namespaces_it_has_them_there_and_nowhere_else", func(t *testing.T) {
 		upgrade(t, namespaced)
@@ -147,6 +158,9 @@ func TestOnAnAPIServer(t *testing.T) {
 			if may(t, "watch", resource, "shop") {
 				t.Error(resource)
 			}
+		}
+		if mayRestart(t, "shop") {
+			t.Error("restarts are off by default")
 		}
 		if !may(t, "get", "namespaces/"+namespace, namespace) || may(t, "get", "namespaces/kube-system", "kube-system") {
 			t.Error("it reads the UID of its own namespace alone")
@@ -189,7 +203,7 @@ func TestOnAnAPIServer(t *testing.T) {
 		must(t, "", helm, "uninstall", "other", "--namespace", "web")
 		uninstall(t)
 	})
-	for _, overlay := range []string{"base", "overlays/ha", "overlays/namespaced"} {
+	for _, overlay := range []string{"base", "overlays/ha", "overlays/namespaced", "overlays/restarts"} {
 		t.Run("kustomize_applies_"+strings.TrimPrefix(overlay, "overlays/"), func(t *testing.T) {
 			path := filepath.Join(repository, "deploy", overlay)
 			said := must(t, "", kubectl, "apply", "--server-side", "--force-conflicts", "--validate=strict", "--dry-run=server", "-k", path)
@@ -204,6 +218,13 @@ func TestOnAnAPIServer(t *testing.T) {
 		isOfTheRightTypes(t, release)
 		holds(t, namespace, "web", release)
 		must(t, "", kubectl, "delete", "-k", base)
+	})
+	t.Run("kustomize_holds_the_operator_to_restarts", func(t *testing.T) {
+		overlay := filepath.Join(repository, "deploy/overlays/restarts")
+		must(t, "", kubectl, "apply", "--server-side", "--force-conflicts", "-k", overlay)
+		isOfTheRightTypes(t, release+"-restarts")
+		restartsAlone(t, namespace, "web", release+"-restarts")
+		must(t, "", kubectl, "delete", "-k", overlay)
 	})
 	t.Run("kustomize_holds_an_operator_in_another_namespace", func(t *testing.T) {
 		overlay := elsewhereOverlay(t)

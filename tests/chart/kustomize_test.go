@@ -48,6 +48,7 @@ func TestKustomize(t *testing.T) {
 	for name, it := range map[string]struct{ path, values string }{
 		"base_is_the_chart_with_default_values":                      {"deploy/base", "{}"},
 		"overlay_ha_is_the_chart_with_two_replicas_spread":           {"deploy/overlays/ha", ha},
+		"overlay_restarts_is_the_chart_with_restarts":                {"deploy/overlays/restarts", restarting},
 		"overlay_namespaced_is_the_chart_with_one_namespace_watched": {"deploy/overlays/namespaced", namespaced},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -94,6 +95,24 @@ func TestKustomize(t *testing.T) {
 			if !slices.Contains(all.ids(), id) {
 				t.Errorf("%s is not among %q", id, all.ids())
 			}
+		}
+	})
+	t.Run("component_restarts_can_be_added_to_an_overlay_with_another_namespace", func(t *testing.T) {
+		overlay := elsewhereOverlay(t)
+		file, err := os.OpenFile(filepath.Join(overlay, "kustomization.yaml"), os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if _, err := file.WriteString("components: [../../components/restarts]\n"); err != nil {
+			t.Fatal(err)
+		}
+		all := kustomize(t, overlay)
+		same(t, "subject", subject(t, all, release+"-restarts"), "system:serviceaccount:logins:"+release)
+		same(t, "subjects", all.get(t, "ClusterRoleBinding", release+"-restarts")["subjects"],
+			"[{kind: ServiceAccount, name: "+release+", namespace: logins}]")
+		if !slices.Contains(all.ids(), "ValidatingAdmissionPolicy /"+release+"-restarts") {
+			t.Error(all.ids())
 		}
 	})
 	t.Run("overlay_namespaced_has_no_policy", func(t *testing.T) {

@@ -243,23 +243,29 @@ func proxy(t *testing.T) *apiProxy {
 // write is one write of a Secret that is not stored.
 func (p *apiProxy) write(t *testing.T, user, in string, write secretWrite) answer {
 	t.Helper()
-	url := "http://localhost/api/v1/namespaces/" + in + "/secrets"
-	if write.method != http.MethodPost {
-		url += "/" + write.name
+	return p.send(t, user, write.method, "/api/v1/namespaces/"+in+"/secrets", write.name, write.body)
+}
+
+// send asks for one write, with a body in YAML, that is not stored.
+func (p *apiProxy) send(t *testing.T, user, method, path, name, write string) answer {
+	t.Helper()
+	url := "http://localhost" + path
+	if method != http.MethodPost {
+		url += "/" + name
 	}
-	body, err := yaml.YAMLToJSON([]byte(write.body))
+	body, err := yaml.YAMLToJSON([]byte(write))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if write.body == "" {
+	if write == "" {
 		body = nil
 	}
-	request, err := http.NewRequestWithContext(t.Context(), write.method, url+"?dryRun=All", strings.NewReader(string(body)))
+	request, err := http.NewRequestWithContext(t.Context(), method, url+"?dryRun=All", strings.NewReader(string(body)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/json")
-	if write.method == http.MethodPatch {
+	if method == http.MethodPatch {
 		request.Header.Set("Content-Type", "application/merge-patch+json")
 	}
 	if user != "" {

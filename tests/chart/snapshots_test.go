@@ -45,6 +45,7 @@ affinity: {podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{
 topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway}]
 priorityClassName: system-cluster-critical
 serviceAccount: {annotations: {a: b}}
+restartWorkloads: {enabled: true}
 metrics: {service: {enabled: true}, dashboard: {enabled: true}}
 networkPolicy: {enabled: true, ingressFrom: [{namespaceSelector: {}}], egress: [{ports: [{port: 443, protocol: TCP}]}]}
 `

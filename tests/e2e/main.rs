@@ -35,6 +35,7 @@ mod neighbours;
 mod plugin;
 mod refused;
 mod replicas;
+mod restarts;
 mod rights;
 mod rotation;
 mod scalingo;
@@ -117,6 +118,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
         refused::trials(environment),
         tenants::trials(environment),
         replicas::trials(environment),
+        restarts::trials(environment),
         rights::trials(environment),
         rotation::trials(environment),
         scalingo::trials(environment),

@@ -75,6 +75,7 @@ pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
         has_others: false,
         retiring: false,
         unused_by: None,
+        rollout_by: None,
         withdrawn: false,
         overlap_ends: None,
         invalid: resource.will.invalid.then(|| plan::Invalid {
@@ -245,6 +246,7 @@ pub fn observed(
         turn: !scenario.scheduled || uid.is_some_and(given),
         difficulty: None,
         refusal: None,
+        restart: None,
     }
 }
 
@@ -495,7 +497,7 @@ pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, resource: Optio
         }),
         Step::Send(_) => Todo::Send(entry.unwrap().clone()),
         Step::Verify(_) => Todo::Verify(entry.unwrap().clone()),
-        Step::TryPublished => panic!("never due in the model"),
+        Step::TryPublished | Step::Restart | Step::LookAtRollouts => panic!("never due in the model"),
         Step::Publish(publication) => Todo::Publish {
             entry: publication.entry.map(|_| entry.unwrap().clone()),
             on: match &publication.precondition {

@@ -29,7 +29,7 @@ fn versions() -> Vec<String> {
 }
 
 /// CEL rules of today that an earlier version did not have, and why none of them refuses what it has taken.
-const WIDER_RULES: [(&str, &str); 8] = [
+const WIDER_RULES: [(&str, &str); 9] = [
     (
         "exactly one provider must be set: ionos, scalingo or postgresql",
         "there was one provider, and it had to be set",
@@ -45,6 +45,10 @@ const WIDER_RULES: [(&str, &str); 8] = [
     ),
     (
         "spec.rotation is for generated passwords",
+        "there was no such field",
+    ),
+    (
+        "spec.rotation.maxWait is for rotation.retire",
         "there was no such field",
     ),
 ];

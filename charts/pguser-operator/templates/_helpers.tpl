@@ -82,6 +82,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [create, patch]
 {{- end -}}
 
+{{/* The rights that restarts of workloads take. */}}
+{{- define "pguser.restartRules" -}}
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: [get, list, patch]
+{{- end -}}
+
 {{/* What values.schema.json cannot say. */}}
 {{- define "pguser.check" -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) -}}

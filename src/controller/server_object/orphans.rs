@@ -190,6 +190,7 @@ fn plan(server: &Server, context: &Context, entry: &Entry) -> Plan {
         set_backs: 0,
         secret: SecretView::Absent,
         refusal: None,
+        restart: None,
         server: ServerView::Usable(Box::new(seen)),
         sight: state.sight(
             &entry.username,

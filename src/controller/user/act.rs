@@ -14,6 +14,7 @@ use super::observe::{View, has_finalizer};
 use super::output::{self, Output};
 use super::turn;
 use super::wanted;
+use super::workloads;
 use crate::api::{PostgresUser, PublishedSecret, names};
 use crate::controller::context::Context;
 use crate::controller::error::Error;
@@ -61,6 +62,19 @@ pub struct Outcome {
     pub published: Option<Publishing>,
     /// The login is not this PostgresUser's any more.
     pub forgotten: bool,
+    /// What was restarted.
+    pub restarted: Option<Restarted>,
+}
+
+/// Workloads that were restarted.
+#[derive(Debug)]
+pub struct Restarted {
+    /// For which publication.
+    pub publication: String,
+    /// Which, as `deployment/shop`.
+    pub workloads: Vec<String>,
+    /// Those that were to be, and are not there.
+    pub missing: Vec<String>,
 }
 
 /// What was published.
@@ -114,6 +128,8 @@ pub async fn act(context: &Context, view: &View, step: &Step) -> Result<Done, Er
         Step::Send(id) => send(view, *id),
         Step::Verify(id) => verify(context, view, *id).await,
         Step::TryPublished => try_published(context, view).await,
+        Step::Restart => Ok(workloads::restart(context, view).await),
+        Step::LookAtRollouts => Ok(workloads::look(context, view).await),
         Step::Settle(id) => settle(context, view, *id).await,
     }
 }
@@ -579,7 +595,7 @@ async fn publish(context: &Context, view: &View, publication: &Publication) -> R
     Ok(Done {
         outcome: Outcome {
             published,
-            forgotten: false,
+            ..Outcome::default()
         },
         ..Done::default()
     })
@@ -663,8 +679,8 @@ async fn forget(context: &Context, view: &View, farewell: Farewell) -> Result<Do
     }
     Ok(Done {
         outcome: Outcome {
-            published: None,
             forgotten: true,
+            ..Outcome::default()
         },
         ..Done::default()
     })

@@ -161,7 +161,15 @@ pub fn unused_by(user: &PostgresUser, login: &Login) -> Option<Mono> {
     let wait =
         alternation::wait_for_unused(user.spec.rotation.as_ref()).filter(|_| is_retiring(user, login))?;
     let until = user.record_of(&login.username)?.retire_after.as_ref()?;
-    Some(ahead(until.0) + wait)
+    after(until.0, wait)
+}
+
+/// From when on it is told that a login of before is kept by workloads that are not all restarted yet.
+pub fn rollout_by(user: &PostgresUser, login: &Login) -> Option<Mono> {
+    let goes = is_retiring(user, login) || login.part == Part::Removed;
+    let until = user.record_of(&login.username)?.retire_after.as_ref()?;
+    let wait = alternation::most_wait(user.spec.rotation.as_ref());
+    after(until.0, wait).filter(|_| goes)
 }
 
 /// When the login of before may be retired.
@@ -170,6 +178,11 @@ pub fn overlap_ends(user: &PostgresUser, object: Option<&ServerObject>) -> Optio
         return None;
     }
     family(user, object, None).overlap_ends().map(ahead)
+}
+
+/// So long after a time of the clock on the wall, however long ago that was. None if that is never.
+fn after(time: Timestamp, wait: Duration) -> Option<Mono> {
+    time.checked_add(wait).ok().map(ahead)
 }
 
 /// A time of the clock on the wall, on this process's clock; what is over is now.

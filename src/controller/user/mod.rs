@@ -11,6 +11,7 @@ pub mod turn;
 pub mod unread;
 pub mod wanted;
 pub mod whereabouts;
+pub mod workloads;
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -420,6 +421,7 @@ fn gone(context: &Context, user: &PostgresUser) {
         .remove(&uid);
     context.passing.over(&uid);
     context.refusals.over(&uid);
+    context.restarts.over(&uid);
     // An answer may have come after the watch has told of its end.
     context.unread.forget(&uid);
     context.secrets.forget_user(&UserRef::from_obj(user));

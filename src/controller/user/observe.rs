@@ -8,6 +8,7 @@ use super::share;
 use super::unread;
 use super::wanted;
 use super::whereabouts::{self, Place};
+use super::workloads;
 use crate::api::{
     AdoptionPolicy, DeniedMembership, Ownership, PostgresUser, RejectedPassword, RemoteUserRecord,
     UserStatus, Verification, names,
@@ -150,6 +151,7 @@ pub async fn observe(
                 .map(|it| it.trouble.clone())
         }),
         refusal: context.refusals.of(&user.uid().unwrap_or_default()),
+        restart: workloads::observed(context, &user),
         entry,
         rival: None,
     };
@@ -735,6 +737,7 @@ async fn desired(
             .any(|record| record.username != login.username),
         retiring: family::is_retiring(user, login),
         unused_by: family::unused_by(user, login),
+        rollout_by: family::rollout_by(user, login),
         withdrawn: observed.entry.is_some() && family::is_withdrawn(context, user, object, login),
         overlap_ends: family::overlap_ends(user, object),
         invalid,

@@ -9,11 +9,11 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::act::{Outcome, Publishing};
+use super::act::{Outcome, Publishing, Restarted};
 use super::wanted;
 use crate::api::{
-    Binding, DeniedMembership, Membership, Ownership, PasswordStatus, PostgresUser, RejectedPassword,
-    RemoteUserRecord, UserStatus,
+    Binding, DeniedMembership, Membership, Ownership, PasswordStatus, PostgresUser, PublishedSecret,
+    RejectedPassword, RemoteUserRecord, RestartStatus, UserStatus,
 };
 use crate::clock;
 use crate::controller::context::{Context, server_key};
@@ -24,6 +24,7 @@ use crate::domain::alternation::{self, Login};
 use crate::domain::conditions;
 use crate::domain::plan::{Lasting, Plan, Record, Rejected, Step, Verified};
 use crate::domain::time::whole_seconds;
+use crate::domain::wish;
 use crate::failpoint::{self, Side};
 
 /// What came of a report.
@@ -100,6 +101,7 @@ pub async fn report(
         // No answer has it there.
         ..user.status.clone().unwrap_or_default()
     };
+    tell_of_restart(context, &user, &old, &new).await;
     count(context, &user, &old, &kept);
     warn_unless_kept(&new, &kept);
     // A fact that is not kept would be recorded for ever.
@@ -150,6 +152,7 @@ fn facts_of(status: &UserStatus) -> impl PartialEq + use<> {
         status.rejected_settings.clone(),
         status.set_backs.clone(),
         status.denied_memberships.clone(),
+        status.restart.clone(),
     )
 }
 
@@ -157,7 +160,14 @@ fn facts_of(status: &UserStatus) -> impl PartialEq + use<> {
 fn is_mere_look(plan: &Plan) -> bool {
     matches!(
         plan.step,
-        Some(Step::List | Step::Read | Step::ReadSecret | Step::PollCluster)
+        Some(
+            Step::List
+                | Step::Read
+                | Step::ReadSecret
+                | Step::PollCluster
+                | Step::Restart
+                | Step::LookAtRollouts
+        )
     )
 }
 
@@ -210,6 +220,11 @@ fn next_status(
         {
             new.rejected_password = None;
         }
+        if let Some(before) = &old.secret
+            && (new_password.is_some() || before.username != published.username)
+        {
+            new.restart = to_restart(user, &published);
+        }
         turn_over(&mut new, user, &login.username, now);
         new.secret = Some(published);
         if plan.report.handled_rotation.is_some() {
@@ -240,6 +255,9 @@ fn next_status(
         let recorded = remote_user(&login.username, record, has_memberships);
         note_login(&mut new.remote_users, recorded, record.retired, now);
     }
+    if let Some(restarted) = outcome.restarted {
+        note_restart(&mut new, restarted, now);
+    }
     if outcome.forgotten {
         new.remote_users
             .retain(|record| record.username != login.username);
@@ -254,6 +272,32 @@ fn next_status(
     let published = new.secret.as_ref().and_then(|secret| secret.username.clone());
     new.username = Some(published.unwrap_or_else(|| user.username().to_string()));
     new
+}
+
+/// The restart that what is published now asks for. Its name is of this one write of the Secret, so whatever is published later, the
+/// same password again among it, has another.
+fn to_restart(user: &PostgresUser, published: &PublishedSecret) -> Option<RestartStatus> {
+    user.restart()?;
+    let uid = user.metadata.uid.as_deref();
+    Some(RestartStatus {
+        r#for: wish::digest_of(&(uid, &published.resource_version, &published.password_mac)),
+        ..RestartStatus::default()
+    })
+}
+
+/// How many of the workloads that were restarted are named.
+const MOST_WORKLOADS: usize = 32;
+
+fn note_restart(new: &mut UserStatus, restarted: Restarted, now: Timestamp) {
+    let Some(restart) = &mut new.restart else { return };
+    if restart.r#for != restarted.publication {
+        return;
+    }
+    restart.at = Some(Time(whole_seconds(now)));
+    restart.count = i32::try_from(restarted.workloads.len()).ok();
+    restart.workloads = restarted.workloads;
+    restart.workloads.truncate(MOST_WORKLOADS);
+    restart.missing = restarted.missing;
 }
 
 /// Another login is published from now on: the one of before goes on working for a while.
@@ -378,6 +422,27 @@ async fn tell(context: &Context, user: &PostgresUser, old: &UserStatus, new: &Us
     }
     let stalled = stalled.is_some();
     events::publish(context, user, stalled, &after.reason, after.message.clone()).await;
+}
+
+/// Tells what was restarted, and what was to be and is not there.
+async fn tell_of_restart(context: &Context, user: &PostgresUser, old: &UserStatus, new: &UserStatus) {
+    let Some(restart) = new.restart.as_ref().filter(|restart| restart.at.is_some()) else {
+        return;
+    };
+    if old.restart.as_ref() == Some(restart) {
+        return;
+    }
+    let count = restart.count.unwrap_or_default();
+    if count > 0 {
+        let named = restart.workloads.join(", ");
+        let note = format!("restarted for what the Secret holds now: {count} ({named})");
+        events::publish(context, user, false, "WorkloadsRestarted", note).await;
+    }
+    if !restart.missing.is_empty() {
+        let named = restart.missing.join(", ");
+        let note = format!("spec.restart.names has what is not there, so that it was not restarted: {named}");
+        events::publish(context, user, true, "WorkloadNotFound", note).await;
+    }
 }
 
 #[cfg(test)]

@@ -105,6 +105,9 @@ fn there(
     if record.retired && !differs {
         return Plan::ready();
     }
+    if let Some(plan) = super::restart::before_retirement(desired, observed, now) {
+        return plan;
+    }
     if let Some(plan) = in_use(desired, observed, server, record, sight, now) {
         return plan;
     }

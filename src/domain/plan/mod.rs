@@ -16,6 +16,7 @@
 //! | `evidence` | whose a user that "exists" is (R9) |
 //! | `fresh` | what a read is worth (R6, R7) |
 //! | `guard` | a finalizer or claim that somebody has taken away |
+//! | `restart` | the workloads that use the Secret, and the login that they have used before |
 //! | `turn` | what waits for a turn of the server's scheduler (R11) |
 
 mod accepted;
@@ -30,6 +31,7 @@ mod moved;
 mod password;
 mod present;
 mod report;
+mod restart;
 mod turn;
 pub mod types;
 
@@ -49,6 +51,8 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
     let plan = match (&observed.entry, present::held(desired, observed, now)) {
         _ if desired.deleting => delete::plan(desired, observed, now, settings),
         (None, Some(held)) => held,
+        (None, None) if desired.part == Part::Removed => restart::before_retirement(desired, observed, now)
+            .unwrap_or_else(|| delete::plan(desired, observed, now, settings)),
         (_, None) if desired.part == Part::Removed => delete::plan(desired, observed, now, settings),
         (Some(staged), Some(held)) => entry::plan_held(desired, observed, staged, held, now, settings),
         (Some(staged), None) => entry::plan(desired, observed, staged, now, settings),
@@ -58,6 +62,7 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
     let plan = turn::within_turn(plan, desired, observed, settings);
     let plan = aside::beside(plan, desired, observed);
     let plan = guard::guarded(plan, desired, observed);
+    let plan = restart::after_publication(plan, desired, observed, now);
     match (&observed.refusal, &observed.difficulty) {
         (Some(refusal), _) => plan.with_refusal(refusal, desired, observed),
         (None, Some(difficulty)) => plan.with_difficulty(difficulty, desired),

@@ -31,6 +31,8 @@ pub struct Desired {
     pub retiring: bool,
     /// It is not retired before it has no session left, or this moment has come; none if that does not matter.
     pub unused_by: Option<Mono>,
+    /// Of a login of before: from when on it is told that the workloads that use the Secret are not all restarted yet.
+    pub rollout_by: Option<Mono>,
     /// What an entry of the journal has begun for this login is not wanted any more.
     pub withdrawn: bool,
     /// When the login of before, which still works, may be retired.
@@ -143,6 +145,37 @@ pub struct Observed {
     pub difficulty: Option<Trouble>,
     /// What of the last step was not taken by the Kubernetes API, or by the journal.
     pub refusal: Option<Trouble>,
+    /// The restart of workloads for what is published; none if nobody asks for one.
+    pub restart: Option<Restarting>,
+}
+
+/// What is known of a restart of workloads for what is published.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Restarting {
+    /// All of them were restarted, which is on record.
+    pub done: bool,
+    /// What went wrong last.
+    pub failure: Option<RestartFailure>,
+    /// The last look at them.
+    pub rollout: Option<Rollout>,
+}
+
+/// A restart, or a look at one, that did not go through.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RestartFailure {
+    /// What a person has to see to, if that is so.
+    pub trouble: Option<Trouble>,
+    /// When it is tried again.
+    pub again: Mono,
+}
+
+/// A look at workloads that were restarted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Rollout {
+    /// When it was begun.
+    pub seen: Mono,
+    /// Which of them have Pods of before still, or Pods that are not available yet; none if all are through.
+    pub unfinished: Option<String>,
 }
 
 /// What another resource has left on its way for the same remote user.
@@ -445,6 +478,10 @@ pub enum Step {
     Stage(Draft),
     /// Send an entry.
     Send(EntryId),
+    /// Restart the workloads that use the Secret.
+    Restart,
+    /// See whether the workloads that were restarted are through with it.
+    LookAtRollouts,
     /// Log in with an entry's password.
     Verify(EntryId),
     /// Log in with the published password.

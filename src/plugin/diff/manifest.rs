@@ -63,6 +63,10 @@ const EFFECTS: &[(&str, &str)] = &[
         "spec.rotation",
         "the password is changed when it is as old as that, or at those times",
     ),
+    (
+        "spec.restart",
+        "counts from the next change of the password or the username in the Secret on",
+    ),
     ("spec.secret", "the Secret is written anew; the password stays"),
     (
         "spec.secret.presets",

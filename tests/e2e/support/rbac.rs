@@ -20,6 +20,8 @@ const TOKEN_SECONDS: i64 = 7200;
 
 /// Where the operator's objects are shipped.
 const SHIPPED: &str = "deploy/base";
+/// And the right to restart workloads, which not every operator has.
+const RESTARTS: &str = "deploy/components/restarts";
 
 /// Kinds of what is not in a namespace and names one, so that every operator needs one of its own.
 const ONE_EACH: [&str; 3] = [
@@ -39,9 +41,22 @@ impl Rights {
     /// Reads what is shipped. Namespaces are rewritten, and the names of what every operator needs one of its own of;
     /// what is granted and what is refused stays as it is.
     pub fn shipped(namespace: &str) -> Outcome<Rights> {
+        let rights = Self::in_folder(SHIPPED, namespace)?;
+        match rights.service_account.is_empty() {
+            true => Err(format!("there is no ServiceAccount in {SHIPPED}").into()),
+            false => Ok(rights),
+        }
+    }
+
+    /// Likewise what lets the operator of a namespace restart workloads.
+    pub fn to_restart(namespace: &str) -> Outcome<Rights> {
+        Self::in_folder(RESTARTS, namespace)
+    }
+
+    fn in_folder(folder: &str, namespace: &str) -> Outcome<Rights> {
         let mut objects = Vec::new();
-        let mut service_account = None;
-        for mut object in read(&Path::new(REPOSITORY).join(SHIPPED))? {
+        let mut service_account = String::new();
+        for mut object in read(&Path::new(REPOSITORY).join(folder))? {
             let kind = object
                 .types
                 .as_ref()
@@ -53,7 +68,7 @@ impl Rights {
             }
             match kind.as_str() {
                 "ServiceAccount" => {
-                    service_account = object.metadata.name.clone();
+                    service_account = object.metadata.name.clone().unwrap_or_default();
                     object.metadata.namespace = Some(namespace.to_owned());
                 }
                 "Role" => object.metadata.namespace = Some(namespace.to_owned()),
@@ -74,7 +89,7 @@ impl Rights {
         }
         Ok(Rights {
             namespace: namespace.to_owned(),
-            service_account: service_account.ok_or(format!("there is no ServiceAccount in {SHIPPED}"))?,
+            service_account,
             objects,
         })
     }

@@ -184,6 +184,15 @@ impl World {
         Ok(rights)
     }
 
+    /// Lets the world's operator restart workloads, as an administrator may.
+    pub async fn grant_restarts(&self) -> Outcome {
+        let rights = Rights::to_restart(&self.operator_namespace)?;
+        rights.grant(self.client()).await?;
+        let name = format!("{} restarts", self.operator_namespace);
+        self.rights.lock().await.insert(name, Arc::new(rights));
+        Ok(())
+    }
+
     // -------------------------------------------------------------------------------------------------- objects
 
     /// Makes another namespace; it is removed with the world if its name starts with [`World::namespace`].
