@@ -170,10 +170,12 @@ impl<'a> Login<'a> {
         ))
     }
 
-    /// The database as a URL's path, or as a parameter of this name: SQLAlchemy decodes paths only from 2.1 on.
+    /// The database as a URL's path, or as a parameter of this name: SQLAlchemy decodes paths only from 2.1 on, and a path of dots is
+    /// another one to readers of URLs.
     fn database_of_sqlalchemy(&self, parameter: &str) -> (String, String) {
-        let encoded = percent(&self.details.database);
-        match *encoded == self.details.database {
+        let database = self.details.database.as_str();
+        let encoded = percent(database);
+        match *encoded == database && !matches!(database, "." | "..") {
             true => (encoded.to_string(), String::new()),
             false => (String::new(), format!("{parameter}={}&", *encoded)),
         }
