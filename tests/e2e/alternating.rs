@@ -388,7 +388,7 @@ async fn what_cannot_take_turns_is_refused_or_said(world: &World) -> Outcome {
         ),
         (
             json!({"strategy": "Alternating", "maxWait": "1h"}),
-            "spec.rotation.maxWait is for retire: WhenUnused",
+            "spec.rotation.maxWait is for rotation.retire",
         ),
         (
             json!({"strategy": "Alternating", "overlap": "1d"}),
