@@ -375,8 +375,8 @@ pub struct OutputSecret {
     pub name: Option<String>,
     /// With `rotation.strategy: Alternating`: whether it has the login of before as `previous-username` and `previous-password`, until
     /// its overlap is over.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub keep_previous: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_previous: Option<bool>,
     /// Labels it carries besides the operator's own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(transform = bounds::secret_labels)]

@@ -143,7 +143,7 @@ fn published_before(user: &PostgresUser) -> Option<&str> {
 /// The login of before that the Secret is to have, too, with this one.
 pub fn previous(user: &PostgresUser, login: &Login) -> Option<String> {
     let secret = user.spec.secret.as_ref();
-    if !secret.is_some_and(|secret| secret.keep_previous) {
+    if !secret.is_some_and(|secret| secret.keep_previous == Some(true)) {
         return None;
     }
     match &login.part {
