@@ -142,8 +142,8 @@ fn published_before(user: &PostgresUser) -> Option<&str> {
 
 /// The login of before that the Secret is to have, too, with this one.
 pub fn previous(user: &PostgresUser, login: &Login) -> Option<String> {
-    let secret = user.spec.secret.as_ref();
-    if !secret.is_some_and(|secret| secret.keep_previous == Some(true)) {
+    let asked = user.spec.secret.as_ref().and_then(|secret| secret.keep_previous);
+    if asked != Some(true) {
         return None;
     }
     match &login.part {
