@@ -1,5 +1,8 @@
 //! The process's own clock and its dice, for whoever may use them.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::domain::time::Mono;
@@ -11,6 +14,12 @@ pub fn now() -> Mono {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let millis = u64::try_from(time.tv_nsec / 1_000_000).unwrap_or(0);
     Mono(seconds.saturating_mul(1000).saturating_add(millis))
+}
+
+/// A time of the clock on the wall, on this process's clock; what is over is now.
+pub fn ahead(time: Timestamp) -> Mono {
+    let ahead = Duration::try_from(time.duration_since(Timestamp::now())).unwrap_or_default();
+    now() + ahead
 }
 
 /// Anything from 0 to 1: what keeps pauses from ending all at once.

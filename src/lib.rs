@@ -6,6 +6,8 @@
 //! `ARCHITECTURE.md` has the bird's-eye view and the invariants I1 to I7; rules named R0 to R10 in comments
 //! are the journal's, described there too.
 
+#[cfg(test)]
+mod answering;
 pub mod api;
 pub mod cli;
 pub mod clock;

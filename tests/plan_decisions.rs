@@ -230,6 +230,18 @@ fn unanswered(seconds: u64) -> Attempts {
     }
 }
 
+/// An attempt that was accepted at once, with what the answer showed.
+fn accepted(seconds: u64, user: Option<RemoteUser>) -> Attempts {
+    Attempts {
+        last: Some(ago(seconds)),
+        outcome: Some(Outcome::Accepted {
+            at: ago(seconds),
+            user,
+        }),
+        ..Attempts::none()
+    }
+}
+
 fn seen(made: Option<u64>, at: u64) -> Seen {
     Seen {
         at: Some(date_ago(at)),
@@ -267,16 +279,7 @@ fn a_user_that_was_made_anew_by_somebody_else_is_not_deleted() {
 fn a_creation_that_is_not_in_effect_yet_is_not_taken_for_absent() {
     let mut world = observed(busy_kind());
     world.last_write = Some(ago(60));
-    let accepted = Outcome::Accepted {
-        at: ago(60),
-        user: None,
-    };
-    let attempts = Attempts {
-        last: Some(ago(60)),
-        outcome: Some(accepted),
-        ..Attempts::none()
-    };
-    world.entry = staged(Kind::Create, attempts, seen(None, 70));
+    world.entry = staged(Kind::Create, accepted(60, None), seen(None, 70));
     world.sight = sight(None, 2);
     assert_eq!(step(&deleting(), &world), Some(Step::PollCluster));
 }
@@ -368,15 +371,9 @@ fn what_was_made_and_does_not_log_in_is_given_its_password_again_rather_than_mad
         ..server()
     };
     let mut world = observed(server);
-    let accepted = Outcome::Accepted {
-        at: ago(200),
-        user: Some(user(200)),
-    };
     let attempts = Attempts {
-        last: Some(ago(200)),
-        outcome: Some(accepted),
         login: Login::Refused(ago(10)),
-        ..Attempts::none()
+        ..accepted(200, Some(user(200)))
     };
     world.entry = staged(Kind::Create, attempts, seen(None, 210));
     world.sight = sight(Some(user(200)), 2);
@@ -391,16 +388,7 @@ fn who_is_not_tried_is_told_why_nobody_could_be() {
         ..server()
     };
     let mut world = observed(server);
-    let accepted = Outcome::Accepted {
-        at: ago(200),
-        user: Some(user(200)),
-    };
-    let attempts = Attempts {
-        last: Some(ago(200)),
-        outcome: Some(accepted),
-        ..Attempts::none()
-    };
-    world.entry = staged(Kind::Create, attempts, seen(None, 210));
+    world.entry = staged(Kind::Create, accepted(200, Some(user(200))), seen(None, 210));
     world.sight = sight(Some(user(200)), 2);
     let plan = plan(&desired(), &world, ago(0), &Settings::default());
     assert!(matches!(plan.step, Some(Step::Publish(_))), "{plan:?}");
@@ -899,17 +887,13 @@ fn a_change_that_was_accepted_is_recorded_with_its_date_before_it_is_settled() {
         modified: Some(date_ago(1)),
         ..user(60)
     };
-    let attempts = Attempts {
-        last: Some(ago(1)),
-        outcome: Some(Outcome::Accepted {
-            at: ago(1),
-            user: Some(changed.clone()),
-        }),
-        ..Attempts::none()
-    };
     let mut world = observed(server());
     world.record = record(60);
-    world.entry = staged(Kind::SetPassword, attempts, Seen::default());
+    world.entry = staged(
+        Kind::SetPassword,
+        accepted(1, Some(changed.clone())),
+        Seen::default(),
+    );
     let mac = world.entry.as_ref().unwrap().mac.clone().unwrap();
     world.published = Some(Published {
         resource_version: "5".to_string(),
@@ -983,16 +967,8 @@ fn refusal() -> Option<Trouble> {
 
 #[test]
 fn what_the_api_server_refuses_is_told_and_ready_says_whether_the_published_password_works() {
-    let accepted = Attempts {
-        last: Some(ago(1)),
-        outcome: Some(Outcome::Accepted {
-            at: ago(1),
-            user: Some(user(60)),
-        }),
-        ..Attempts::none()
-    };
     let mut world = published_on(server());
-    world.entry = staged(Kind::SetPassword, accepted, Seen::default());
+    world.entry = staged(Kind::SetPassword, accepted(1, Some(user(60))), Seen::default());
     world.entry.as_mut().unwrap().mac = Some("another".to_string());
     world.refusal = refusal();
     let told = plan(&desired(), &world, ago(0), &Settings::default());
@@ -1186,15 +1162,9 @@ fn nothing_is_published_that_has_not_logged_in_where_the_server_object_asks_for_
         ..sql()
     };
     let mut world = published_on(server);
-    let accepted = Outcome::Accepted {
-        at: ago(5),
-        user: None,
-    };
     let attempts = Attempts {
-        last: Some(ago(5)),
-        outcome: Some(accepted),
         login: Login::Unverifiable("no route".to_string()),
-        ..Attempts::none()
+        ..accepted(5, None)
     };
     world.entry = staged(Kind::SetPassword, attempts, seen(None, 10));
     world.entry.as_mut().unwrap().mac = Some("another".to_string());

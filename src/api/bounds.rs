@@ -6,7 +6,7 @@
 use schemars::Schema;
 use serde_json::{Map, Value, json};
 
-use super::secret_preset::{ALWAYS, CLASHES, SecretPreset};
+use super::secret_preset::{ALWAYS, CLASHES, SecretPreset, clash};
 
 /// A DNS subdomain, which the names of most objects are.
 const SUBDOMAIN: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
@@ -136,13 +136,10 @@ pub fn secret_formats(schema: &mut Schema) {
     let mut rules = before.and_then(|it| it.as_array().cloned()).unwrap_or_default();
     rules.extend(SecretPreset::ALL.into_iter().map(keys_are_free));
     rules.extend(CLASHES.iter().map(|(one, other, key)| {
-        let (one, other) = (one.as_str(), other.as_str());
+        let (first, second) = (one.as_str(), other.as_str());
         json!({
-            "rule": format!("!has(self.presets) || !('{one}' in self.presets && '{other}' in self.presets)"),
-            "message": format!(
-                "spec.secret.presets: {one} and {other} write the key {key} with different values: leave {other} out, and have \
-                 spec.secret.data write its value, {{{{ uri }}}}, to another key"
-            ),
+            "rule": format!("!has(self.presets) || !('{first}' in self.presets && '{second}' in self.presets)"),
+            "message": clash(*one, *other, key),
         })
     }));
     schema.insert("x-kubernetes-validations".to_string(), json!(rules));

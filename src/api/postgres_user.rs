@@ -700,10 +700,19 @@ impl PostgresUser {
             .unwrap_or_default()
     }
 
+    /// What is published, if anything is.
+    pub fn published(&self) -> Option<&PublishedSecret> {
+        self.status.as_ref()?.secret.as_ref()
+    }
+
+    /// The login of before that the published Secret has, too.
+    pub fn published_before(&self) -> Option<&str> {
+        self.published()?.previous.as_deref()
+    }
+
     /// The login that is published, or will be: where two take turns, the one whose turn it is.
     pub fn published_username(&self) -> &str {
-        let secret = self.status.as_ref().and_then(|status| status.secret.as_ref());
-        secret
+        self.published()
             .and_then(|secret| secret.username.as_deref())
             .unwrap_or_else(|| self.username())
     }

@@ -9,9 +9,14 @@ pub const ALWAYS: &[&str] = &[
     "username",
     "password",
     "ca.crt",
-    "previous-username",
-    "previous-password",
+    PREVIOUS_USERNAME,
+    PREVIOUS_PASSWORD,
 ];
+
+/// The key of the login of before, where the Secret has that, too.
+pub const PREVIOUS_USERNAME: &str = "previous-username";
+/// The key of its password.
+pub const PREVIOUS_PASSWORD: &str = "previous-password";
 
 /// A set of keys for one kind of reader. Presets may be combined: a key that two of them have has the same value in both, or
 /// they are refused together.
@@ -37,6 +42,15 @@ pub const CLASHES: &[(SecretPreset, SecretPreset, &str)] = &[
     (SecretPreset::Node, SecretPreset::Django, "DATABASE_URL"),
     (SecretPreset::Node, SecretPreset::Rails, "DATABASE_URL"),
 ];
+
+/// What is said of two presets that clash, of which the second is to go.
+pub fn clash(one: SecretPreset, other: SecretPreset, key: &str) -> String {
+    let (one, other) = (one.as_str(), other.as_str());
+    format!(
+        "spec.secret.presets: {one} and {other} write the key {key} with different values: leave {other} out, and have \
+         spec.secret.data write its value, {{{{ uri }}}}, to another key"
+    )
+}
 
 impl SecretPreset {
     /// All of them.

@@ -17,7 +17,7 @@ use super::user::observe::contender;
 use super::user::wanted;
 use super::user::whereabouts::{self, Whereabouts};
 use crate::api::PostgresUser;
-use crate::domain::claims::{Contended, Right};
+use crate::domain::claims::Right;
 use crate::domain::identity::{ExclusionKey, RemoteIdentity};
 
 /// Which server objects are looked after, by their labels, in the grammar of `kubectl get --selector`. The default
@@ -129,20 +129,12 @@ pub fn note_owner(context: &Context, user: &PostgresUser) {
     };
     let named = || object.as_ref().and_then(ServerObject::identity);
     if let Some(identity) = recorded.or_else(named) {
-        let key = ExclusionKey {
-            identity,
-            username: user.username().to_string(),
-        };
-        let mut all = Contended::one(key, right);
-        let more = family::names(user).into_iter().skip(1);
-        all.names.extend(more.map(|name| {
-            let right = match user.record_of(&name) {
-                None if right == Right::Record => Right::Claim,
-                None => right,
-                Some(_) => Right::Record,
-            };
-            (name, right)
-        }));
+        let all = family::contended_by(user, identity, |name| match user.record_of(name) {
+            _ if name == user.username() => right,
+            None if right == Right::Record => Right::Claim,
+            None => right,
+            Some(_) => Right::Record,
+        });
         context.contend_for(&all, contender(user, right), None);
     }
 }

@@ -45,6 +45,14 @@ impl Part {
     pub fn is_published(&self) -> bool {
         matches!(self, Part::Sole | Part::Published | Part::Next(_))
     }
+
+    /// Why the login is made: to take another one's place, or, of any other, for this.
+    pub fn cause_or(&self, usual: Cause) -> Cause {
+        match self {
+            Part::Next(cause) => cause.clone(),
+            _ => usual,
+        }
+    }
 }
 
 /// A login, and what it is there for.

@@ -118,21 +118,23 @@ impl Content {
     }
 }
 
+/// For tests: a database of the provider `ionos`.
+#[cfg(test)]
+pub(super) fn at(host: &str, database: &str) -> ConnectionDetails {
+    ConnectionDetails {
+        host: host.to_string(),
+        port: 5432,
+        database: database.to_string(),
+        sslmode: SslMode::Require,
+        channel_binding: None,
+        provider: "ionos",
+        ca: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(host: &str, database: &str) -> ConnectionDetails {
-        ConnectionDetails {
-            host: host.to_string(),
-            port: 5432,
-            database: database.to_string(),
-            sslmode: SslMode::Require,
-            channel_binding: None,
-            provider: "ionos",
-            ca: None,
-        }
-    }
 
     fn spec(change: impl FnOnce(&mut OutputSecret)) -> OutputSecret {
         let mut spec = OutputSecret::default();

@@ -51,6 +51,11 @@ impl RoleSettings {
             ..Self::default()
         }
     }
+
+    /// Whether somebody is to log in; so it is where nothing is said of attributes.
+    pub fn logs_in(&self) -> bool {
+        self.options.as_ref().is_none_or(|options| options.login)
+    }
 }
 
 /// The attributes and memberships that a role should have, in PostgreSQL's words.

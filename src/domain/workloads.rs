@@ -1,17 +1,12 @@
 //! Workloads that use an output Secret: which they are, and whether they are through with a restart.
 
+use k8s_openapi::Metadata;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// What makes Pods of a template, and replaces them when that changes.
-pub trait Workload {
-    /// Its kind, in lower case.
-    const KIND: &'static str;
-
-    /// Its metadata.
-    fn metadata(&self) -> &ObjectMeta;
-
+pub trait Workload: Metadata<Ty = ObjectMeta> {
     /// What its Pods are made of.
     fn template(&self) -> Option<&PodTemplateSpec>;
 
@@ -21,11 +16,16 @@ pub trait Workload {
     /// complete once somebody has replaced them.
     fn unfinished(&self) -> Option<String>;
 
+    /// Its kind, in lower case.
+    fn lower_case_kind() -> String {
+        Self::KIND.to_ascii_lowercase()
+    }
+
     /// Its kind and its name: `deployment/shop`.
     fn shown(&self) -> String {
         format!(
             "{}/{}",
-            Self::KIND,
+            Self::lower_case_kind(),
             self.metadata().name.as_deref().unwrap_or_default()
         )
     }
@@ -94,12 +94,6 @@ fn replaced(updated: i32, wanted: i32, hint: &str) -> String {
 }
 
 impl Workload for Deployment {
-    const KIND: &'static str = "deployment";
-
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
     fn template(&self) -> Option<&PodTemplateSpec> {
         self.spec.as_ref().map(|spec| &spec.template)
     }
@@ -132,12 +126,6 @@ impl Workload for Deployment {
 }
 
 impl Workload for StatefulSet {
-    const KIND: &'static str = "statefulset";
-
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
     fn template(&self) -> Option<&PodTemplateSpec> {
         self.spec.as_ref().map(|spec| &spec.template)
     }
@@ -167,12 +155,6 @@ impl Workload for StatefulSet {
 const ON_DELETE: &str = ", and OnDelete leaves the others until they are deleted";
 
 impl Workload for DaemonSet {
-    const KIND: &'static str = "daemonset";
-
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
     fn template(&self) -> Option<&PodTemplateSpec> {
         self.spec.as_ref().map(|spec| &spec.template)
     }

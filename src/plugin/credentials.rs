@@ -11,7 +11,7 @@ use crate::api::{ChannelBinding, PostgresUser, SslMode, names};
 use crate::controller::server_spec::PROVIDERS;
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::password::Password;
-use crate::domain::secret::{presets, render, render_presets};
+use crate::domain::secret::{presets, render_as_far_as_possible};
 
 /// How to connect, and as whom.
 #[derive(Debug)]
@@ -91,9 +91,7 @@ pub fn read(secret: &Secret, user: &PostgresUser) -> Result<Credentials, String>
     let text = |key| text_of(secret, key).ok_or_else(|| missing(key));
     let (username, password) = (text("username")?.to_string(), Password::new(text("password")?));
     let spec = user.spec.secret.clone().unwrap_or_default();
-    // Templates that cannot be rendered are the operator's to tell.
-    let expected = render(&details, &username, &password, &spec)
-        .unwrap_or_else(|_| render_presets(&details, &username, &password, &spec));
+    let expected = render_as_far_as_possible(&details, &username, &password, &spec);
     let odd = expected
         .iter()
         .filter(|(key, value)| text_of(secret, key) != Some(value.as_str()));
@@ -112,7 +110,7 @@ fn missing(key: &str) -> String {
 
 /// How to connect: by the keys, else by the status. A key that no preset writes may be a template's, and say anything.
 fn details(secret: &Secret, user: &PostgresUser) -> Result<ConnectionDetails, String> {
-    let published = user.status.as_ref().and_then(|status| status.secret.as_ref());
+    let published = user.published();
     let address = published.and_then(|published| published.address.as_deref());
     let (host, port, database) = address.and_then(parts_of).unwrap_or_default();
     let spec = user.spec.secret.clone().unwrap_or_default();
@@ -173,6 +171,7 @@ mod tests {
     use k8s_openapi::ByteString;
 
     use super::*;
+    use crate::domain::secret::render;
 
     fn details() -> ConnectionDetails {
         ConnectionDetails {

@@ -252,13 +252,11 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
-    use std::task::{Context, Poll};
 
-    use futures::future::BoxFuture;
-    use http::{Method, Request, Response};
-    use kube::client::Body;
+    use http::Method;
 
     use super::*;
+    use crate::answering::api_server;
 
     /// An API server that keeps one Lease.
     #[derive(Clone)]
@@ -281,7 +279,7 @@ mod tests {
 
         fn answer(&self, method: &Method, body: &[u8]) -> (u16, Value) {
             let before = self.0.lock().unwrap().clone();
-            let refused = |code, reason| (code, json!({"kind": "Status", "code": code, "reason": reason}));
+            let refused = |code, reason| (code, json!({"reason": reason}));
             match (method, before) {
                 (&Method::GET, Some(lease)) => (200, lease),
                 (&Method::POST, None) => {
@@ -312,7 +310,8 @@ mod tests {
                 name: "l".to_string(),
                 duration: Duration::from_secs(2),
             };
-            let client = Client::new(self.clone(), "pguser-system");
+            let server = self.clone();
+            let client = api_server(move |method, body| Some(server.answer(method, &body)));
             let standing = Candidate::stand(client, "pguser-system", identity, &settings).await;
             standing.unwrap()
         }
@@ -321,27 +320,6 @@ mod tests {
     fn version_of(lease: Option<&Value>) -> u64 {
         let version = lease.and_then(|lease| lease["metadata"]["resourceVersion"].as_str());
         version.map_or(0, |version| version.parse().unwrap())
-    }
-
-    impl tower::Service<Request<Body>> for ApiServer {
-        type Response = Response<Body>;
-        type Error = std::io::Error;
-        type Future = BoxFuture<'static, Result<Response<Body>, std::io::Error>>;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), std::io::Error>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, request: Request<Body>) -> Self::Future {
-            let server = self.clone();
-            Box::pin(async move {
-                let (parts, body) = request.into_parts();
-                let body = body.collect_bytes().await.unwrap();
-                let (code, value) = server.answer(&parts.method, &body);
-                let body = Body::from(value.to_string().into_bytes());
-                Ok(Response::builder().status(code).body(body).unwrap())
-            })
-        }
     }
 
     fn held_by_another(renewed: &str) -> Value {

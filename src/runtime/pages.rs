@@ -205,6 +205,7 @@ mod tests {
     use kube::runtime::watcher;
     use kube::{Api, ResourceExt};
     use serde_json::{Value, json};
+    use tower::service_fn;
 
     use super::*;
     use crate::api::Lean;
@@ -241,33 +242,20 @@ mod tests {
             json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList",
                 "metadata": {"resourceVersion": "1", "continue": next}, "items": items.collect::<Vec<_>>()})
         }
-    }
 
-    impl Service<Request<Sent>> for ApiServer {
-        type Response = Response<Pieces>;
-        type Error = std::io::Error;
-        type Future = BoxFuture<'static, Result<Response<Pieces>, std::io::Error>>;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), std::io::Error>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, request: Request<Sent>) -> Self::Future {
-            let server = self.clone();
-            Box::pin(async move {
-                if limit_of(request.uri()).is_none() {
-                    // The watch that follows the list.
-                    std::future::pending::<()>().await;
-                }
-                let body = server.page(request.uri()).to_string().into_bytes();
-                server.largest.fetch_max(body.len(), Ordering::Relaxed);
-                // As it comes from a connection: piece by piece.
-                let pieces: Vec<_> = body
-                    .chunks(64 << 10)
-                    .map(|piece| Ok::<_, std::io::Error>(Frame::data(Bytes::copy_from_slice(piece))))
-                    .collect();
-                Ok(Response::new(Pieces(pieces.into_iter())))
-            })
+        async fn answer(self, request: Request<Sent>) -> Result<Response<Pieces>, std::io::Error> {
+            if limit_of(request.uri()).is_none() {
+                // The watch that follows the list.
+                std::future::pending::<()>().await;
+            }
+            let body = self.page(request.uri()).to_string().into_bytes();
+            self.largest.fetch_max(body.len(), Ordering::Relaxed);
+            // As it comes from a connection: piece by piece.
+            let pieces: Vec<_> = body
+                .chunks(64 << 10)
+                .map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece))))
+                .collect();
+            Ok(Response::new(Pieces(pieces.into_iter())))
         }
     }
 
@@ -292,7 +280,8 @@ mod tests {
             largest: Arc::default(),
         };
         let largest = server.largest.clone();
-        let client = ClientBuilder::new(server, "default")
+        let answers = service_fn(move |request| server.clone().answer(request));
+        let client = ClientBuilder::new(answers, "default")
             .with_layer(&BoundedPages::default())
             .build();
         let api: Api<Lean<PartialObjectMeta<Secret>>> = Api::all(client);

@@ -79,14 +79,7 @@ func TestKustomize(t *testing.T) {
 	t.Run("policy_names_the_ServiceAccount_of_an_overlay_with_another_namespace", func(t *testing.T) {
 		overlay := elsewhereOverlay(t)
 		same(t, "subject", subject(t, kustomize(t, overlay), release), "system:serviceaccount:logins:"+release)
-		file, err := os.OpenFile(filepath.Join(overlay, "kustomization.yaml"), os.O_APPEND|os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer file.Close()
-		if _, err := file.WriteString("nameSuffix: -b\n"); err != nil {
-			t.Fatal(err)
-		}
+		addTo(t, overlay, "nameSuffix: -b\n")
 		all := kustomize(t, overlay)
 		same(t, "subject", subject(t, all, release+"-b"), "system:serviceaccount:logins:"+release+"-b")
 		bound := all.get(t, "ValidatingAdmissionPolicyBinding", release+"-b")
@@ -99,14 +92,7 @@ func TestKustomize(t *testing.T) {
 	})
 	t.Run("component_restarts_can_be_added_to_an_overlay_with_another_namespace", func(t *testing.T) {
 		overlay := elsewhereOverlay(t)
-		file, err := os.OpenFile(filepath.Join(overlay, "kustomization.yaml"), os.O_APPEND|os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer file.Close()
-		if _, err := file.WriteString("components: [../../components/restarts]\n"); err != nil {
-			t.Fatal(err)
-		}
+		addTo(t, overlay, "components: [../../components/restarts]\n")
 		all := kustomize(t, overlay)
 		same(t, "subject", subject(t, all, release+"-restarts"), "system:serviceaccount:logins:"+release)
 		same(t, "subjects", all.get(t, "ClusterRoleBinding", release+"-restarts")["subjects"],
@@ -135,6 +121,19 @@ func subject(t *testing.T, all objects, name string) string {
 		t.Fatal(text)
 	}
 	return strings.ReplaceAll(strings.Trim(pieces, "'"), "' + '", "")
+}
+
+// addTo adds lines to the kustomization of an overlay.
+func addTo(t *testing.T, overlay, lines string) {
+	t.Helper()
+	file, err := os.OpenFile(filepath.Join(overlay, "kustomization.yaml"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.WriteString(lines); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // elsewhereOverlay writes the overlay for another namespace that docs/install/kustomize.md shows, in a copy of deploy.

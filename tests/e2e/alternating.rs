@@ -395,13 +395,7 @@ async fn what_cannot_take_turns_is_refused_or_said(world: &World) -> Outcome {
             "spec.rotation.overlap must be a duration",
         ),
     ] {
-        let change = json!({"spec": {"rotation": rotation}});
-        let refused = world.merge("PostgresUser", "checkout", change).await;
-        let refusal = refused
-            .err()
-            .ok_or(format!("{rotation} was admitted"))?
-            .to_string();
-        assert!(refusal.contains(says), "{rotation}: {refusal}");
+        world.rotation_is_refused("checkout", rotation, says).await?;
     }
     // By a vendor's API nobody knows of sessions.
     for (rotation, says) in [
@@ -414,20 +408,7 @@ async fn what_cannot_take_turns_is_refused_or_said(world: &World) -> Outcome {
             "endSessions",
         ),
     ] {
-        world
-            .merge(
-                "PostgresUser",
-                "checkout",
-                json!({"spec": {"rotation": rotation}}),
-            )
-            .await?;
-        let found = eventually("the message", PATIENCE, async || {
-            let found = world.condition("PostgresUser", "checkout", "Stalled").await?;
-            let found = found.filter(|found| found.message.contains(says));
-            found.ok_or_else(|| format!("{says} is not said").into())
-        })
-        .await?;
-        assert_eq!(found.reason, "InvalidRotation");
+        world.rotation_is_invalid("checkout", rotation, says).await?;
     }
     let long = format!(
         "

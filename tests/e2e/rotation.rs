@@ -196,13 +196,7 @@ async fn what_cannot_be_followed_is_refused_or_said(world: &World) -> Outcome {
             "spec.rotation.jitter must be a duration",
         ),
     ] {
-        let change = json!({"spec": {"rotation": rotation}});
-        let refused = world.merge("PostgresUser", "checkout", change).await;
-        let refusal = refused
-            .err()
-            .ok_or(format!("{rotation} was admitted"))?
-            .to_string();
-        assert!(refusal.contains(says), "{rotation}: {refusal}");
+        world.rotation_is_refused("checkout", rotation, says).await?;
     }
     let own = format!(
         "
@@ -234,15 +228,7 @@ spec:
             "which is no time zone",
         ),
     ] {
-        let change = json!({"spec": {"rotation": rotation}});
-        world.merge("PostgresUser", "checkout", change).await?;
-        let found = eventually("the message", PATIENCE, async || {
-            let found = world.condition("PostgresUser", "checkout", "Stalled").await?;
-            let found = found.filter(|found| found.message.contains(says));
-            found.ok_or_else(|| format!("{says} is not said").into())
-        })
-        .await?;
-        assert_eq!(found.reason, "InvalidRotation");
+        world.rotation_is_invalid("checkout", rotation, says).await?;
         assert_eq!(world.password("checkout").await?.as_ref(), Some(&password));
     }
     world.login_of("checkout").await

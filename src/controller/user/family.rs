@@ -82,16 +82,15 @@ fn family<'a>(
     object: Option<&ServerObject>,
     wanted: Option<&'a Cause>,
 ) -> Family<'a> {
-    let is_published = user.status.as_ref().is_some_and(|status| status.secret.is_some());
     Family {
         username: user.username(),
         alternates: user.alternates(),
         has_owner: has_owner(user, object),
-        published: is_published.then(|| user.published_username()),
+        published: user.published().map(|_| user.published_username()),
         records: user.records(),
         deleting: user.metadata.deletion_timestamp.is_some(),
         wanted,
-        kept: published_before(user),
+        kept: user.published_before(),
         now: Timestamp::now(),
     }
 }
@@ -132,12 +131,7 @@ pub fn is_retiring(user: &PostgresUser, login: &Login) -> bool {
 /// Whether the overlap of a login of before is over, and the Secret does not name it any more; none of one that was never published.
 fn is_over(user: &PostgresUser, username: &str) -> Option<bool> {
     let until = user.record_of(username)?.retire_after.as_ref()?;
-    Some(until.0 <= Timestamp::now() && published_before(user) != Some(username))
-}
-
-/// The login of before that the Secret has, too.
-fn published_before(user: &PostgresUser) -> Option<&str> {
-    user.status.as_ref()?.secret.as_ref()?.previous.as_deref()
+    Some(until.0 <= Timestamp::now() && user.published_before() != Some(username))
 }
 
 /// The login of before that the Secret is to have, too, with this one.
@@ -149,7 +143,7 @@ pub fn previous(user: &PostgresUser, login: &Login) -> Option<String> {
     match &login.part {
         Part::Next(_) => Some(user.published_username().to_string()),
         _ => {
-            let before = published_before(user)?;
+            let before = user.published_before()?;
             let until = user.record_of(before)?.retire_after.as_ref()?;
             (Timestamp::now() < until.0).then(|| before.to_string())
         }
@@ -177,18 +171,12 @@ pub fn overlap_ends(user: &PostgresUser, object: Option<&ServerObject>) -> Optio
     if !is_large(user) {
         return None;
     }
-    family(user, object, None).overlap_ends().map(ahead)
+    family(user, object, None).overlap_ends().map(clock::ahead)
 }
 
 /// So long after a time of the clock on the wall, however long ago that was. None if that is never.
 fn after(time: Timestamp, wait: Duration) -> Option<Mono> {
-    time.checked_add(wait).ok().map(ahead)
-}
-
-/// A time of the clock on the wall, on this process's clock; what is over is now.
-fn ahead(time: Timestamp) -> Mono {
-    let ahead = Duration::try_from(time.duration_since(Timestamp::now())).unwrap_or_default();
-    clock::now() + ahead
+    time.checked_add(wait).ok().map(clock::ahead)
 }
 
 /// Whether what has been begun for a login would not be begun any more.
@@ -298,17 +286,26 @@ pub fn contended(
         .entry
         .as_ref()
         .map(|staged| staged.entry.username.as_str());
-    let right = |name: &String| match () {
+    let right = |name: &str| match () {
         () if user.record_of(name).is_some() || staged == Some(name) => Right::Record,
         () if may_have && claims => Right::Claim,
         () => Right::Wish,
     };
+    Some(contended_by(user, identity.clone(), right))
+}
+
+/// All names of a PostgresUser, each with its right to it.
+pub fn contended_by(
+    user: &PostgresUser,
+    identity: RemoteIdentity,
+    right: impl Fn(&str) -> Right,
+) -> Contended {
     let names = names(user).into_iter().map(|name| {
         let right = right(&name);
         (name, right)
     });
-    Some(Contended {
-        identity: identity.clone(),
+    Contended {
+        identity,
         names: names.collect(),
-    })
+    }
 }

@@ -13,6 +13,7 @@ pub mod wanted;
 pub mod whereabouts;
 pub mod workloads;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -173,15 +174,13 @@ async fn look_and_plan(
     let object = ServerObject::find(context, key);
     let server = context.server(key);
     let logins = family::logins(context, &user, object.as_ref(), server.as_deref());
+    let mut rest = VecDeque::from(logins);
     let mut user = user;
     let mut before: Option<Plan> = None;
     // What the spec asks for in memberships is the owner's.
     let mut denied = None;
-    let mut rest = logins.into_iter().peekable();
     loop {
-        let is_last =
-            |rest: &mut std::iter::Peekable<std::vec::IntoIter<family::Login>>| rest.peek().is_none();
-        let login = rest.next().unwrap_or_else(|| family::alone(&user));
+        let login = rest.pop_front().unwrap_or_else(|| family::alone(&user));
         let mut view = observe::observe(context, user, place, login, content)
             .await
             .map_err(Error::ReadSecret)?;
@@ -194,15 +193,14 @@ async fn look_and_plan(
         if plan.loses_what_is_published(&view.desired)
             && let Some(other) = family::instead(&view.user, object.as_ref())
         {
-            rest = vec![other].into_iter().peekable();
+            rest = VecDeque::from([other]);
             user = view.user;
             continue;
         }
-        if plan.step.is_some() || plan.report.record.is_some() || is_last(&mut rest) {
-            plan.add(before);
+        plan.add(before.take());
+        if plan.step.is_some() || plan.report.record.is_some() || rest.is_empty() {
             return Ok((view, plan));
         }
-        plan.add(before.take());
         before = Some(plan);
         user = view.user;
     }

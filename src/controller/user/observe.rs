@@ -420,10 +420,7 @@ fn renamed(server: Option<&ServerAtWork>, user: &PostgresUser, username: &str) -
 /// When the password is due to be changed, on this process's clock.
 fn rotation_due(context: &Context, user: &PostgresUser, object: Option<&ServerObject>) -> Option<Mono> {
     let least = context.options.min_rotation_interval;
-    let due = wanted::next_rotation(user, user.status.as_ref()?, object, least)?;
-    // What is over is due now.
-    let ahead = Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default();
-    Some(clock::now() + ahead)
+    wanted::next_rotation(user, user.status.as_ref()?, object, least).map(clock::ahead)
 }
 
 /// Anything from 0 to 1, the same for the same text.
@@ -482,7 +479,7 @@ fn staged_entry(context: &Context, server: &ServerAtWork, user: &PostgresUser) -
         let entry = journal?.entries.of(&uid)?;
         Some((Entry::clone(entry), tenure.cloned()))
     })?;
-    let published = user.status.as_ref().and_then(|status| status.secret.as_ref());
+    let published = user.published();
     let known = published.map(|published| published.password_mac.as_str());
     Some(with_attempts(context, server, entry, known, tenure.as_ref()))
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use crate::api::secret_preset::{PREVIOUS_PASSWORD, PREVIOUS_USERNAME};
 use crate::api::{OutputSecret, PostgresUser, names};
 use crate::controller::context::Context;
 use crate::controller::error::{Error, is_refusal};
@@ -51,11 +52,6 @@ pub fn released(secret: &Secret, uid: &str, version: Option<&str>) -> Value {
         "annotations": {names::SECRET_RETAINED: "true"},
     }})
 }
-
-/// The keys of the login of before.
-pub const PREVIOUS_USERNAME: &str = "previous-username";
-/// See there.
-pub const PREVIOUS_PASSWORD: &str = "previous-password";
 
 /// The login of before, as a Secret has it, if it is that one.
 pub fn previous_in(secret: &Secret, username: &str) -> Option<Password> {
@@ -166,9 +162,9 @@ pub fn is_intact(
     details: &ConnectionDetails,
     password: &Password,
 ) -> bool {
-    let published = user.status.as_ref().and_then(|status| status.secret.as_ref());
-    let before = published.and_then(|published| published.previous.as_deref());
-    let previous = before.and_then(|before| Some((before, previous_in(secret, before)?)));
+    let previous = user
+        .published_before()
+        .and_then(|before| Some((before, previous_in(secret, before)?)));
     // Who owns it is not looked at.
     let Ok(wanted) = build(Output {
         user,

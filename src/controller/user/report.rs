@@ -97,10 +97,7 @@ pub async fn report(
     if plan.report.lasting != Lasting::Queues {
         tell(context, &user, &old, &new).await;
     }
-    let kept = UserStatus {
-        // No answer has it there.
-        ..user.status.clone().unwrap_or_default()
-    };
+    let kept = user.status.clone().unwrap_or_default();
     tell_of_restart(context, &user, &old, &new).await;
     count(context, &user, &old, &kept);
     warn_unless_kept(&new, &kept);

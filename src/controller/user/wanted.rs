@@ -64,7 +64,7 @@ pub async fn source(context: &Context, user: &PostgresUser) -> Result<Source, ku
             reference.name
         )));
     };
-    let published = user.status.as_ref().and_then(|status| status.secret.as_ref());
+    let published = user.published();
     let version = format!("{}/{}", meta.resource_version, reference.key);
     if let Some(published) =
         published.filter(|published| published.source_version.as_deref() == Some(&version))

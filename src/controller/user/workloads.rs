@@ -70,19 +70,12 @@ pub fn observed(context: &Context, user: &PostgresUser) -> Option<Restarting> {
 
 /// Restarts all that have not been yet. What goes wrong is noted, and tried again after a while.
 pub async fn restart(context: &Context, view: &View) -> Done {
-    let user = &view.user;
-    let Some(status) = asked(user) else {
+    let Some((errand, _)) = Errand::asked(context, &view.user) else {
         return Done::default();
     };
-    let errand = Errand {
-        context,
-        user,
-        publication: &status.r#for,
-    };
-    let uid = user.uid().unwrap_or_default();
     match errand.restart_all().await {
         Ok(workloads) => {
-            context.restarts.went(&uid, errand.publication);
+            context.restarts.went(&errand.uid(), errand.publication);
             Done {
                 outcome: Outcome {
                     restarted: Some(errand.restarted(workloads)),
@@ -97,29 +90,36 @@ pub async fn restart(context: &Context, view: &View) -> Done {
 
 /// Looks whether all that were restarted are through with it.
 pub async fn look(context: &Context, view: &View) -> Done {
-    let user = &view.user;
-    let Some(status) = asked(user) else {
+    let Some((errand, status)) = Errand::asked(context, &view.user) else {
         return Done::default();
-    };
-    let errand = Errand {
-        context,
-        user,
-        publication: &status.r#for,
     };
     let seen = clock::now();
     match errand.unfinished(status).await {
         Ok(unfinished) => {
             let rollout = Rollout { seen, unfinished };
-            context
-                .restarts
-                .saw(&user.uid().unwrap_or_default(), errand.publication, rollout);
+            context.restarts.saw(&errand.uid(), errand.publication, rollout);
             Done::default()
         }
         Err(failure) => errand.failed(&failure),
     }
 }
 
-impl Errand<'_> {
+impl<'a> Errand<'a> {
+    /// What is to be done for the restart that status speaks of, if the spec asks for one still.
+    fn asked(context: &'a Context, user: &'a PostgresUser) -> Option<(Self, &'a RestartStatus)> {
+        let status = asked(user)?;
+        let errand = Self {
+            context,
+            user,
+            publication: &status.r#for,
+        };
+        Some((errand, status))
+    }
+
+    fn uid(&self) -> String {
+        self.user.uid().unwrap_or_default()
+    }
+
     /// The annotation by which a workload is known that has been restarted.
     fn mark(&self) -> String {
         format!(
@@ -139,11 +139,10 @@ impl Errand<'_> {
     fn failed(&self, failure: &Failure) -> Done {
         let words = api(&failure.error);
         tracing::warn!(user = %crate::controller::server::UserRef::from_obj(self.user), what = failure.what, error = words, "workloads could not be restarted, or not be looked at");
-        let uid = self.user.uid().unwrap_or_default();
         let (trouble, now): (_, Mono) = (trouble(failure, &words), clock::now());
         self.context
             .restarts
-            .failed(&uid, self.publication, trouble, now, clock::jitter());
+            .failed(&self.uid(), self.publication, trouble, now, clock::jitter());
         Done::default()
     }
 
@@ -220,7 +219,7 @@ impl Errand<'_> {
         loop {
             let page = self.of::<K>().page(&params).await;
             let (page, next) = page.map_err(|error| Failure {
-                what: format!("{}s", K::KIND),
+                what: format!("{}s", K::lower_case_kind()),
                 error,
             })?;
             found.extend(page.into_iter().filter(&is_wanted));
@@ -299,7 +298,7 @@ impl Errand<'_> {
         found: &mut Vec<String>,
     ) -> Result<(), Failure> {
         let is_complete = usize::try_from(status.count.unwrap_or_default()) == Ok(status.workloads.len());
-        let prefix = format!("{}/", K::KIND);
+        let prefix = format!("{}/", K::lower_case_kind());
         if is_complete && !status.workloads.iter().any(|name| name.starts_with(&prefix)) {
             return Ok(());
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::fresh;
 use super::present::{
-    another_installations, cannot_stage, claim_then_stage, configure, conflict, draft, exists,
-    is_another_incarnation, missing, recreate,
+    another_installations, cannot_stage, claim_then_stage, configure, conflict, differs, draft, exists,
+    is_another_incarnation, missing, recreate, unsettled,
 };
 use super::report::is_published;
 use super::types::*;
@@ -29,7 +29,7 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
         return Plan::not_ready(conflict(rival, &desired.username));
     }
     if let Predecessor::Blocks | Predecessor::Deleted { .. } = observed.predecessor {
-        return Plan::waiting(observed, "Waiting", super::present::UNSETTLED.to_string());
+        return unsettled(observed);
     }
     let Some(sight) = &observed.sight else {
         return Plan::look(observed, server, Step::List);
@@ -100,9 +100,7 @@ fn there(
     if !desired.retiring {
         return configure(desired, observed, server, user, &seen, now).unwrap_or_else(Plan::ready);
     }
-    let differs = desired.settings.options.as_ref().zip(user.traits.role.as_ref());
-    let differs = differs.is_some_and(|(wanted, found)| !wanted.differences(found).is_empty());
-    if record.retired && !differs {
+    if record.retired && !differs(desired, user) {
         return Plan::ready();
     }
     if let Some(plan) = super::restart::before_retirement(desired, observed, now) {
@@ -152,10 +150,7 @@ fn in_use(
     if sessions == Some(0) && now - sight.started <= SESSIONS_FRESH {
         return None;
     }
-    let mut plan = match is_published(observed) {
-        true => Plan::ready(),
-        false => Plan::waiting(observed, "Retiring", String::new()),
-    };
+    let mut plan = Plan::retiring(observed);
     let again = sight.started + SESSIONS_AGAIN;
     let is_known = sessions.is_some() && now < again;
     match (is_known, &server.trouble) {

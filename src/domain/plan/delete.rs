@@ -72,7 +72,7 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
         return case.let_go(Farewell::Forced);
     }
     if !desired.deleting && observed.predecessor != Predecessor::None {
-        return Plan::waiting(observed, "Waiting", super::present::UNSETTLED.to_string());
+        return super::present::unsettled(observed);
     }
     match &observed.server {
         // Only a login of before goes, and its resource stays.

@@ -67,14 +67,8 @@ pub fn evidence_to_gather(
         Login::Refused(at) => at >= sight.started,
         Login::Accepted | Login::Unverifiable(_) => true,
     };
-    let never_logs_in = staged
-        .entry
-        .settings
-        .options
-        .as_ref()
-        .is_some_and(|options| !options.login);
     if tried
-        || never_logs_in
+        || !staged.entry.settings.logs_in()
         || !server.verifiable
         || staged.entry.proven_ours
         || staged.entry.password.is_none()

@@ -115,7 +115,7 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
         return Plan::not_ready(conflict(rival, &desired.username));
     }
     if let Predecessor::Blocks = observed.predecessor {
-        return Plan::waiting(observed, "Waiting", UNSETTLED.to_string());
+        return unsettled(observed);
     }
     let Some(sight) = &observed.sight else {
         return Plan::look(observed, server, Step::List);
@@ -137,8 +137,13 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
     }
 }
 
-pub(super) const UNSETTLED: &str = "a request of an earlier PostgresUser for this login may still take effect: this ends by itself, \
+const UNSETTLED: &str = "a request of an earlier PostgresUser for this login may still take effect: this ends by itself, \
                          a few minutes after the server can be reached";
+
+/// An earlier resource has left something on its way.
+pub(super) fn unsettled(observed: &Observed) -> Plan {
+    Plan::waiting(observed, "Waiting", UNSETTLED.to_string())
+}
 
 pub(super) fn conflict(rival: &Rival, username: &str) -> Stalled {
     let who = match &rival.named {
@@ -176,10 +181,7 @@ pub fn missing(
 }
 
 fn creation(desired: &Desired, sight: &Sight) -> Draft {
-    let cause = match &desired.part {
-        Part::Next(cause) => cause.clone(),
-        _ => Cause::Missing,
-    };
+    let cause = desired.part.cause_or(Cause::Missing);
     draft(Kind::Create, cause, DraftPassword::New, sight.as_seen(), false)
 }
 
@@ -199,7 +201,7 @@ fn succeed(
     let since = sight.started >= answered;
     if observed.record.is_some() || (since && sight.user.is_some()) {
         // It may be on its way out still, or be somebody else's: the deletion's own entry finds out.
-        let mut plan = Plan::waiting(observed, "Waiting", UNSETTLED.to_string());
+        let mut plan = unsettled(observed);
         plan.again = Some(settings.read_lag);
         return plan;
     }
@@ -403,10 +405,7 @@ fn vanished(desired: &Desired, observed: &Observed, server: &Server, now: Mono, 
     if let Some(to) = &observed.renamed {
         return Plan::not_ready(renamed(to, &desired.username));
     }
-    if !fresh::surely_absent(observed, server, now, settings) {
-        return Plan::confirm(observed, server, now, settings);
-    }
-    if let Some(held) = cannot_stage(desired, observed, server) {
+    if let Some(held) = cannot_recreate(desired, observed, server, now, settings) {
         return held;
     }
     let password = match published_password(observed) {
@@ -417,12 +416,7 @@ fn vanished(desired: &Desired, observed: &Observed, server: &Server, now: Mono, 
     let own_changed =
         matches!(&desired.password, WantedPassword::Own { mac } if Some(mac) != published_mac(observed));
     let password = if own_changed { DraftPassword::New } else { password };
-    let seen = observed.sight.as_ref().map(Sight::as_seen).unwrap_or_default();
-    claim_then_stage(
-        observed,
-        draft(Kind::Create, Cause::Vanished, password, seen, false),
-        "Recreating",
-    )
+    recreation(desired, observed, password)
 }
 
 /// A login that nobody has the password of is made again with a new one.
@@ -436,19 +430,32 @@ pub(super) fn recreate(
     if let Some(to) = &observed.renamed {
         return Plan::stalled(observed, renamed(to, &desired.username));
     }
+    cannot_recreate(desired, observed, server, now, settings)
+        .unwrap_or_else(|| recreation(desired, observed, DraftPassword::New))
+}
+
+/// What has to be true before a login that is not there is made again.
+fn cannot_recreate(
+    desired: &Desired,
+    observed: &Observed,
+    server: &Server,
+    now: Mono,
+    settings: &Settings,
+) -> Option<Plan> {
     if !fresh::surely_absent(observed, server, now, settings) {
-        return Plan::confirm(observed, server, now, settings);
+        return Some(Plan::confirm(observed, server, now, settings));
     }
-    if let Some(held) = cannot_stage(desired, observed, server) {
-        return held;
-    }
+    cannot_stage(desired, observed, server)
+}
+
+fn recreation(desired: &Desired, observed: &Observed, password: DraftPassword) -> Plan {
     let seen = observed.sight.as_ref().map(Sight::as_seen).unwrap_or_default();
-    let cause = match &desired.part {
-        Part::Next(cause) => cause.clone(),
-        _ => Cause::Vanished,
-    };
-    let draft = draft(Kind::Create, cause, DraftPassword::New, seen, false);
-    claim_then_stage(observed, draft, "Recreating")
+    let cause = desired.part.cause_or(Cause::Vanished);
+    claim_then_stage(
+        observed,
+        draft(Kind::Create, cause, password, seen, false),
+        "Recreating",
+    )
 }
 
 /// Ours and there: is everything as it should be?
@@ -520,6 +527,12 @@ fn there(
     }
 }
 
+/// Whether attributes and memberships are not as they should be, where the server has such.
+pub(super) fn differs(desired: &Desired, user: &RemoteUser) -> bool {
+    let both = desired.settings.options.as_ref().zip(user.traits.role.as_ref());
+    both.is_some_and(|(wanted, found)| !wanted.differences(found).is_empty())
+}
+
 /// Attributes and memberships that are not as they should be are put right, unless that was refused.
 pub(super) fn configure(
     desired: &Desired,
@@ -529,9 +542,8 @@ pub(super) fn configure(
     seen: &Seen,
     now: Mono,
 ) -> Option<Plan> {
-    let (wanted, found) = (desired.settings.options.as_ref()?, user.traits.role.as_ref()?);
     let put_off = observed.refused_settings(desired).is_some() && now < observed.settings_due;
-    if put_off || wanted.differences(found).is_empty() {
+    if put_off || !differs(desired, user) {
         return None;
     }
     if let Some(trouble) = &server.trouble {

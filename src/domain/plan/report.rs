@@ -99,10 +99,7 @@ impl Plan {
         report.reconciling = false;
         report.handled_rotation = None;
         report.verified = Verified::Unchanged;
-        report.stalled = Some(Stalled {
-            reason: refusal.reason,
-            message: refusal.message.clone(),
-        });
+        report.stalled = Some(refusal.as_stalled());
         self
     }
 
@@ -140,6 +137,14 @@ impl Plan {
         }
     }
 
+    /// A login of before is not retired yet, which takes nothing from the one that is published.
+    pub(super) fn retiring(observed: &Observed) -> Self {
+        match is_published(observed) {
+            true => Self::ready(),
+            false => Self::waiting(observed, "Retiring", String::new()),
+        }
+    }
+
     /// The resource waits for its turn among others (R11).
     pub(super) fn ask_turn(observed: &Observed, class: Class, deleting: bool) -> Self {
         let mut plan = match deleting {
@@ -162,10 +167,7 @@ impl Plan {
             plan.report.reconciling = false;
         } else if trouble.stalled {
             plan.report.reconciling = false;
-            plan.report.stalled = Some(Stalled {
-                reason: trouble.reason,
-                message: trouble.message.clone(),
-            });
+            plan.report.stalled = Some(trouble.as_stalled());
         }
         plan
     }

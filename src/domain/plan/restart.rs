@@ -26,10 +26,7 @@ pub(super) fn after_publication(mut plan: Plan, desired: &Desired, observed: &Ob
         && plan.report.stalled.is_none()
         && plan.report.ready.ready
     {
-        plan.report.stalled = Some(Stalled {
-            reason: trouble.reason,
-            message: trouble.message.clone(),
-        });
+        plan.report.stalled = Some(trouble.as_stalled());
     }
     match failure.filter(|failure| now < failure.again) {
         Some(failure) => plan.again_by(failure.again - now),
@@ -47,10 +44,7 @@ pub(super) fn before_retirement(desired: &Desired, observed: &Observed, now: Mon
     let restart = observed.restart.as_ref()?;
     let is_retired = observed.record.as_ref().is_none_or(|record| record.retired);
     let by = desired.rollout_by.filter(|_| !is_retired && !desired.deleting)?;
-    let mut plan = match is_published(observed) {
-        true => Plan::ready(),
-        false => Plan::waiting(observed, "Retiring", String::new()),
-    };
+    let mut plan = Plan::retiring(observed);
     let failure = restart.failure.as_ref();
     let said = failure.and_then(|failure| failure.trouble.as_ref());
     let known = restart

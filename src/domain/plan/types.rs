@@ -356,12 +356,12 @@ pub struct Server {
     pub last_not_available: Option<Mono>,
     /// Whether published credentials can be tried by a login from here.
     pub verifiable: bool,
+    /// Why not, in words that may be shown; none if they can, or nobody has said.
+    pub unverifiable: Option<String>,
     /// Nothing is published that has not logged in.
     pub must_log_in: bool,
     /// When a login that could not be tried may be tried again.
     pub log_in_again: Option<Mono>,
-    /// Why not, in words that may be shown; none if they can, or nobody has said.
-    pub unverifiable: Option<String>,
     /// The id under which this server's credentials make users, if one was seen.
     pub creator_id: Option<String>,
 }
@@ -384,6 +384,16 @@ pub struct Trouble {
     pub message: String,
     /// A person must act.
     pub stalled: bool,
+}
+
+impl Trouble {
+    /// The same as what a person has to see to.
+    pub fn as_stalled(&self) -> Stalled {
+        Stalled {
+            reason: self.reason,
+            message: self.message.clone(),
+        }
+    }
 }
 
 /// What a read showed.

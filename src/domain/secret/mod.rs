@@ -20,7 +20,7 @@ use self::template::Renderer;
 use super::connection::ConnectionDetails;
 use super::password::Password;
 use super::plan::Invalid;
-use crate::api::secret_preset::{ALWAYS, CLASHES};
+use crate::api::secret_preset::{ALWAYS, CLASHES, clash};
 use crate::api::{OutputSecret, SecretPreset, SslMode};
 
 /// The condition's reason.
@@ -49,12 +49,7 @@ pub fn render(
     spec: &OutputSecret,
 ) -> Result<Keys, Invalid> {
     goes_together(spec)?;
-    let login = Login {
-        details,
-        username,
-        password,
-        mount: spec.mount_path.as_deref(),
-    };
+    let login = login(details, username, password, spec);
     let mut keys = by_presets(&login, spec);
     if spec.data.is_empty() {
         return Ok(keys);
@@ -82,13 +77,32 @@ pub fn render_presets(
     password: &Password,
     spec: &OutputSecret,
 ) -> Keys {
-    let login = Login {
+    by_presets(&login(details, username, password, spec), spec)
+}
+
+/// All of it; without what templates write, if they cannot be rendered, which the operator tells by itself.
+pub fn render_as_far_as_possible(
+    details: &ConnectionDetails,
+    username: &str,
+    password: &Password,
+    spec: &OutputSecret,
+) -> Keys {
+    render(details, username, password, spec)
+        .unwrap_or_else(|_| render_presets(details, username, password, spec))
+}
+
+fn login<'a>(
+    details: &'a ConnectionDetails,
+    username: &'a str,
+    password: &'a Password,
+    spec: &'a OutputSecret,
+) -> Login<'a> {
+    Login {
         details,
         username,
         password,
         mount: spec.mount_path.as_deref(),
-    };
-    by_presets(&login, spec)
+    }
 }
 
 fn by_presets(login: &Login<'_>, spec: &OutputSecret) -> Keys {
@@ -121,11 +135,7 @@ pub fn check(username: &str, spec: &OutputSecret, details: Option<&ConnectionDet
 fn goes_together(spec: &OutputSecret) -> Result<(), Invalid> {
     let has = |preset: &SecretPreset| presets(spec).contains(preset);
     if let Some((one, other, key)) = CLASHES.iter().find(|(one, other, _)| has(one) && has(other)) {
-        let (one, other) = (one.as_str(), other.as_str());
-        return Err(invalid(format!(
-            "spec.secret.presets: {one} and {other} write the key {key} with different values: leave {other} out, and have \
-             spec.secret.data write its value, {{{{ uri }}}}, to another key"
-        )));
+        return Err(invalid(clash(*one, *other, key)));
     }
     for key in spec.data.keys() {
         let key = key.as_str();

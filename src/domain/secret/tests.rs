@@ -12,20 +12,9 @@ use url::Url;
 
 use super::template::{LONGEST_VALUE, VARIABLES};
 use super::*;
+use crate::domain::connection::at;
 
 const ODD: &str = "we \"i'r&d=/na%me?#@:+\\*,; 🦀";
-
-fn at(host: &str, database: &str) -> ConnectionDetails {
-    ConnectionDetails {
-        host: host.to_string(),
-        port: 5432,
-        database: database.to_string(),
-        sslmode: SslMode::Require,
-        channel_binding: None,
-        provider: "ionos",
-        ca: None,
-    }
-}
 
 fn with_ca(sslmode: SslMode, ca: &str) -> ConnectionDetails {
     ConnectionDetails {

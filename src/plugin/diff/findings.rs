@@ -14,7 +14,7 @@ use crate::domain::conditions::presentable;
 use crate::domain::connection::{ConnectionDetails, content_digest, with_previous};
 use crate::domain::password::Password;
 use crate::domain::plan::Invalid;
-use crate::domain::secret::{Keys, render, render_presets};
+use crate::domain::secret::{Keys, render_as_far_as_possible};
 use crate::plugin::failure::Failure;
 use crate::plugin::status::{asked_rotation, condition, is_seen};
 
@@ -357,12 +357,8 @@ fn rewritten(
 ) -> Option<Finding> {
     let spec = user.spec.secret.clone().unwrap_or_default();
     let wanted = content_digest(details, user.published_username(), &spec, user.retains());
-    let previous = user
-        .status
-        .as_ref()
-        .and_then(|status| status.secret.as_ref()?.previous.as_deref());
-    let wanted = with_previous(wanted, previous);
-    let published = user.status.as_ref()?.secret.as_ref()?;
+    let wanted = with_previous(wanted, user.published_before());
+    let published = user.published()?;
     if published.content_digest == wanted {
         return None;
     }
@@ -381,8 +377,7 @@ fn rewritten(
 fn wanted_keys(user: &PostgresUser, details: &ConnectionDetails, password: &Password) -> Keys {
     let spec = user.spec.secret.clone().unwrap_or_default();
     let username = user.published_username();
-    let all = render(details, username, password, &spec);
-    all.unwrap_or_else(|_| render_presets(details, username, password, &spec))
+    render_as_far_as_possible(details, username, password, &spec)
 }
 
 /// The keys besides `password` that have the password in them.
@@ -419,6 +414,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::domain::secret::render_presets;
 
     const PASSWORD: &str = "s3cret-s3cret";
 

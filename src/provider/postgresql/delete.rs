@@ -98,8 +98,8 @@ impl Deletion<'_> {
         if settings.end_sessions {
             self.end_sessions(call, &role).await?;
         }
-        let stays = settings.options.as_ref().is_none_or(|options| options.login);
-        let Some(heir) = settings.reassign_owned_to.as_ref().filter(|_| !stays) else {
+        let heir = settings.reassign_owned_to.as_ref();
+        let Some(heir) = heir.filter(|_| !settings.logs_in()) else {
             return Ok(());
         };
         let mut owned = holdings(call, role.oid).await?;

@@ -201,7 +201,6 @@ impl Postgresql {
         Ok(Call::new(operation, deadline, session, Some(place)))
     }
 
-    /// The mark that this order's user carries.
     fn deletion<'a>(&'a self, task: Task<'a>) -> Deletion<'a> {
         Deletion {
             task,
@@ -219,6 +218,7 @@ impl Postgresql {
         result
     }
 
+    /// The mark that this order's user carries.
     fn mark(&self, operation: &'static str, order: &Order<'_>) -> Result<Mark, RemoteError> {
         let invalid = |what| Err(RemoteError::new(operation, ErrorClass::Invalid, what));
         if !text::is_name(order.username) {

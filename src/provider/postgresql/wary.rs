@@ -273,6 +273,7 @@ mod tests {
         budget.renew();
         assert!(endless.read_u8().await.is_ok());
     }
+
     #[tokio::test]
     async fn what_one_server_says_takes_no_room_from_another_and_none_once_its_call_is_over() {
         let memory = Memory::new(8 << 20);

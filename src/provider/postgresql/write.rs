@@ -249,8 +249,7 @@ pub(super) async fn set_password(
     task: Task<'_>,
     password: &Password,
 ) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
-    let logs_in = task.order.settings.options.as_ref().is_none_or(|it| it.login);
-    let role = match logs_in {
+    let role = match task.order.settings.logs_in() {
         true => give_password(call, task, password).await?,
         false => {
             let sql = format!("ALTER ROLE {} {LOCKED}", task.ident());
@@ -280,7 +279,7 @@ pub(super) async fn configure(
     task: Task<'_>,
 ) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
     let before = meant(call, task).await?.value;
-    let logs_in = task.order.settings.options.as_ref().is_none_or(|it| it.login);
+    let logs_in = task.order.settings.logs_in();
     let mut words = vec![if logs_in { "LOGIN" } else { LOCKED }.to_string()];
     if let Some(options) = &task.order.settings.options {
         words.extend(attributes(options, &before.found));

@@ -103,6 +103,25 @@ impl Verifier {
             false => Err(CertificateError::NotValidForName.into()),
         }
     }
+
+    /// Whether the certificate's key has signed a handshake, where the TLS library cannot tell; none where it can.
+    fn beyond_library(
+        &self,
+        message: &[u8],
+        der: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+        first_only: bool,
+    ) -> Option<Result<HandshakeSignatureValid, Error>> {
+        let certificate = Certificate::read(der).filter(|it| it.is_beyond_library(signature.scheme))?;
+        let algorithms = &self.provider.signature_verification_algorithms;
+        let signed = (signature.scheme, signature.signature());
+        let verified = certificate.has_signed(message, signed, algorithms, first_only);
+        Some(
+            verified
+                .map(|()| HandshakeSignatureValid::assertion())
+                .map_err(Error::from),
+        )
+    }
 }
 
 /// Whether it is for the host, by the names that count.
@@ -163,14 +182,8 @@ impl ServerCertVerifier for Verifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        match Certificate::read(der).filter(|it| it.is_beyond_library(signature.scheme)) {
-            None => verify_tls12_signature(message, der, signature, algorithms),
-            Some(it) => {
-                let signed = (signature.scheme, signature.signature());
-                it.has_signed(message, signed, algorithms, false)?;
-                Ok(HandshakeSignatureValid::assertion())
-            }
-        }
+        self.beyond_library(message, der, signature, false)
+            .unwrap_or_else(|| verify_tls12_signature(message, der, signature, algorithms))
     }
 
     fn verify_tls13_signature(
@@ -180,14 +193,11 @@ impl ServerCertVerifier for Verifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        match Certificate::read(der).filter(|it| it.is_beyond_library(signature.scheme)) {
-            Some(it) if !is_of_old(signature.scheme) => {
-                let signed = (signature.scheme, signature.signature());
-                it.has_signed(message, signed, algorithms, true)?;
-                Ok(HandshakeSignatureValid::assertion())
-            }
-            _ => verify_tls13_signature(message, der, signature, algorithms),
-        }
+        let beyond = match is_of_old(signature.scheme) {
+            true => None,
+            false => self.beyond_library(message, der, signature, true),
+        };
+        beyond.unwrap_or_else(|| verify_tls13_signature(message, der, signature, algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -162,6 +162,32 @@ impl World {
         self.merge("PostgresUser", name, change).await
     }
 
+    /// Asks for a rotation of a user's password which admission refuses, and sees that it says why.
+    pub async fn rotation_is_refused(&self, name: &str, rotation: Value, says: &str) -> Outcome {
+        let change = json!({"spec": {"rotation": rotation}});
+        let refused = self.merge("PostgresUser", name, change).await;
+        let refusal = refused
+            .err()
+            .ok_or(format!("{rotation} was admitted"))?
+            .to_string();
+        assert!(refusal.contains(says), "{rotation}: {refusal}");
+        Ok(())
+    }
+
+    /// Asks for a rotation of a user's password which cannot be followed, and waits until a condition says why.
+    pub async fn rotation_is_invalid(&self, name: &str, rotation: Value, says: &str) -> Outcome {
+        let change = json!({"spec": {"rotation": rotation}});
+        self.merge("PostgresUser", name, change).await?;
+        let found = eventually("the message", PATIENCE, async || {
+            let found = self.condition("PostgresUser", name, "Stalled").await?;
+            let found = found.filter(|found| found.message.contains(says));
+            found.ok_or_else(|| format!("{says} is not said").into())
+        })
+        .await?;
+        assert_eq!(found.reason, "InvalidRotation");
+        Ok(())
+    }
+
     /// Waits until a user's password is another one and works; the new one.
     pub async fn rotated(&self, name: &str, from: &str) -> Outcome<String> {
         let password = eventually("another password", PATIENCE, async || {

@@ -2,15 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll};
 
-use futures::future::BoxFuture;
-use http::{Method, Request, Response};
+use http::Method;
 use k8s_openapi::api::core::v1::Secret;
-use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::super::parse;
+use crate::answering::api_server;
 use crate::domain::journal::Journal;
 
 /// What becomes of a write.
@@ -116,39 +114,7 @@ impl ApiServer {
 
     /// A client of this server.
     pub fn client(&self) -> kube::Client {
-        kube::Client::new(self.clone(), "pguser-system")
-    }
-}
-
-impl tower::Service<Request<Body>> for ApiServer {
-    type Response = Response<Body>;
-    type Error = std::io::Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, std::io::Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), std::io::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
         let server = self.clone();
-        Box::pin(async move {
-            let (parts, body) = request.into_parts();
-            let body = body.collect_bytes().await.unwrap().to_vec();
-            let answer = server.state().handle(&parts.method, body);
-            let Some((code, mut value)) = answer else {
-                return Err(std::io::Error::other("the connection is lost"));
-            };
-            if code >= 400 {
-                value["kind"] = json!("Status");
-                value["apiVersion"] = json!("v1");
-                value["status"] = json!("Failure");
-                value["code"] = json!(code);
-                value["message"] = json!("as asked for by the test");
-            }
-            Ok(Response::builder()
-                .status(code)
-                .body(Body::from(value.to_string().into_bytes()))
-                .unwrap())
-        })
+        api_server(move |method, body| server.state().handle(method, body))
     }
 }
