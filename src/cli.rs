@@ -10,11 +10,11 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::api::crd;
 use crate::controller::context::Options;
-use crate::controller::server::Pace;
+use crate::controller::server::task::RetryPolicy;
 use crate::controller::shard::Selector;
 use crate::domain::endpoint::AllowList;
 use crate::domain::mac::hex;
-use crate::domain::settings::{Rules, Settings};
+use crate::domain::timings::{ProtocolTimings, Rules};
 use crate::provider::MOST_USERS;
 use crate::provider::http::HttpSettings;
 use crate::provider::login::LoginSettings;
@@ -254,18 +254,18 @@ impl Run {
             connect_timeout: self.request_timeout.min(Duration::from_secs(10)) / 2,
             ..HttpSettings::new(allow.clone(), trust.clone())
         };
-        let settings = Settings {
+        let timings = ProtocolTimings {
             t_live: self.t_live,
             write_window: self.write_window,
             read_lag: self.read_lag,
             state_lag: self.state_lag,
             gone_after: self.gone_after,
             // A list that takes as long as a call may take is still fresh when it comes.
-            fresh_for: Settings::default()
+            fresh_for: ProtocolTimings::default()
                 .fresh_for
                 .max(self.request_timeout + self.read_lag),
             rules: Rules::all(),
-            ..Settings::default()
+            ..ProtocolTimings::default()
         };
         Ok(Setup {
             sql: SqlSettings {
@@ -281,8 +281,8 @@ impl Run {
                 timeout: self.login_timeout,
             },
             http,
-            settings,
-            pace: Pace {
+            timings,
+            retries: RetryPolicy {
                 retry_base: self.retry_base,
                 retry_cap: self.retry_cap,
                 busy_poll: self.busy_poll_interval,

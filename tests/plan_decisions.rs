@@ -16,8 +16,8 @@ use pguser_operator::domain::plan::*;
 use pguser_operator::domain::remote::{Capabilities, ClusterState, Creator, RemoteUser};
 use pguser_operator::domain::role::{FoundRole, RoleOptions, RoleSettings, Traits};
 use pguser_operator::domain::schedule::Class;
-use pguser_operator::domain::settings::Settings;
 use pguser_operator::domain::time::Mono;
+use pguser_operator::domain::timings::ProtocolTimings;
 
 const NOW: u64 = 10_000;
 
@@ -92,12 +92,12 @@ fn user(made: u64) -> RemoteUser {
     }
 }
 
-fn sight(user: Option<RemoteUser>, seconds: u64) -> Option<Sight> {
-    Some(Sight {
+fn observation(user: Option<RemoteUser>, seconds: u64) -> Option<Observation> {
+    Some(Observation {
         user,
         started: ago(seconds),
         date: Some(date_ago(seconds)),
-        conclusive: true,
+        proves_absence: true,
     })
 }
 
@@ -177,10 +177,10 @@ fn observed(server: Server) -> Observed {
         published: None,
         handled_rotation: None,
         rejected: None,
-        set_backs: 0,
+        reverts: 0,
         secret: SecretView::Absent,
         server: ServerView::Usable(Box::new(server)),
-        sight: sight(None, 0),
+        observation: observation(None, 0),
         last_write: None,
         entry: None,
         rival: None,
@@ -252,7 +252,7 @@ fn seen(made: Option<u64>, at: u64) -> Seen {
 }
 
 fn step(desired: &Desired, observed: &Observed) -> Option<Step> {
-    plan(desired, observed, ago(0), &Settings::default()).step
+    plan(desired, observed, ago(0), &ProtocolTimings::default()).step
 }
 
 #[test]
@@ -260,9 +260,9 @@ fn a_deletion_without_an_answer_is_not_sent_again_before_a_look() {
     let mut world = observed(server());
     world.record = record(5000);
     world.entry = staged(Kind::Delete, unanswered(30), seen(Some(5000), 40));
-    world.sight = sight(Some(user(5000)), 40);
+    world.observation = observation(Some(user(5000)), 40);
     assert_eq!(step(&deleting(), &world), Some(Step::Read));
-    world.sight = sight(Some(user(5000)), 2);
+    world.observation = observation(Some(user(5000)), 2);
     assert_eq!(step(&deleting(), &world), Some(Step::Send(EntryId(7))));
 }
 
@@ -271,7 +271,7 @@ fn a_user_that_was_made_anew_by_somebody_else_is_not_deleted() {
     let mut world = observed(server());
     world.record = record(5000);
     world.entry = staged(Kind::Delete, unanswered(200), seen(Some(5000), 210));
-    world.sight = sight(Some(user(100)), 2);
+    world.observation = observation(Some(user(100)), 2);
     assert_eq!(step(&deleting(), &world), Some(Step::Settle(EntryId(7))));
 }
 
@@ -280,7 +280,7 @@ fn a_creation_that_is_not_in_effect_yet_is_not_taken_for_absent() {
     let mut world = observed(busy_kind());
     world.last_write = Some(ago(60));
     world.entry = staged(Kind::Create, accepted(60, None), seen(None, 70));
-    world.sight = sight(None, 2);
+    world.observation = observation(None, 2);
     assert_eq!(step(&deleting(), &world), Some(Step::PollCluster));
 }
 
@@ -292,12 +292,12 @@ fn an_absence_is_believed_only_after_the_cluster_was_available() {
     let mut world = observed(server);
     world.record = record(5000);
     world.last_write = Some(ago(60));
-    world.sight = sight(None, 30);
+    world.observation = observation(None, 30);
     assert_eq!(step(&deleting(), &world), Some(Step::Read));
-    world.sight = sight(None, 2);
+    world.observation = observation(None, 2);
     assert_eq!(
         step(&deleting(), &world),
-        Some(Step::RemoveFinalizer(Farewell::Deleted))
+        Some(Step::RemoveFinalizer(ReleaseReason::Deleted))
     );
 }
 
@@ -306,10 +306,10 @@ fn a_creation_that_an_earlier_process_left_is_known_by_its_date() {
     let mut world = observed(server());
     let attempts = Attempts::inherited(ago(300));
     world.entry = staged(Kind::Create, attempts, seen(None, 400));
-    world.sight = sight(Some(user(350)), 2);
+    world.observation = observation(Some(user(350)), 2);
     assert!(matches!(step(&desired(), &world), Some(Step::Stage(draft)) if draft.proven_ours));
     // Made after the last moment at which a request of ours could still have made it.
-    world.sight = sight(Some(user(50)), 2);
+    world.observation = observation(Some(user(50)), 2);
     assert_eq!(step(&desired(), &world), Some(Step::Settle(EntryId(7))));
 }
 
@@ -321,7 +321,7 @@ fn a_creation_that_is_on_record_is_ours_but_not_one_that_was_decided_in_spite_of
         ..user(0)
     };
     let mut world = observed(server());
-    world.sight = sight(Some(undated), 2);
+    world.observation = observation(Some(undated), 2);
     world.entry = staged(Kind::Create, unanswered(10), seen(None, 20));
     assert_eq!(stalled_as(&desired(), &world), "Unclaimed");
     world.record = record(5000);
@@ -337,7 +337,7 @@ fn a_creation_that_is_on_record_is_ours_but_not_one_that_was_decided_in_spite_of
 
 /// Why it is not Ready.
 fn stalled_as(desired: &Desired, observed: &Observed) -> &'static str {
-    plan(desired, observed, ago(0), &Settings::default())
+    plan(desired, observed, ago(0), &ProtocolTimings::default())
         .report
         .ready
         .reason
@@ -356,7 +356,7 @@ fn a_login_tells_whose_user_it_is_when_a_resource_is_deleted_early() {
         modified: None,
         ..user(0)
     };
-    world.sight = sight(Some(undated), 2);
+    world.observation = observation(Some(undated), 2);
     assert_eq!(step(&deleting(), &world), Some(Step::Verify(EntryId(7))));
     if let Some(staged) = &mut world.entry {
         staged.attempts.login = Login::Accepted;
@@ -376,7 +376,7 @@ fn what_was_made_and_does_not_log_in_is_given_its_password_again_rather_than_mad
         ..accepted(200, Some(user(200)))
     };
     world.entry = staged(Kind::Create, attempts, seen(None, 210));
-    world.sight = sight(Some(user(200)), 2);
+    world.observation = observation(Some(user(200)), 2);
     assert!(matches!(step(&desired(), &world), Some(Step::Stage(draft)) if draft.kind == Kind::SetPassword));
 }
 
@@ -389,8 +389,8 @@ fn who_is_not_tried_is_told_why_nobody_could_be() {
     };
     let mut world = observed(server);
     world.entry = staged(Kind::Create, accepted(200, Some(user(200))), seen(None, 210));
-    world.sight = sight(Some(user(200)), 2);
-    let plan = plan(&desired(), &world, ago(0), &Settings::default());
+    world.observation = observation(Some(user(200)), 2);
+    let plan = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert!(matches!(plan.step, Some(Step::Publish(_))), "{plan:?}");
     assert_eq!(plan.report.verified, Verified::Unknown(why.to_string()));
 }
@@ -400,7 +400,7 @@ fn a_new_resource_waits_for_what_an_earlier_one_of_its_name_has_sent() {
     let mut world = observed(server());
     assert!(matches!(step(&desired(), &world), Some(Step::Stage(_))));
     world.predecessor = Predecessor::Blocks;
-    let waiting = plan(&desired(), &world, ago(0), &Settings::default());
+    let waiting = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert_eq!(waiting.step, None);
     assert!(waiting.again.is_some() && waiting.report.reconciling);
 }
@@ -409,8 +409,8 @@ fn a_new_resource_waits_for_what_an_earlier_one_of_its_name_has_sent() {
 fn a_deletion_that_nobody_has_sent_is_carried_out_although_its_resource_is_gone() {
     let mut world = observed(server());
     world.entry = staged(Kind::Delete, Attempts::none(), seen(Some(5000), 10));
-    world.sight = sight(Some(user(5000)), 2);
-    let next = plan_gone(&world, ago(0), &Settings::default()).step;
+    world.observation = observation(Some(user(5000)), 2);
+    let next = plan_ownerless(&world, ago(0), &ProtocolTimings::default()).step;
     assert_eq!(next, Some(Step::Send(EntryId(7))));
 }
 
@@ -471,7 +471,7 @@ fn published_on(server: Server) -> Observed {
         owned: true,
         content: None,
     };
-    world.sight = sight(Some(role(mark("u"))), 2);
+    world.observation = observation(Some(role(mark("u"))), 2);
     world
 }
 
@@ -483,18 +483,18 @@ fn staged_kind(step: Option<Step>) -> Option<(Kind, Cause, DraftPassword)> {
 }
 
 fn stalled(desired: &Desired, observed: &Observed) -> Option<&'static str> {
-    let plan = plan(desired, observed, ago(0), &Settings::default());
+    let plan = plan(desired, observed, ago(0), &ProtocolTimings::default());
     plan.report.stalled.map(|stalled| stalled.reason)
 }
 
 #[test]
 fn a_role_with_the_mark_of_another_resource_is_not_changed_and_not_deleted() {
     let mut world = published_on(sql());
-    world.sight = sight(Some(role(mark("v"))), 0);
+    world.observation = observation(Some(role(mark("v"))), 0);
     assert_eq!(step(&desired(), &world), None);
     assert_eq!(
         step(&deleting(), &world),
-        Some(Step::RemoveFinalizer(Farewell::NotOurs))
+        Some(Step::RemoveFinalizer(ReleaseReason::NotOurs))
     );
 }
 
@@ -502,11 +502,11 @@ fn a_role_with_the_mark_of_another_resource_is_not_changed_and_not_deleted() {
 fn a_role_whose_mark_was_taken_off_is_not_ours_any_more_even_if_it_was_adopted() {
     let mut world = published_on(sql());
     world.record.as_mut().unwrap().adopted = true;
-    world.sight = sight(Some(role(Creator::Unmanaged)), 0);
+    world.observation = observation(Some(role(Creator::Unmanaged)), 0);
     assert_eq!(stalled(&desired(), &world), Some("Conflict"));
     assert_eq!(
         step(&deleting(), &world),
-        Some(Step::RemoveFinalizer(Farewell::NotOurs))
+        Some(Step::RemoveFinalizer(ReleaseReason::NotOurs))
     );
 }
 
@@ -523,7 +523,7 @@ fn a_role_with_the_mark_of_another_installation_is_not_adopted_unless_an_adminis
         uid: "v".to_string(),
     });
     let mut world = observed(server.clone());
-    world.sight = sight(Some(role(foreign)), 0);
+    world.observation = observation(Some(role(foreign)), 0);
     assert_eq!(stalled(&adopting, &world), Some("Conflict"));
     server.take_over_from = Some("elsewhere".to_string());
     world.server = ServerView::Usable(Box::new(server));
@@ -553,7 +553,7 @@ fn settings_that_differ_are_put_right_without_touching_the_password_and_refused_
         wish: "s".to_string(),
         message: "no".to_string(),
     });
-    let plan = plan(&limited, &world, ago(0), &Settings::default());
+    let plan = plan(&limited, &world, ago(0), &ProtocolTimings::default());
     assert_eq!(plan.step, None);
     assert_eq!(plan.report.stalled.unwrap().reason, "SettingsRejected");
     assert!(plan.report.ready.ready);
@@ -570,10 +570,10 @@ fn settings_that_differ_are_put_right_without_touching_the_password_and_refused_
 #[test]
 fn a_login_that_was_renamed_is_neither_made_anew_nor_let_go() {
     let mut world = published_on(sql());
-    world.sight = sight(None, 0);
+    world.observation = observation(None, 0);
     world.last_write = None;
     world.renamed = Some("other \"x\"".to_string());
-    let plan_of = |desired: &Desired| plan(desired, &world, ago(0), &Settings::default());
+    let plan_of = |desired: &Desired| plan(desired, &world, ago(0), &ProtocolTimings::default());
     let plan = plan_of(&desired());
     assert_eq!(plan.step, None);
     let stalled = plan.report.stalled.unwrap();
@@ -619,8 +619,8 @@ fn a_stamp_that_moved_sets_the_published_password_back_and_one_that_is_first_see
     let mut world = published_on(sql());
     let mut found = role(mark("u"));
     found.traits.password_stamp = Some("b".to_string());
-    world.sight = sight(Some(found), 0);
-    let first = plan(&desired(), &world, ago(0), &Settings::default());
+    world.observation = observation(Some(found), 0);
+    let first = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert_eq!(first.step, None);
     assert_eq!(first.report.record.unwrap().password_stamp, Some("b".to_string()));
     world.record.as_mut().unwrap().password_stamp = Some("a".to_string());
@@ -634,11 +634,11 @@ fn a_stamp_that_moved_sets_the_published_password_back_and_one_that_is_first_see
 #[test]
 fn where_changes_are_not_shown_the_published_password_is_tried_when_due_and_set_back_when_refused() {
     let mut world = published_on(sql());
-    let waiting = plan(&desired(), &world, ago(0), &Settings::default());
+    let waiting = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert_eq!(waiting.step, None);
     assert_eq!(waiting.again, Some(Duration::from_secs(3600)));
     world.tried.due = ago(0);
-    let due = plan(&desired(), &world, ago(0), &Settings::default());
+    let due = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert_eq!(due.step, Some(Step::TryPublished));
     assert!(due.report.ready.ready && !due.report.reconciling);
     world.tried.login = Login::Refused(ago(0));
@@ -659,7 +659,7 @@ fn moving(mut server: Server) -> Observed {
     };
     world.record.as_mut().unwrap().identity = old.clone();
     world.claim.as_mut().unwrap().identity = old;
-    world.sight = sight(Some(role(Creator::Unmanaged)), 0);
+    world.observation = observation(Some(role(Creator::Unmanaged)), 0);
     world
 }
 
@@ -682,8 +682,8 @@ fn a_move_needs_the_published_password_to_log_in_on_the_new_server() {
 #[test]
 fn a_move_to_where_there_is_no_such_login_changes_nothing_and_the_secret_stays_ready() {
     let mut world = moving(sql());
-    world.sight = sight(None, 0);
-    let plan = plan(&desired(), &world, ago(0), &Settings::default());
+    world.observation = observation(None, 0);
+    let plan = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert_eq!(plan.step, None);
     assert_eq!(plan.report.stalled.unwrap().reason, "RemoteChanged");
     assert!(plan.report.ready.ready);
@@ -714,7 +714,7 @@ fn a_deletion_that_was_refused_is_staged_anew_when_somebody_is_named_to_get_what
         ..Attempts::none()
     };
     world.entry = staged(Kind::Delete, attempts, seen(None, 5));
-    let blocked = plan(&deleting(), &world, ago(0), &Settings::default());
+    let blocked = plan(&deleting(), &world, ago(0), &ProtocolTimings::default());
     assert_eq!(blocked.step, None);
     assert_eq!(blocked.report.ready.reason, "DeletionBlocked");
     assert_eq!(blocked.report.blockers, [blocker]);
@@ -735,8 +735,8 @@ fn an_entry_of_a_retained_login_whose_resource_is_gone_leaves_the_login() {
     let mut entry = staged(Kind::SetPassword, unanswered(300), seen(None, 310)).unwrap();
     entry.entry.retain = true;
     world.entry = Some(entry);
-    world.sight = sight(Some(role(mark("u"))), 1);
-    let plan = plan_gone(&world, ago(0), &Settings::default());
+    world.observation = observation(Some(role(mark("u"))), 1);
+    let plan = plan_ownerless(&world, ago(0), &ProtocolTimings::default());
     assert_eq!(plan.step, Some(Step::Settle(EntryId(7))));
 }
 
@@ -749,7 +749,7 @@ fn half_deleted(login: bool) -> Observed {
         login,
         ..FoundRole::as_created()
     }));
-    world.sight = sight(Some(found), 1);
+    world.observation = observation(Some(found), 1);
     world
 }
 
@@ -826,7 +826,7 @@ fn login_is_given_back_before_the_object_is_let_go_and_whatever_comes_of_it_lets
         Some(Step::Settle(EntryId(7)))
     );
     // The object was let go by force: what was begun is brought to its end.
-    let gone = plan_gone(&with(unanswered(300)), ago(0), &Settings::default());
+    let gone = plan_ownerless(&with(unanswered(300)), ago(0), &ProtocolTimings::default());
     assert_eq!(gone.step, send);
 }
 
@@ -839,14 +839,14 @@ fn a_role_whose_mark_cannot_be_read_is_somebodys_and_is_left_alone() {
         ..desired()
     };
     let mut world = observed(server.clone());
-    world.sight = sight(Some(role(Creator::Unknown)), 0);
+    world.observation = observation(Some(role(Creator::Unknown)), 0);
     assert_eq!(stalled(&adopting, &world), Some("Conflict"));
     assert_eq!(step(&adopting, &world), None);
     let mut world = published_on(server);
-    world.sight = sight(Some(role(Creator::Unknown)), 0);
+    world.observation = observation(Some(role(Creator::Unknown)), 0);
     assert_eq!(
         step(&deleting(), &world),
-        Some(Step::RemoveFinalizer(Farewell::NotOurs))
+        Some(Step::RemoveFinalizer(ReleaseReason::NotOurs))
     );
 }
 
@@ -856,7 +856,7 @@ fn a_move_that_could_not_be_made_is_tried_again_after_a_while() {
     world.tried.login = Login::Refused(ago(40));
     assert_eq!(step(&desired(), &world), Some(Step::TryPublished));
     world.tried.login = Login::Refused(ago(10));
-    let waiting = plan(&desired(), &world, ago(0), &Settings::default());
+    let waiting = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert_eq!(waiting.step, None);
     assert_eq!(waiting.again, Some(Duration::from_secs(30)));
 }
@@ -907,13 +907,13 @@ fn a_change_that_was_accepted_is_recorded_with_its_date_before_it_is_settled() {
         owned: true,
         content: None,
     };
-    let first = plan(&desired(), &world, ago(0), &Settings::default());
+    let first = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert_eq!(first.step, None);
     let recorded = first.report.record.expect("a record");
     assert_eq!(recorded.last_set, Some(date_ago(1)));
 
     world.record = Some(recorded);
-    let then = plan(&desired(), &world, ago(0), &Settings::default());
+    let then = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert!(matches!(then.step, Some(Step::Settle(_))));
 }
 
@@ -949,7 +949,7 @@ fn a_published_password_is_not_changed_while_its_secret_cannot_be_replaced() {
         rotate: Some("now".to_string()),
         ..desired()
     };
-    let plan = plan(&rotating, &world, ago(0), &Settings::default());
+    let plan = plan(&rotating, &world, ago(0), &ProtocolTimings::default());
     assert_eq!(plan.step, None);
     assert!(plan.report.ready.ready, "what is in it still works");
     let stalled = plan.report.stalled.unwrap();
@@ -971,7 +971,7 @@ fn what_the_api_server_refuses_is_told_and_ready_says_whether_the_published_pass
     world.entry = staged(Kind::SetPassword, accepted(1, Some(user(60))), Seen::default());
     world.entry.as_mut().unwrap().mac = Some("another".to_string());
     world.refusal = refusal();
-    let told = plan(&desired(), &world, ago(0), &Settings::default());
+    let told = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert!(
         matches!(told.step, Some(Step::Publish(_))),
         "it goes on being tried"
@@ -985,13 +985,13 @@ fn what_the_api_server_refuses_is_told_and_ready_says_whether_the_published_pass
 
     // Nothing was sent yet: the old one works.
     world.entry.as_mut().unwrap().attempts = Attempts::none();
-    let told = plan(&desired(), &world, ago(0), &Settings::default());
+    let told = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert!(told.report.ready.ready);
     assert_eq!(told.report.stalled.unwrap().reason, "WriteRefused");
 
     // And what is deleted says what holds it.
     world.entry = None;
-    let told = plan(&deleting(), &world, ago(0), &Settings::default());
+    let told = plan(&deleting(), &world, ago(0), &ProtocolTimings::default());
     assert_eq!(told.report.ready.reason, "DeletionBlocked");
     assert!(told.report.ready.message.contains("exceeded quota"));
 }
@@ -1000,7 +1000,7 @@ fn what_the_api_server_refuses_is_told_and_ready_says_whether_the_published_pass
 fn a_refusal_is_told_no_more_once_nothing_is_wanted() {
     let mut world = published_on(server());
     world.refusal = refusal();
-    let told = plan(&desired(), &world, ago(0), &Settings::default());
+    let told = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert_eq!(told.step, None);
     assert!(told.report.ready.ready && told.report.stalled.is_none());
 }
@@ -1015,7 +1015,7 @@ fn a_login_that_is_not_on_record_is_not_let_go_while_its_server_is_in_trouble() 
     troubled.trouble = refusal();
     let mut world = observed(troubled);
     world.entry = staged(Kind::Delete, unanswered(300), Seen::default());
-    world.sight = sight(Some(user(500)), 2);
+    world.observation = observation(Some(user(500)), 2);
     assert_eq!(step(&retaining, &world), None);
     assert_eq!(stalled_as(&retaining, &world), "DeletionBlocked");
     world.record = record(500);
@@ -1036,7 +1036,7 @@ fn a_login_that_is_not_on_record_is_not_let_go_while_its_server_is_in_trouble() 
 #[test]
 fn what_becomes_of_the_login_is_said_while_its_object_is_let_go() {
     let said = |desired: &Desired, observed: &Observed| {
-        let plan = plan(desired, observed, ago(0), &Settings::default());
+        let plan = plan(desired, observed, ago(0), &ProtocolTimings::default());
         (plan.step, plan.report.ready.message)
     };
     let stays = "this object is being let go: the login stays on the server".to_string();
@@ -1100,7 +1100,7 @@ fn an_address_that_refuses_the_password_is_not_published_and_shows_no_drift() {
     let (desired, world) = moved_address(true, Login::Refused(ago(1)));
     assert_eq!(step(&desired, &world), None);
     assert_eq!(stalled(&desired, &world), Some("AddressRefused"));
-    let held = plan(&desired, &world, ago(0), &Settings::default());
+    let held = plan(&desired, &world, ago(0), &ProtocolTimings::default());
     assert!(
         held.again.is_some_and(|again| again <= Duration::from_secs(60)),
         "{held:?}"
@@ -1134,7 +1134,7 @@ fn a_password_that_is_old_enough_is_changed_behind_everybody_who_waits() {
         rotation_due: Some(Mono(NOW * 1000 + 5000)),
         ..desired()
     };
-    let plan = plan(&later, &world, ago(0), &Settings::default());
+    let plan = plan(&later, &world, ago(0), &ProtocolTimings::default());
     assert_eq!((plan.step, plan.again), (None, Some(Duration::from_secs(5))));
     let suspended = Desired {
         suspended: true,
@@ -1174,7 +1174,7 @@ fn nothing_is_published_that_has_not_logged_in_where_the_server_object_asks_for_
     };
     try_again_at(&mut world, Some(ago(0) + Duration::from_secs(20)));
     assert_eq!(stalled(&desired(), &world), Some("NotVerified"));
-    let held = plan(&desired(), &world, ago(0), &Settings::default());
+    let held = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert_eq!((held.step, held.again), (None, Some(Duration::from_secs(20))));
     try_again_at(&mut world, Some(ago(1)));
     assert_eq!(step(&desired(), &world), Some(Step::Verify(EntryId(7))));
@@ -1190,7 +1190,7 @@ fn a_password_of_ones_own_that_is_too_old_is_told_of_and_goes_on_working() {
         rotation_due: Some(ago(1)),
         ..desired()
     };
-    let told = plan(&own, &world, ago(0), &Settings::default());
+    let told = plan(&own, &world, ago(0), &ProtocolTimings::default());
     assert!(told.report.ready.ready && told.step.is_none(), "{told:?}");
     assert_eq!(stalled(&own, &world), Some("PasswordOverdue"));
     let suspended = Desired {
@@ -1233,7 +1233,7 @@ fn a_login_of_before_loses_its_password_in_the_way_that_its_server_has() {
     // Once it is on record, nothing is done any more.
     let mut done = world;
     done.record.as_mut().unwrap().retired = true;
-    let plan = plan(&retiring(None), &done, ago(0), &Settings::default());
+    let plan = plan(&retiring(None), &done, ago(0), &ProtocolTimings::default());
     assert!(plan.step.is_none() && plan.report.ready.ready, "{plan:?}");
 }
 
@@ -1246,12 +1246,12 @@ fn a_login_of_before_that_is_used_is_waited_for() {
     };
     assert_eq!(step(&desired, &world), Some(Step::Read));
     let with = |world: &mut Observed, sessions| {
-        let sight = world.sight.as_mut().unwrap();
-        sight.started = ago(1);
-        sight.user.as_mut().unwrap().traits.sessions = Some(sessions);
+        let observation = world.observation.as_mut().unwrap();
+        observation.started = ago(1);
+        observation.user.as_mut().unwrap().traits.sessions = Some(sessions);
     };
     with(&mut world, 2);
-    let waits = plan(&desired, &world, ago(0), &Settings::default());
+    let waits = plan(&desired, &world, ago(0), &ProtocolTimings::default());
     assert!(
         waits.step.is_none() && waits.again.is_some() && waits.report.ready.ready,
         "{waits:?}"
@@ -1285,7 +1285,7 @@ fn a_retirement_that_is_refused_is_told_and_tried_again_each_minute() {
     };
     world.entry = entry(refused(5));
     assert_eq!(stalled(&desired, &world), Some("RetirementBlocked"));
-    let held = plan(&desired, &world, ago(0), &Settings::default());
+    let held = plan(&desired, &world, ago(0), &ProtocolTimings::default());
     assert!(held.report.ready.ready && held.step.is_none(), "{held:?}");
     world.entry = entry(refused(61));
     assert_eq!(step(&desired, &world), Some(Step::Send(EntryId(7))));
@@ -1348,7 +1348,7 @@ fn a_restart_that_is_refused_is_told_and_tried_again_later() {
         })
     };
     world.restart = with(ago(0) + Duration::from_secs(7));
-    let plan = plan(&desired(), &world, ago(0), &Settings::default());
+    let plan = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert!(plan.step.is_none() && plan.report.ready.ready, "{plan:?}");
     assert_eq!(
         plan.report.stalled.map(|stalled| stalled.reason),
@@ -1382,13 +1382,13 @@ fn a_login_of_before_waits_for_workloads_however_long_that_takes() {
     world.restart = Some(restarting(true));
     assert_eq!(step(&later, &world), Some(Step::LookAtRollouts));
     world.restart = seen(3, Some("deployment/shop (it is paused)"));
-    let waits = plan(&later, &world, ago(0), &Settings::default());
+    let waits = plan(&later, &world, ago(0), &ProtocolTimings::default());
     assert!(
         waits.step.is_none() && waits.report.stalled.is_none() && waits.report.ready.ready,
         "{waits:?}"
     );
     assert_eq!(waits.again, Some(Duration::from_secs(12)));
-    let told = plan(&over, &world, ago(0), &Settings::default());
+    let told = plan(&over, &world, ago(0), &ProtocolTimings::default());
     let stalled = told.report.stalled.unwrap();
     assert!(told.step.is_none() && told.report.ready.ready);
     assert_eq!(stalled.reason, "RetirementBlocked");

@@ -15,8 +15,8 @@ use pguser_operator::domain::password::Password;
 use pguser_operator::domain::plan::*;
 use pguser_operator::domain::remote::{Capabilities, ClusterState, Creator, RemoteUser};
 use pguser_operator::domain::role::{FoundRole, RoleOptions, RoleSettings, Traits};
-use pguser_operator::domain::settings::Settings;
 use pguser_operator::domain::time::Mono;
+use pguser_operator::domain::timings::ProtocolTimings;
 use proptest::option::of;
 use proptest::prelude::*;
 
@@ -109,12 +109,12 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn settings()((read_only, adopts_power) in any::<(bool, bool)>(), limit in of(1..3), heir in of(text())) -> RoleSettings {
+    fn settings()((read_only, adopts_power) in any::<(bool, bool)>(), limit in of(1..3), reassign_to in of(text())) -> RoleSettings {
         RoleSettings {
             read_only,
             options: limit.map(|connection_limit| RoleOptions { connection_limit, ..RoleOptions::default() }),
-            reassign_owned_to: heir,
-            heir_is_named: false,
+            reassign_owned_to: reassign_to,
+            reassign_is_named: false,
             own: Default::default(),
             adopts_power,
             end_sessions: false,
@@ -216,8 +216,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn sight()(user in of(user()), started in moment(), date in of(date()), conclusive in any::<bool>()) -> Sight {
-        Sight { user, started, date, conclusive }
+    fn observation()(user in of(user()), started in moment(), date in of(date()), proves_absence in any::<bool>()) -> Observation {
+        Observation { user, started, date, proves_absence }
     }
 }
 
@@ -337,10 +337,10 @@ prop_compose! {
         handled_rotation in of(text()),
         (rejected, rejected_settings) in (of(rejected()), of(rejected())),
         (tried, due, settings_due) in (login(), moment(), moment()),
-        set_backs in 0usize..4,
+        reverts in 0usize..4,
         secret in secret().boxed(),
         server in server_view().boxed(),
-        (sight, last_write) in (of(sight()), of(moment())).boxed(),
+        (observation, last_write) in (of(observation()), of(moment())).boxed(),
         entry in of(staged()).boxed(),
         (rival, unsettled, renamed) in (
             prop::bool::weighted(0.1), prop::bool::weighted(0.1), prop::option::weighted(0.1, text()),
@@ -348,8 +348,8 @@ prop_compose! {
         (turn, restart) in (prop::bool::weighted(0.8), of(restarting())),
     ) -> Observed {
         Observed {
-            uid: "u".to_string(), rejected_settings, tried: Tried { login: tried, due }, finalizer, claim, own_claim, record, published, handled_rotation, rejected, set_backs, secret,
-            server, sight, last_write, entry, rival: rival.then_some(Rival { named: None }),
+            uid: "u".to_string(), rejected_settings, tried: Tried { login: tried, due }, finalizer, claim, own_claim, record, published, handled_rotation, rejected, reverts, secret,
+            server, observation, last_write, entry, rival: rival.then_some(Rival { named: None }),
             predecessor: if unsettled { Predecessor::Blocks } else { Predecessor::None }, turn, difficulty: None, refusal: None, restart,
             settings_due, renamed,
         }
@@ -357,7 +357,7 @@ prop_compose! {
 }
 
 fn planned(desired: &Desired, observed: &Observed) -> Plan {
-    plan(desired, observed, now(), &Settings::default())
+    plan(desired, observed, now(), &ProtocolTimings::default())
 }
 
 /// Whether a step changes the remote system, or prepares to.
@@ -373,7 +373,7 @@ fn mutation<'a>(step: Option<&Step>, observed: &'a Observed) -> Option<(Kind, Op
 }
 
 fn seen_user(observed: &Observed) -> Option<&RemoteUser> {
-    observed.sight.as_ref()?.user.as_ref()
+    observed.observation.as_ref()?.user.as_ref()
 }
 
 fn reads_or_waits(step: Option<&Step>) -> bool {
@@ -399,7 +399,7 @@ proptest! {
     #[test]
     fn a_plan_is_made_for_every_world_and_is_the_same_each_time(desired in desired(), observed in observed()) {
         prop_assert_eq!(planned(&desired, &observed), planned(&desired, &observed));
-        let _ = plan_gone(&observed, now(), &Settings::default());
+        let _ = plan_ownerless(&observed, now(), &ProtocolTimings::default());
     }
 
     #[test]
@@ -424,9 +424,9 @@ proptest! {
     fn a_deletion_is_sent_only_to_a_user_that_was_just_seen(desired in desired(), observed in observed()) {
         let plan = planned(&desired, &observed);
         if let Some((Kind::Delete, Some(staged))) = mutation(plan.step.as_ref(), &observed) {
-            let sight = observed.sight.as_ref().unwrap();
-            prop_assert!(now() - sight.started <= Settings::default().fresh_for);
-            let user = sight.user.as_ref().unwrap();
+            let observation = observed.observation.as_ref().unwrap();
+            prop_assert!(now() - observation.started <= ProtocolTimings::default().fresh_for);
+            let user = observation.user.as_ref().unwrap();
             let dates = staged.entry.seen.created.zip(user.created);
             prop_assert!(dates.is_none_or(|(then, now)| then == now));
         }
@@ -495,7 +495,7 @@ proptest! {
     #[test]
     fn nothing_is_claimed_stored_or_sent_without_a_turn(desired in desired(), observed in observed()) {
         let observed = Observed { turn: false, ..observed };
-        for plan in [planned(&desired, &observed), plan_gone(&observed, now(), &Settings::default())] {
+        for plan in [planned(&desired, &observed), plan_ownerless(&observed, now(), &ProtocolTimings::default())] {
             let acts = matches!(plan.step, Some(Step::Claim | Step::Stage(_) | Step::Send(_)));
             prop_assert!(!acts, "{:?}", plan.step);
         }
@@ -541,7 +541,7 @@ proptest! {
         prop_assert!(plan.step.is_none(), "{:?}", plan.step);
         prop_assert!(plan.report.ready.ready);
         prop_assert_eq!(&plan.report.record, &None);
-        prop_assert!(!plan.report.set_back && plan.report.handled_rotation.is_none());
+        prop_assert!(!plan.report.reverted && plan.report.handled_rotation.is_none());
     }
 
     #[test]
@@ -694,9 +694,9 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
         created: Some(date),
         last_set: Some(date),
     };
-    let sight = observed.sight.map(|sight| Sight {
+    let observation = observed.observation.map(|observation| Observation {
         user: Some(user.clone()),
-        ..sight
+        ..observation
     });
     let observed = Observed {
         finalizer: true,
@@ -722,11 +722,11 @@ fn in_order(observed: Observed, date: Timestamp) -> (Desired, Observed) {
             content: None,
         },
         server: ServerView::Usable(Box::new(server)),
-        sight: sight.or(Some(Sight {
+        observation: observation.or(Some(Observation {
             user: Some(user),
             started: now(),
             date: None,
-            conclusive: true,
+            proves_absence: true,
         })),
         entry: None,
         rival: None,

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::server::UserRef;
+use super::server::task::UserRef;
 use crate::domain::claims::{self, Contended, Contender, Right};
 use crate::domain::identity::{ExclusionKey, RemoteIdentity};
 use crate::domain::plan::Rival;

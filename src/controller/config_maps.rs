@@ -17,9 +17,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::context::Context;
+use super::error;
 use super::run::{self, PER_PAGE};
 use super::secrets::is_older;
-use super::{error, server_object};
+use super::server::reconcile;
 use crate::api::Lean;
 
 /// A ConfigMap's namespace and name.
@@ -135,8 +136,8 @@ pub async fn watch(context: Arc<Context>, scopes: Vec<String>, stop: Cancellatio
 
 /// Forgets what no server object refers to any more.
 fn tidy(context: &Context) {
-    let servers = server_object::all_servers(context).into_iter();
-    let places = servers.filter_map(|object| server_object::ca_config_map(&object, context));
+    let servers = reconcile::all_servers(context).into_iter();
+    let places = servers.filter_map(|object| reconcile::ca_config_map(&object, context));
     context.config_maps.keep_only(&places.collect());
 }
 
@@ -219,8 +220,8 @@ fn place(map: &PartialObjectMeta<ConfigMap>) -> Place {
 }
 
 fn tell(context: &Context, place: &Place) {
-    for object in server_object::all_servers(context) {
-        if server_object::ca_config_map(&object, context).as_ref() == Some(place) {
+    for object in reconcile::all_servers(context) {
+        if reconcile::ca_config_map(&object, context).as_ref() == Some(place) {
             context.dispatch.server(&object.key());
         }
     }

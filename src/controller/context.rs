@@ -15,26 +15,26 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::at_rest::{self, UserAtRest};
 use super::claims::Claims;
 use super::config_maps::ConfigMaps;
-use super::kept::Kept;
 use super::listing::Listing;
 use super::objects::Objects;
 use super::passing::Passing;
 use super::refusals::Refusals;
 use super::restarts::Restarts;
+use super::retained::RetainedLogins;
 use super::secrets::{SecretIndex, is_older};
-use super::server::bucket::Buckets;
-use super::server::{Pace, Server, ServerKey, Triggers, UserRef};
+use super::server::task::bucket::Buckets;
+use super::server::task::{RetryPolicy, ServerKey, ServerTask, Triggers, UserRef};
 use super::shard::Selector;
 use super::uids::Uids;
 use super::unread::UnreadObjects;
-use super::user::whereabouts;
+use super::user::placement;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser};
 use crate::domain::claims::{Contended, Contender};
 use crate::domain::identity::{ExclusionKey, RemoteIdentity};
 use crate::domain::mac::{MacKey, Subject};
 use crate::domain::password::Password;
 use crate::domain::plan::Rival;
-use crate::domain::settings::Settings;
+use crate::domain::timings::ProtocolTimings;
 use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::provider::http::HttpSettings;
@@ -111,9 +111,9 @@ pub struct Context {
     /// What the administrator has set.
     pub options: Options,
     /// The times of the rules.
-    pub settings: Settings,
+    pub timings: ProtocolTimings,
     /// How servers are paced.
-    pub pace: Pace,
+    pub retries: RetryPolicy,
     /// How HTTP is spoken.
     pub http: HttpSettings,
     /// How SQL is spoken.
@@ -141,13 +141,13 @@ pub struct Context {
     /// Who has which remote user.
     pub claims: Claims,
     /// Remote users that were left behind.
-    pub kept: Kept,
+    pub retained: RetainedLogins,
     /// The rate limits.
     pub buckets: Buckets,
     /// What is kept in memory of the users of all servers.
     pub lists: Memory,
     /// The servers at work.
-    pub servers: Mutex<HashMap<ServerKey, Arc<Server>>>,
+    pub servers: Mutex<HashMap<ServerKey, Arc<ServerTask>>>,
     /// The newest of our own writes of each PostgresUser, until the watch has caught up.
     pub written: Mutex<HashMap<String, PostgresUser>>,
     /// The PostgresUsers and server objects that were let go, by UID, until the watch has told of their end.
@@ -222,7 +222,7 @@ impl Context {
     }
 
     /// A server at work.
-    pub fn server(&self, key: &ServerKey) -> Option<Arc<Server>> {
+    pub fn server(&self, key: &ServerKey) -> Option<Arc<ServerTask>> {
         self.servers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -279,7 +279,7 @@ impl Context {
     pub fn users_of(&self, key: &ServerKey) -> impl Iterator<Item = PostgresUser> {
         let near = self.users_at_rest().filter(|user| user.may_concern(key));
         near.map(|user| user.wake())
-            .filter(|user| whereabouts::concerns(user, key))
+            .filter(|user| placement::concerns(user, key))
     }
 
     /// A living PostgresUser by its UID.
@@ -342,7 +342,7 @@ pub fn server_key(user: &PostgresUser) -> ServerKey {
 }
 
 /// Tells controllers to look again, without keeping the context alive.
-pub struct Bell {
+pub struct Notifier {
     /// Who is told.
     pub dispatch: Dispatch,
     /// Who has which remote user.
@@ -375,7 +375,7 @@ impl Dispatch {
     }
 }
 
-impl Triggers for Bell {
+impl Triggers for Notifier {
     fn user(&self, user: UserRef) {
         self.dispatch.user(user);
     }

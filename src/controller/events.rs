@@ -5,7 +5,7 @@ use kube::runtime::events::{Event, EventType};
 
 use super::context::Context;
 use crate::api::PostgresUser;
-use crate::domain::plan::Farewell;
+use crate::domain::plan::ReleaseReason;
 
 /// Publishes an Event. Best effort: none can be made in a namespace that is being deleted.
 pub async fn publish<K: Resource<DynamicType = ()>>(
@@ -42,31 +42,31 @@ pub async fn publish<K: Resource<DynamicType = ()>>(
 }
 
 /// Publishes why a PostgresUser is let go.
-pub async fn farewell(context: &Context, user: &PostgresUser, farewell: Farewell) {
+pub async fn released(context: &Context, user: &PostgresUser, release: ReleaseReason) {
     let username = user.username();
-    let (warning, reason, note) = match farewell {
-        Farewell::NeverOwned => return,
-        Farewell::Deleted => (
+    let (warning, reason, note) = match release {
+        ReleaseReason::NeverOwned => return,
+        ReleaseReason::Deleted => (
             false,
             "LoginDeleted",
             format!("the login {username:?} is gone from the server"),
         ),
-        Farewell::Retained => (
+        ReleaseReason::Retained => (
             false,
             "LoginRetained",
             format!("the login {username:?} and its Secret were kept, as spec.deletionPolicy asks"),
         ),
-        Farewell::ClusterGone => (
+        ReleaseReason::ClusterGone => (
             true,
             "ClusterGone",
             format!("the remote cluster is gone, and the login {username:?} with it"),
         ),
-        Farewell::Forced => (
+        ReleaseReason::Forced => (
             true,
             "LoginAbandoned",
             format!("the login {username:?} may still be on the server: the object was let go by annotation"),
         ),
-        Farewell::NotOurs => (
+        ReleaseReason::NotOurs => (
             true,
             "LoginLeft",
             format!(

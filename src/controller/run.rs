@@ -26,7 +26,7 @@ use super::context::{Context, Dispatch, Options, Stores};
 use super::error::Error;
 use super::listing::{self, Listing};
 use super::news::News;
-use super::server_object;
+use super::server::reconcile;
 use super::server_spec::ServerObject;
 use super::shard;
 use super::unread::{Reading, UnreadObjects};
@@ -49,7 +49,7 @@ type Reconciliation = Pin<Box<dyn Future<Output = Result<Action, Error>> + Send>
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The channels and watches, before there is a context.
-pub struct Wiring {
+pub struct Watches {
     /// Who is told to look again.
     pub dispatch: Dispatch,
     /// What is watched.
@@ -113,7 +113,7 @@ where
     }
 }
 
-impl Wiring {
+impl Watches {
     /// Lays the wires for what the administrator wants watched.
     pub fn new(client: &Client, options: &Options, listing: Arc<Listing>) -> Self {
         let mut dispatch = Dispatch {
@@ -179,24 +179,24 @@ impl Wiring {
         }
         for scope in self.servers {
             let reconcile = gate(&ready, |server, context| {
-                server_object::reconcile(ServerObject::Namespaced(server), context)
+                reconcile::reconcile(ServerObject::Namespaced(server), context)
             });
             tasks.push(Box::pin(controller(
                 scope,
                 reconcile,
-                server_object::seen,
+                reconcile::seen,
                 context.clone(),
                 stop.clone(),
             )));
         }
         if let Some(scope) = self.cluster_servers {
             let reconcile = gate(&ready, |server, context| {
-                server_object::reconcile(ServerObject::Cluster(server), context)
+                reconcile::reconcile(ServerObject::Cluster(server), context)
             });
             tasks.push(Box::pin(controller(
                 scope,
                 reconcile,
-                server_object::seen,
+                reconcile::seen,
                 context.clone(),
                 stop.clone(),
             )));
@@ -475,10 +475,10 @@ fn tell(context: &Context, changed: super::secrets::Changed) {
     if changed.secrets.is_empty() {
         return;
     }
-    for object in server_object::all_servers(context) {
+    for object in reconcile::all_servers(context) {
         let read = [
             object.credentials(context),
-            server_object::ca_secret(&object, context),
+            reconcile::ca_secret(&object, context),
         ];
         if read.iter().flatten().any(|place| changed.secrets.contains(place)) {
             context.dispatch.server(&object.key());

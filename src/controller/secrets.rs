@@ -8,7 +8,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 
-use super::server::UserRef;
+use super::server::task::UserRef;
 use crate::api::names;
 
 /// A Secret's place.

@@ -8,7 +8,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::context::Context;
 use super::events;
-use super::server::ServerKey;
+use super::server::task::ServerKey;
 use crate::api::{
     Allowed, ClusterPostgresServer, Connection, CredentialsRef, Ionos, PostgresServer, Postgresql, Scalingo,
     ServerKind, ServerStatus, SslMode, Usernames, Verification, names,

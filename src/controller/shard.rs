@@ -14,8 +14,8 @@ use super::context::{Context, server_key};
 use super::server_spec::ServerObject;
 use super::user::family;
 use super::user::observe::contender;
+use super::user::placement::{self, Whereabouts};
 use super::user::wanted;
-use super::user::whereabouts::{self, Whereabouts};
 use crate::api::PostgresUser;
 use crate::domain::claims::Right;
 use crate::domain::identity::{ExclusionKey, RemoteIdentity};
@@ -112,7 +112,7 @@ fn value(text: &str) -> Option<String> {
 
 /// Whether a PostgresUser is worked on here. One whose server object does not exist is told so by everybody.
 pub fn works_on(context: &Context, user: &PostgresUser) -> bool {
-    !matches!(whereabouts::of(context, user), Whereabouts::Elsewhere)
+    !matches!(placement::of(context, user), Whereabouts::Elsewhere)
 }
 
 /// What has to be known of every PostgresUser, by whomever it is worked on: which remote user it has, or wants.
@@ -151,7 +151,7 @@ fn claims_elsewhere(context: &Context, user: &PostgresUser, object: &ServerObjec
     has_worked
         && object.admits(context, &user.namespace().unwrap_or_default())
         && wanted::invalid_username(user, Some(object), provider.capabilities()).is_none()
-        && whereabouts::claim(user)
+        && placement::claim(user)
             .is_some_and(|claim| claim.is_of(&context.installation, &identity, user.username()))
 }
 

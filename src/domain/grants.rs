@@ -70,12 +70,12 @@ impl Grants<'_> {
     }
 
     /// Whether what a login owns may go to this role.
-    pub fn may_inherit(&self, role: &str) -> bool {
+    pub fn may_reassign_to(&self, role: &str) -> bool {
         self.matches(role, self.heirs())
     }
 
     /// Whether that role is named in full.
-    pub fn names_heir(&self, role: &str) -> bool {
+    pub fn names_reassign_to(&self, role: &str) -> bool {
         self.heirs().is_some_and(|all| all.iter().any(|one| one == role))
     }
 
@@ -132,9 +132,9 @@ impl Grants<'_> {
                 Some(refusal(&format!("config has {parameter:?}"), "config"))
             })
             .or_else(|| {
-                let heir = sql.reassign_owned_to.as_ref()?;
-                (!self.may_inherit(heir))
-                    .then(|| refusal(&format!("reassignOwnedTo is {heir:?}"), "reassignOwnedTo"))
+                let reassign_to = sql.reassign_owned_to.as_ref()?;
+                (!self.may_reassign_to(reassign_to))
+                    .then(|| refusal(&format!("reassignOwnedTo is {reassign_to:?}"), "reassignOwnedTo"))
             })
             .or_else(|| {
                 let most = self.connections.filter(|most| sql.connection_limit > *most)?;

@@ -32,7 +32,7 @@ pub struct RoleSettings {
     pub adopts_power: bool,
     /// The server object names that one in full.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub heir_is_named: bool,
+    pub reassign_is_named: bool,
     /// The UIDs of the PostgresUsers of the same namespace whose logins are among the roles that are named here.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub own: BTreeSet<String>,
@@ -46,7 +46,7 @@ impl RoleSettings {
     pub fn of_deletion(&self) -> Self {
         Self {
             reassign_owned_to: self.reassign_owned_to.clone(),
-            heir_is_named: self.heir_is_named,
+            reassign_is_named: self.reassign_is_named,
             own: self.own.clone(),
             ..Self::default()
         }

@@ -14,7 +14,7 @@ use super::status::{condition, is_ready, is_seen, observed, trouble};
 use super::wait::Timeout;
 use super::{Verdict, adoptable, completion};
 use crate::api::PostgresUser;
-use crate::controller::server::ServerKey;
+use crate::controller::server::task::ServerKey;
 use crate::domain::conditions::{STALLED, presentable};
 
 /// The command. Exit code 1: with --wait, the login was not taken over.

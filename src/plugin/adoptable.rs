@@ -6,7 +6,7 @@ use super::Verdict;
 use super::cluster::Cluster;
 use super::failure::Failure;
 use super::output::{Output, note, table};
-use crate::controller::server::ServerKey;
+use crate::controller::server::task::ServerKey;
 use crate::controller::server_spec::ServerObject;
 
 /// A server object that allows adoption: the schema of `-o json`.

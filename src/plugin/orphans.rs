@@ -11,8 +11,8 @@ use super::failure::{Asked, Failure};
 use super::journals;
 use super::output::{Output, note, table};
 use crate::api::ServerStatus;
-use crate::controller::kept;
 use crate::controller::objects::Objects;
+use crate::controller::retained;
 use crate::controller::server_spec::ServerObject;
 
 /// The command, for administrators. Exit code 1: there are some; 3: not everything could be looked at.
@@ -113,7 +113,7 @@ impl Orphans {
             name: None,
         };
         let api: Objects<ConfigMap> = Objects::of(cluster.client.clone(), namespace);
-        let kept = kept::all(&api).await;
+        let kept = retained::all(&api).await;
         let (records, dropped) = kept.map_err(|error| asked.failed(&error))?;
         let meant = |record: &&Value| self.is_meant_by(record["server"].as_str().unwrap_or_default());
         let mut found: Vec<_> = records.values().filter(meant).map(kept_login).collect();

@@ -7,7 +7,7 @@
 //! whoever is in between has another one, and cannot go on from there.
 //!
 //! For a certificate that is signed by Ed25519 no channel binding is defined. Such a certificate has to be verified, name and
-//! all; then SCRAM-SHA-256 will do without, and whatever else the server asks for is heard by [`Wary`] and not by the client.
+//! all; then SCRAM-SHA-256 will do without, and whatever else the server asks for is heard by [`AuthGuard`] and not by the client.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -21,7 +21,7 @@ use tokio_postgres::{Client, Config, SimpleQueryMessage};
 
 use super::dial::dial;
 use super::memory::Memory;
-use super::postgresql::wary::{AsksForPassword, Budget, Wary};
+use super::postgresql::auth_guard::{AsksForPassword, AuthGuard, Budget};
 use super::sqlstate;
 use super::tls::{self, Asked, Trust};
 use crate::domain::endpoint::{AllowList, Host};
@@ -224,9 +224,9 @@ async fn open(
     let secured = tls::secure(Arc::new(tls), &host, stream)
         .await
         .map_err(|reason| LoginResult::unverifiable(reason.to_string()))?;
-    let (binding, wary): (_, fn(_, _) -> _) = match (secured.is_bindable(), asked) {
-        (true, _) => (ChannelBinding::Require, Wary::counting),
-        (false, Asked::Name) => (ChannelBinding::Disable, Wary::insisting),
+    let (binding, guard): (_, fn(_, _) -> _) = match (secured.is_bindable(), asked) {
+        (true, _) => (ChannelBinding::Require, AuthGuard::counting),
+        (false, Asked::Name) => (ChannelBinding::Disable, AuthGuard::insisting),
         (false, _) => return Err(LoginResult::unverifiable(tls::UNBINDABLE)),
     };
     let mut config = config(target);
@@ -234,7 +234,7 @@ async fn open(
     let (client, connection) = config
         .channel_binding(binding)
         .connect_raw(
-            secured.through(|stream| wary(stream, Budget::new(&Memory::new(usize::MAX)))),
+            secured.through(|stream| guard(stream, Budget::new(&Memory::new(usize::MAX)))),
             as_is,
         )
         .await

@@ -67,7 +67,7 @@ pub trait Provider: Send + Sync {
     /// Makes a user with this password and these settings. The answer is the user as made, where the remote says.
     fn create(
         &self,
-        order: &Order<'_>,
+        mutation: &Mutation<'_>,
         password: &Password,
     ) -> impl Future<Output = Result<Answer<Option<RemoteUser>>, RemoteError>> + Send;
 
@@ -76,7 +76,7 @@ pub trait Provider: Send + Sync {
     /// can be told, is [`ErrorClass::NotFound`].
     fn set_password(
         &self,
-        order: &Order<'_>,
+        mutation: &Mutation<'_>,
         password: &Password,
     ) -> impl Future<Output = Result<Answer<Option<RemoteUser>>, RemoteError>> + Send;
 
@@ -84,12 +84,13 @@ pub trait Provider: Send + Sync {
     /// [`ErrorClass::Invalid`] where a user's settings cannot be changed.
     fn configure(
         &self,
-        order: &Order<'_>,
+        mutation: &Mutation<'_>,
     ) -> impl Future<Output = Result<Answer<Option<RemoteUser>>, RemoteError>> + Send;
 
     /// Deletes a user. A user that is not there, or is there but not whom the order means, is
     /// [`ErrorClass::NotFound`].
-    fn delete(&self, order: &Order<'_>) -> impl Future<Output = Result<Answer<()>, RemoteError>> + Send;
+    fn delete(&self, mutation: &Mutation<'_>)
+    -> impl Future<Output = Result<Answer<()>, RemoteError>> + Send;
 }
 
 /// The most users of one server that are kept, unless an administrator says otherwise.
@@ -104,7 +105,7 @@ pub(crate) const TOO_MANY: &str = "the server has more users than are kept in me
 
 /// Whom a mutation is for.
 #[derive(Debug, Clone, Copy)]
-pub struct Order<'a> {
+pub struct Mutation<'a> {
     /// The user's name.
     pub username: &'a str,
     /// The UID of the PostgresUser. Where roles carry marks, only a role with the mark of this object (or with
@@ -159,25 +160,25 @@ impl Provider for AnyProvider {
 
     async fn create(
         &self,
-        order: &Order<'_>,
+        mutation: &Mutation<'_>,
         password: &Password,
     ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
-        each!(self, provider => provider.create(order, password).await)
+        each!(self, provider => provider.create(mutation, password).await)
     }
 
     async fn set_password(
         &self,
-        order: &Order<'_>,
+        mutation: &Mutation<'_>,
         password: &Password,
     ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
-        each!(self, provider => provider.set_password(order, password).await)
+        each!(self, provider => provider.set_password(mutation, password).await)
     }
 
-    async fn configure(&self, order: &Order<'_>) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
-        each!(self, provider => provider.configure(order).await)
+    async fn configure(&self, mutation: &Mutation<'_>) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+        each!(self, provider => provider.configure(mutation).await)
     }
 
-    async fn delete(&self, order: &Order<'_>) -> Result<Answer<()>, RemoteError> {
-        each!(self, provider => provider.delete(order).await)
+    async fn delete(&self, mutation: &Mutation<'_>) -> Result<Answer<()>, RemoteError> {
+        each!(self, provider => provider.delete(mutation).await)
     }
 }

@@ -21,19 +21,19 @@ use crate::api::names;
 use crate::controller::claims::Claims;
 use crate::controller::config_maps::ConfigMaps;
 use crate::controller::context::{Context, Options};
-use crate::controller::kept::Kept;
 use crate::controller::listing::Listing;
 use crate::controller::objects::Objects;
 use crate::controller::passing::Passing;
 use crate::controller::refusals::Refusals;
 use crate::controller::restarts::Restarts;
-use crate::controller::run::Wiring;
+use crate::controller::retained::RetainedLogins;
+use crate::controller::run::Watches;
 use crate::controller::secrets::SecretIndex;
-use crate::controller::server::Pace;
-use crate::controller::server::bucket::Buckets;
+use crate::controller::server::task::RetryPolicy;
+use crate::controller::server::task::bucket::Buckets;
 use crate::controller::uids::Uids;
 use crate::controller::unread::UnreadObjects;
-use crate::domain::settings::Settings;
+use crate::domain::timings::ProtocolTimings;
 use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::provider::http::HttpSettings;
@@ -50,9 +50,9 @@ pub struct Setup {
     /// What the administrator has set.
     pub options: Options,
     /// The times of the rules.
-    pub settings: Settings,
+    pub timings: ProtocolTimings,
     /// How servers are paced.
-    pub pace: Pace,
+    pub retries: RetryPolicy,
     /// How HTTP is spoken.
     pub http: HttpSettings,
     /// How logins are tried.
@@ -206,11 +206,11 @@ async fn work(
 ) -> Result<(), Failure> {
     metrics.set_leader(true);
     let fatal = Fatal::new();
-    let wiring = Wiring::new(&clients.bounded, &setup.options, listing);
-    let context = context(setup, clients, metrics, &wiring, fatal.clone()).await?;
-    tokio::spawn(migrate(context.kept.clone()));
+    let watches = Watches::new(&clients.bounded, &setup.options, listing);
+    let context = context(setup, clients, metrics, &watches, fatal.clone()).await?;
+    tokio::spawn(migrate(context.retained.clone()));
     let at_work = async {
-        wiring.run(context.clone(), stop.clone()).await;
+        watches.run(context.clone(), stop.clone()).await;
         context.stop_servers().await;
     };
     tokio::pin!(at_work);
@@ -228,8 +228,8 @@ async fn work(
 }
 
 /// What an earlier version has recorded of kept logins is brought to where it belongs; if that fails, it is where it was.
-async fn migrate(kept: Kept) {
-    if let Err(error) = kept.migrate().await {
+async fn migrate(retained: RetainedLogins) {
+    if let Err(error) = retained.migrate().await {
         let error = crate::controller::error::api(&error);
         tracing::warn!(
             error,
@@ -242,7 +242,7 @@ async fn context(
     setup: Setup,
     clients: Clients,
     metrics: Arc<Metrics>,
-    wiring: &Wiring,
+    watches: &Watches,
     fatal: Fatal,
 ) -> Result<Arc<Context>, Failure> {
     let namespace = setup.options.journal_namespace.clone();
@@ -260,7 +260,7 @@ async fn context(
     Ok(Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter.clone()),
         reporter,
-        kept: Kept::new(Objects::of(client.clone(), &namespace)),
+        retained: RetainedLogins::new(Objects::of(client.clone(), &namespace)),
         passing: Passing::default(),
         refusals: Refusals::default(),
         restarts: Restarts::default(),
@@ -269,15 +269,15 @@ async fn context(
         buckets: Buckets::new(setup.options.requests_per_minute_per_credentials),
         lists: Memory::new(setup.options.list_memory),
         options: setup.options,
-        settings: setup.settings,
-        pace: setup.pace,
+        timings: setup.timings,
+        retries: setup.retries,
         http: setup.http,
         login: setup.login,
         sql: setup.sql,
         installation,
         mac_key,
-        stores: wiring.stores.clone(),
-        listing: wiring.listing.clone(),
+        stores: watches.stores.clone(),
+        listing: watches.listing.clone(),
         changes: AtomicU64::default(),
         unread: UnreadObjects::new(metrics.clone()),
         uids: Uids::default(),
@@ -288,7 +288,7 @@ async fn context(
         written: Mutex::default(),
         let_go: Mutex::default(),
         left: Mutex::default(),
-        dispatch: wiring.dispatch.clone(),
+        dispatch: watches.dispatch.clone(),
         metrics,
         fatal,
     }))

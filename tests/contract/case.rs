@@ -16,7 +16,8 @@ use pguser_operator::provider::http::HttpSettings;
 use pguser_operator::provider::postgresql::{PostgresqlConfig, SqlSettings};
 use pguser_operator::provider::tls::Trust;
 use pguser_operator::provider::{
-    AnyProvider, ErrorClass, Listing, Order, Provider, RemoteError, RemoteUser, ionos, postgresql, scalingo,
+    AnyProvider, ErrorClass, Listing, Mutation, Provider, RemoteError, RemoteUser, ionos, postgresql,
+    scalingo,
 };
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -80,8 +81,8 @@ pub fn job(username: &str) -> Job {
 }
 
 impl Job {
-    pub fn order(&self) -> Order<'_> {
-        Order {
+    pub fn mutation(&self) -> Mutation<'_> {
+        Mutation {
             username: &self.username,
             owner: &self.owner,
             settings: &self.settings,
@@ -432,7 +433,7 @@ impl Desk {
 
     pub async fn create_with(&self, job: &Job, password: &str) -> Result<Option<RemoteUser>, RemoteError> {
         let password = Password::new(password);
-        let answer = self.provider.create(&job.order(), &password).await;
+        let answer = self.provider.create(&job.mutation(), &password).await;
         self.heard(answer).map(|answer| answer.value)
     }
 
@@ -442,17 +443,17 @@ impl Desk {
 
     pub async fn set_with(&self, job: &Job, password: &str) -> Result<Option<RemoteUser>, RemoteError> {
         let password = Password::new(password);
-        let answer = self.provider.set_password(&job.order(), &password).await;
+        let answer = self.provider.set_password(&job.mutation(), &password).await;
         self.heard(answer).map(|answer| answer.value)
     }
 
     pub async fn configure(&self, job: &Job) -> Result<Option<RemoteUser>, RemoteError> {
-        self.heard(self.provider.configure(&job.order()).await)
+        self.heard(self.provider.configure(&job.mutation()).await)
             .map(|answer| answer.value)
     }
 
     pub async fn delete(&self, job: &Job) -> Result<(), RemoteError> {
-        self.heard(self.provider.delete(&job.order()).await)
+        self.heard(self.provider.delete(&job.mutation()).await)
             .map(|answer| answer.value)
     }
 

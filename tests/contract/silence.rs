@@ -27,7 +27,7 @@ async fn a_client_shows_no_secret(case: &Case) {
         "{:?} {:#?} {:?} {made:?}",
         desk.provider,
         desk.provider,
-        wanted.order()
+        wanted.mutation()
     ));
     let shown = Password::new(password(1));
     assert_silent(&format!("{shown} {shown:?} {:?}", desk.list().await));

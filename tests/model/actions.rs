@@ -124,12 +124,12 @@ fn may_tick(world: &World) -> bool {
 
 fn of_operator(world: &World, who: usize, scenario: &Scenario, all: &mut Vec<Action>) {
     let operator = &world.operators[who];
-    let others_lead = world.operators.iter().any(|other| other.tenure.is_some());
+    let others_lead = world.operators.iter().any(|other| other.term.is_some());
     // Which of two standbys leads next makes no difference.
     if world.budget.takeovers > 0 || (!others_lead && who == 0) {
         all.push(Action::TakeOver(who));
     }
-    if operator.tenure.is_none() {
+    if operator.term.is_none() {
         return;
     }
     if world.budget.crashes > 0 {
@@ -157,9 +157,9 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario, all: &mut Vec<Act
     }
     let trailing = world.remote.before.is_some() && world.budget.stale_reads > 0;
     let old = operator
-        .sight
+        .observation
         .as_ref()
-        .is_none_or(|sight| sight.started.0 + FRESH < world.now.0);
+        .is_none_or(|observation| observation.started.0 + FRESH < world.now.0);
     let mut look = old && scenario.refresh;
     for about in operator::work(world, who) {
         look |= of_work(world, who, about, scenario, all);
@@ -291,11 +291,13 @@ fn is_date_of_user(world: &World) -> bool {
         .as_ref()
         .and_then(|resource| resource.status.record.as_ref());
     let recorded = record.and_then(|record| record.created);
-    let sights = world
+    let observations = world
         .operators
         .iter()
-        .filter_map(|operator| operator.sight.as_ref());
-    let seen = sights.filter_map(|sight| sight.user).map(|view| view.created);
+        .filter_map(|operator| operator.observation.as_ref());
+    let seen = observations
+        .filter_map(|observation| observation.user)
+        .map(|view| view.created);
     let staged = world
         .journal
         .entries
@@ -351,8 +353,8 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
         Action::ReadEntries(who) => {
             world.budget.journal_reads -= 1;
             let entries = world.journal.entries.clone();
-            if let Some(tenure) = &mut world.operators[who].tenure {
-                tenure.copy.entries = entries;
+            if let Some(term) = &mut world.operators[who].term {
+                term.copy.entries = entries;
             }
         }
         Action::GiveUpWrite(who) => world.operators[who].pending = None,
@@ -405,7 +407,7 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
             world.remote.late.remove(at);
         }
         Action::TakeOver(who) => {
-            let leads = world.operators.iter().any(|operator| operator.tenure.is_some());
+            let leads = world.operators.iter().any(|operator| operator.term.is_some());
             world.budget.takeovers = world.budget.takeovers.saturating_sub(u8::from(leads));
             journal::take_over(world, who);
         }
@@ -469,15 +471,15 @@ fn answer(world: &mut World, at: usize) {
         Answer::Exists | Answer::NotFound => None,
     };
     let older = operator
-        .sight
+        .observation
         .as_ref()
-        .is_none_or(|sight| sight.started <= request.sent);
+        .is_none_or(|observation| observation.started <= request.sent);
     if let Some(user) = patched.filter(|_| older) {
-        operator.sight = Some(Sight {
+        operator.observation = Some(Observation {
             user,
             started: request.sent,
             date,
-            conclusive: false,
+            proves_absence: false,
         });
     }
     let sendings = operator.sendings(request.entry);

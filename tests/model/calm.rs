@@ -81,11 +81,11 @@ fn next(world: &World, scenario: &Scenario) -> Action {
             None => Action::Tick,
         };
     }
-    let leading = |who: &usize| world.operators[*who].tenure.is_some();
+    let leading = |who: &usize| world.operators[*who].term.is_some();
     // Who was replaced and does not know it yet is ended by its lease.
     let current = |who: &usize| {
-        let tenure = world.operators[*who].tenure.as_ref();
-        tenure.is_some_and(|tenure| tenure.epoch == world.journal.epoch)
+        let term = world.operators[*who].term.as_ref();
+        term.is_some_and(|term| term.epoch == world.journal.epoch)
     };
     if !(0..2).any(|who| current(&who)) {
         return Action::TakeOver(0);
@@ -108,9 +108,9 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario) -> Option<Action>
         return Some(Action::Dispatch(who, entry));
     }
     let fresh = operator
-        .sight
+        .observation
         .as_ref()
-        .is_some_and(|sight| sight.started == world.now);
+        .is_some_and(|observation| observation.started == world.now);
     for about in operator::work(world, who) {
         let decision = operator::decide(world, who, about, scenario);
         match decision.step {
@@ -133,9 +133,9 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario) -> Option<Action>
     }
     // The periodic refresh.
     let old = operator
-        .sight
+        .observation
         .as_ref()
-        .is_none_or(|sight| sight.started.0 + 2 < world.now.0);
+        .is_none_or(|observation| observation.started.0 + 2 < world.now.0);
     old.then_some(Action::Look(who, false))
 }
 
@@ -146,7 +146,7 @@ fn was_refused_now(world: &World, operator: &Operator, entry: EntryNo) -> bool {
 }
 
 fn stalled(world: &World, scenario: &Scenario) -> Option<String> {
-    let who = (0..2).find(|who| world.operators[*who].tenure.is_some())?;
+    let who = (0..2).find(|who| world.operators[*who].term.is_some())?;
     let plan = operator::ask(world, who, operator::About::Resource, scenario);
     plan.report.stalled.map(|stalled| stalled.reason.to_string())
 }

@@ -22,7 +22,7 @@ pub fn take_over(world: &mut World, who: usize) {
     }
     let now = world.now;
     let operator = &mut world.operators[who];
-    operator.tenure = Some(Tenure {
+    operator.term = Some(Term {
         epoch: world.journal.epoch,
         began: now,
         written: now,
@@ -49,8 +49,8 @@ pub fn take_over(world: &mut World, who: usize) {
 
 /// The journal with a change made on what this process knows; none if the change was decided on what is no more.
 pub fn compose(world: &World, who: usize, change: &Change) -> Option<JournalWrite> {
-    let tenure = world.operators[who].tenure.as_ref()?;
-    let mut next = tenure.copy.clone();
+    let term = world.operators[who].term.as_ref()?;
+    let mut next = term.copy.clone();
     next.holder = who;
     next.sequence = next.sequence.next();
     next.token = Token(unused(world, Sort::Token));
@@ -74,13 +74,13 @@ pub fn compose(world: &World, who: usize, change: &Change) -> Option<JournalWrit
                 seen: draft.seen,
                 proven_ours: draft.proven_ours,
                 retain: draft.retain,
-                epoch: tenure.epoch,
+                epoch: term.epoch,
             });
             next.next_id = next.next_id.next();
         }
     }
     Some(JournalWrite {
-        base: tenure.version,
+        base: term.version,
         next,
         change: change.clone(),
         started: world.now,
@@ -116,10 +116,10 @@ pub fn store(world: &mut World, write: &JournalWrite) -> bool {
 
 /// Reads what became of a write that was refused or not answered. True: it is stored, or made again and stored.
 pub fn look_into(world: &mut World, who: usize, write: &JournalWrite, scenario: &Scenario) -> bool {
-    let Some(tenure) = world.operators[who].tenure.clone() else {
+    let Some(term) = world.operators[who].term.clone() else {
         return false;
     };
-    let base = translate::header(&tenure.copy, scenario);
+    let base = translate::header(&term.copy, scenario);
     let attempted = translate::header(&write.next, scenario);
     let found = translate::header(&world.journal, scenario);
     let moved = world.journal.token != write.base;
@@ -136,10 +136,10 @@ pub fn look_into(world: &mut World, who: usize, write: &JournalWrite, scenario: 
         }
         Fate::Rebase(onto) => {
             let journal = world.journal.clone();
-            if let Some(tenure) = &mut world.operators[who].tenure {
-                tenure.version = journal.token;
+            if let Some(term) = &mut world.operators[who].term {
+                term.version = journal.token;
                 if onto == Onto::Foreign {
-                    tenure.copy = journal;
+                    term.copy = journal;
                 }
             }
             let decided = !matches!(write.change, Change::Touch);
@@ -152,13 +152,13 @@ pub fn look_into(world: &mut World, who: usize, write: &JournalWrite, scenario: 
 /// It is stored: what waited for that goes on.
 fn accept(world: &mut World, who: usize, write: &JournalWrite) {
     let operator = &mut world.operators[who];
-    let Some(tenure) = &mut operator.tenure else {
+    let Some(term) = &mut operator.term else {
         return;
     };
-    let before = std::mem::replace(&mut tenure.copy, write.next.clone());
+    let before = std::mem::replace(&mut term.copy, write.next.clone());
     // What is there is this write, by all that this process can tell.
-    tenure.version = world.journal.token;
-    tenure.written = write.started;
+    term.version = world.journal.token;
+    term.written = write.started;
     match &write.change {
         Change::Touch => {}
         Change::Settle(id) => operator.attempts.retain(|sendings| sendings.entry != *id),

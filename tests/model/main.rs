@@ -19,7 +19,7 @@
 //! else that a plan is made from.
 //!
 //! Not modelled: how many turns are out (one is, but for a resource and what its predecessor has left), how many changes a
-//! cluster has earned between two looks (`controller/server/window.rs`), group commits of several changes, journals that are
+//! cluster has earned between two looks (`controller/server/task/window.rs`), group commits of several changes, journals that are
 //! full, and the bound on unknown entries. Nor are: refusals
 //! of a change, trouble with the server and its circuit, a cluster that is gone, a server object that names another
 //! cluster, moves between server objects, settings (`Configure`) but for LOGIN, own passwords, logins with the published password,
@@ -49,7 +49,7 @@ mod tidy;
 mod translate;
 mod world;
 
-use pguser_operator::domain::settings::Rule;
+use pguser_operator::domain::timings::Rule;
 
 use std::io::Write as _;
 

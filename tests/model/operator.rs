@@ -2,8 +2,8 @@
 
 use pguser_operator::domain::journal::Kind;
 use pguser_operator::domain::journal::protocol;
-use pguser_operator::domain::plan::{Plan, Step, is_good_to_send_on, plan, plan_gone};
-use pguser_operator::domain::settings::Rule;
+use pguser_operator::domain::plan::{Plan, Step, is_good_to_send_on, plan, plan_ownerless};
+use pguser_operator::domain::timings::Rule;
 
 use crate::journal::{staging, unused, write_journal};
 use crate::numbers::*;
@@ -41,7 +41,7 @@ pub fn ask(world: &World, who: usize, about: About, scenario: &Scenario) -> Plan
         (About::Resource, None) => Plan::default(),
         (About::Entry(id), _) => {
             let observed = translate::observed(world, who, None, world.known_to(who).entry(id), scenario);
-            plan_gone(&observed, now, &settings)
+            plan_ownerless(&observed, now, &settings)
         }
     }
 }
@@ -90,19 +90,19 @@ impl Decision {
 
 impl StatusWrite {
     fn says_something(&self) -> bool {
-        self.record.is_some() || self.published.is_some() || self.handled.is_some() || self.set_back
+        self.record.is_some() || self.published.is_some() || self.handled.is_some() || self.reverted
     }
 }
 
-pub fn inherited_until(tenure: &Tenure, scenario: &Scenario) -> pguser_operator::domain::time::Mono {
-    protocol::inherited_until(&real_tenure(tenure), &scenario.settings())
+pub fn inherited_until(term: &Term, scenario: &Scenario) -> pguser_operator::domain::time::Mono {
+    protocol::inherited_until(&real_term(term), &scenario.settings())
 }
 
-fn real_tenure(tenure: &Tenure) -> protocol::Tenure {
-    protocol::Tenure {
-        epoch: u64::from(tenure.epoch.0),
-        began: translate::mono(tenure.began),
-        last_write_started: translate::mono(tenure.written),
+fn real_term(term: &Term) -> protocol::Term {
+    protocol::Term {
+        epoch: u64::from(term.epoch.0),
+        began: translate::mono(term.began),
+        last_write_started: translate::mono(term.written),
         inherited: Default::default(),
     }
 }
@@ -160,7 +160,7 @@ pub fn carry_out(world: &mut World, who: usize, decision: Decision, scenario: &S
         Todo::ReleaseSecret(version) => release_secret(world, *version),
         Todo::LetGo { kept } => let_go(world, who, &decision.status, *kept, scenario),
     };
-    if done && decision.status.says_something() && world.operators[who].tenure.is_some() {
+    if done && decision.status.says_something() && world.operators[who].term.is_some() {
         world.operators[who].pending = Some(Pending::WriteStatus(decision.status));
     }
 }
@@ -257,7 +257,7 @@ pub fn write_status(world: &mut World, who: usize, write: &StatusWrite, scenario
     }
     status.published = write.published.or(status.published);
     status.handled = write.handled.unwrap_or(status.handled);
-    status.set_backs += u8::from(write.set_back);
+    status.reverts += u8::from(write.reverted);
     if resource.status != before {
         resource.version = resource.version.next();
         if let Some(watched) = &mut world.operators[who].watched {
@@ -280,11 +280,11 @@ pub fn look(world: &mut World, who: usize, stale: bool, scenario: &Scenario) {
         None => operator.absent_since.or(Some(now)),
     };
     let twice = operator.absent_since.is_some_and(|since| now.0 >= since.0 + LAG);
-    operator.sight = Some(Sight {
+    operator.observation = Some(Observation {
         user: user.map(|user| user.view()),
         started: now,
         date,
-        conclusive: scenario.provider.direct_read || twice,
+        proves_absence: scenario.provider.direct_read || twice,
     });
 }
 
@@ -362,16 +362,16 @@ fn is_good_to_send(world: &World, who: usize, entry: &JournalEntry, scenario: &S
     let operator = &world.operators[who];
     let has_turn = operator.turn(entry.uid).is_some_and(|turn| turn.given.is_some());
     let attempts = translate::attempts(entry, operator, scenario);
-    let sight = operator
-        .sight
+    let observation = operator
+        .observation
         .as_ref()
-        .map(|sight| translate::sight(sight, scenario));
+        .map(|observation| translate::observation(observation, scenario));
     let now = translate::mono(world.now);
     has_turn
         && is_good_to_send_on(
             entry.kind,
             &attempts,
-            sight.as_ref(),
+            observation.as_ref(),
             now,
             &scenario.settings().on(&translate::capabilities(scenario)),
         )
@@ -394,8 +394,8 @@ fn heeds(world: &mut World, who: usize, entry: &JournalEntry) {
 
 /// R0: whatever the one who leads sends is stored, with this very password.
 fn is_stored(world: &mut World, who: usize, entry: &JournalEntry) {
-    let tenure = world.operators[who].tenure.as_ref();
-    let leads = tenure.is_some_and(|tenure| tenure.epoch == world.journal.epoch);
+    let term = world.operators[who].term.as_ref();
+    let leads = term.is_some_and(|term| term.epoch == world.journal.epoch);
     let stored = world.journal.entry(entry.id);
     let same = stored.is_some_and(|stored| {
         (stored.uid, stored.kind, stored.password) == (entry.uid, entry.kind, entry.password)
@@ -406,10 +406,10 @@ fn is_stored(world: &mut World, who: usize, entry: &JournalEntry) {
 }
 
 fn may_send(world: &World, who: usize, entry: &JournalEntry, scenario: &Scenario) -> bool {
-    let tenure = world.operators[who].tenure.as_ref();
-    tenure.is_some_and(|tenure| {
-        let (entry, tenure) = (translate::real_entry(entry), real_tenure(tenure));
-        protocol::may_send(&entry, &tenure, translate::mono(world.now), &scenario.settings())
+    let term = world.operators[who].term.as_ref();
+    term.is_some_and(|term| {
+        let (entry, term) = (translate::real_entry(entry), real_term(term));
+        protocol::may_send(&entry, &term, translate::mono(world.now), &scenario.settings())
     })
 }
 

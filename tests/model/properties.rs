@@ -83,7 +83,7 @@ pub fn unfinished(world: &World, stalled: Option<&str>, scenario: &Scenario) -> 
 /// Nothing new is done: but what was accepted is published, and what nobody has sent is settled.
 fn held_up(world: &World) -> Option<String> {
     let known = |entry: &JournalEntry| {
-        let leader = world.operators.iter().find(|operator| operator.tenure.is_some());
+        let leader = world.operators.iter().find(|operator| operator.term.is_some());
         let mut sendings = leader.into_iter().flat_map(|leader| &leader.attempts);
         sendings
             .find(|sendings| sendings.entry == entry.id)

@@ -72,9 +72,9 @@ numbered!(View {
     modified
 });
 numbered!(Operator {
-    tenure,
+    term,
     last_write,
-    sight,
+    observation,
     absent_since,
     poll,
     last_busy,
@@ -86,14 +86,14 @@ numbered!(Operator {
 });
 numbered!(Watched { resource });
 numbered!(Turn { uid });
-numbered!(Tenure {
+numbered!(Term {
     epoch,
     began,
     written,
     copy,
     version
 });
-numbered!(Sight { user, started, date });
+numbered!(Observation { user, started, date });
 numbered!(Poll { started });
 numbered!(Sendings {
     entry,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pguser_operator::domain::settings::{Rules, Settings};
+use pguser_operator::domain::timings::{ProtocolTimings, Rules};
 
 use crate::numbers::*;
 use crate::world::*;
@@ -82,22 +82,22 @@ pub const STATE_LAG: u8 = 1;
 pub const TICK: u64 = 1000;
 
 impl Scenario {
-    pub fn without(mut self, rule: pguser_operator::domain::settings::Rule) -> Self {
+    pub fn without(mut self, rule: pguser_operator::domain::timings::Rule) -> Self {
         self.rules = Rules::without(rule);
         self
     }
 
     /// The production settings, with every wait as short as keeps their order.
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self) -> ProtocolTimings {
         let ticks = |count: u8| Duration::from_millis(u64::from(count) * TICK);
-        Settings {
+        ProtocolTimings {
             t_live: ticks(T_LIVE),
             write_window: ticks(WINDOW),
             read_lag: ticks(LAG),
             fresh_for: ticks(FRESH),
             state_lag: ticks(STATE_LAG),
             rules: self.rules,
-            ..Settings::default()
+            ..ProtocolTimings::default()
         }
     }
 
@@ -117,7 +117,7 @@ impl Scenario {
             entries: Vec::new(),
         };
         let mut leader = Operator::started();
-        leader.tenure = Some(Tenure {
+        leader.term = Some(Term {
             epoch: Epoch(1),
             began: now,
             written: now,

@@ -1,6 +1,6 @@
 //! The searches: each with few enough faults to be searched whole.
 
-use pguser_operator::domain::settings::Rules;
+use pguser_operator::domain::timings::Rules;
 
 use crate::scenario::{Doubt, Provider, Scenario, Start};
 use crate::world::Budget;

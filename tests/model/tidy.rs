@@ -28,7 +28,7 @@ pub fn tidy(world: &mut World, scenario: &Scenario) {
     } = world;
     let living = resource.as_ref().map(|resource| resource.uid);
     for operator in operators {
-        let known = operator.tenure.as_ref().map(|tenure| &tenure.copy);
+        let known = operator.term.as_ref().map(|term| &term.copy);
         let watched = operator.watched.as_ref();
         let seen = watched.and_then(|watched| watched.resource.as_ref());
         let seen = seen.map(|resource| resource.uid);
@@ -102,7 +102,7 @@ fn tidy_users(world: &mut World, scenario: &Scenario) {
 }
 
 fn tidy_operator(operator: &mut Operator, wire: &[Request], now: Tick, scenario: &Scenario) {
-    let known = operator.tenure.as_ref().map(|tenure| &tenure.copy);
+    let known = operator.term.as_ref().map(|term| &term.copy);
     operator.attempts.retain(|sendings| {
         known
             .iter()
@@ -111,29 +111,29 @@ fn tidy_operator(operator: &mut Operator, wire: &[Request], now: Tick, scenario:
             || wire.iter().any(|request| request.entry == sendings.entry)
     });
     operator.attempts.sort_by_key(|sendings| sendings.entry);
-    let Some(tenure) = &mut operator.tenure else {
+    let Some(term) = &mut operator.term else {
         *operator = Operator::started();
         return;
     };
     let busy = scenario.provider.turns_busy;
     let polled = operator.poll.clone().filter(|poll| poll.available && busy);
-    let sight_since = |moment: u8| {
+    let observation_since = |moment: u8| {
         operator
-            .sight
+            .observation
             .as_ref()
-            .is_none_or(|sight| sight.started.0 >= moment)
+            .is_none_or(|observation| observation.started.0 >= moment)
     };
     let poll_since = |moment: u8| {
-        let since = |poll: &Poll| poll.started.0 >= moment && sight_since(poll.started.0 + LAG);
+        let since = |poll: &Poll| poll.started.0 >= moment && observation_since(poll.started.0 + LAG);
         !busy || polled.as_ref().is_some_and(since)
     };
-    let past = |moment: u8| now.0 >= moment && sight_since(moment) && poll_since(moment);
-    if now.0 >= tenure.written.0 + WINDOW {
-        tenure.written = Tick(LONG_AGO);
+    let past = |moment: u8| now.0 >= moment && observation_since(moment) && poll_since(moment);
+    if now.0 >= term.written.0 + WINDOW {
+        term.written = Tick(LONG_AGO);
     }
     let inherited = operator.attempts.iter().any(|sendings| sendings.inherited);
-    if !inherited || past(tenure.began.0 + WINDOW + T_LIVE) {
-        tenure.began = Tick(LONG_AGO);
+    if !inherited || past(term.began.0 + WINDOW + T_LIVE) {
+        term.began = Tick(LONG_AGO);
     }
     operator.last_write = operator.last_write.filter(|write| !past(write.0 + LAG));
     for sendings in &mut operator.attempts {
@@ -222,11 +222,15 @@ fn tidy_evidence(world: &mut World) {
             .and_then(|change| change.user)
             .map(|user| user.created),
     );
-    let sights = world
+    let observations = world
         .operators
         .iter()
-        .filter_map(|operator| operator.sight.as_ref());
-    made.extend(sights.filter_map(|sight| sight.user).map(|view| view.created));
+        .filter_map(|operator| operator.observation.as_ref());
+    made.extend(
+        observations
+            .filter_map(|observation| observation.user)
+            .map(|view| view.created),
+    );
     let mut weighed = vec![];
     for entry in world.journals().flat_map(|journal| &mut journal.entries) {
         entry.seen.at = entry
@@ -261,11 +265,11 @@ fn tidy_evidence(world: &mut World) {
 /// With nothing in the journal, times matter to nothing but the freshness of what was read.
 fn forget_waits(operator: &mut Operator, now: Tick) {
     let waits = operator.last_write.is_some();
-    if let Some(sight) = &mut operator.sight
+    if let Some(observation) = &mut operator.observation
         && !waits
-        && sight.started.0 + FRESH < now.0
+        && observation.started.0 + FRESH < now.0
     {
-        sight.started = Tick(LONG_AGO);
-        sight.date = Date(LONG_AGO);
+        observation.started = Tick(LONG_AGO);
+        observation.date = Date(LONG_AGO);
     }
 }

@@ -14,8 +14,8 @@ use pguser_operator::domain::plan::{
 };
 use pguser_operator::domain::remote::{Capabilities, ClusterState, Creator, RemoteUser};
 use pguser_operator::domain::role::{FoundRole, RoleSettings, Traits};
-use pguser_operator::domain::settings::Rule;
 use pguser_operator::domain::time::Mono;
+use pguser_operator::domain::timings::Rule;
 
 use crate::numbers::*;
 use crate::scenario::{Scenario, TICK};
@@ -184,12 +184,12 @@ fn remote_user(view: &View, scenario: &Scenario) -> RemoteUser {
     }
 }
 
-pub fn sight(sight: &Sight, scenario: &Scenario) -> plan::Sight {
-    plan::Sight {
-        user: sight.user.as_ref().map(|view| remote_user(view, scenario)),
-        started: mono(sight.started),
-        date: Some(timestamp(sight.date)),
-        conclusive: sight.conclusive,
+pub fn observation(observation: &Observation, scenario: &Scenario) -> plan::Observation {
+    plan::Observation {
+        user: observation.user.as_ref().map(|view| remote_user(view, scenario)),
+        started: mono(observation.started),
+        date: Some(timestamp(observation.date)),
+        proves_absence: observation.proves_absence,
     }
 }
 
@@ -233,10 +233,13 @@ pub fn observed(
         }),
         handled_rotation: (status.handled > 0).then(|| status.handled.to_string()),
         rejected: None,
-        set_backs: usize::from(status.set_backs),
+        reverts: usize::from(status.reverts),
         secret: secret(world.secret.as_ref().filter(|_| resource.is_some())),
         server: ServerView::Usable(Box::new(server(operator, closed, scenario))),
-        sight: operator.sight.as_ref().map(|seen| sight(seen, scenario)),
+        observation: operator
+            .observation
+            .as_ref()
+            .map(|seen| observation(seen, scenario)),
         last_write: operator.last_write.map(mono),
         entry: entry.map(|entry| staged(entry, operator, scenario)),
         rival: rival(world, resource),
@@ -336,10 +339,10 @@ pub fn attempts(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) 
 fn staged(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) -> plan::StagedEntry {
     let attempts = attempts(entry, operator, scenario);
     let inherited_until = operator
-        .tenure
+        .term
         .as_ref()
         .filter(|_| attempts.inherited)
-        .map(|tenure| crate::operator::inherited_until(tenure, scenario));
+        .map(|term| crate::operator::inherited_until(term, scenario));
     plan::StagedEntry {
         entry: real_entry(entry),
         attempts,
@@ -460,7 +463,7 @@ pub fn status_write(report: &plan::Report, resource: Option<&Resource>) -> Statu
             .handled_rotation
             .as_ref()
             .map(|value| value.parse().unwrap()),
-        set_back: report.set_back,
+        reverted: report.reverted,
     }
 }
 
@@ -511,8 +514,11 @@ pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, resource: Optio
             Todo::ReleaseSecret(SecretVersion(resource_version.parse().unwrap()))
         }
         Step::Forget(_) => panic!("the model's resources have one login each"),
-        Step::RemoveFinalizer(farewell) => Todo::LetGo {
-            kept: matches!(farewell, plan::Farewell::Retained | plan::Farewell::Forced),
+        Step::RemoveFinalizer(release) => Todo::LetGo {
+            kept: matches!(
+                release,
+                plan::ReleaseReason::Retained | plan::ReleaseReason::Forced
+            ),
         },
     }
 }

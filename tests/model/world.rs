@@ -104,7 +104,7 @@ pub struct Status {
     pub record: Option<Record>,
     pub published: Option<Published>,
     pub handled: u8,
-    pub set_backs: u8,
+    pub reverts: u8,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -274,10 +274,10 @@ pub struct View {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Operator {
     /// None: a standby.
-    pub tenure: Option<Tenure>,
+    pub term: Option<Term>,
     /// When it last changed the remote user; none: longer ago than reads may trail.
     pub last_write: Option<Tick>,
-    pub sight: Option<Sight>,
+    pub observation: Option<Observation>,
     /// Since when lists show no user.
     pub absent_since: Option<Tick>,
     pub poll: Option<Poll>,
@@ -324,7 +324,7 @@ pub struct Counts {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Tenure {
+pub struct Term {
     pub epoch: Epoch,
     pub began: Tick,
     pub written: Tick,
@@ -335,11 +335,11 @@ pub struct Tenure {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Sight {
+pub struct Observation {
     pub user: Option<View>,
     pub started: Tick,
     pub date: Date,
-    pub conclusive: bool,
+    pub proves_absence: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -449,16 +449,16 @@ pub struct StatusWrite {
     pub record: Option<Record>,
     pub published: Option<Published>,
     pub handled: Option<u8>,
-    pub set_back: bool,
+    pub reverted: bool,
 }
 
 impl Operator {
     /// A process that has just started.
     pub fn started() -> Self {
         Self {
-            tenure: None,
+            term: None,
             last_write: None,
-            sight: None,
+            observation: None,
             absent_since: None,
             poll: None,
             last_busy: None,
@@ -543,14 +543,14 @@ impl User {
 impl World {
     /// The journal as this process knows it.
     pub fn known_to(&self, who: usize) -> &Stored {
-        let tenure = self.operators[who].tenure.as_ref();
-        tenure.map_or(&self.journal, |tenure| &tenure.copy)
+        let term = self.operators[who].term.as_ref();
+        term.map_or(&self.journal, |term| &term.copy)
     }
 
     /// The journal as it is, as processes know it, and as it is about to be.
     pub fn journals(&mut self) -> impl Iterator<Item = &mut Stored> {
         let known = self.operators.iter_mut().flat_map(|operator| {
-            let copy = operator.tenure.iter_mut().map(|tenure| &mut tenure.copy);
+            let copy = operator.term.iter_mut().map(|term| &mut term.copy);
             let next = operator.pending.iter_mut().filter_map(|pending| match pending {
                 Pending::Unsure(write) => Some(&mut write.next),
                 _ => None,

@@ -128,9 +128,9 @@ fn whatever_user_is_documented_is_read() {
             let (_script, client) = script(acts).await;
             assert_read(&client.get(name).await.unwrap().value.unwrap(), &user);
             let password = Password::new(SECRET);
-            let made = client.create(&order(name), &password).await.unwrap();
+            let made = client.create(&mutation(name), &password).await.unwrap();
             assert_read(&made.value.unwrap(), &user);
-            let changed = client.set_password(&order(name), &password).await.unwrap();
+            let changed = client.set_password(&mutation(name), &password).await.unwrap();
             assert_read(&changed.value.unwrap(), &user);
         });
     });

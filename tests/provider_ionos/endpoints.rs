@@ -16,11 +16,11 @@ async fn what_cannot_be_reached_was_not_sent() {
     let unreachable = ErrorClass::Unreachable { after: None };
     let client = client(&format!("http://{nobody}"));
     assert_eq!(
-        client.delete(&order("checkout")).await.unwrap_err().class,
+        client.delete(&mutation("checkout")).await.unwrap_err().class,
         unreachable
     );
     let error = client
-        .create(&order("checkout"), &Password::new(SECRET))
+        .create(&mutation("checkout"), &Password::new(SECRET))
         .await
         .unwrap_err();
     assert_eq!(
@@ -33,7 +33,7 @@ async fn what_cannot_be_reached_was_not_sent() {
     let https = script.url().replace("http:", "https:");
     let tls = Ionos::new(config(&https), &settings(&["127.0.0.1:*"]), open()).unwrap();
     assert_eq!(
-        tls.delete(&order("checkout")).await.unwrap_err().class,
+        tls.delete(&mutation("checkout")).await.unwrap_err().class,
         unreachable
     );
 
@@ -43,7 +43,7 @@ async fn what_cannot_be_reached_was_not_sent() {
         open(),
     )
     .unwrap();
-    let error = unresolved.delete(&order("checkout")).await.unwrap_err();
+    let error = unresolved.delete(&mutation("checkout")).await.unwrap_err();
     assert_eq!(error.class, unreachable, "{error}");
 }
 
@@ -71,7 +71,7 @@ async fn an_endpoint_that_is_not_allowed_is_not_dialled() {
     let client = Ionos::new(config(&url), &settings(&["*:*"]), open()).unwrap();
     for error in [
         client.get("checkout").await.unwrap_err(),
-        client.delete(&order("checkout")).await.unwrap_err(),
+        client.delete(&mutation("checkout")).await.unwrap_err(),
     ] {
         assert_eq!(error.class, ErrorClass::EndpointNotAllowed);
         assert!(
@@ -126,7 +126,7 @@ async fn behind_a_proxy() {
     // A tunnel that does not come about: nothing was sent.
     let tls = client("https://remote.invalid", "remote.invalid:443").unwrap();
     let error = tls
-        .create(&order("checkout"), &Password::new(SECRET))
+        .create(&mutation("checkout"), &Password::new(SECRET))
         .await
         .unwrap_err();
     assert_eq!(error.class, ErrorClass::Unreachable { after: None }, "{error}");
@@ -203,8 +203,8 @@ async fn only_a_server_with_a_trusted_certificate_for_its_name_is_spoken_to() {
     };
     let (password, ca) = (Password::new(SECRET), [ca]);
     let trusting = client("localhost", &ca);
-    assert!(trusting.create(&order("checkout"), &password).await.is_ok());
-    assert!(trusting.delete(&order("checkout")).await.is_ok());
+    assert!(trusting.create(&mutation("checkout"), &password).await.is_ok());
+    assert!(trusting.delete(&mutation("checkout")).await.is_ok());
     assert!(trusting.get("checkout").await.is_ok());
     for (client, reason) in [
         (
@@ -213,7 +213,7 @@ async fn only_a_server_with_a_trusted_certificate_for_its_name_is_spoken_to() {
         ),
         (client("127.0.0.1", &ca), "the certificate is for another name"),
     ] {
-        let error = client.create(&order("checkout"), &password).await.unwrap_err();
+        let error = client.create(&mutation("checkout"), &password).await.unwrap_err();
         assert_eq!(error.to_string(), format!("create user: unreachable ({reason})"));
     }
     assert_eq!(script.seen().len(), 3);

@@ -9,7 +9,7 @@ async fn a_closed_gate_sends_nothing() {
     let password = Password::new(SECRET);
     assert_eq!(
         client
-            .create(&order("checkout"), &password)
+            .create(&mutation("checkout"), &password)
             .await
             .unwrap_err()
             .class,
@@ -17,14 +17,14 @@ async fn a_closed_gate_sends_nothing() {
     );
     assert_eq!(
         client
-            .set_password(&order("checkout"), &password)
+            .set_password(&mutation("checkout"), &password)
             .await
             .unwrap_err()
             .class,
         ErrorClass::GateClosed
     );
     assert_eq!(
-        client.delete(&order("checkout")).await.unwrap_err().class,
+        client.delete(&mutation("checkout")).await.unwrap_err().class,
         ErrorClass::GateClosed
     );
     assert_eq!(script.connections(), 0);
@@ -47,7 +47,7 @@ async fn a_gate_that_closes_while_connecting_sends_nothing() {
     let mut settings = settings(&["127.0.0.1:*"]);
     (settings.connect_timeout, settings.request_timeout) = (Duration::from_secs(5), Duration::from_secs(10));
     let client = Ionos::new(config(&format!("http://{address}")), &settings, gate.clone()).unwrap();
-    let attempt = tokio::spawn(async move { client.delete(&order("checkout")).await });
+    let attempt = tokio::spawn(async move { client.delete(&mutation("checkout")).await });
     tokio::time::sleep(Duration::from_millis(200)).await;
     gate.close();
     let mut heard = Vec::new();

@@ -25,7 +25,7 @@ use pguser_operator::provider::http::HttpSettings;
 use pguser_operator::provider::ionos::{Credentials, Ionos, IonosConfig};
 use pguser_operator::provider::memory::Memory;
 use pguser_operator::provider::tls::Trust;
-use pguser_operator::provider::{ClusterState, Creator, ErrorClass, Order, Provider, RemoteError};
+use pguser_operator::provider::{ClusterState, Creator, ErrorClass, Mutation, Provider, RemoteError};
 use script::{Act, Script, answer, json};
 
 const SECRET: &str = "s3cret-Passw0rd";
@@ -72,9 +72,9 @@ async fn script(acts: Vec<Act>) -> (Script, Ionos) {
 }
 
 /// A mutation of this user, with no settings.
-fn order(username: &str) -> Order<'_> {
+fn mutation(username: &str) -> Mutation<'_> {
     static NONE: LazyLock<RoleSettings> = LazyLock::new(RoleSettings::default);
-    Order {
+    Mutation {
         username,
         owner: "uid-1",
         settings: &NONE,
@@ -107,12 +107,12 @@ async fn mutations(act: Act) -> [ErrorClass; 3] {
     let (script, client) = script(vec![act; 3]).await;
     let password = Password::new(SECRET);
     let classes = [
-        client.create(&order("checkout"), &password).await.unwrap_err(),
+        client.create(&mutation("checkout"), &password).await.unwrap_err(),
         client
-            .set_password(&order("checkout"), &password)
+            .set_password(&mutation("checkout"), &password)
             .await
             .unwrap_err(),
-        client.delete(&order("checkout")).await.unwrap_err(),
+        client.delete(&mutation("checkout")).await.unwrap_err(),
     ];
     assert_eq!(script.connections(), 3, "each is sent once");
     classes.map(|error| {

@@ -68,7 +68,7 @@ async fn acceptance_is_a_readable_user_of_that_name() {
     ] {
         let (script, client) = script(vec![act.clone()]).await;
         let error = client
-            .create(&order("checkout"), &Password::new(SECRET))
+            .create(&mutation("checkout"), &Password::new(SECRET))
             .await
             .unwrap_err();
         assert!(error.class.is_unknown(), "{act:?}: {error}");
@@ -77,7 +77,7 @@ async fn acceptance_is_a_readable_user_of_that_name() {
     for status in [200, 201, 202] {
         let (_script, client) = script(vec![json(status, USER)]).await;
         let made = client
-            .create(&order("checkout"), &Password::new(SECRET))
+            .create(&mutation("checkout"), &Password::new(SECRET))
             .await
             .unwrap();
         assert_eq!(made.value.unwrap().username, "checkout");
@@ -88,7 +88,7 @@ async fn acceptance_is_a_readable_user_of_that_name() {
 async fn a_deletion_is_accepted_with_or_without_a_body() {
     for act in [json(204, ""), json(200, ""), json(202, "{}"), json(200, USER)] {
         let (_script, client) = script(vec![act.clone()]).await;
-        assert!(client.delete(&order("checkout")).await.is_ok(), "{act:?}");
+        assert!(client.delete(&mutation("checkout")).await.is_ok(), "{act:?}");
     }
     assert!(mutations(truncated(200)).await.iter().all(ErrorClass::is_unknown));
 }
@@ -172,7 +172,7 @@ async fn an_error_shows_codes_and_ids_and_nothing_else() {
     );
     let (_script, client) = script(vec![Act::Say(answer(422, &[("x-request-id", "req\t1")], &body))]).await;
     let error = client
-        .create(&order("checkout"), &Password::new(SECRET))
+        .create(&mutation("checkout"), &Password::new(SECRET))
         .await
         .unwrap_err();
     assert_eq!(
@@ -194,7 +194,7 @@ async fn an_answer_that_is_too_large_is_not_read() {
     let (_script, client) = script(vec![json(200, &huge)]).await;
     assert!(
         client
-            .create(&order("checkout"), &Password::new(SECRET))
+            .create(&mutation("checkout"), &Password::new(SECRET))
             .await
             .unwrap_err()
             .class

@@ -13,9 +13,12 @@ async fn requests_are_as_the_contract_has_them() {
     .await;
     let password = Password::new(SECRET);
     client.get("checkout").await.unwrap();
-    client.create(&order("checkout"), &password).await.unwrap();
-    client.set_password(&order("checkout"), &password).await.unwrap();
-    client.delete(&order("checkout")).await.unwrap();
+    client.create(&mutation("checkout"), &password).await.unwrap();
+    client
+        .set_password(&mutation("checkout"), &password)
+        .await
+        .unwrap();
+    client.delete(&mutation("checkout")).await.unwrap();
     let seen = script.seen();
     assert_eq!(
         script.lines(),
@@ -97,19 +100,19 @@ async fn a_username_that_no_url_can_carry_is_invalid_and_nothing_is_sent() {
     for name in ["", ".", ".."] {
         assert_eq!(client.get(name).await.unwrap_err().class, ErrorClass::Invalid);
         assert_eq!(
-            client.create(&order(name), &password).await.unwrap_err().class,
+            client.create(&mutation(name), &password).await.unwrap_err().class,
             ErrorClass::Invalid
         );
         assert_eq!(
             client
-                .set_password(&order(name), &password)
+                .set_password(&mutation(name), &password)
                 .await
                 .unwrap_err()
                 .class,
             ErrorClass::Invalid
         );
         assert_eq!(
-            client.delete(&order(name)).await.unwrap_err().class,
+            client.delete(&mutation(name)).await.unwrap_err().class,
             ErrorClass::Invalid
         );
     }

@@ -241,8 +241,8 @@ async fn an_heir_that_cannot_be_is_refused_before_anything_is_done(world: &World
         ..job("no_heir_of_ours")
     };
     client.create(&theirs, "pLaInTeXt").await.unwrap();
-    let mut order = heir("no_heir", "no_heir_of_ours");
-    let error = assert_class(client.delete(&order).await, ErrorClass::Invalid);
+    let mut mutation = heir("no_heir", "no_heir_of_ours");
+    let error = assert_class(client.delete(&mutation).await, ErrorClass::Invalid);
     assert_says(&error, "not of this namespace");
     // Of no importance to who owns nothing.
     client.create(&job("no_heir_needed"), "pLaInTeXt").await.unwrap();
@@ -250,8 +250,8 @@ async fn an_heir_that_cannot_be_is_refused_before_anything_is_done(world: &World
         .delete(&heir("no_heir_needed", "nobody_of_this_name"))
         .await
         .unwrap();
-    order.settings.heir_is_named = true;
-    client.delete(&order).await.unwrap();
+    mutation.settings.reassign_is_named = true;
+    client.delete(&mutation).await.unwrap();
 }
 
 async fn what_a_user_was_given_is_taken_back_everywhere(world: &World) {
@@ -317,7 +317,7 @@ async fn a_refused_deletion_gives_login_back_even_after_the_gate_has_closed(worl
     let lock = "BEGIN; LOCK TABLE public.t IN ACCESS SHARE MODE";
     other.batch_execute(lock).await.unwrap();
     client.create(&job("keeper_of_late"), "pLaInTeXt").await.unwrap();
-    let order = heir(name, "keeper_of_late");
+    let mutation = heir(name, "keeper_of_late");
     let in_between = async {
         while world
             .server
@@ -329,7 +329,7 @@ async fn a_refused_deletion_gives_login_back_even_after_the_gate_has_closed(worl
         client.gate.close();
         other.batch_execute("ROLLBACK").await.unwrap();
     };
-    let (result, ()) = tokio::join!(client.delete(&order), in_between);
+    let (result, ()) = tokio::join!(client.delete(&mutation), in_between);
     assert_class(result, ErrorClass::Invalid);
     assert!(role(&client.get(name).await.unwrap()).login);
 }

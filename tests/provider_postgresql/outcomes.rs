@@ -55,10 +55,10 @@ async fn a_gate_that_closes_before_the_commit_undoes_everything(world: &World) {
         let calling = tokio::spawn(async move {
             let job = job("gated_midway");
             match deleting {
-                true => provider.delete(&job.order()).await.map(|_| ()),
+                true => provider.delete(&job.mutation()).await.map(|_| ()),
                 false => {
                     let password = Password::new("pLaInTeXt-2");
-                    let set = provider.set_password(&job.order(), &password).await;
+                    let set = provider.set_password(&job.mutation(), &password).await;
                     set.map(|_| ())
                 }
             }

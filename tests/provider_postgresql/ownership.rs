@@ -159,7 +159,7 @@ async fn somebody_who_comes_in_between_is_seen(world: &World) {
         let provider = Arc::clone(&client.provider);
         let setting = tokio::spawn(async move {
             let password = Password::new("pLaInTeXt-2");
-            provider.set_password(&job(name).order(), &password).await
+            provider.set_password(&job(name).mutation(), &password).await
         });
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert!(!setting.is_finished(), "{name}");

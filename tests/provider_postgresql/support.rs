@@ -13,7 +13,7 @@ use pguser_operator::provider::gate::Gate;
 use pguser_operator::provider::login::{LoginResult, LoginSettings, LoginTarget, verify};
 use pguser_operator::provider::postgresql::{Postgresql, PostgresqlConfig, SqlSettings};
 use pguser_operator::provider::tls::Trust;
-use pguser_operator::provider::{ErrorClass, Order, Provider, RemoteError, RemoteUser};
+use pguser_operator::provider::{ErrorClass, Mutation, Provider, RemoteError, RemoteUser};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio_postgres::NoTls;
 
@@ -226,7 +226,7 @@ impl Client {
     pub async fn create(&self, job: &Job, password: &str) -> Result<RemoteUser, RemoteError> {
         let answer = self
             .provider
-            .create(&job.order(), &Password::new(password))
+            .create(&job.mutation(), &Password::new(password))
             .await?;
         Ok(answer.value.unwrap())
     }
@@ -234,18 +234,18 @@ impl Client {
     pub async fn set(&self, job: &Job, password: &str) -> Result<RemoteUser, RemoteError> {
         let answer = self
             .provider
-            .set_password(&job.order(), &Password::new(password))
+            .set_password(&job.mutation(), &Password::new(password))
             .await?;
         Ok(answer.value.unwrap())
     }
 
     pub async fn configure(&self, job: &Job) -> Result<RemoteUser, RemoteError> {
-        Ok(self.provider.configure(&job.order()).await?.value.unwrap())
+        Ok(self.provider.configure(&job.mutation()).await?.value.unwrap())
     }
 
     pub async fn delete(&self, job: &Job) -> Result<(), RemoteError> {
         self.provider
-            .delete(&job.order())
+            .delete(&job.mutation())
             .await
             .map(|answer| answer.value)
     }
@@ -276,8 +276,8 @@ pub fn job(username: &str) -> Job {
 }
 
 impl Job {
-    pub fn order(&self) -> Order<'_> {
-        Order {
+    pub fn mutation(&self) -> Mutation<'_> {
+        Mutation {
             username: &self.username,
             owner: &self.owner,
             settings: &self.settings,

@@ -105,11 +105,14 @@ fn whatever_user_is_documented_is_read_under_its_root_or_bare() {
             let (_script, client) = script(acts).await;
             let password = Password::new(SECRET);
             for _ in 0..2 {
-                let made = client.create(&order("checkout"), &password).await.unwrap();
+                let made = client.create(&mutation("checkout"), &password).await.unwrap();
                 assert_read(&made.value.unwrap(), &user);
             }
             for _ in 0..2 {
-                let changed = client.set_password(&order("checkout"), &password).await.unwrap();
+                let changed = client
+                    .set_password(&mutation("checkout"), &password)
+                    .await
+                    .unwrap();
                 assert_read(&changed.value.unwrap(), &user);
             }
         });

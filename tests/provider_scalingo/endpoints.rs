@@ -56,7 +56,7 @@ async fn a_host_that_turns_out_to_be_special_is_not_dialled() {
         let client = Scalingo::new(config(&url, credentials), &settings(&["*:*"]), open()).unwrap();
         for error in [
             client.list().await.unwrap_err(),
-            client.delete(&order("checkout")).await.unwrap_err(),
+            client.delete(&mutation("checkout")).await.unwrap_err(),
         ] {
             assert_eq!(error.class, ErrorClass::EndpointNotAllowed);
             assert!(error.detail.contains("loopback"), "{error}");
@@ -73,14 +73,14 @@ async fn what_cannot_be_reached_was_not_sent() {
     };
     let unreachable = ErrorClass::Unreachable { after: None };
     let client = client_with(&nobody, api_token(), open());
-    let error = client.delete(&order("checkout")).await.unwrap_err();
+    let error = client.delete(&mutation("checkout")).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "exchange the API token: unreachable (the connection is refused)"
     );
     let ready = Credentials::Bearer(Password::new(READY_TOKEN));
     let client = client_with(&nobody, ready, open());
-    let error = client.delete(&order("checkout")).await.unwrap_err();
+    let error = client.delete(&mutation("checkout")).await.unwrap_err();
     assert_eq!(error.class, unreachable, "{error}");
 }
 
@@ -91,13 +91,13 @@ async fn a_closed_gate_sends_nothing() {
     let client = client_with(&script.url(), ready, Gate::closed());
     let password = Password::new(SECRET);
     for error in [
-        client.create(&order("checkout"), &password).await.unwrap_err(),
+        client.create(&mutation("checkout"), &password).await.unwrap_err(),
         client
-            .set_password(&order("checkout"), &password)
+            .set_password(&mutation("checkout"), &password)
             .await
             .unwrap_err(),
         client.reset_password("checkout").await.unwrap_err(),
-        client.delete(&order("checkout")).await.unwrap_err(),
+        client.delete(&mutation("checkout")).await.unwrap_err(),
     ] {
         assert_eq!(error.class, ErrorClass::GateClosed);
     }

@@ -27,7 +27,7 @@ use pguser_operator::provider::gate::Gate;
 use pguser_operator::provider::http::HttpSettings;
 use pguser_operator::provider::scalingo::{Credentials, Scalingo, ScalingoConfig};
 use pguser_operator::provider::tls::Trust;
-use pguser_operator::provider::{ClusterState, Creator, ErrorClass, Order, Provider, RemoteError};
+use pguser_operator::provider::{ClusterState, Creator, ErrorClass, Mutation, Provider, RemoteError};
 use script::{Act, Script, answer};
 
 const SECRET: &str = "K_gaef6ripo7Ao4Uaxai6Kiey";
@@ -95,13 +95,13 @@ async fn chain(acts: Vec<Act>) -> (Script, Scalingo) {
 }
 
 /// A mutation of this user, with no settings.
-fn order(username: &str) -> Order<'_> {
+fn mutation(username: &str) -> Mutation<'_> {
     static NONE: LazyLock<RoleSettings> = LazyLock::new(RoleSettings::default);
     ordered(username, &NONE)
 }
 
-fn ordered<'a>(username: &'a str, settings: &'a RoleSettings) -> Order<'a> {
-    Order {
+fn ordered<'a>(username: &'a str, settings: &'a RoleSettings) -> Mutation<'a> {
+    Mutation {
         username,
         owner: "uid-1",
         settings,
@@ -165,13 +165,13 @@ async fn mutations(act: Act) -> [ErrorClass; 4] {
     let (script, client) = script(vec![act; 4]).await;
     let password = Password::new(SECRET);
     let classes = [
-        client.create(&order("checkout"), &password).await.unwrap_err(),
+        client.create(&mutation("checkout"), &password).await.unwrap_err(),
         client
-            .set_password(&order("checkout"), &password)
+            .set_password(&mutation("checkout"), &password)
             .await
             .unwrap_err(),
         client.reset_password("checkout").await.unwrap_err(),
-        client.delete(&order("checkout")).await.unwrap_err(),
+        client.delete(&mutation("checkout")).await.unwrap_err(),
     ];
     assert_eq!(script.connections(), 4, "each is sent once");
     classes.map(|error| {

@@ -65,7 +65,7 @@ async fn what_may_have_been_sent_and_got_no_whole_answer_is_unknown() {
 /// What the client makes of one answer to the creation of `checkout`.
 async fn created(act: Act) -> Result<bool, RemoteError> {
     let (script, client) = script(vec![act]).await;
-    let made = client.create(&order("checkout"), &Password::new(SECRET)).await;
+    let made = client.create(&mutation("checkout"), &Password::new(SECRET)).await;
     assert_eq!(script.connections(), 1);
     made.map(|answer| answer.value.is_some())
 }
@@ -73,7 +73,7 @@ async fn created(act: Act) -> Result<bool, RemoteError> {
 async fn changed(act: Act) -> Result<bool, RemoteError> {
     let (script, client) = script(vec![act]).await;
     let changed = client
-        .set_password(&order("checkout"), &Password::new(SECRET))
+        .set_password(&mutation("checkout"), &Password::new(SECRET))
         .await;
     assert_eq!(script.connections(), 1);
     changed.map(|answer| answer.value.is_some())
@@ -161,10 +161,10 @@ async fn a_reset_is_answered_with_the_new_password_or_nobody_knows_it() {
 async fn a_deletion_is_accepted_with_or_without_a_body() {
     for act in [json(204, ""), json(200, ""), json(202, "{}"), json(200, USER)] {
         let (_script, client) = script(vec![act.clone()]).await;
-        assert!(client.delete(&order("checkout")).await.is_ok(), "{act:?}");
+        assert!(client.delete(&mutation("checkout")).await.is_ok(), "{act:?}");
     }
     let (_script, client) = script(vec![json(200, "It works!")]).await;
-    let error = client.delete(&order("checkout")).await.unwrap_err();
+    let error = client.delete(&mutation("checkout")).await.unwrap_err();
     assert!(error.class.is_unknown(), "{error}");
 }
 

@@ -21,10 +21,13 @@ async fn requests_are_as_the_contract_has_them() {
     .await;
     let password = Password::new(SECRET);
     client.list().await.unwrap();
-    client.create(&order("checkout"), &password).await.unwrap();
-    client.set_password(&order("checkout"), &password).await.unwrap();
+    client.create(&mutation("checkout"), &password).await.unwrap();
+    client
+        .set_password(&mutation("checkout"), &password)
+        .await
+        .unwrap();
     client.reset_password("checkout").await.unwrap();
-    client.delete(&order("checkout")).await.unwrap();
+    client.delete(&mutation("checkout")).await.unwrap();
     assert_eq!(
         script.lines(),
         [
@@ -176,9 +179,9 @@ async fn any_username_reaches_the_remote_as_one_segment() {
     let odd = ["we ird/na%me", "?x=1#y", "%2e%2e", "ü🦀", "a;b:c@d", "...", "\\"];
     for name in odd {
         let (script, client) = script(vec![json(204, ""), json(200, "")]).await;
-        client.delete(&order(name)).await.unwrap();
+        client.delete(&mutation(name)).await.unwrap();
         client
-            .set_password(&order(name), &Password::new(SECRET))
+            .set_password(&mutation(name), &Password::new(SECRET))
             .await
             .unwrap();
         for (line, method) in script.lines().iter().zip(["DELETE", "PATCH"]) {
@@ -196,10 +199,10 @@ async fn a_username_that_no_url_can_carry_is_invalid_and_nothing_is_sent() {
     let password = Password::new(SECRET);
     for name in ["", ".", ".."] {
         for error in [
-            client.create(&order(name), &password).await.unwrap_err(),
-            client.set_password(&order(name), &password).await.unwrap_err(),
+            client.create(&mutation(name), &password).await.unwrap_err(),
+            client.set_password(&mutation(name), &password).await.unwrap_err(),
             client.reset_password(name).await.unwrap_err(),
-            client.delete(&order(name)).await.unwrap_err(),
+            client.delete(&mutation(name)).await.unwrap_err(),
         ] {
             assert_eq!(error.class, ErrorClass::Invalid, "{error}");
         }
@@ -210,7 +213,7 @@ async fn a_username_that_no_url_can_carry_is_invalid_and_nothing_is_sent() {
 #[tokio::test]
 async fn nothing_of_a_user_can_be_configured() {
     let (script, client) = chain(vec![]).await;
-    let error = client.configure(&order("checkout")).await.unwrap_err();
+    let error = client.configure(&mutation("checkout")).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Invalid);
     assert_eq!(script.connections(), 0);
 }

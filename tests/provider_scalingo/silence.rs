@@ -20,7 +20,7 @@ async fn an_error_shows_codes_and_known_fields_and_nothing_else() {
     ));
     let (_script, client) = script(vec![refusal]).await;
     let error = client
-        .create(&order("checkout"), &Password::new(SECRET))
+        .create(&mutation("checkout"), &Password::new(SECRET))
         .await
         .unwrap_err();
     assert_eq!(
@@ -45,7 +45,7 @@ async fn a_code_or_an_id_that_repeats_a_secret_is_left_out() {
     for acts in chains {
         let (_script, client) = chain(acts).await;
         let error = client
-            .create(&order("checkout"), &Password::new(SECRET))
+            .create(&mutation("checkout"), &Password::new(SECRET))
             .await
             .unwrap_err();
         assert_eq!(error.detail, " (HTTP 403)");
@@ -90,11 +90,14 @@ async fn neither_logs_nor_debug_output_hold_a_secret() {
     .await;
     let password = Password::new(SECRET);
     let mut shown = String::new();
-    shown += &format!("{:?}", client.create(&order("checkout"), &password).await);
-    shown += &format!("{:?}", client.set_password(&order("checkout"), &password).await);
+    shown += &format!("{:?}", client.create(&mutation("checkout"), &password).await);
+    shown += &format!(
+        "{:?}",
+        client.set_password(&mutation("checkout"), &password).await
+    );
     shown += &format!("{:?}", client.reset_password("checkout").await);
-    shown += &format!("{:?}", client.create(&order("checkout"), &password).await);
-    shown += &format!("{:?}", client.create(&order("checkout"), &password).await);
+    shown += &format!("{:?}", client.create(&mutation("checkout"), &password).await);
+    shown += &format!("{:?}", client.create(&mutation("checkout"), &password).await);
     shown += &format!("{client:?} {:?}", config("https://h", api_token()));
     assert_eq!(script.lines().len(), 9);
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

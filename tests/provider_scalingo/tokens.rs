@@ -23,7 +23,7 @@ async fn tokens_are_fetched_once_and_kept() {
     client.list().await.unwrap();
     client.list().await.unwrap();
     client
-        .create(&order("checkout"), &Password::new(SECRET))
+        .create(&mutation("checkout"), &Password::new(SECRET))
         .await
         .unwrap();
     assert_eq!(
@@ -192,7 +192,7 @@ async fn a_mutation_that_is_refused_is_sent_again_as_it_was() {
     ])
     .await;
     client
-        .create(&order("checkout"), &Password::new(SECRET))
+        .create(&mutation("checkout"), &Password::new(SECRET))
         .await
         .unwrap();
     let post = format!("POST {USERS}");
@@ -216,7 +216,7 @@ async fn a_jwt_that_is_refused_is_replaced_too() {
     ])
     .await;
     client.list().await.unwrap();
-    client.delete(&order("checkout")).await.unwrap();
+    client.delete(&mutation("checkout")).await.unwrap();
     let (list, delete) = (list_line(), format!("DELETE {USERS}/checkout"));
     assert_eq!(
         lines(&script),
@@ -243,7 +243,7 @@ async fn a_second_refusal_is_the_last() {
     assert_eq!(error.to_string(), "list users: unauthorised (HTTP 401)");
     assert_eq!(script.lines().len(), 5);
     let (script, client) = chain(refusals()).await;
-    let error = client.delete(&order("checkout")).await.unwrap_err();
+    let error = client.delete(&mutation("checkout")).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Unauthorised);
     assert_eq!(script.lines().len(), 5);
 }
@@ -275,7 +275,7 @@ async fn nothing_but_a_401_is_sent_again() {
             json(201, USER),
         ])
         .await;
-        let made = client.create(&order("checkout"), &Password::new(SECRET)).await;
+        let made = client.create(&mutation("checkout"), &Password::new(SECRET)).await;
         assert!(made.is_err(), "{what}");
         assert_eq!(script.lines().len(), 3, "{what}");
     }
@@ -324,7 +324,7 @@ async fn without_a_token_nothing_was_sent_and_nothing_is_unknown() {
             acts.push(act.clone());
             let (script, client) = chain(acts.clone()).await;
             let error = client
-                .create(&order("checkout"), &Password::new(SECRET))
+                .create(&mutation("checkout"), &Password::new(SECRET))
                 .await
                 .unwrap_err();
             assert_eq!(error.class, class, "{what}: {error}");
@@ -351,7 +351,7 @@ async fn an_addon_that_is_not_found_is_no_database() {
     let (_script, client) = chain(acts()).await;
     assert_eq!(client.list().await.unwrap_err().class, ErrorClass::NotFound);
     let (_script, client) = chain(acts()).await;
-    let error = client.delete(&order("checkout")).await.unwrap_err();
+    let error = client.delete(&mutation("checkout")).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Unreachable { after: None }, "{error}");
 }
 
@@ -419,7 +419,7 @@ async fn a_gate_that_closes_while_tokens_are_fetched_sends_nothing() {
     let client = Scalingo::new(config, &settings(&["127.0.0.1:*"]), gate.clone()).unwrap();
     let attempt = tokio::spawn(async move {
         let password = Password::new(SECRET);
-        let first = client.create(&order("checkout"), &password).await;
+        let first = client.create(&mutation("checkout"), &password).await;
         let later = client.reset_password("checkout").await;
         (first.unwrap_err(), later.unwrap_err())
     });
@@ -448,7 +448,7 @@ async fn a_gate_that_closes_before_the_second_attempt_sends_no_second() {
     );
     let client = client_with(&script.url(), api_token(), gate.clone());
     let attempt =
-        tokio::spawn(async move { client.create(&order("checkout"), &Password::new(SECRET)).await });
+        tokio::spawn(async move { client.create(&mutation("checkout"), &Password::new(SECRET)).await });
     tokio::time::sleep(Duration::from_millis(150)).await;
     gate.close();
     assert_eq!(attempt.await.unwrap().unwrap_err().class, ErrorClass::GateClosed);

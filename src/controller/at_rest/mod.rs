@@ -16,8 +16,8 @@ use kube::runtime::{Predicate, predicates, watcher};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::server::{ServerKey, UserRef};
-use super::user::whereabouts;
+use super::server::task::{ServerKey, UserRef};
+use super::user::placement;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser, Readable};
 
 /// A kind of objects, as it is kept.
@@ -99,7 +99,7 @@ impl From<PostgresUser> for UserAtRest {
                 resource_version: meta.resource_version.clone(),
                 ..ObjectMeta::default()
             },
-            servers: whereabouts::concerned(&user).map(|server| server.map_or(0, hash_of)),
+            servers: placement::concerned(&user).map(|server| server.map_or(0, hash_of)),
             news: news_of(&user),
             rest: match pack(&user) {
                 Some(packed) => Rest::Packed(packed),

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 
 use crate::clock;
 use crate::controller::context::Context;
-use crate::controller::server::Server;
-use crate::controller::server::turns::Turns;
-use crate::controller::server_object::{all_servers, remote_users};
+use crate::controller::server::reconcile::{all_servers, remote_users};
+use crate::controller::server::task::ServerTask;
+use crate::controller::server::task::turns::Turns;
+use crate::controller::server::view;
 use crate::controller::server_spec::ServerObject;
-use crate::controller::server_view;
 use crate::domain::conditions::READY;
 use crate::domain::time::Mono;
 use crate::metrics::census::{AtWork, Census, ForReason, ServerCensus, ServerName, TurnsCensus};
@@ -46,13 +46,13 @@ fn look_at(context: &Context, object: &ServerObject) -> ServerCensus {
     }
 }
 
-fn is_ready(server: &Server) -> bool {
+fn is_ready(server: &ServerTask) -> bool {
     let link = server.link();
     let state = server.state();
-    state.cluster.is_some() && server_view::trouble(&link, &state, false).is_none()
+    state.cluster.is_some() && view::trouble(&link, &state, false).is_none()
 }
 
-fn at_work(context: &Context, server: &Server) -> AtWork {
+fn at_work(context: &Context, server: &ServerTask) -> AtWork {
     let changes = server
         .journal
         .view(|journal, _| journal.map_or(0, |journal| journal.entries.len()));

@@ -27,9 +27,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::objects::Objects;
 use crate::clock;
 use crate::domain::journal::bounds::NoRoom;
-use crate::domain::journal::protocol::Tenure;
+use crate::domain::journal::protocol::Term;
 use crate::domain::journal::{Entry, EntryId, Journal, codec};
-use crate::domain::settings::Settings;
+use crate::domain::timings::ProtocolTimings;
 use crate::fatal::Fatal;
 use crate::provider::gate::Gate;
 pub use secret::{parse, read, remove};
@@ -107,7 +107,7 @@ type Waiting = (Change, Answer);
 struct State {
     journal: Option<Journal>,
     resource_version: Option<String>,
-    tenure: Option<Tenure>,
+    term: Option<Term>,
     /// Why the last write was not taken, in the API server's words, if it was not.
     refused: Option<String>,
 }
@@ -128,7 +128,7 @@ impl JournalStore {
     /// If it cannot be read: then nothing may be done to this server's users.
     pub async fn open(
         place: Place,
-        settings: Settings,
+        timings: ProtocolTimings,
         gate: Gate,
         fatal: Fatal,
         on_loss: OnLoss,
@@ -146,7 +146,7 @@ impl JournalStore {
         let (changes, waiting) = mpsc::unbounded_channel();
         let writer = Writer {
             place,
-            settings,
+            timings,
             gate: gate.clone(),
             state: state.clone(),
             fatal,
@@ -174,9 +174,9 @@ impl JournalStore {
     }
 
     /// Looks at the journal and at this process's hold on it.
-    pub fn view<T>(&self, look: impl FnOnce(Option<&Journal>, Option<&Tenure>) -> T) -> T {
+    pub fn view<T>(&self, look: impl FnOnce(Option<&Journal>, Option<&Term>) -> T) -> T {
         let state = lock(&self.state);
-        look(state.journal.as_ref(), state.tenure.as_ref())
+        look(state.journal.as_ref(), state.term.as_ref())
     }
 
     /// Why the last write was not taken, in the API server's words, if it was not.
@@ -185,8 +185,8 @@ impl JournalStore {
     }
 
     /// The entry of the PostgresUser with this UID, and this process's hold on the journal.
-    pub fn entry_of(&self, uid: &str) -> Option<(Arc<Entry>, Option<Tenure>)> {
-        self.view(|journal, tenure| Some((journal?.entries.of(uid)?.clone(), tenure.cloned())))
+    pub fn entry_of(&self, uid: &str) -> Option<(Arc<Entry>, Option<Term>)> {
+        self.view(|journal, term| Some((journal?.entries.of(uid)?.clone(), term.cloned())))
     }
 
     /// The entries for the login of this name, whosesoever.

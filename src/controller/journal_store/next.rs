@@ -23,7 +23,7 @@ pub struct Next {
 impl Next {
     /// The journal that there is, or a new one, under this process's own epoch, before any change.
     pub fn after(state: &State, holder: &str) -> Self {
-        let mut journal = match (&state.journal, &state.tenure) {
+        let mut journal = match (&state.journal, &state.term) {
             (None, _) => new_journal(holder),
             (Some(journal), None) => protocol::taken_over(journal, holder),
             (Some(journal), Some(_)) => {

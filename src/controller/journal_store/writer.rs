@@ -12,10 +12,10 @@ use super::secret::{self, Sent};
 use super::{Answer, Change, JournalError, OnLoss, Place, State, Waiting, lock};
 use crate::clock;
 use crate::domain::journal::EntryId;
-use crate::domain::journal::protocol::{self, Fate, Onto, Tenure};
+use crate::domain::journal::protocol::{self, Fate, Onto, Term};
 use crate::domain::pause::{Growing, Growth};
-use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
+use crate::domain::timings::ProtocolTimings;
 use crate::failpoint::{self, Side};
 use crate::fatal::Fatal;
 use crate::provider::gate::Gate;
@@ -39,7 +39,7 @@ const AGAIN: Growth = Growth {
 
 pub struct Writer {
     pub place: Place,
-    pub settings: Settings,
+    pub timings: ProtocolTimings,
     pub gate: Gate,
     pub state: Arc<Mutex<State>>,
     pub fatal: Fatal,
@@ -196,7 +196,7 @@ impl Writer {
         };
         let moved = secret.metadata.resource_version.as_ref() != Some(&version);
         let (attempted, base) = (&next.journal.header, next.base.as_ref());
-        match protocol::fate(attempted, base, &found.header, moved, self.settings.rules) {
+        match protocol::fate(attempted, base, &found.header, moved, self.timings.rules) {
             Fate::Stored => Some(End::Stored(version, first_started)),
             Fate::Open => None,
             Fate::Replaced => match self.is_abandoned() {
@@ -218,10 +218,10 @@ impl Writer {
     fn accept(&self, next: Next, version: String, started: Mono) {
         let mut state = lock(&self.state);
         let epoch = next.journal.header.epoch;
-        match &mut state.tenure {
-            Some(tenure) => tenure.last_write_started = started,
+        match &mut state.term {
+            Some(term) => term.last_write_started = started,
             None => {
-                state.tenure = Some(Tenure {
+                state.term = Some(Term {
                     epoch,
                     began: clock::now(),
                     last_write_started: started,
@@ -232,7 +232,7 @@ impl Writer {
         state.journal = Some(next.journal);
         state.resource_version = Some(version);
         state.refused = None;
-        self.gate.open_until(started + self.settings.write_window);
+        self.gate.open_until(started + self.timings.write_window);
     }
 }
 

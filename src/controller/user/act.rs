@@ -20,10 +20,10 @@ use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::events;
 use crate::controller::journal_store::{Change, JournalError};
-use crate::controller::kept::KeptUser;
-use crate::controller::server::state::TriedLogin;
-use crate::controller::server::turns::Holder;
-use crate::controller::server::{Server as ServerAtWork, UserRef};
+use crate::controller::retained::RetainedLogin;
+use crate::controller::server::task::state::TriedLogin;
+use crate::controller::server::task::turns::Holder;
+use crate::controller::server::task::{ServerTask, UserRef};
 use crate::domain::alternation::Part;
 use crate::domain::attempts::{self, Login};
 use crate::domain::connection::ConnectionDetails;
@@ -120,8 +120,8 @@ pub async fn act(context: &Context, view: &View, step: &Step) -> Result<Done, Er
         Step::Claim | Step::Guard => claim(context, view).await,
         Step::ReadSecret => read_secret(context, view).await,
         Step::ReleaseSecret { resource_version } => release_secret(context, view, resource_version).await,
-        Step::Forget(farewell) => forget(context, view, *farewell).await,
-        Step::RemoveFinalizer(farewell) => remove_finalizer(context, view, *farewell).await,
+        Step::Forget(release) => forget(context, view, *release).await,
+        Step::RemoveFinalizer(release) => remove_finalizer(context, view, *release).await,
         Step::Publish(publication) => publish(context, view, publication).await,
         Step::List | Step::Read | Step::PollCluster => look(view, step),
         Step::Stage(draft) => stage(context, view, draft).await,
@@ -146,10 +146,10 @@ fn look(view: &View, step: &Step) -> Result<Done, Error> {
 }
 
 /// From when on a look at the cluster tells this user something: its state may trail the change that was accepted (R7).
-fn worth_a_look_from(view: &View, server: &ServerAtWork) -> Mono {
+fn worth_a_look_from(view: &View, server: &ServerTask) -> Mono {
     let attempts = view.observed.entry.as_ref().map(|staged| &staged.attempts);
     match attempts.and_then(|attempts| attempts.outcome.as_ref()) {
-        Some(attempts::Outcome::Accepted { at, .. }) => *at + server.settings.state_lag,
+        Some(attempts::Outcome::Accepted { at, .. }) => *at + server.timings.state_lag,
         _ => crate::clock::now(),
     }
 }
@@ -180,7 +180,7 @@ fn age_of_password(user: &PostgresUser) -> u64 {
     })
 }
 
-fn server(view: &View) -> Result<&ServerAtWork, Error> {
+fn server(view: &View) -> Result<&ServerTask, Error> {
     view.server.as_deref().ok_or(Error::ServerLost)
 }
 
@@ -374,7 +374,7 @@ fn content<'a>(view: &'a View, details: &'a ConnectionDetails, password: &'a Pas
 /// room until they are resolved.
 const MOST_UNKNOWN: usize = 64;
 
-fn too_many_unknown(server: &ServerAtWork, namespace: &str) -> bool {
+fn too_many_unknown(server: &ServerTask, namespace: &str) -> bool {
     let ids: Vec<EntryId> = server.journal.view(|journal, _| {
         let entries = journal.iter().flat_map(|journal| journal.entries.values());
         let of_namespace = entries.filter(|entry| entry.owner.namespace == namespace);
@@ -504,7 +504,7 @@ async fn try_published(context: &Context, view: &View) -> Result<Done, Error> {
 }
 
 /// How logins are tried: authorities that the server object names are trusted, too.
-fn login_settings(context: &Context, server: &ServerAtWork) -> LoginSettings {
+fn login_settings(context: &Context, server: &ServerTask) -> LoginSettings {
     let trust = server.link().ca.and_then(|ca| context.login.trust.and(&ca).ok());
     LoginSettings {
         trust: trust.unwrap_or_else(|| context.login.trust.clone()),
@@ -672,10 +672,15 @@ async fn release_secret(context: &Context, view: &View, resource_version: &str) 
 }
 
 /// One of the PostgresUser's logins is gone, or somebody else's: it is not recorded as its own any more.
-async fn forget(context: &Context, view: &View, farewell: Farewell) -> Result<Done, Error> {
+async fn forget(context: &Context, view: &View, release: ReleaseReason) -> Result<Done, Error> {
     let record = view.user.record_of(&view.login.username);
-    if let (Some(why), Some(record)) = (left_behind(farewell), record) {
-        record_login(context, farewell, &KeptUser::of_record(&view.user, record, why)).await?;
+    if let (Some(why), Some(record)) = (left_behind(release), record) {
+        record_login(
+            context,
+            release,
+            &RetainedLogin::of_record(&view.user, record, why),
+        )
+        .await?;
     }
     Ok(Done {
         outcome: Outcome {
@@ -686,9 +691,9 @@ async fn forget(context: &Context, view: &View, farewell: Farewell) -> Result<Do
     })
 }
 
-async fn remove_finalizer(context: &Context, view: &View, farewell: Farewell) -> Result<Done, Error> {
+async fn remove_finalizer(context: &Context, view: &View, release: ReleaseReason) -> Result<Done, Error> {
     let user = &view.user;
-    if let Some(server) = view.server.as_ref().filter(|_| farewell != Farewell::Forced) {
+    if let Some(server) = view.server.as_ref().filter(|_| release != ReleaseReason::Forced) {
         // A leader that was replaced may remember an absence that is none any more (R1).
         server
             .journal
@@ -696,13 +701,13 @@ async fn remove_finalizer(context: &Context, view: &View, farewell: Farewell) ->
             .await
             .map_err(Error::Journal)?;
     }
-    if let Some(why) = left_behind(farewell) {
-        record_kept(context, view, farewell, why).await?;
+    if let Some(why) = left_behind(release) {
+        record_kept(context, view, release, why).await?;
     }
-    if matches!(farewell, Farewell::Deleted | Farewell::ClusterGone) {
+    if matches!(release, ReleaseReason::Deleted | ReleaseReason::ClusterGone) {
         delete_secret(context, view).await?;
     }
-    events::farewell(context, user, farewell).await;
+    events::released(context, user, release).await;
     let finalizers: Vec<_> = user
         .finalizers()
         .iter()
@@ -717,7 +722,7 @@ async fn remove_finalizer(context: &Context, view: &View, farewell: Farewell) ->
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         other => {
             other.map_err(Error::RemoveFinalizer)?;
-            tracing::info!(user = %UserRef::from_obj(user), ?farewell, at = %Timestamp::now(), "let go");
+            tracing::info!(user = %UserRef::from_obj(user), why = ?release, at = %Timestamp::now(), "let go");
         }
     }
     context.let_go().insert(user.uid().unwrap_or_default());
@@ -735,28 +740,33 @@ async fn remove_finalizer(context: &Context, view: &View, farewell: Farewell) ->
 async fn record_kept(
     context: &Context,
     view: &View,
-    farewell: Farewell,
+    release: ReleaseReason,
     why: &'static str,
 ) -> Result<(), Error> {
     let (user, observed) = (&view.user, &view.observed);
     let mut all: Vec<_> = user
         .records()
         .iter()
-        .map(|record| KeptUser::of_record(user, record, why))
+        .map(|record| RetainedLogin::of_record(user, record, why))
         .collect();
     if let Some(staged) = observed.entry.as_ref().filter(|_| observed.record.is_none()) {
-        all.push(KeptUser::of(user, &staged.entry.username, String::new(), why));
+        all.push(RetainedLogin::of(
+            user,
+            &staged.entry.username,
+            String::new(),
+            why,
+        ));
     }
     // A claim alone has made nothing, and anybody can write one.
     for kept in all {
-        record_login(context, farewell, &kept).await?;
+        record_login(context, release, &kept).await?;
     }
     Ok(())
 }
 
-async fn record_login(context: &Context, farewell: Farewell, kept: &KeptUser) -> Result<(), Error> {
-    match context.kept.record(kept).await {
-        Err(error) if farewell == Farewell::Forced => {
+async fn record_login(context: &Context, release: ReleaseReason, kept: &RetainedLogin) -> Result<(), Error> {
+    match context.retained.record(kept).await {
+        Err(error) if release == ReleaseReason::Forced => {
             let error = crate::controller::error::api(&error);
             tracing::warn!(
                 user = kept.user(),
@@ -772,7 +782,7 @@ async fn record_login(context: &Context, farewell: Farewell, kept: &KeptUser) ->
 }
 
 /// The entry of a deletion that was accepted outlives its PostgresUser: the server object looks after it from here on.
-fn leave_to_server(context: &Context, server: &ServerAtWork, uid: &str) {
+fn leave_to_server(context: &Context, server: &ServerTask, uid: &str) {
     let first = {
         let mut state = server.state();
         state.gone_owners.insert(uid.to_string());
@@ -808,12 +818,12 @@ async fn delete_secret(context: &Context, view: &View) -> Result<(), Error> {
     Ok(())
 }
 
-fn left_behind(farewell: Farewell) -> Option<&'static str> {
-    match farewell {
-        Farewell::Deleted | Farewell::NeverOwned => None,
-        Farewell::Retained => Some("Retained"),
-        Farewell::ClusterGone => Some("ClusterGone"),
-        Farewell::Forced => Some("Forced"),
-        Farewell::NotOurs => Some("NotOurs"),
+fn left_behind(release: ReleaseReason) -> Option<&'static str> {
+    match release {
+        ReleaseReason::Deleted | ReleaseReason::NeverOwned => None,
+        ReleaseReason::Retained => Some("Retained"),
+        ReleaseReason::ClusterGone => Some("ClusterGone"),
+        ReleaseReason::Forced => Some("Forced"),
+        ReleaseReason::NotOurs => Some("NotOurs"),
     }
 }

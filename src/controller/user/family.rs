@@ -10,7 +10,7 @@ use super::wanted;
 use crate::api::{PostgresUser, names};
 use crate::clock;
 use crate::controller::context::Context;
-use crate::controller::server::Server;
+use crate::controller::server::task::ServerTask;
 use crate::controller::server_spec::ServerObject;
 use crate::domain::alternation::{self, Family, Part, Underway};
 use crate::domain::claims::{Contended, Right};
@@ -31,7 +31,7 @@ pub fn logins(
     context: &Context,
     user: &PostgresUser,
     object: Option<&ServerObject>,
-    server: Option<&Server>,
+    server: Option<&ServerTask>,
 ) -> Vec<Login> {
     let entry = server.and_then(|server| server.journal.entry_of(&user.uid()?));
     let underway: Option<Underway<'_>> = entry
@@ -228,12 +228,12 @@ pub fn settings(
         settings.options = Some(of_member(asked, owner, login));
         // What it has made without acting as the owner goes to the owner with it.
         settings.reassign_owned_to = user.record_of(owner).map(|_| owner.to_string());
-        settings.heir_is_named = true;
+        settings.reassign_is_named = true;
     } else if matches!(login.part, Part::Owner | Part::Retired) {
         let asked = settings.options.take().unwrap_or_default();
         settings.options = Some(of_owner(asked, user));
         settings.reassign_owned_to = None;
-        settings.heir_is_named = false;
+        settings.reassign_is_named = false;
     }
     settings
 }

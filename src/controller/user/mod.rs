@@ -5,12 +5,12 @@ pub mod family;
 mod lost;
 pub mod observe;
 pub mod output;
+pub mod placement;
 pub mod report;
 pub mod share;
 pub mod turn;
 pub mod unread;
 pub mod wanted;
-pub mod whereabouts;
 pub mod workloads;
 
 use std::collections::VecDeque;
@@ -23,17 +23,17 @@ use kube::runtime::watcher;
 
 use self::act::{Done, Outcome, Then};
 use self::observe::View;
+use self::placement::{Placement, Whereabouts};
 use self::turn::Current;
-use self::whereabouts::{Place, Whereabouts};
 use crate::api::PostgresUser;
 use crate::clock;
 use crate::controller::at_rest::UserAtRest;
 use crate::controller::context::{Context, server_key};
 use crate::controller::error::Error;
-use crate::controller::kept::KeptUser;
+use crate::controller::retained::RetainedLogin;
 use crate::controller::secrets::is_older;
-use crate::controller::server::{ServerKey, UserRef};
-use crate::controller::server_object::all_servers;
+use crate::controller::server::reconcile::all_servers;
+use crate::controller::server::task::{ServerKey, UserRef};
 use crate::controller::server_spec::ServerObject;
 use crate::controller::shard;
 use crate::domain::alternation::Part;
@@ -90,8 +90,8 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
             return Ok(Action::requeue(unread::AGAIN));
         }
         let is_unread = context.unread.of(&user.metadata).is_some();
-        let place = match whereabouts::of(context, &user) {
-            Whereabouts::Here(place) => place,
+        let placement = match placement::of(context, &user) {
+            Whereabouts::Here(placement) => placement,
             // Whom it was pointed to may not be what was read.
             Whereabouts::HandOver(_) if context.unread.of(&user.metadata).is_some() => {
                 return Ok(Action::await_change());
@@ -102,7 +102,7 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
                 return Ok(Action::await_change());
             }
         };
-        let (view, plan) = look_and_plan(context, user, &place, content.as_ref()).await?;
+        let (view, plan) = look_and_plan(context, user, &placement, content.as_ref()).await?;
         match turn::before_step(context, &view, &plan).await? {
             Current::Same => {}
             Current::Changed(newer) => {
@@ -167,10 +167,10 @@ async fn steps(user: &PostgresUser, context: &Context) -> Result<Action, Error> 
 async fn look_and_plan(
     context: &Context,
     user: PostgresUser,
-    place: &Place,
+    placement: &Placement,
     content: Option<&(String, SecretContent)>,
 ) -> Result<(View, Plan), Error> {
-    let (Place::At(key) | Place::Unknown(key)) = place;
+    let (Placement::At(key) | Placement::Unknown(key)) = placement;
     let object = ServerObject::find(context, key);
     let server = context.server(key);
     let logins = family::logins(context, &user, object.as_ref(), server.as_deref());
@@ -181,14 +181,14 @@ async fn look_and_plan(
     let mut denied = None;
     loop {
         let login = rest.pop_front().unwrap_or_else(|| family::alone(&user));
-        let mut view = observe::observe(context, user, place, login, content)
+        let mut view = observe::observe(context, user, placement, login, content)
             .await
             .map_err(Error::ReadSecret)?;
         match view.login.part {
             Part::Owner => denied = Some(view.denied.clone()),
             _ => view.denied = denied.clone().unwrap_or(view.denied),
         }
-        let mut plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.settings);
+        let mut plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.timings);
         tracing::debug!(user = %UserRef::from_obj(&view.user), login = ?view.login, step = ?plan.step, ready = plan.report.ready.reason, "plan");
         if plan.loses_what_is_published(&view.desired)
             && let Some(other) = family::instead(&view.user, object.as_ref())
@@ -214,7 +214,7 @@ async fn refused(context: &Context, view: View, step: &Step, error: Error) -> Re
     let mut view = view;
     context.refusals.note(&view.observed.uid, step, why.clone());
     view.observed.refusal = Some(why);
-    let plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.settings);
+    let plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.timings);
     report::report(
         context,
         view.user,
@@ -350,22 +350,22 @@ pub fn seen(event: &watcher::Event<UserAtRest>, context: &Context) {
 /// that could be put back. The login stays, and nobody would know of it.
 fn tell_of_unguarded(context: &Context, user: &PostgresUser) {
     let asked = user.metadata.deletion_timestamp.is_some();
-    if asked || !matches!(whereabouts::of(context, user), Whereabouts::Here(_)) {
+    if asked || !matches!(placement::of(context, user), Whereabouts::Here(_)) {
         return;
     }
     for record in user.records() {
-        tell_of_login(context, KeptUser::of_record(user, record, "Unguarded"));
+        tell_of_login(context, RetainedLogin::of_record(user, record, "Unguarded"));
     }
 }
 
-fn tell_of_login(context: &Context, kept: KeptUser) {
+fn tell_of_login(context: &Context, kept: RetainedLogin) {
     tracing::warn!(
         user = kept.user(),
         username = kept.username,
         "a PostgresUser was deleted without its finalizer: its login stays on the server"
     );
     context.metrics.kept_user();
-    let all = context.kept.clone();
+    let all = context.retained.clone();
     tokio::spawn(async move {
         if let Err(error) = all.record(&kept).await {
             let error = crate::controller::error::api(&error);
@@ -427,7 +427,7 @@ fn gone(context: &Context, user: &PostgresUser) {
         context.dispatch.user(other);
     }
     let key = server_key(user);
-    let concerned = [Some(key.clone()), whereabouts::recorded(user)];
+    let concerned = [Some(key.clone()), placement::recorded(user)];
     for server in concerned
         .into_iter()
         .flatten()

@@ -4,10 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use super::family;
+use super::placement::{self, Placement};
 use super::share;
 use super::unread;
 use super::wanted;
-use super::whereabouts::{self, Place};
 use super::workloads;
 use crate::api::{
     AdoptionPolicy, DeniedMembership, Ownership, PostgresUser, RejectedPassword, RemoteUserRecord,
@@ -15,22 +15,22 @@ use crate::api::{
 };
 use crate::clock;
 use crate::controller::context::Context;
-use crate::controller::server::state::State;
-use crate::controller::server::{Server as ServerAtWork, ServerKey, UserRef};
+use crate::controller::server::task::state::State;
+use crate::controller::server::task::{ServerKey, ServerTask, UserRef};
+use crate::controller::server::view;
 use crate::controller::server_spec::ServerObject;
-use crate::controller::server_view;
 use crate::domain::alternation::Part;
 use crate::domain::attempts::{Attempts, Login, Outcome};
 use crate::domain::claims::{Contender, Right};
 use crate::domain::connection::{ConnectionDetails, content_digest, with_previous};
 use crate::domain::identity::{Claim, ExclusionKey, RemoteIdentity};
-use crate::domain::journal::protocol::{self, Tenure};
+use crate::domain::journal::protocol::{self, Term};
 use crate::domain::journal::{Cause, Entry, EntryId, Kind};
 use crate::domain::mac::Subject;
 use crate::domain::plan::*;
 use crate::domain::role::Memberships;
-use crate::domain::settings::Settings;
 use crate::domain::time::{Mono, whole_seconds};
+use crate::domain::timings::ProtocolTimings;
 use crate::domain::wish;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
@@ -46,7 +46,7 @@ pub struct View {
     /// Which of its logins is seen to.
     pub login: family::Login,
     /// The server at work, if there is one.
-    pub server: Option<Arc<ServerAtWork>>,
+    pub server: Option<Arc<ServerTask>>,
     /// The server object, if there is one.
     pub object: Option<ServerObject>,
     /// How clients connect, as far as is known.
@@ -64,19 +64,19 @@ pub struct View {
 pub async fn observe(
     context: &Context,
     user: PostgresUser,
-    place: &Place,
+    placement: &Placement,
     login: family::Login,
     content: Option<&(String, SecretContent)>,
 ) -> Result<View, kube::Error> {
-    let (Place::At(key) | Place::Unknown(key)) = place;
+    let (Placement::At(key) | Placement::Unknown(key)) = placement;
     let object = ServerObject::find(context, key);
     let server = context.server(key);
     let details = details(object.as_ref(), server.as_deref());
     let entry = server
         .as_deref()
         .and_then(|server| staged_entry(context, server, &user));
-    let server_view = match place {
-        Place::At(key) => server_view(
+    let server_view = match placement {
+        Placement::At(key) => server_view(
             context,
             &user,
             key,
@@ -85,7 +85,7 @@ pub async fn observe(
             details.as_ref(),
             entry.is_some(),
         ),
-        Place::Unknown(former) => unusable(
+        Placement::Unknown(former) => unusable(
             "ServerNotReady",
             format!("waiting for the journal of {former}, by which this login was managed until now"),
         ),
@@ -101,15 +101,15 @@ pub async fn observe(
         server: Some(key.reference()),
         alternating: family::is_large(&user),
     });
-    let sight = server.as_deref().and_then(|server| {
+    let observation = server.as_deref().and_then(|server| {
         server
             .state()
-            .sight(username, server.capabilities.direct_read, &context.settings)
+            .observation(username, server.capabilities.direct_read, &context.timings)
     });
     let mut observed = Observed {
         uid: user.uid().unwrap_or_default(),
         finalizer: has_finalizer(&user),
-        claim: whereabouts::claim(&user),
+        claim: placement::claim(&user),
         own_claim,
         record,
         published: published(&status).map(|published| Published {
@@ -124,15 +124,15 @@ pub async fn observe(
             .as_deref()
             .map_or(Mono::default(), |server| server.state().settings_due(username)),
         renamed: renamed(server.as_deref(), &user, username),
-        set_backs: set_backs(
+        reverts: reverts(
             &status,
             user.metadata.generation,
-            context.settings.set_backs_in_an_hour,
+            context.timings.reverts_in_an_hour,
             Timestamp::now(),
         ),
         secret: secret_view(context, &user, content),
         server: server_view,
-        sight,
+        observation,
         last_write: server
             .as_deref()
             .map(|server| server.state().last_write(username)),
@@ -165,7 +165,7 @@ pub async fn observe(
     )
     .await?;
     observed.rival = rival(context, &user, &desired, &observed, identity.as_ref())
-        .or_else(|| rival_by_mark(context, &user, observed.sight.as_ref()));
+        .or_else(|| rival_by_mark(context, &user, observed.observation.as_ref()));
     Ok(View {
         user,
         login,
@@ -178,7 +178,7 @@ pub async fn observe(
     })
 }
 
-fn details(object: Option<&ServerObject>, server: Option<&ServerAtWork>) -> Option<ConnectionDetails> {
+fn details(object: Option<&ServerObject>, server: Option<&ServerTask>) -> Option<ConnectionDetails> {
     let (object, server) = (object?, server?);
     // After a restart the address is known from status before the provider has been asked again.
     let address = server.state().address.clone().or(object.remembered_address());
@@ -240,7 +240,7 @@ const RENEWAL: Duration = Duration::from_secs(24 * 3600);
 
 fn renewed_at(
     context: &Context,
-    server: Option<&ServerAtWork>,
+    server: Option<&ServerTask>,
     user: &PostgresUser,
     username: &str,
     mac: &str,
@@ -252,7 +252,7 @@ fn renewed_at(
 
 /// How many set-backs count: those of the last hour; all three, once there were three, until the spec changes
 /// or a rotation is asked for (which clears them).
-fn set_backs(status: &UserStatus, generation: Option<i64>, enough: usize, now: Timestamp) -> usize {
+fn reverts(status: &UserStatus, generation: Option<i64>, enough: usize, now: Timestamp) -> usize {
     if generation.is_some_and(|generation| generation != status.observed_generation) {
         return 0;
     }
@@ -309,7 +309,7 @@ fn server_view(
     user: &PostgresUser,
     key: &ServerKey,
     object: Option<&ServerObject>,
-    server: Option<&ServerAtWork>,
+    server: Option<&ServerTask>,
     details: Option<&ConnectionDetails>,
     has_entry: bool,
 ) -> ServerView {
@@ -353,10 +353,10 @@ fn server_view(
             message: "the server object is being deleted".to_string(),
         });
     }
-    let trouble = server_view::trouble(&server.link(), &server.state(), deleting);
+    let trouble = view::trouble(&server.link(), &server.state(), deleting);
     let verification = object.verification();
     let unverifiable = unverifiable(context, user, verification, details.is_some(), &server.state());
-    ServerView::Usable(Box::new(server_view::usable(
+    ServerView::Usable(Box::new(view::usable(
         server,
         Some(object),
         trouble,
@@ -378,7 +378,7 @@ fn is_expired(user: &PostgresUser) -> bool {
 /// What became of the last login with the published password, and when the next is due. After a restart, and after
 /// every change, they are spread over the interval.
 fn tried(
-    server: Option<&ServerAtWork>,
+    server: Option<&ServerTask>,
     user: &PostgresUser,
     username: &str,
     status: &UserStatus,
@@ -410,7 +410,7 @@ fn tried(
 
 /// The name under which the last list shows the login that carries this PostgresUser's mark, if it is not its own. Who renames a
 /// role takes the mark along, and LOGIN and password with it.
-fn renamed(server: Option<&ServerAtWork>, user: &PostgresUser, username: &str) -> Option<String> {
+fn renamed(server: Option<&ServerTask>, user: &PostgresUser, username: &str) -> Option<String> {
     let server = server.filter(|server| server.capabilities.marks && user.record_of(username).is_some())?;
     let state = server.state();
     let own = family::names(user);
@@ -470,36 +470,36 @@ pub fn is_out_of_trouble(view: &View) -> bool {
         return false;
     };
     let (link, state) = (server.link(), server.state());
-    seen.trouble.is_some() && server_view::trouble(&link, &state, view.desired.deleting).is_none()
+    seen.trouble.is_some() && view::trouble(&link, &state, view.desired.deleting).is_none()
 }
 
-fn staged_entry(context: &Context, server: &ServerAtWork, user: &PostgresUser) -> Option<StagedEntry> {
+fn staged_entry(context: &Context, server: &ServerTask, user: &PostgresUser) -> Option<StagedEntry> {
     let uid = user.uid()?;
-    let (entry, tenure) = server.journal.view(|journal, tenure| {
+    let (entry, term) = server.journal.view(|journal, term| {
         let entry = journal?.entries.of(&uid)?;
-        Some((Entry::clone(entry), tenure.cloned()))
+        Some((Entry::clone(entry), term.cloned()))
     })?;
     let published = user.published();
     let known = published.map(|published| published.password_mac.as_str());
-    Some(with_attempts(context, server, entry, known, tenure.as_ref()))
+    Some(with_attempts(context, server, entry, known, term.as_ref()))
 }
 
 /// An entry with what is known of its sendings. `published` is the MAC of what is published now.
 pub fn with_attempts(
     context: &Context,
-    server: &ServerAtWork,
+    server: &ServerTask,
     entry: Entry,
     published: Option<&str>,
-    tenure: Option<&Tenure>,
+    term: Option<&Term>,
 ) -> StagedEntry {
-    let inherited = tenure.filter(|tenure| tenure.inherited.contains(&entry.id));
+    let inherited = term.filter(|term| term.inherited.contains(&entry.id));
     let mut state = server.state();
     let attempts = match (state.attempts(entry.id).cloned(), inherited) {
         (Some(known), _) => known,
-        (None, Some(tenure)) => Attempts::inherited(tenure.began),
+        (None, Some(term)) => Attempts::inherited(term.began),
         (None, None) => Attempts::none(),
     };
-    let attempts = dated(attempts, &state, tenure, &context.settings);
+    let attempts = dated(attempts, &state, term, &context.timings);
     if attempts.inherited {
         *state.attempts_mut(entry.id) = attempts.clone();
     }
@@ -508,9 +508,9 @@ pub fn with_attempts(
             let subject = Subject::password_of(&entry.owner.uid);
             context.mac_key.mac_like(published, subject, password)
         }),
-        inherited_until: tenure
+        inherited_until: term
             .filter(|_| attempts.inherited)
-            .map(|tenure| protocol::inherited_until(tenure, &context.settings)),
+            .map(|term| protocol::inherited_until(term, &context.timings)),
         entry,
         attempts,
     }
@@ -518,13 +518,13 @@ pub fn with_attempts(
 
 /// The remote's clock is known only once the remote has been heard of: until then nothing dates the sendings of
 /// an earlier leader.
-fn dated(attempts: Attempts, state: &State, tenure: Option<&Tenure>, settings: &Settings) -> Attempts {
+fn dated(attempts: Attempts, state: &State, term: Option<&Term>, timings: &ProtocolTimings) -> Attempts {
     let undated = attempts.inherited && attempts.last_by_remote.is_none();
-    let Some(tenure) = tenure.filter(|_| undated) else {
+    let Some(term) = term.filter(|_| undated) else {
         return attempts;
     };
     Attempts {
-        last_by_remote: state.remote_time(tenure.began + settings.write_window),
+        last_by_remote: state.remote_time(term.began + timings.write_window),
         ..attempts
     }
 }
@@ -534,7 +534,7 @@ fn predecessor(
     context: &Context,
     user: &PostgresUser,
     username: &str,
-    own: Option<&ServerAtWork>,
+    own: Option<&ServerTask>,
     identity: Option<&RemoteIdentity>,
 ) -> Predecessor {
     let Some(identity) = identity else {
@@ -568,7 +568,7 @@ fn predecessor(
 }
 
 /// When a deletion was answered of which nothing can still arrive.
-fn answered_deletion(server: &ServerAtWork, id: EntryId, kind: Kind) -> Option<Mono> {
+fn answered_deletion(server: &ServerTask, id: EntryId, kind: Kind) -> Option<Mono> {
     let state = server.state();
     let attempts = state.attempts(id)?;
     let deleted = matches!(
@@ -626,8 +626,8 @@ fn may_have(desired: &Desired, observed: &Observed) -> bool {
 
 /// The living PostgresUser whose mark the remote user carries, if that is another one: it may have it by another
 /// address of the same server.
-fn rival_by_mark(context: &Context, user: &PostgresUser, sight: Option<&Sight>) -> Option<Rival> {
-    let mark = sight?.user.as_ref()?.mark()?;
+fn rival_by_mark(context: &Context, user: &PostgresUser, observation: Option<&Observation>) -> Option<Rival> {
+    let mark = observation?.user.as_ref()?.mark()?;
     if mark.installation != context.installation || user.uid().as_deref() == Some(&mark.uid) {
         return None;
     }

@@ -15,7 +15,7 @@ use crate::api::secret_preset::{PREVIOUS_PASSWORD, PREVIOUS_USERNAME};
 use crate::api::{OutputSecret, PostgresUser, names};
 use crate::controller::context::Context;
 use crate::controller::error::{Error, is_refusal};
-use crate::controller::user::{wanted, whereabouts};
+use crate::controller::user::{placement, wanted};
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::identity::RemoteIdentity;
 use crate::domain::password::Password;
@@ -315,7 +315,7 @@ fn build(output: Output<'_>) -> Result<Secret, Error> {
 
 /// The remote user, as the claim says.
 fn remote(user: &PostgresUser, username: &str) -> String {
-    let identity = whereabouts::claim(user).map(|claim| claim.identity);
+    let identity = placement::claim(user).map(|claim| claim.identity);
     let identity = identity
         .as_ref()
         .map(RemoteIdentity::to_string)

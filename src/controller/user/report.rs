@@ -237,7 +237,7 @@ fn next_status(
     } else if old.observed_generation != generation {
         new.rejected_settings = None;
     }
-    if plan.report.set_back {
+    if plan.report.reverted {
         let hour = jiff::SignedDuration::from_hours(1);
         new.set_backs.retain(|time| now.duration_since(time.0) < hour);
         new.set_backs.push(Time(whole_seconds(now)));

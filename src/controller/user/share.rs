@@ -81,7 +81,7 @@ pub struct Logins {
     /// Those that it is to be a member of.
     denied: BTreeMap<String, Denied>,
     /// One that is to get what it owns.
-    denied_heir: Option<(String, Denied)>,
+    denied_reassign_to: Option<(String, Denied)>,
     /// Whether all roles have been seen.
     known: bool,
     /// The UIDs of the PostgresUsers of its own namespace whose logins are among the roles that it names.
@@ -116,8 +116,9 @@ pub fn logins(context: &Context, user: &PostgresUser, settings: &RoleSettings) -
         let denied = groups.filter_map(|role| Some((role.clone(), why(role, options.named.contains(role))?)));
         logins.denied.extend(denied);
     }
-    let heir = settings.reassign_owned_to.as_ref();
-    logins.denied_heir = heir.and_then(|heir| Some((heir.clone(), why(heir, settings.heir_is_named)?)));
+    let reassign_to = settings.reassign_owned_to.as_ref();
+    logins.denied_reassign_to = reassign_to
+        .and_then(|reassign_to| Some((reassign_to.clone(), why(reassign_to, settings.reassign_is_named)?)));
     logins.known = server.state().has_list();
     logins.own = own;
     logins
@@ -125,7 +126,10 @@ pub fn logins(context: &Context, user: &PostgresUser, settings: &RoleSettings) -
 
 /// What the login was last seen to be.
 pub fn found(observed: &Observed) -> Option<&FoundRole> {
-    let user = observed.sight.as_ref().and_then(|sight| sight.user.as_ref())?;
+    let user = observed
+        .observation
+        .as_ref()
+        .and_then(|observation| observation.user.as_ref())?;
     user.traits.role.as_deref()
 }
 
@@ -136,9 +140,10 @@ impl Logins {
         let is_told = |why: Denied| has_login || why == Denied::Foreign;
         let group = self.denied.iter().find(|(_, why)| is_told(**why));
         let group = group.map(|(role, why)| (format!("memberOf has {role:?}"), "roles", *why));
-        let heir = self.denied_heir.as_ref().filter(|(_, why)| is_told(*why));
-        let heir = heir.map(|(role, why)| (format!("reassignOwnedTo is {role:?}"), "reassignOwnedTo", *why));
-        group.or(heir).map(|(what, field, why)| {
+        let reassign_to = self.denied_reassign_to.as_ref().filter(|(_, why)| is_told(*why));
+        let reassign_to =
+            reassign_to.map(|(role, why)| (format!("reassignOwnedTo is {role:?}"), "reassignOwnedTo", *why));
+        group.or(reassign_to).map(|(what, field, why)| {
             let (is, needed) = why.words();
             Invalid {
                 reason: "InvalidSettings",

@@ -8,7 +8,7 @@ use crate::api::PostgresUser;
 use crate::clock;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
-use crate::controller::server::Server;
+use crate::controller::server::task::ServerTask;
 use crate::domain::journal::Kind;
 use crate::domain::plan::{Plan, Step};
 
@@ -79,6 +79,6 @@ pub fn after_step(view: &View, plan: &Plan, paused: bool) {
 }
 
 /// A conditional write to the PostgresUser has shown what it is.
-pub fn note_written(server: &Server, uid: &str) {
+pub fn note_written(server: &ServerTask, uid: &str) {
     server.state().turns.note_current(uid);
 }

@@ -11,7 +11,7 @@ use crate::api::{
     ValidUntil,
 };
 use crate::controller::context::Context;
-use crate::controller::server::UserRef;
+use crate::controller::server::task::UserRef;
 use crate::controller::server_spec::ServerObject;
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::grants::Grants;
@@ -154,21 +154,23 @@ pub fn settings(user: &PostgresUser, object: Option<&ServerObject>) -> RoleSetti
         let within = |grants: Grants<'_>| grants.has_roles().then(|| grants.within(options));
         with_grants(user, object, within).flatten()
     };
-    let heir = sql
+    let reassign_to = sql
         .and_then(|sql| sql.reassign_owned_to.clone())
-        .filter(|heir| with_grants(user, object, |grants| grants.may_inherit(heir)) == Some(true));
+        .filter(|reassign_to| {
+            with_grants(user, object, |grants| grants.may_reassign_to(reassign_to)) == Some(true)
+        });
     RoleSettings {
         read_only: user.spec.scalingo.as_ref().is_some_and(|it| it.read_only),
         // As long as nobody says what is allowed, nothing is given, and nothing taken.
         options: asked.and_then(granted),
-        heir_is_named: heir
-            .as_ref()
-            .is_some_and(|heir| with_grants(user, object, |grants| grants.names_heir(heir)) == Some(true)),
+        reassign_is_named: reassign_to.as_ref().is_some_and(|reassign_to| {
+            with_grants(user, object, |grants| grants.names_reassign_to(reassign_to)) == Some(true)
+        }),
         own: Default::default(),
         adopts_power: with_grants(user, object, |grants| grants.names_for_adoption(user.username()))
             == Some(true),
         // A deletion asks nobody else whether this is allowed.
-        reassign_owned_to: heir,
+        reassign_owned_to: reassign_to,
         end_sessions: false,
     }
 }

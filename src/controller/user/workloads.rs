@@ -138,7 +138,7 @@ impl<'a> Errand<'a> {
 
     fn failed(&self, failure: &Failure) -> Done {
         let words = api(&failure.error);
-        tracing::warn!(user = %crate::controller::server::UserRef::from_obj(self.user), what = failure.what, error = words, "workloads could not be restarted, or not be looked at");
+        tracing::warn!(user = %crate::controller::server::task::UserRef::from_obj(self.user), what = failure.what, error = words, "workloads could not be restarted, or not be looked at");
         let (trouble, now): (_, Mono) = (trouble(failure, &words), clock::now());
         self.context
             .restarts

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{Entry, EntryId, Header, Journal};
-use crate::domain::settings::{Rule, Rules, Settings};
 use crate::domain::time::Mono;
+use crate::domain::timings::{ProtocolTimings, Rule, Rules};
 
 /// A process's hold on a journal, in that process's memory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Tenure {
+pub struct Term {
     /// The epoch that this process writes under.
     pub epoch: u64,
     /// When the write that began it was done, on this process's clock.
@@ -93,18 +93,18 @@ fn has_token(found: &Header, write: &Header) -> bool {
 }
 
 /// R3 and R4, at the last moment before sending: whether this process may still send this entry.
-pub fn may_send(entry: &Entry, tenure: &Tenure, now: Mono, settings: &Settings) -> bool {
-    let in_window = now < tenure.last_write_started + settings.write_window;
-    let own_stamp = entry.epoch == tenure.epoch;
-    (in_window || !settings.rules.hold(Rule::R3)) && (own_stamp || !settings.rules.hold(Rule::R4))
+pub fn may_send(entry: &Entry, term: &Term, now: Mono, timings: &ProtocolTimings) -> bool {
+    let in_window = now < term.last_write_started + timings.write_window;
+    let own_stamp = entry.epoch == term.epoch;
+    (in_window || !timings.rules.hold(Rule::R3)) && (own_stamp || !timings.rules.hold(Rule::R4))
 }
 
 /// When a request that an earlier leader may have sent can no longer take effect (R3), on this process's clock.
-pub fn inherited_until(tenure: &Tenure, settings: &Settings) -> Mono {
-    if settings.rules.hold(Rule::R3) {
-        tenure.began + settings.write_window + settings.t_live
+pub fn inherited_until(term: &Term, timings: &ProtocolTimings) -> Mono {
+    if timings.rules.hold(Rule::R3) {
+        term.began + timings.write_window + timings.t_live
     } else {
-        tenure.began
+        term.began
     }
 }
 

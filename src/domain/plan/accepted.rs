@@ -2,7 +2,7 @@
 
 use super::entry::{Case, was_made_anew};
 use super::evidence::speaks_against;
-use super::fresh::{self, Quiet};
+use super::read_age::{self, Quiet};
 use super::report::is_published;
 use super::types::*;
 use std::collections::BTreeSet;
@@ -14,8 +14,8 @@ use crate::domain::attempts::Login;
 use crate::domain::journal::{Cause, Kind};
 use crate::domain::remote::RemoteUser;
 use crate::domain::role::Memberships;
-use crate::domain::settings::Rule;
 use crate::domain::time::Mono;
+use crate::domain::timings::Rule;
 
 /// The longest pause between two logins of one user while they are refused.
 const LONGEST_BETWEEN_LOGINS: Duration = Duration::from_secs(60);
@@ -37,7 +37,7 @@ fn not_verified(why: &str) -> Stalled {
 impl Case<'_> {
     /// Accepted: in effect? working? published? recorded? Then settled (R7, I2, R8).
     pub fn accepted(&self, user: Option<&RemoteUser>) -> Plan {
-        if !fresh::in_effect(self.staged, self.server, self.settings) {
+        if !read_age::in_effect(self.staged, self.server, self.timings) {
             return match &self.server.trouble {
                 Some(trouble) => Plan::troubled(self.observed, trouble),
                 None => self.step(Step::PollCluster),
@@ -141,19 +141,19 @@ impl Case<'_> {
             return None;
         }
         let last = self.staged.attempts.last;
-        let look = last.and_then(|last| fresh::look_after(self.server, last, self.settings));
+        let look = last.and_then(|last| read_age::look_after(self.server, last, self.timings));
         let Some(look) = look else {
             return Some(self.step(Step::PollCluster));
         };
-        let sight = self.observed.sight.as_ref();
+        let observation = self.observed.observation.as_ref();
         if self.staged.entry.kind != Kind::Create {
             // That the user is there says nothing of its password: it is sent again, alone this time.
             return Some(self.send_to_the_same());
         }
-        match sight.filter(|sight| sight.started > look.started) {
+        match observation.filter(|observation| observation.started > look.started) {
             None => Some(Plan::look(self.observed, self.server, Step::List)),
-            Some(sight) if sight.user.is_some() => None,
-            Some(sight) if sight.conclusive => Some(self.send()),
+            Some(observation) if observation.user.is_some() => None,
+            Some(observation) if observation.proves_absence => Some(self.send()),
             Some(_) => Some(Plan::look(self.observed, self.server, Step::List)),
         }
     }
@@ -186,7 +186,7 @@ impl Case<'_> {
             SecretView::Ours { resource_version, .. } => resource_version,
             SecretView::Absent | SecretView::Foreign(_) | SecretView::Leaving(_) => return false,
         };
-        if !self.settings.rules.hold(Rule::R8) {
+        if !self.timings.rules.hold(Rule::R8) {
             return true;
         }
         self.observed.published.as_ref().is_some_and(|published| {
@@ -205,7 +205,7 @@ impl Case<'_> {
             let same = record.identity == new.identity && record.created == new.created;
             same && record.retired == new.retired
         });
-        (handled && owned && self.is_dated(user)) || !self.settings.rules.hold(Rule::R8)
+        (handled && owned && self.is_dated(user)) || !self.timings.rules.hold(Rule::R8)
     }
 
     /// Whether the record has what the answer said of the change: without it our own change would look like somebody else's.
@@ -269,7 +269,7 @@ impl Case<'_> {
     /// When the cluster was seen to have put the change in effect, by its own clock: it may date the change only then.
     fn in_effect_by_remote(&self, user: Option<&RemoteUser>) -> Option<Timestamp> {
         user?.modified?;
-        let look = fresh::look_after(self.server, self.staged.attempts.last?, self.settings)?;
+        let look = read_age::look_after(self.server, self.staged.attempts.last?, self.timings)?;
         look.date
             .and_then(|date| Timestamp::from_second(date.as_second()).ok())
     }
@@ -287,11 +287,11 @@ impl Case<'_> {
             return plan;
         }
         let precondition = match &self.observed.secret {
-            SecretView::Foreign(whose) => return Plan::not_ready(super::present::secret_conflict(whose)),
+            SecretView::Foreign(whose) => return Plan::not_ready(super::steady::secret_conflict(whose)),
             SecretView::Leaving(finalizers) => {
-                return Plan::not_ready(super::present::secret_leaving(finalizers));
+                return Plan::not_ready(super::steady::secret_leaving(finalizers));
             }
-            _ if !self.settings.rules.hold(Rule::R2) => Precondition::Nothing,
+            _ if !self.timings.rules.hold(Rule::R2) => Precondition::Nothing,
             SecretView::Absent => Precondition::Absent,
             SecretView::Ours { resource_version, .. } => Precondition::At(resource_version.clone()),
         };
@@ -308,7 +308,7 @@ impl Case<'_> {
 
     /// Nothing is published here that has not logged in, and no login can be tried.
     fn unverified(&self) -> Option<Plan> {
-        let why = match fresh::login(self.staged) {
+        let why = match read_age::login(self.staged) {
             Login::Accepted => return None,
             Login::Unverifiable(why) => why,
             Login::NotTried | Login::Refused(_) => self.not_tried(),
@@ -324,7 +324,7 @@ impl Case<'_> {
     }
 
     fn verify(&self) -> Option<Plan> {
-        match fresh::login(self.staged) {
+        match read_age::login(self.staged) {
             Login::NotTried => Some(self.step(Step::Verify(self.staged.entry.id))),
             Login::Accepted | Login::Unverifiable(_) => None,
             Login::Refused(at) => Some(self.not_in_effect(at)),
@@ -334,7 +334,7 @@ impl Case<'_> {
     /// Accepted, but a login is refused: soon tried again, and sent again once a late effect is ruled out.
     fn not_in_effect(&self, tried: Mono) -> Plan {
         let again = tried + self.pause_after_refusals();
-        let late = self.staged.attempts.last.map(|last| last + self.settings.t_live);
+        let late = self.staged.attempts.last.map(|last| last + self.timings.t_live);
         let mut plan = if self.now < again {
             let mut plan = Plan::waiting(self.observed, "NotInEffect", NOT_IN_EFFECT.to_string());
             plan.again = Some(again - self.now);
@@ -351,8 +351,8 @@ impl Case<'_> {
     /// A login that is refused is tried again soon, and then less and less often.
     fn pause_after_refusals(&self) -> Duration {
         let doublings = self.staged.attempts.login_refusals.saturating_sub(1).min(16);
-        let pause = self.settings.read_lag.saturating_mul(1 << doublings);
-        pause.min(LONGEST_BETWEEN_LOGINS.max(self.settings.read_lag))
+        let pause = self.timings.read_lag.saturating_mul(1 << doublings);
+        pause.min(LONGEST_BETWEEN_LOGINS.max(self.timings.read_lag))
     }
 
     /// What was made is not made again, but given its password again: a creation would find that it exists.
@@ -360,8 +360,9 @@ impl Case<'_> {
         if self.staged.entry.kind != Kind::Create {
             return self.send_to_the_same();
         }
-        let sight = fresh::sight_to_send_on(self.observed, self.staged, self.now, self.settings);
-        match sight.map(|sight| (&sight.user, sight.conclusive)) {
+        let observation =
+            read_age::observation_to_send_on(self.observed, self.staged, self.now, self.timings);
+        match observation.map(|observation| (&observation.user, observation.proves_absence)) {
             Some((Some(user), _)) if self.is_not_what_was_made(user) => self.drop_when_quiet(),
             Some((Some(_), _)) => self.take_on(),
             Some((None, true)) => self.send(),
@@ -374,7 +375,7 @@ impl Case<'_> {
     }
 
     fn verified(&self) -> Verified {
-        match fresh::login(self.staged) {
+        match read_age::login(self.staged) {
             Login::Accepted => Verified::Yes,
             Login::Unverifiable(why) => Verified::Unknown(why),
             Login::NotTried | Login::Refused(_) => Verified::Unknown(self.not_tried()),
@@ -388,10 +389,12 @@ impl Case<'_> {
 
     /// R8: settled only once it is published and recorded, and (R6) a late enough read has been made.
     pub fn settle_when_quiet(&self) -> Plan {
-        let Some(sight) = fresh::settled_sight(self.observed, self.server, self.now, self.settings) else {
+        let Some(observation) =
+            read_age::settled_observation(self.observed, self.server, self.now, self.timings)
+        else {
             return self.wait_for_list();
         };
-        if let (Some(user), Some(record)) = (&sight.user, &self.observed.record)
+        if let (Some(user), Some(record)) = (&observation.user, &self.observed.record)
             && let Some(seen) = self.record_as_seen(user, record)
         {
             let mut plan = self.published_and_waiting();
@@ -404,7 +407,7 @@ impl Case<'_> {
     /// The record, if the read that settles says more than it, or something else: the last of our own requests may
     /// have been one without an answer.
     fn record_as_seen(&self, user: &RemoteUser, record: &Record) -> Option<Record> {
-        if super::present::is_another_incarnation(self.observed, self.server, record, user) {
+        if super::steady::is_another_incarnation(self.observed, self.server, record, user) {
             return None;
         }
         let mut seen = record.clone();
@@ -422,7 +425,7 @@ impl Case<'_> {
     /// What is published needs no hurry: the reads that settle many entries are shared.
     fn wait_for_list(&self) -> Plan {
         let mut plan = self.published_and_waiting();
-        match fresh::quiet(self.observed, self.server, self.now, self.settings) {
+        match read_age::quiet(self.observed, self.server, self.now, self.timings) {
             Quiet::From(from) if self.now < from => plan.again = Some(from - self.now),
             _ if self.server.trouble.is_some() => {}
             Quiet::From(_) => plan.step = Some(Step::List),
@@ -436,7 +439,7 @@ impl Case<'_> {
             true => Plan::ready(),
             false => self.step_none(),
         };
-        plan.again = Some(self.settings.read_lag);
+        plan.again = Some(self.timings.read_lag);
         plan
     }
 }

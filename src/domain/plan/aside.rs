@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use super::fresh;
-use super::present::{
+use super::read_age;
+use super::report::is_published;
+use super::steady::{
     another_installations, cannot_stage, claim_then_stage, configure, conflict, differs, draft, exists,
     is_another_incarnation, missing, recreate, unsettled,
 };
-use super::report::is_published;
 use super::types::*;
 use crate::domain::alternation::Part;
 use crate::domain::journal::{Cause, Kind};
 use crate::domain::remote::RemoteUser;
-use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
+use crate::domain::timings::ProtocolTimings;
 
 /// How often it is looked whether a login has sessions still.
 const SESSIONS_AGAIN: Duration = Duration::from_secs(15);
@@ -21,7 +21,7 @@ const SESSIONS_AGAIN: Duration = Duration::from_secs(15);
 const SESSIONS_FRESH: Duration = Duration::from_secs(2);
 
 /// The next step for such a login, with nothing staged. A plan without a step leaves it to the published one.
-pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settings) -> Plan {
+pub fn plan(desired: &Desired, observed: &Observed, now: Mono, timings: &ProtocolTimings) -> Plan {
     let ServerView::Usable(server) = &observed.server else {
         return Plan::waiting(observed, "ServerNotReady", String::new());
     };
@@ -31,20 +31,20 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
     if let Predecessor::Blocks | Predecessor::Deleted { .. } = observed.predecessor {
         return unsettled(observed);
     }
-    let Some(sight) = &observed.sight else {
+    let Some(observation) = &observed.observation else {
         return Plan::look(observed, server, Step::List);
     };
     let is_owner = desired.part == Part::Owner;
-    match (&observed.record, &sight.user) {
+    match (&observed.record, &observation.user) {
         (Some(record), _) if record.identity != server.identity => {
             Plan::stalled(observed, elsewhere(record, server))
         }
-        (None, None) if is_owner => missing(desired, observed, server, sight, now, settings),
-        (None, Some(user)) if is_owner => exists(desired, observed, server, user, sight),
+        (None, None) if is_owner => missing(desired, observed, server, observation, now, timings),
+        (None, Some(user)) if is_owner => exists(desired, observed, server, user, observation),
         (None, _) => Plan::ready(),
-        (Some(_), None) if is_owner => recreate(desired, observed, server, now, settings),
-        (Some(record), None) => gone(observed, server, record, now, settings),
-        (Some(record), Some(user)) => there(desired, observed, server, record, user, sight, now),
+        (Some(_), None) if is_owner => recreate(desired, observed, server, now, timings),
+        (Some(record), None) => gone(observed, server, record, now, timings),
+        (Some(record), Some(user)) => there(desired, observed, server, record, user, observation, now),
     }
 }
 
@@ -61,12 +61,12 @@ pub(super) fn elsewhere(record: &Record, server: &Server) -> Stalled {
 }
 
 /// Somebody has deleted it: there is nothing left to retire.
-fn gone(observed: &Observed, server: &Server, record: &Record, now: Mono, settings: &Settings) -> Plan {
+fn gone(observed: &Observed, server: &Server, record: &Record, now: Mono, timings: &ProtocolTimings) -> Plan {
     if record.retired {
         return Plan::ready();
     }
-    if !fresh::surely_absent(observed, server, now, settings) {
-        return Plan::confirm(observed, server, now, settings);
+    if !read_age::surely_absent(observed, server, now, timings) {
+        return Plan::confirm(observed, server, now, timings);
     }
     noted(observed, record)
 }
@@ -87,7 +87,7 @@ fn there(
     server: &Server,
     record: &Record,
     user: &RemoteUser,
-    sight: &Sight,
+    observation: &Observation,
     now: Mono,
 ) -> Plan {
     if let Some(stalled) = another_installations(observed, server, user) {
@@ -96,7 +96,7 @@ fn there(
     if user.protected || is_another_incarnation(observed, server, record, user) {
         return Plan::stalled(observed, made_anew(user));
     }
-    let seen = sight.as_seen();
+    let seen = observation.as_seen();
     if !desired.retiring {
         return configure(desired, observed, server, user, &seen, now).unwrap_or_else(Plan::ready);
     }
@@ -106,7 +106,7 @@ fn there(
     if let Some(plan) = super::restart::before_retirement(desired, observed, now) {
         return plan;
     }
-    if let Some(plan) = in_use(desired, observed, server, record, sight, now) {
+    if let Some(plan) = in_use(desired, observed, server, record, observation, now) {
         return plan;
     }
     if let Some(held) = cannot_stage(desired, observed, server) {
@@ -140,18 +140,18 @@ fn in_use(
     observed: &Observed,
     server: &Server,
     record: &Record,
-    sight: &Sight,
+    observation: &Observation,
     now: Mono,
 ) -> Option<Plan> {
     let until = desired
         .unused_by
         .filter(|until| now < *until && !record.retired)?;
-    let sessions = sight.user.as_ref().and_then(|user| user.traits.sessions);
-    if sessions == Some(0) && now - sight.started <= SESSIONS_FRESH {
+    let sessions = observation.user.as_ref().and_then(|user| user.traits.sessions);
+    if sessions == Some(0) && now - observation.started <= SESSIONS_FRESH {
         return None;
     }
     let mut plan = Plan::retiring(observed);
-    let again = sight.started + SESSIONS_AGAIN;
+    let again = observation.started + SESSIONS_AGAIN;
     let is_known = sessions.is_some() && now < again;
     match (is_known, &server.trouble) {
         (false, None) => plan.step = Some(Step::Read),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::entry::{is_another, may_be_adopted, was_made_anew};
 use super::evidence::{Verdict, evidence_to_gather, weigh};
-use super::fresh::{self, Quiet};
+use super::read_age::{self, Quiet};
 use super::types::*;
 use crate::api::DeletionBlocker;
 use crate::api::names::FORCE_FINALIZE;
@@ -13,8 +13,8 @@ use crate::domain::journal::{Cause, Kind, Seen};
 use crate::domain::remote::RemoteUser;
 use crate::domain::role::RoleSettings;
 use crate::domain::schedule::Class;
-use crate::domain::settings::{Rule, Settings};
 use crate::domain::time::Mono;
+use crate::domain::timings::{ProtocolTimings, Rule};
 
 /// How long to wait before a deletion that was refused is tried again.
 const REFUSED_AGAIN: Duration = Duration::from_secs(60);
@@ -24,7 +24,7 @@ struct Case<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
     now: Mono,
-    settings: &'a Settings,
+    timings: &'a ProtocolTimings,
 }
 
 /// Whether this is a deletion that the remote has accepted, or says to have been done.
@@ -47,7 +47,7 @@ pub(super) fn lacks_login(user: &RemoteUser) -> bool {
 }
 
 /// What lets go of a resource whose deletion is blocked.
-pub fn ways_out(username: &str) -> String {
+pub fn remediation(username: &str) -> String {
     format!(
         "to let this object go and leave the login on the server, set spec.deletionPolicy: Retain; if even that does \
          not help, set the annotation {FORCE_FINALIZE}={username}"
@@ -55,7 +55,7 @@ pub fn ways_out(username: &str) -> String {
 }
 
 /// The next step for a resource that is being deleted.
-pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settings) -> Plan {
+pub fn plan(desired: &Desired, observed: &Observed, now: Mono, timings: &ProtocolTimings) -> Plan {
     match (observed.finalizer, desired.deleting) {
         (true, _) => {}
         (false, true) => return Plan::default(),
@@ -66,13 +66,13 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
         desired,
         observed,
         now,
-        settings,
+        timings,
     };
     if desired.force_finalize && desired.deleting {
-        return case.let_go(Farewell::Forced);
+        return case.let_go(ReleaseReason::Forced);
     }
     if !desired.deleting && observed.predecessor != Predecessor::None {
-        return super::present::unsettled(observed);
+        return super::steady::unsettled(observed);
     }
     match &observed.server {
         // Only a login of before goes, and its resource stays.
@@ -81,7 +81,7 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
             Plan::waiting(observed, "Waiting", String::new())
         }
         ServerView::Unusable(why) => case.without_server(why),
-        ServerView::Usable(server) if server.gone => case.let_go(Farewell::ClusterGone),
+        ServerView::Usable(server) if server.gone => case.let_go(ReleaseReason::ClusterGone),
         ServerView::Usable(server) => match &observed.entry {
             Some(staged) => case.with_entry(staged, server),
             None => case.without_entry(server),
@@ -109,18 +109,18 @@ pub(super) fn under_way(reason: &'static str, message: String, again: Duration) 
 }
 
 /// What becomes of the login while the object is let go.
-fn of_farewell(farewell: Farewell) -> &'static str {
-    match farewell {
-        Farewell::NeverOwned => "this object is being let go: no login was made for it",
-        Farewell::Deleted => "this object is being let go: the login is gone from the server",
-        Farewell::Retained => "this object is being let go: the login stays on the server",
-        Farewell::ClusterGone => {
+fn of_release(release: ReleaseReason) -> &'static str {
+    match release {
+        ReleaseReason::NeverOwned => "this object is being let go: no login was made for it",
+        ReleaseReason::Deleted => "this object is being let go: the login is gone from the server",
+        ReleaseReason::Retained => "this object is being let go: the login stays on the server",
+        ReleaseReason::ClusterGone => {
             "this object is being let go: the remote cluster is gone, and the login with it"
         }
-        Farewell::Forced => {
+        ReleaseReason::Forced => {
             "this object is being let go without asking the server: the login may still be there"
         }
-        Farewell::NotOurs => {
+        ReleaseReason::NotOurs => {
             "this object is being let go: the login on the server is not its own any more, and stays"
         }
     }
@@ -129,7 +129,7 @@ fn of_farewell(farewell: Farewell) -> &'static str {
 impl Case<'_> {
     fn doing(&self, step: Step) -> Plan {
         let message = match self.is_kept() && !self.may_be_deleted() {
-            true => of_farewell(Farewell::Retained),
+            true => of_release(ReleaseReason::Retained),
             false => "the login is being deleted on the server",
         };
         self.saying(message, step)
@@ -147,26 +147,26 @@ impl Case<'_> {
 
     fn blocked(&self, why: &str) -> Plan {
         let message = match self.desired.deleting {
-            true => format!("{why}; {}", ways_out(&self.desired.principal)),
+            true => format!("{why}; {}", remediation(&self.desired.principal)),
             false => why.to_string(),
         };
         under_way("DeletionBlocked", message, REFUSED_AGAIN)
     }
 
     /// Takes what is staged out of the journal, makes a retained Secret independent, and lets go.
-    fn let_go(&self, farewell: Farewell) -> Plan {
+    fn let_go(&self, release: ReleaseReason) -> Plan {
         match &self.observed.entry {
-            Some(staged) => self.saying(of_farewell(farewell), Step::Settle(staged.entry.id)),
-            None => self.say_farewell(farewell),
+            Some(staged) => self.saying(of_release(release), Step::Settle(staged.entry.id)),
+            None => self.say_release(release),
         }
     }
 
-    fn say_farewell(&self, farewell: Farewell) -> Plan {
-        let is_over = matches!(farewell, Farewell::Deleted | Farewell::NotOurs);
+    fn say_release(&self, release: ReleaseReason) -> Plan {
+        let is_over = matches!(release, ReleaseReason::Deleted | ReleaseReason::NotOurs);
         if !self.desired.deleting || (self.desired.has_others && is_over) {
-            return self.saying("one of this object's logins is gone", Step::Forget(farewell));
+            return self.saying("one of this object's logins is gone", Step::Forget(release));
         }
-        let kept = matches!(farewell, Farewell::Retained | Farewell::Forced);
+        let kept = matches!(release, ReleaseReason::Retained | ReleaseReason::Forced);
         if let SecretView::Ours {
             resource_version,
             owned: true,
@@ -178,9 +178,9 @@ impl Case<'_> {
             let step = Step::ReleaseSecret {
                 resource_version: resource_version.clone(),
             };
-            return self.saying(of_farewell(farewell), step);
+            return self.saying(of_release(release), step);
         }
-        self.saying(of_farewell(farewell), Step::RemoveFinalizer(farewell))
+        self.saying(of_release(release), Step::RemoveFinalizer(release))
     }
 
     /// The spec asks for login and Secret to stay when the resource goes.
@@ -197,10 +197,10 @@ impl Case<'_> {
     fn without_server(&self, why: &Unusable) -> Plan {
         let entry = self.observed.entry.as_ref();
         if !self.is_recorded() && entry.is_none_or(|staged| staged.attempts.never_sent()) {
-            return self.let_go(Farewell::NeverOwned);
+            return self.let_go(ReleaseReason::NeverOwned);
         }
         if self.is_kept() {
-            return self.let_go(Farewell::Retained);
+            return self.let_go(ReleaseReason::Retained);
         }
         self.blocked(&format!("{}: {}", why.reason, why.message))
     }
@@ -233,13 +233,13 @@ impl Case<'_> {
     /// Nothing is on its way.
     fn without_entry(&self, server: &Server) -> Plan {
         let Some(record) = &self.observed.record else {
-            return self.let_go(Farewell::NeverOwned);
+            return self.let_go(ReleaseReason::NeverOwned);
         };
         if self.may_keep() {
-            return self.let_go(Farewell::Retained);
+            return self.let_go(ReleaseReason::Retained);
         }
         if self.is_strangers(server) || self.observed.rival.is_some() {
-            return self.let_go(Farewell::NotOurs);
+            return self.let_go(ReleaseReason::NotOurs);
         }
         if record.identity != server.identity {
             return self.blocked(&format!(
@@ -249,20 +249,22 @@ impl Case<'_> {
         }
         if let Some(to) = &self.observed.renamed {
             // It would go on logging in, and nobody would know whose it is.
-            let renamed = super::present::renamed(to, &self.desired.username);
+            let renamed = super::steady::renamed(to, &self.desired.username);
             return self.blocked(&format!("{}: {}", renamed.reason, renamed.message));
         }
-        if fresh::surely_absent(self.observed, server, self.now, self.settings) {
-            return self.let_go(Farewell::Deleted);
+        if read_age::surely_absent(self.observed, server, self.now, self.timings) {
+            return self.let_go(ReleaseReason::Deleted);
         }
         if let Some(trouble) = &server.trouble {
             return self.blocked(&format!("{}: {}", trouble.reason, trouble.message));
         }
         // Whatever the look shows leads to a request or to a wait: it is made once there is a turn for it.
-        let nothing_to_do_yet = self.look_just_now().is_some_and(|sight| sight.user.is_none())
-            && matches!(fresh::quiet(self.observed, server, self.now, self.settings),
+        let nothing_to_do_yet = self
+            .look_just_now()
+            .is_some_and(|observation| observation.user.is_none())
+            && matches!(read_age::quiet(self.observed, server, self.now, self.timings),
                 Quiet::From(from) if self.now < from);
-        if !self.observed.turn && !nothing_to_do_yet && self.settings.rules.hold(Rule::R11) {
+        if !self.observed.turn && !nothing_to_do_yet && self.timings.rules.hold(Rule::R11) {
             let class = match self.desired.deleting {
                 true => Class::Deletion,
                 false => Class::Periodic,
@@ -271,15 +273,17 @@ impl Case<'_> {
         }
         match self.look_just_now() {
             None => self.look(server),
-            Some(Sight { user: None, .. }) => self.confirm(server),
-            Some(sight @ Sight { user: Some(user), .. }) => self.stage_deletion(server, record, user, sight),
+            Some(Observation { user: None, .. }) => self.confirm(server),
+            Some(observation @ Observation { user: Some(user), .. }) => {
+                self.stage_deletion(server, record, user, observation)
+            }
         }
     }
 
     /// A look at the login from just before: somebody may have made it again since the last list.
-    fn look_just_now(&self) -> Option<&Sight> {
-        let sight = self.observed.sight.as_ref()?;
-        (self.now - sight.started <= fresh::just_now(self.settings)).then_some(sight)
+    fn look_just_now(&self) -> Option<&Observation> {
+        let observation = self.observed.observation.as_ref()?;
+        (self.now - observation.started <= read_age::just_now(self.timings)).then_some(observation)
     }
 
     fn look(&self, server: &Server) -> Plan {
@@ -290,16 +294,22 @@ impl Case<'_> {
         }
     }
 
-    fn stage_deletion(&self, server: &Server, record: &Record, user: &RemoteUser, sight: &Sight) -> Plan {
-        if user.protected || super::present::is_another_incarnation(self.observed, server, record, user) {
-            return self.let_go(Farewell::NotOurs);
+    fn stage_deletion(
+        &self,
+        server: &Server,
+        record: &Record,
+        user: &RemoteUser,
+        observation: &Observation,
+    ) -> Plan {
+        if user.protected || super::steady::is_another_incarnation(self.observed, server, record, user) {
+            return self.let_go(ReleaseReason::NotOurs);
         }
-        self.doing(Step::Stage(Draft::deletion(None, sight.as_seen())))
+        self.doing(Step::Stage(Draft::deletion(None, observation.as_seen())))
     }
 
     /// A read, as soon as it is worth something (R6).
     fn confirm(&self, server: &Server) -> Plan {
-        let quiet = fresh::quiet(self.observed, server, self.now, self.settings);
+        let quiet = read_age::quiet(self.observed, server, self.now, self.timings);
         if let Quiet::From(from) = quiet
             && self.now < from
         {
@@ -339,8 +349,10 @@ impl Case<'_> {
     fn deletion(&self, staged: &StagedEntry, server: &Server) -> Plan {
         let done = is_accepted_deletion(staged);
         if done && server.capabilities.marks && staged.attempts.outcome == Some(Outcome::NotFound) {
-            // There is none, or one that is somebody else's by now: that is another farewell.
-            match fresh::sight_after_attempt(self.observed, staged).map(|sight| &sight.user) {
+            // There is none, or one that is somebody else's by now: that is another reason.
+            match read_age::observation_after_attempt(self.observed, staged)
+                .map(|observation| &observation.user)
+            {
                 None => return self.doing(Step::Read),
                 Some(Some(user)) if self.is_another(user, staged, server) => {
                     return self.drop_when_quiet(staged, server);
@@ -350,12 +362,12 @@ impl Case<'_> {
         }
         if done && staged.attempts.is_definite() && !self.desired.has_others {
             // Nothing of it can still arrive. Its entry stays until a list, shared by all, shows the absence (`gone`).
-            return self.say_farewell(Farewell::Deleted);
+            return self.say_release(ReleaseReason::Deleted);
         }
         if self.is_kept() && !done && (server.capabilities.marks || !staged.attempts.unknown) {
             return self.keep(staged, server);
         }
-        if fresh::surely_absent(self.observed, server, self.now, self.settings) {
+        if read_age::surely_absent(self.observed, server, self.now, self.timings) {
             return self.doing(Step::Settle(staged.entry.id));
         }
         if let Some(trouble) = &server.trouble {
@@ -379,22 +391,22 @@ impl Case<'_> {
         if staged.attempts.never_sent() || server.trouble.is_some() || !server.capabilities.marks {
             return self.doing(settle);
         }
-        let sight = match staged.attempts.unknown {
-            true => fresh::settled_sight(self.observed, server, self.now, self.settings),
-            false => fresh::sight_after_attempt(self.observed, staged),
+        let observation = match staged.attempts.unknown {
+            true => read_age::settled_observation(self.observed, server, self.now, self.timings),
+            false => read_age::observation_after_attempt(self.observed, staged),
         };
-        let Some(sight) = sight else {
+        let Some(observation) = observation else {
             return self.confirm(server);
         };
-        match &sight.user {
-            None if !sight.conclusive => self.confirm(server),
+        match &observation.user {
+            None if !observation.proves_absence => self.confirm(server),
             Some(user) if lacks_login(user) && !self.is_another(user, staged, server) => {
                 self.doing(Step::Stage(Draft {
                     replaces: Some(staged.entry.id),
                     kind: Kind::Configure,
                     cause: Cause::Deletion,
                     password: DraftPassword::None,
-                    seen: sight.as_seen(),
+                    seen: observation.as_seen(),
                     proven_ours: true,
                 }))
             }
@@ -405,7 +417,7 @@ impl Case<'_> {
     /// What a deletion that did not come to its end has taken is given back before the object is let go.
     fn give_login_back(&self, staged: &StagedEntry, server: &Server) -> Plan {
         let is_answered = staged.attempts.outcome.is_some();
-        let is_gone = || fresh::surely_absent(self.observed, server, self.now, self.settings);
+        let is_gone = || read_age::surely_absent(self.observed, server, self.now, self.timings);
         match is_answered || server.trouble.is_some() || is_gone() {
             true => self.doing(Step::Settle(staged.entry.id)),
             false => self.send_to_the_same(staged, server),
@@ -420,9 +432,9 @@ impl Case<'_> {
             plan.again = Some(wait - self.now);
             return plan;
         }
-        let sight = fresh::sight_to_send_on(self.observed, staged, self.now, self.settings);
-        let sight = sight.filter(|_| self.look_just_now().is_some());
-        match sight.map(|sight| &sight.user) {
+        let observation = read_age::observation_to_send_on(self.observed, staged, self.now, self.timings);
+        let observation = observation.filter(|_| self.look_just_now().is_some());
+        match observation.map(|observation| &observation.user) {
             None => self.doing(Step::Read),
             Some(None) => self.confirm(server),
             Some(Some(user)) if self.is_another(user, staged, server) => self.drop_when_quiet(staged, server),
@@ -442,7 +454,7 @@ impl Case<'_> {
 
     /// Drops the entry, once nothing of it can take effect any more.
     fn drop_when_quiet(&self, staged: &StagedEntry, server: &Server) -> Plan {
-        match fresh::settled_sight(self.observed, server, self.now, self.settings) {
+        match read_age::settled_observation(self.observed, server, self.now, self.timings) {
             Some(_) => self.doing(Step::Settle(staged.entry.id)),
             None => self.confirm(server),
         }
@@ -455,8 +467,10 @@ impl Case<'_> {
         message: &str,
         blockers: &[DeletionBlocker],
     ) -> Plan {
-        let heir = |settings: &RoleSettings| settings.reassign_owned_to.clone();
-        if heir(&staged.entry.settings) != heir(&self.desired.settings) && !staged.attempts.unknown {
+        let reassign_to = |settings: &RoleSettings| settings.reassign_owned_to.clone();
+        if reassign_to(&staged.entry.settings) != reassign_to(&self.desired.settings)
+            && !staged.attempts.unknown
+        {
             return self.replace_by_deletion(staged);
         }
         if staged
@@ -473,8 +487,8 @@ impl Case<'_> {
 
     /// Deleted, by the remote's word; some show the user for a while longer.
     fn confirm_deletion(&self, staged: &StagedEntry, server: &Server) -> Plan {
-        let settled = fresh::settled_sight(self.observed, server, self.now, self.settings);
-        let Some(Sight { user: Some(user), .. }) = settled else {
+        let settled = read_age::settled_observation(self.observed, server, self.now, self.timings);
+        let Some(Observation { user: Some(user), .. }) = settled else {
             return self.confirm(server);
         };
         if self.is_another(user, staged, server) {
@@ -483,17 +497,17 @@ impl Case<'_> {
         let sent_again = staged
             .attempts
             .last
-            .is_none_or(|last| self.now - last > self.settings.t_live);
+            .is_none_or(|last| self.now - last > self.timings.t_live);
         if sent_again {
             return self.send_to_the_same(staged, server);
         }
         let mut plan = self.waiting("the server still shows the login".to_string());
-        plan.again = Some(self.settings.read_lag);
+        plan.again = Some(self.timings.read_lag);
         let recent = self
             .observed
-            .sight
+            .observation
             .as_ref()
-            .is_some_and(|sight| self.now - sight.started < self.settings.read_lag);
+            .is_some_and(|observation| self.now - observation.started < self.timings.read_lag);
         plan.step = (!recent).then_some(Step::Read);
         plan
     }
@@ -510,7 +524,7 @@ impl Case<'_> {
         let accepted = matches!(staged.attempts.outcome, Some(Outcome::Accepted { .. }));
         // A creation that was sent twice could arrive once more after the deletion: first none may be left.
         if accepted && !staged.attempts.unknown {
-            return match fresh::in_effect(staged, server, self.settings) {
+            return match read_age::in_effect(staged, server, self.timings) {
                 true => self.replace_by_deletion(staged),
                 false => self.confirm_by_poll(server),
             };
@@ -518,32 +532,40 @@ impl Case<'_> {
         if !staged.attempts.unknown {
             return self.doing(settle);
         }
-        let settled = fresh::settled_sight(self.observed, server, self.now, self.settings);
-        let Some(sight) = settled else {
+        let settled = read_age::settled_observation(self.observed, server, self.now, self.timings);
+        let Some(observation) = settled else {
             return self.confirm(server);
         };
-        match &sight.user {
-            None if sight.conclusive => self.doing(settle),
+        match &observation.user {
+            None if observation.proves_absence => self.doing(settle),
             None => self.confirm(server),
             Some(user) if accepted && !was_made_anew(user, staged) => self.replace_by_deletion(staged),
             Some(_) if staged.entry.kind == Kind::Adopt => self.doing(settle),
-            Some(user) if staged.entry.kind == Kind::Create => self.weighed(user, sight, staged, server),
+            Some(user) if staged.entry.kind == Kind::Create => {
+                self.weighed(user, observation, staged, server)
+            }
             Some(user) if self.is_another(user, staged, server) => self.doing(settle),
             Some(_) => self.replace_by_deletion(staged),
         }
     }
 
     /// A user is there that a creation without an answer may have made.
-    fn weighed(&self, user: &RemoteUser, sight: &Sight, staged: &StagedEntry, server: &Server) -> Plan {
-        match evidence_to_gather(sight, staged, server, self.settings) {
+    fn weighed(
+        &self,
+        user: &RemoteUser,
+        observation: &Observation,
+        staged: &StagedEntry,
+        server: &Server,
+    ) -> Plan {
+        match evidence_to_gather(observation, staged, server, self.timings) {
             Some(step) => self.doing(step),
             None => match weigh(
                 user,
-                sight,
+                observation,
                 staged,
                 self.observed.record.as_ref(),
                 server,
-                self.settings,
+                self.timings,
             ) {
                 Verdict::Ours => self.replace_by_deletion(staged),
                 Verdict::Foreign => self.doing(Step::Settle(staged.entry.id)),
@@ -575,19 +597,19 @@ impl Case<'_> {
                 false => self.doing(Step::Settle(staged.entry.id)),
             };
         }
-        super::entry::plan(self.desired, self.observed, staged, self.now, self.settings)
+        super::entry::plan(self.desired, self.observed, staged, self.now, self.timings)
     }
 
     fn replace_by_deletion(&self, staged: &StagedEntry) -> Plan {
-        let sight = self.observed.sight.as_ref();
+        let observation = self.observed.observation.as_ref();
         let made = match &staged.attempts.outcome {
             Some(Outcome::Accepted { user, .. }) => user.as_ref(),
             _ => None,
         };
         // What the answer said is later than any list; a read of before it may show another user, or none.
-        let user = made.or(sight.and_then(|sight| sight.user.as_ref()));
+        let user = made.or(observation.and_then(|observation| observation.user.as_ref()));
         let seen = Seen {
-            at: sight.and_then(|sight| sight.date),
+            at: observation.and_then(|observation| observation.date),
             created: user.and_then(|user| user.created),
             present: true,
             mark: None,

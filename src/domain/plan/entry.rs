@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::evidence::{Verdict, evidence_to_gather, weigh};
-use super::fresh;
-use super::present::is_too_powerful;
+use super::read_age;
+use super::steady::is_too_powerful;
 use super::types::*;
 use crate::domain::attempts::Outcome;
 use crate::domain::journal::{Cause, Kind};
 use crate::domain::remote::{Creator, RemoteUser};
-use crate::domain::settings::{Rule, Settings};
 use crate::domain::time::Mono;
+use crate::domain::timings::{ProtocolTimings, Rule};
 
 /// How long to wait before a retirement that was refused is tried again.
 const RETIRED_AGAIN: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ pub struct Case<'a> {
     pub server: &'a Server,
     pub staged: &'a StagedEntry,
     pub now: Mono,
-    pub settings: &'a Settings,
+    pub timings: &'a ProtocolTimings,
 }
 
 /// The next step for a resource that is to stay and has an entry in the journal.
@@ -31,7 +31,7 @@ pub fn plan(
     observed: &Observed,
     staged: &StagedEntry,
     now: Mono,
-    settings: &Settings,
+    timings: &ProtocolTimings,
 ) -> Plan {
     let ServerView::Usable(server) = &observed.server else {
         return Plan::waiting(observed, "ServerNotReady", String::new());
@@ -42,7 +42,7 @@ pub fn plan(
         server,
         staged,
         now,
-        settings,
+        timings,
     };
     if staged.entry.kind == Kind::Delete {
         // Only a resource that is being deleted stages a deletion, and deletion cannot be taken back.
@@ -51,7 +51,7 @@ pub fn plan(
     if staged.attempts.in_flight {
         return Plan::waiting(observed, case.doing(), String::new());
     }
-    if !settings.rules.hold(Rule::R0)
+    if !timings.rules.hold(Rule::R0)
         && let Some(plan) = case.overtaken()
     {
         return plan;
@@ -99,7 +99,7 @@ pub fn plan_held(
     staged: &StagedEntry,
     held: Plan,
     now: Mono,
-    settings: &Settings,
+    timings: &ProtocolTimings,
 ) -> Plan {
     if staged.entry.kind == Kind::Delete || staged.attempts.in_flight {
         return held;
@@ -110,7 +110,7 @@ pub fn plan_held(
             ..held
         };
     }
-    let plan = plan(desired, observed, staged, now, settings);
+    let plan = plan(desired, observed, staged, now, timings);
     match plan.step {
         // What it would tell of itself stands: that of a publication is a fact.
         Some(Step::Publish(_)) => plan,
@@ -170,8 +170,8 @@ impl Case<'_> {
 
     /// The same password by another request, in place of this entry.
     fn replace(&self, kind: Kind, password: DraftPassword, cause: Cause, proven_ours: bool) -> Plan {
-        let seen = match &self.observed.sight {
-            Some(sight) => sight.as_seen(),
+        let seen = match &self.observed.observation {
+            Some(observation) => observation.as_seen(),
             None => self.staged.entry.seen.clone(),
         };
         let replaces = Some(self.staged.entry.id);
@@ -226,8 +226,9 @@ impl Case<'_> {
     /// It was absent when this was stored. If that was long ago, or if somebody has made it since, it is found out before
     /// anything is sent.
     fn send_first_creation(&self) -> Plan {
-        let sight = fresh::sight_to_send_on(self.observed, self.staged, self.now, self.settings);
-        match sight.map(|sight| &sight.user) {
+        let observation =
+            read_age::observation_to_send_on(self.observed, self.staged, self.now, self.timings);
+        match observation.map(|observation| &observation.user) {
             None => self.look_again(Step::List),
             Some(Some(_)) if self.staged.attempts.after_deletion.is_none() => self.settle(),
             Some(_) => self.send(),
@@ -262,11 +263,12 @@ impl Case<'_> {
 
     /// A request that would change whatever has the name is sent only to the user that it was meant for (I3).
     pub fn send_to_the_same(&self) -> Plan {
-        let sight = fresh::sight_to_send_on(self.observed, self.staged, self.now, self.settings);
-        let Some(sight) = sight else {
+        let observation =
+            read_age::observation_to_send_on(self.observed, self.staged, self.now, self.timings);
+        let Some(observation) = observation else {
             return self.look_again(Step::List);
         };
-        match &sight.user {
+        match &observation.user {
             Some(user) if is_another(user, self.staged, self.server, self.may_be_adopted()) => {
                 self.drop_when_quiet()
             }
@@ -291,23 +293,23 @@ impl Case<'_> {
     }
 
     fn unknown_creation(&self) -> Plan {
-        let Some(sight) = fresh::sight_after_attempt(self.observed, self.staged) else {
+        let Some(observation) = read_age::observation_after_attempt(self.observed, self.staged) else {
             return self.look_again(Step::Read);
         };
-        match &sight.user {
-            Some(user) => self.weighed(user, sight),
-            None if sight.conclusive => self.send(),
+        match &observation.user {
+            Some(user) => self.weighed(user, observation),
+            None if observation.proves_absence => self.send(),
             None => self.look_again(Step::Read),
         }
     }
 
     /// A user is there that our request may have made.
-    fn weighed(&self, user: &RemoteUser, sight: &Sight) -> Plan {
-        if let Some(step) = evidence_to_gather(sight, self.staged, self.server, self.settings) {
+    fn weighed(&self, user: &RemoteUser, observation: &Observation) -> Plan {
+        if let Some(step) = evidence_to_gather(observation, self.staged, self.server, self.timings) {
             return Plan::look(self.observed, self.server, step);
         }
         let record = self.observed.record.as_ref();
-        match weigh(user, sight, self.staged, record, self.server, self.settings) {
+        match weigh(user, observation, self.staged, record, self.server, self.timings) {
             Verdict::Ours => self.take_on(),
             Verdict::Foreign => self.drop_when_quiet(),
             Verdict::Unclaimed => Plan::not_ready(unclaimed(&user.username)),
@@ -322,12 +324,12 @@ impl Case<'_> {
 
     /// Drops the entry, once nothing of it can take effect any more.
     pub fn drop_when_quiet(&self) -> Plan {
-        let no_unknown = fresh::unknown_until(self.staged, self.server, self.settings).is_none();
-        let settled = fresh::settled_sight(self.observed, self.server, self.now, self.settings);
+        let no_unknown = read_age::unknown_until(self.staged, self.server, self.timings).is_none();
+        let settled = read_age::settled_observation(self.observed, self.server, self.now, self.timings);
         if no_unknown || settled.is_some() {
             return self.settle();
         }
-        Plan::confirm(self.observed, self.server, self.now, self.settings)
+        Plan::confirm(self.observed, self.server, self.now, self.timings)
     }
 
     /// A creation was refused in words that may mean that the name is taken.
@@ -335,15 +337,15 @@ impl Case<'_> {
         if self.may_be_on_its_way_out() {
             return self.send();
         }
-        let Some(sight) = fresh::sight_after_attempt(self.observed, self.staged) else {
+        let Some(observation) = read_age::observation_after_attempt(self.observed, self.staged) else {
             return self.look_again(Step::Read);
         };
-        match &sight.user {
+        match &observation.user {
             Some(_) if !self.staged.attempts.unknown && self.staged.attempts.after_deletion.is_none() => {
                 self.drop_when_quiet()
             }
-            Some(user) => self.weighed(user, sight),
-            None if !sight.conclusive => self.look_again(Step::Read),
+            Some(user) => self.weighed(user, observation),
+            None if !observation.proves_absence => self.look_again(Step::Read),
             // It may have met what an earlier attempt had made, and what is gone again: a new entry will tell.
             None if self.staged.attempts.unknown => self.drop_when_quiet(),
             None => self.refused(message),
@@ -356,10 +358,12 @@ impl Case<'_> {
         let Some(deleted) = self.staged.attempts.after_deletion else {
             return false;
         };
-        let shown = self.observed.sight.as_ref().is_some_and(|sight| {
-            sight.user.is_none() && sight.conclusive && sight.started >= deleted + self.settings.read_lag
+        let shown = self.observed.observation.as_ref().is_some_and(|observation| {
+            observation.user.is_none()
+                && observation.proves_absence
+                && observation.started >= deleted + self.timings.read_lag
         });
-        !shown && self.now - deleted < self.settings.t_live
+        !shown && self.now - deleted < self.timings.t_live
     }
 
     /// Refused for good.
@@ -413,24 +417,20 @@ impl Case<'_> {
 
     /// The user whose password was to be set is not there.
     fn not_found(&self) -> Plan {
-        let Some(sight) = fresh::sight_after_attempt(self.observed, self.staged) else {
+        let Some(observation) = read_age::observation_after_attempt(self.observed, self.staged) else {
             return self.look_again(Step::Read);
         };
         // Reads may trail: one of the same moment may still show what is gone.
-        let from = self
-            .staged
-            .attempts
-            .last
-            .map(|last| last + self.settings.read_lag);
-        if let Some(from) = from.filter(|from| sight.started < *from) {
+        let from = self.staged.attempts.last.map(|last| last + self.timings.read_lag);
+        if let Some(from) = from.filter(|from| observation.started < *from) {
             return match self.now < from {
                 true => Plan::until(self.observed, "Confirming", from - self.now),
                 false => Plan::look(self.observed, self.server, Step::Read),
             };
         }
-        match &sight.user {
+        match &observation.user {
             Some(_) => self.send_to_the_same(),
-            None if !sight.conclusive => self.look_again(Step::Read),
+            None if !observation.proves_absence => self.look_again(Step::Read),
             None if matches!(self.staged.entry.kind, Kind::Adopt | Kind::Configure)
                 || self.staged.entry.cause == Cause::Retirement =>
             {

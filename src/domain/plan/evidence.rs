@@ -2,12 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::fresh;
-use super::types::{Record, Server, Sight, StagedEntry, Step};
+use super::read_age;
+use super::types::{Observation, Record, Server, StagedEntry, Step};
 use crate::domain::attempts::Login;
 use crate::domain::journal::{Cause, Kind};
 use crate::domain::remote::{Creator, RemoteUser};
-use crate::domain::settings::{Rule, Settings};
+use crate::domain::timings::{ProtocolTimings, Rule};
 
 /// Whose a remote user is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,16 +21,16 @@ pub enum Verdict {
 }
 
 /// Weighs the evidence: anything that speaks against it makes the user foreign; then one thing that speaks for
-/// it is enough. `sight` is the read that showed the user, `record` what the resource has on record.
+/// it is enough. `observation` is the read that showed the user, `record` what the resource has on record.
 pub fn weigh(
     user: &RemoteUser,
-    sight: &Sight,
+    observation: &Observation,
     staged: &StagedEntry,
     record: Option<&Record>,
     server: &Server,
-    settings: &Settings,
+    timings: &ProtocolTimings,
 ) -> Verdict {
-    if !settings.rules.hold(Rule::R9) {
+    if !timings.rules.hold(Rule::R9) {
         return Verdict::Ours;
     }
     if user.protected {
@@ -40,7 +40,7 @@ pub fn weigh(
         return Verdict::Ours;
     }
     let evidence = [
-        by_date(user, sight, staged, settings),
+        by_date(user, observation, staged, timings),
         by_creator(user, staged, server),
         by_login(staged),
         by_record(staged, record, server),
@@ -57,14 +57,14 @@ pub fn weigh(
 /// What has to be done before the evidence can be weighed, if anything: a login tells more than any date, but
 /// only once what was sent is in effect. A refusal of before the read says nothing: a request may have come late.
 pub fn evidence_to_gather(
-    sight: &Sight,
+    observation: &Observation,
     staged: &StagedEntry,
     server: &Server,
-    settings: &Settings,
+    timings: &ProtocolTimings,
 ) -> Option<Step> {
-    let tried = match fresh::login(staged) {
+    let tried = match read_age::login(staged) {
         Login::NotTried => false,
-        Login::Refused(at) => at >= sight.started,
+        Login::Refused(at) => at >= observation.started,
         Login::Accepted | Login::Unverifiable(_) => true,
     };
     if tried
@@ -75,7 +75,7 @@ pub fn evidence_to_gather(
     {
         return None;
     }
-    match fresh::login_would_tell(staged, server, settings) {
+    match read_age::login_would_tell(staged, server, timings) {
         true => Some(Step::Verify(staged.entry.id)),
         false => Some(Step::PollCluster),
     }
@@ -88,15 +88,20 @@ pub fn speaks_against(user: &RemoteUser, staged: &StagedEntry, server: &Server) 
 
 /// Made between the absence seen and the last moment at which a request of ours could have made it, both by the
 /// remote's clock. Dates are whole seconds, so the absence is rounded down.
-fn by_date(user: &RemoteUser, sight: &Sight, staged: &StagedEntry, settings: &Settings) -> Option<bool> {
+fn by_date(
+    user: &RemoteUser,
+    observation: &Observation,
+    staged: &StagedEntry,
+    timings: &ProtocolTimings,
+) -> Option<bool> {
     let (created, absent_at) = (user.created?, staged.entry.seen.at?);
     if staged.entry.seen.present {
         return None;
     }
     let earliest = Timestamp::from_second(absent_at.as_second()).ok()?;
-    let latest = last_by_remote(sight, staged).and_then(|last| {
+    let latest = last_by_remote(observation, staged).and_then(|last| {
         // A second more, since the end of the last attempt may be kept without its fraction.
-        let late = SignedDuration::try_from(settings.t_live).ok()?;
+        let late = SignedDuration::try_from(timings.t_live).ok()?;
         last.checked_add(late.checked_add(SignedDuration::from_secs(1))?)
             .ok()
     });
@@ -110,11 +115,11 @@ fn by_date(user: &RemoteUser, sight: &Sight, staged: &StagedEntry, settings: &Se
 
 /// The end of the last attempt by the remote's clock. Of an inherited entry nobody remembers it, but a read that
 /// came later tells: by its own date, less the time that has passed since.
-fn last_by_remote(sight: &Sight, staged: &StagedEntry) -> Option<Timestamp> {
+fn last_by_remote(observation: &Observation, staged: &StagedEntry) -> Option<Timestamp> {
     let reckoned = || {
-        let (date, last) = (sight.date?, staged.attempts.last?);
-        let since = SignedDuration::try_from(sight.started - last).ok()?;
-        (sight.started >= last).then(|| date.checked_sub(since).ok())?
+        let (date, last) = (observation.date?, staged.attempts.last?);
+        let since = SignedDuration::try_from(observation.started - last).ok()?;
+        (observation.started >= last).then(|| date.checked_sub(since).ok())?
     };
     staged.attempts.last_by_remote.or_else(reckoned)
 }
@@ -135,7 +140,7 @@ fn by_record(staged: &StagedEntry, record: Option<&Record>, server: &Server) -> 
 }
 
 fn by_login(staged: &StagedEntry) -> Option<bool> {
-    match fresh::login(staged) {
+    match read_age::login(staged) {
         Login::Accepted => Some(true),
         Login::Refused(_) => Some(false),
         Login::NotTried | Login::Unverifiable(_) => None,

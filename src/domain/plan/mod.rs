@@ -24,42 +24,42 @@ mod aside;
 mod delete;
 mod entry;
 mod evidence;
-mod fresh;
-mod gone;
 mod guard;
 mod moved;
+mod ownerless;
 mod password;
-mod present;
+mod read_age;
 mod report;
 mod restart;
+mod steady;
 mod turn;
 pub mod types;
 
-pub use delete::ways_out;
+pub use delete::remediation;
 pub use evidence::{Verdict, weigh};
-pub use fresh::is_good_to_send_on;
-pub use gone::plan_gone;
+pub use ownerless::plan_ownerless;
+pub use read_age::is_good_to_send_on;
 pub use types::*;
 
 use super::alternation::Part;
-use super::settings::Settings;
 use super::time::Mono;
+use super::timings::ProtocolTimings;
 
 /// The next step for one PostgresUser, what to report, and when to look again at the latest.
-pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settings) -> Plan {
-    let settings = &for_server(&observed.server, settings);
-    let plan = match (&observed.entry, present::held(desired, observed, now)) {
-        _ if desired.deleting => delete::plan(desired, observed, now, settings),
+pub fn plan(desired: &Desired, observed: &Observed, now: Mono, timings: &ProtocolTimings) -> Plan {
+    let timings = &for_server(&observed.server, timings);
+    let plan = match (&observed.entry, steady::held(desired, observed, now)) {
+        _ if desired.deleting => delete::plan(desired, observed, now, timings),
         (None, Some(held)) => held,
         (None, None) if desired.part == Part::Removed => restart::before_retirement(desired, observed, now)
-            .unwrap_or_else(|| delete::plan(desired, observed, now, settings)),
-        (_, None) if desired.part == Part::Removed => delete::plan(desired, observed, now, settings),
-        (Some(staged), Some(held)) => entry::plan_held(desired, observed, staged, held, now, settings),
-        (Some(staged), None) => entry::plan(desired, observed, staged, now, settings),
-        (None, None) if !desired.part.is_published() => aside::plan(desired, observed, now, settings),
-        (None, None) => present::plan(desired, observed, now, settings),
+            .unwrap_or_else(|| delete::plan(desired, observed, now, timings)),
+        (_, None) if desired.part == Part::Removed => delete::plan(desired, observed, now, timings),
+        (Some(staged), Some(held)) => entry::plan_held(desired, observed, staged, held, now, timings),
+        (Some(staged), None) => entry::plan(desired, observed, staged, now, timings),
+        (None, None) if !desired.part.is_published() => aside::plan(desired, observed, now, timings),
+        (None, None) => steady::plan(desired, observed, now, timings),
     };
-    let plan = turn::within_turn(plan, desired, observed, settings);
+    let plan = turn::within_turn(plan, desired, observed, timings);
     let plan = aside::beside(plan, desired, observed);
     let plan = guard::guarded(plan, desired, observed);
     let plan = restart::after_publication(plan, desired, observed, now);
@@ -71,9 +71,9 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
 }
 
 /// The times as they are for this server.
-fn for_server(server: &ServerView, settings: &Settings) -> Settings {
+fn for_server(server: &ServerView, timings: &ProtocolTimings) -> ProtocolTimings {
     match server {
-        ServerView::Usable(server) => settings.on(&server.capabilities),
-        ServerView::Unusable(_) => *settings,
+        ServerView::Usable(server) => timings.on(&server.capabilities),
+        ServerView::Unusable(_) => *timings,
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::password::{Held, published_password};
-use super::present::{another_installations, cannot_stage, claim_then_stage, draft, exists};
+use super::steady::{another_installations, cannot_stage, claim_then_stage, draft, exists};
 use super::types::*;
 use crate::domain::attempts::Login;
 use crate::domain::journal::{Cause, Kind};
@@ -21,11 +21,11 @@ pub fn plan(
     observed: &Observed,
     server: &Server,
     record: &Record,
-    sight: &Sight,
+    observation: &Observation,
     now: Mono,
 ) -> Plan {
-    let Some(user) = &sight.user else {
-        return match sight.conclusive {
+    let Some(user) = &observation.user else {
+        return match observation.proves_absence {
             false => Plan::look(observed, server, Step::Read),
             true => stays(
                 observed,
@@ -47,10 +47,10 @@ pub fn plan(
         return Plan::stalled(observed, stalled);
     }
     if user.mark().is_some_and(|mark| mark.uid == observed.uid) {
-        return take_over(desired, observed, server, sight);
+        return take_over(desired, observed, server, observation);
     }
     match (&observed.tried.login, server.verifiable) {
-        (Login::Accepted, _) => take_over(desired, observed, server, sight),
+        (Login::Accepted, _) => take_over(desired, observed, server, observation),
         (Login::Refused(at), _) if now - *at < AGAIN => stays(
             observed,
             record,
@@ -60,7 +60,7 @@ pub fn plan(
         (Login::NotTried | Login::Refused(_), true) if published_password(observed).is_intact() => {
             Plan::look(observed, server, Step::TryPublished)
         }
-        _ if desired.adopt && server.allow_adoption => exists(desired, observed, server, user, sight),
+        _ if desired.adopt && server.allow_adoption => exists(desired, observed, server, user, observation),
         _ => stays(
             observed,
             record,
@@ -72,7 +72,7 @@ pub fn plan(
 }
 
 /// Takes the user over with the password that is published.
-pub fn take_over(desired: &Desired, observed: &Observed, server: &Server, sight: &Sight) -> Plan {
+pub fn take_over(desired: &Desired, observed: &Observed, server: &Server, observation: &Observation) -> Plan {
     if let Some(held) = cannot_stage(desired, observed, server) {
         return held;
     }
@@ -83,7 +83,7 @@ pub fn take_over(desired: &Desired, observed: &Observed, server: &Server, sight:
     };
     claim_then_stage(
         observed,
-        draft(Kind::Adopt, Cause::Moved, password, sight.as_seen(), true),
+        draft(Kind::Adopt, Cause::Moved, password, observation.as_seen(), true),
         "Moving",
     )
 }

@@ -7,8 +7,8 @@ use crate::domain::alternation::Part;
 use crate::domain::attempts::Login;
 use crate::domain::journal::Cause;
 use crate::domain::remote::RemoteUser;
-use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
+use crate::domain::timings::ProtocolTimings;
 
 pub fn published_mac(observed: &Observed) -> Option<&String> {
     observed.published.as_ref().map(|published| &published.mac)
@@ -51,7 +51,7 @@ pub enum NewPassword {
     NotNeeded,
     ReadSecretFirst,
     Needed(Cause, DraftPassword),
-    Fight,
+    Contested,
 }
 
 pub fn reason_for_password(
@@ -60,7 +60,7 @@ pub fn reason_for_password(
     record: &Record,
     user: &RemoteUser,
     now: Mono,
-    settings: &Settings,
+    timings: &ProtocolTimings,
 ) -> NewPassword {
     if let Part::Next(cause) = &desired.part {
         // It has none that anybody knows.
@@ -93,11 +93,11 @@ pub fn reason_for_password(
     if is_generated && !already_refused && desired.rotation_due.is_some_and(|due| due <= now) {
         return NewPassword::Needed(Cause::Scheduled, DraftPassword::New);
     }
-    if !changed_from_outside(desired, observed, record, user, settings) {
+    if !changed_from_outside(desired, observed, record, user, timings) {
         return NewPassword::NotNeeded;
     }
-    if observed.set_backs + 1 >= settings.set_backs_in_an_hour {
-        return NewPassword::Fight;
+    if observed.reverts + 1 >= timings.reverts_in_an_hour {
+        return NewPassword::Contested;
     }
     NewPassword::Needed(Cause::SetBack, DraftPassword::Published)
 }
@@ -109,11 +109,11 @@ fn changed_from_outside(
     observed: &Observed,
     record: &Record,
     user: &RemoteUser,
-    settings: &Settings,
+    timings: &ProtocolTimings,
 ) -> bool {
     match (&record.password_stamp, &user.traits.password_stamp) {
         (Some(ours), Some(found)) if comparable(ours, found) => ours != found,
-        _ => changed_by_date(record, user, settings) || is_refused(desired, observed),
+        _ => changed_by_date(record, user, timings) || is_refused(desired, observed),
     }
 }
 
@@ -138,11 +138,11 @@ pub fn comparable(one: &str, other: &str) -> bool {
 
 /// Drift by date: the remote's date of last change is later than what our own last change left, by more than a
 /// late request of ours could explain. Absent dates are no evidence.
-fn changed_by_date(record: &Record, user: &RemoteUser, settings: &Settings) -> bool {
+fn changed_by_date(record: &Record, user: &RemoteUser, timings: &ProtocolTimings) -> bool {
     let (Some(ours), Some(found)) = (record.last_set, user.modified) else {
         return false;
     };
-    let explained = jiff::SignedDuration::try_from(settings.t_live)
+    let explained = jiff::SignedDuration::try_from(timings.t_live)
         .ok()
         .and_then(|late| ours.checked_add(late).ok());
     explained.is_some_and(|explained| found > explained)

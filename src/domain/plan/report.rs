@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::fresh::{self, Quiet};
+use super::read_age::{self, Quiet};
 use super::types::*;
 use crate::domain::alternation::Part;
 use crate::domain::journal::Cause;
 use crate::domain::remote::ClusterState;
 use crate::domain::schedule::Class;
-use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
+use crate::domain::timings::ProtocolTimings;
 
 /// How soon to look again at something that ought to end by itself and announces its end: a safety net.
 pub(super) const SAFETY_NET: Duration = Duration::from_secs(30);
@@ -181,8 +181,13 @@ impl Plan {
     }
 
     /// A read to be made as soon as it is worth something (R6).
-    pub(super) fn confirm(observed: &Observed, server: &Server, now: Mono, settings: &Settings) -> Self {
-        match fresh::quiet(observed, server, now, settings) {
+    pub(super) fn confirm(
+        observed: &Observed,
+        server: &Server,
+        now: Mono,
+        timings: &ProtocolTimings,
+    ) -> Self {
+        match read_age::quiet(observed, server, now, timings) {
             Quiet::From(from) if now < from => Self::until(observed, "Confirming", from - now),
             Quiet::From(_) => Self::look(observed, server, Step::Read),
             Quiet::AfterPoll => Self::look(observed, server, Step::PollCluster),
@@ -265,7 +270,12 @@ impl Report {
     /// What holds the deletion up, and the ways out.
     fn block_deletion(&mut self, why: &Trouble, username: &str) {
         self.ready.reason = "DeletionBlocked";
-        self.ready.message = format!("{}: {}; {}", why.reason, why.message, super::ways_out(username));
+        self.ready.message = format!(
+            "{}: {}; {}",
+            why.reason,
+            why.message,
+            super::remediation(username)
+        );
         self.blockers.clear();
     }
 }

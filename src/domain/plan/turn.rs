@@ -3,13 +3,13 @@
 use super::types::*;
 use crate::domain::journal::Cause;
 use crate::domain::schedule::Class;
-use crate::domain::settings::{Rule, Settings};
+use crate::domain::timings::{ProtocolTimings, Rule};
 
 /// A plan as it is under R11: what may not be done without a turn waits for one, and a turn that the plan has no use for
 /// is given back.
-pub fn within_turn(plan: Plan, desired: &Desired, observed: &Observed, settings: &Settings) -> Plan {
+pub fn within_turn(plan: Plan, desired: &Desired, observed: &Observed, timings: &ProtocolTimings) -> Plan {
     let may_not = !observed.turn && plan.step.as_ref().is_some_and(needs_turn);
-    if may_not && settings.rules.hold(Rule::R11) {
+    if may_not && timings.rules.hold(Rule::R11) {
         let class = class_of(plan.step.as_ref(), desired, observed);
         return Plan::ask_turn(observed, class, desired.deleting);
     }

@@ -116,13 +116,13 @@ pub struct Observed {
     /// The wish for settings that the remote refused, from status.
     pub rejected_settings: Option<Rejected>,
     /// How often the password was set back within the last hour, from status.
-    pub set_backs: usize,
+    pub reverts: usize,
     /// The output Secret as it is.
     pub secret: SecretView,
     /// The server.
     pub server: ServerView,
     /// The remote user, as last read.
-    pub sight: Option<Sight>,
+    pub observation: Option<Observation>,
     /// When this process last changed the remote user (after a restart: when it began).
     pub last_write: Option<Mono>,
     /// The journal's entry for this resource.
@@ -398,7 +398,7 @@ impl Trouble {
 
 /// What a read showed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Sight {
+pub struct Observation {
     /// The user; none if it was not there.
     pub user: Option<RemoteUser>,
     /// When the read was started, on this process's clock.
@@ -407,10 +407,10 @@ pub struct Sight {
     pub date: Option<Timestamp>,
     /// Whether an absence may be believed: a direct read, a list of one page, or (where there is no direct
     /// read) the second of two lists that are Lag apart.
-    pub conclusive: bool,
+    pub proves_absence: bool,
 }
 
-impl Sight {
+impl Observation {
     /// What an entry that is decided on this read keeps of it.
     pub fn as_seen(&self) -> Seen {
         let user = self.user.as_ref();
@@ -506,10 +506,10 @@ pub enum Step {
         resource_version: String,
     },
     /// Forget what is recorded of this login, which is gone or somebody else's: the resource has others.
-    Forget(Farewell),
+    Forget(ReleaseReason),
     /// Let the resource go. Only after a touch of the journal that was begun after the plan was made has succeeded
     /// (R1): a leader that was replaced may remember an absence of before its successor made the user.
-    RemoveFinalizer(Farewell),
+    RemoveFinalizer(ReleaseReason),
 }
 
 /// An entry to be stored.
@@ -578,7 +578,7 @@ pub enum Precondition {
 
 /// Why a resource may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Farewell {
+pub enum ReleaseReason {
     /// The remote user is gone.
     Deleted,
     /// It was kept, as the spec asks.
@@ -613,7 +613,7 @@ pub struct Report {
     /// Settings that were refused.
     pub rejected_settings: Option<Rejected>,
     /// The password was set back once more.
-    pub set_back: bool,
+    pub reverted: bool,
     /// What holds up what goes on, where that is worth telling of a resource that is Ready.
     pub obstacle: Option<String>,
     /// What on the server keeps the login from being deleted, thing by thing.

@@ -18,7 +18,7 @@ use super::cluster::{Cluster, Selection};
 use super::failure::Failure;
 use super::output::{Output, note};
 use crate::api::PostgresUser;
-use crate::controller::server::ServerKey;
+use crate::controller::server::task::ServerKey;
 use crate::controller::user::wanted;
 
 /// The command. Exit code 1: there is something to do, or to change.

@@ -1,11 +1,11 @@
 //! What on the server keeps a login from being deleted: the commands that end it, and who can say them.
 
-use super::WayOut;
+use super::Remedy;
 use crate::api::DeletionBlocker;
 use crate::domain::conditions::presentable;
 
 /// A way out for each command, database by database, with all that it ends; then those that drop something.
-pub fn ways(blockers: &[DeletionBlocker]) -> Vec<WayOut> {
+pub fn ways(blockers: &[DeletionBlocker]) -> Vec<Remedy> {
     let in_order = in_order(blockers);
     let end = |it: &DeletionBlocker| it.command.clone();
     let drop = |it: &DeletionBlocker| it.drop_command.clone();
@@ -45,8 +45,8 @@ fn by_command(
     blockers: &[&DeletionBlocker],
     command: impl Fn(&DeletionBlocker) -> Option<String>,
     intent: &str,
-) -> Vec<WayOut> {
-    let mut ways: Vec<(WayOut, Vec<String>)> = Vec::new();
+) -> Vec<Remedy> {
+    let mut ways: Vec<(Remedy, Vec<String>)> = Vec::new();
     for it in blockers {
         // What would not be shown as it is would be another command.
         let Some(command) = command(it).filter(|command| presentable(command) == *command) else {
@@ -58,13 +58,13 @@ fn by_command(
             false => "",
         };
         let what = format!("{intent}{then}in psql, {}", place_and_person(it));
-        let way = WayOut { what, command };
+        let way = Remedy { what, command };
         match ways.iter_mut().find(|(there, _)| *there == way) {
             Some((_, things)) => things.push(thing(it)),
             None => ways.push((way, vec![thing(it)])),
         }
     }
-    let with_things = |(way, things): (WayOut, Vec<String>)| WayOut {
+    let with_things = |(way, things): (Remedy, Vec<String>)| Remedy {
         what: format!("{}: {}", way.what, things.join(", ")),
         ..way
     };

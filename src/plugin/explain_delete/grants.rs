@@ -2,14 +2,14 @@
 
 use kube::ResourceExt;
 
-use super::WayOut;
+use super::Remedy;
 use crate::api::PostgresUser;
 use crate::domain::sql;
 
 /// The commands for all logins of a server object, if the operator says of one of these users that it may not change its login.
 ///
 /// Whether it may change the others nobody has tried: they were made by the same login, and what is granted twice does no harm.
-pub fn way(users: &[&PostgresUser]) -> Option<WayOut> {
+pub fn way(users: &[&PostgresUser]) -> Option<Remedy> {
     let refused: Vec<_> = users.iter().filter(|user| operator_of(user).is_some()).collect();
     let operator = refused.iter().find_map(|user| operator_of(user))?;
     let logins = users.iter().filter_map(|user| user.record());
@@ -17,7 +17,7 @@ pub fn way(users: &[&PostgresUser]) -> Option<WayOut> {
         .map(|login| format!("{};", sql::admin_grant_to(&login.username, operator)))
         .collect();
     let names: Vec<_> = refused.iter().map(|user| user.name_any()).collect();
-    Some(WayOut {
+    Some(Remedy {
         what: format!(
             "in psql, any database, as a superuser: let the operator's login {operator} change the logins of this server object, which \
              it may not since an upgrade to PostgreSQL 16 (refused so far: {})",

@@ -20,7 +20,7 @@ use super::failure::Failure;
 use super::output::{Output, age};
 use super::{Verdict, completion};
 use crate::api::{PostgresUser, ServerKind, names};
-use crate::controller::server::ServerKey;
+use crate::controller::server::task::ServerKey;
 use crate::domain::conditions::presentable;
 
 /// The command. Exit code 1: a deletion is blocked until somebody does something.
@@ -71,7 +71,7 @@ struct Explained {
     effects: Vec<String>,
     /// Somebody has to do something, or it never ends.
     blocked: bool,
-    ways_out: Vec<WayOut>,
+    ways_out: Vec<Remedy>,
 }
 
 /// A finalizer, and what it waits for.
@@ -86,7 +86,7 @@ struct Held {
 
 /// A way to end a deletion that is blocked.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct WayOut {
+struct Remedy {
     what: String,
     command: String,
 }

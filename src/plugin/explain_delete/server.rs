@@ -2,10 +2,10 @@
 
 use kube::ResourceExt;
 
-use super::{Explained, USERS, WayOut, grants};
+use super::{Explained, Remedy, USERS, grants};
 use crate::api::{PostgresUser, ServerKind, names};
 use crate::controller::server_spec::ServerObject;
-use crate::controller::user::whereabouts;
+use crate::controller::user::placement;
 use crate::plugin::output::quoted;
 
 /// How many users are named.
@@ -16,7 +16,7 @@ pub fn explain(object: &ServerObject, users: &[PostgresUser]) -> Explained {
     let key = object.key();
     let mut in_use: Vec<&PostgresUser> = users
         .iter()
-        .filter(|user| whereabouts::concerns(user, &key))
+        .filter(|user| placement::concerns(user, &key))
         .collect();
     in_use.sort_by_key(|user| (user.namespace(), user.name_any()));
     let waits_for = match in_use.is_empty() {
@@ -63,17 +63,17 @@ fn listed(users: &[&PostgresUser]) -> String {
     format!("{}{more}", names.join(", "))
 }
 
-fn ways(user: &PostgresUser) -> [WayOut; 2] {
+fn ways(user: &PostgresUser) -> [Remedy; 2] {
     let (namespace, name) = (
         quoted(&user.namespace().unwrap_or_default()),
         quoted(&user.name_any()),
     );
     [
-        WayOut {
+        Remedy {
             what: format!("delete {name}, and its login with it"),
             command: format!("kubectl delete {USERS} {name} --namespace {namespace}"),
         },
-        WayOut {
+        Remedy {
             what: format!("delete {name}, and keep its login"),
             command: format!("kubectl pguser release {name} --namespace {namespace}"),
         },

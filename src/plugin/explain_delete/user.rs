@@ -2,11 +2,11 @@
 
 use kube::ResourceExt;
 
-use super::{Explained, USERS, WayOut, blockers};
+use super::{Explained, Remedy, USERS, blockers};
 use crate::api::{PostgresUser, RemoteUserRecord, names};
 use crate::controller::server_spec::ServerObject;
 use crate::domain::conditions::READY;
-use crate::domain::plan::ways_out;
+use crate::domain::plan::remediation;
 use crate::plugin::output::quoted;
 use crate::plugin::status::condition;
 
@@ -71,7 +71,7 @@ fn waits_for(user: &PostgresUser) -> String {
     let Some(ready) = ready else {
         return "the operator to look at it: if that lasts, see whether it runs".to_string();
     };
-    let ways = format!("; {}", ways_out(user.username()));
+    let ways = format!("; {}", remediation(user.username()));
     let message = ready.message.strip_suffix(&ways).unwrap_or(&ready.message);
     let reason = message.split(':').next().unwrap_or_default();
     match HOW_LONG.iter().find(|(known, _)| *known == reason) {
@@ -112,14 +112,16 @@ fn effects(user: &PostgresUser, record: Option<&RemoteUserRecord>) -> Vec<String
 }
 
 fn owned(user: &PostgresUser) -> String {
-    let heir = user
+    let reassign_to = user
         .spec
         .postgresql
         .as_ref()
         .and_then(|it| it.reassign_owned_to.as_ref());
-    match heir {
-        Some(heir) => {
-            format!("what it owns on the server goes to the role {heir:?}, if the server object allows that")
+    match reassign_to {
+        Some(reassign_to) => {
+            format!(
+                "what it owns on the server goes to the role {reassign_to:?}, if the server object allows that"
+            )
         }
         None => "if it owns tables or databases, the server refuses; what it owns cannot be seen from here"
             .to_string(),
@@ -148,14 +150,14 @@ fn server_trouble(user: &PostgresUser, server: Option<&ServerObject>) -> Option<
     ))
 }
 
-fn ways(user: &PostgresUser) -> Vec<WayOut> {
+fn ways(user: &PostgresUser) -> Vec<Remedy> {
     let name = quoted(&user.name_any());
     let place = user
         .namespace()
         .map(|it| format!(" --namespace {}", quoted(&it)))
         .unwrap_or_default();
     let force = quoted(&format!("{}={}", names::FORCE_FINALIZE, user.username()));
-    let way = |what: &str, command: String| WayOut {
+    let way = |what: &str, command: String| Remedy {
         what: what.to_string(),
         command,
     };
@@ -203,7 +205,7 @@ mod tests {
         });
         if let Some(why) = deletion {
             user["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-            let message = format!("{why}; {}", ways_out("it's odd"));
+            let message = format!("{why}; {}", remediation("it's odd"));
             user["status"]["conditions"] = json!([condition("DeletionBlocked", message)]);
         }
         change(&mut user);

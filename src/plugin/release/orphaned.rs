@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::{current, delete, retain};
 use crate::api::{PostgresUser, RemoteUserRecord, names};
-use crate::controller::kept::{Kept, KeptUser};
 use crate::controller::objects::Objects;
+use crate::controller::retained::{RetainedLogin, RetainedLogins};
 use crate::controller::user::output;
 use crate::plugin::cluster::Cluster;
 use crate::plugin::failure::{Asked, Failure};
@@ -203,8 +203,8 @@ async fn record_login(
     record: &RemoteUserRecord,
     operator: &str,
 ) -> Result<(), Failure> {
-    let kept = Kept::new(Objects::of(cluster.client.clone(), operator));
-    let entry = KeptUser::of_record(user, record, "Orphaned");
+    let kept = RetainedLogins::new(Objects::of(cluster.client.clone(), operator));
+    let entry = RetainedLogin::of_record(user, record, "Orphaned");
     let asked = Asked {
         verb: "patch",
         resource: "configmaps",

@@ -19,7 +19,7 @@ use super::http::{
     user_segment,
 };
 use super::{
-    Answer, Capabilities, Cluster, ErrorClass, Listing, Order, Provider, RemoteError, RemoteUser, TOO_MANY,
+    Answer, Capabilities, Cluster, ErrorClass, Listing, Mutation, Provider, RemoteError, RemoteUser, TOO_MANY,
 };
 use crate::domain::endpoint::Endpoint;
 use crate::domain::password::Password;
@@ -268,11 +268,11 @@ impl Provider for Ionos {
 
     async fn create(
         &self,
-        order: &Order<'_>,
+        mutation: &Mutation<'_>,
         password: &Password,
     ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
         const OPERATION: &str = "create user";
-        let username = order.username;
+        let username = mutation.username;
         // A user that could never be read again must not come to be.
         self.user_url(OPERATION, username)?;
         let properties = RequestProperties {
@@ -285,11 +285,11 @@ impl Provider for Ionos {
 
     async fn set_password(
         &self,
-        order: &Order<'_>,
+        mutation: &Mutation<'_>,
         password: &Password,
     ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
         const OPERATION: &str = "set password";
-        let username = order.username;
+        let username = mutation.username;
         let url = self.user_url(OPERATION, username)?;
         let properties = RequestProperties {
             username: None,
@@ -299,7 +299,7 @@ impl Provider for Ionos {
             .await
     }
 
-    async fn configure(&self, _: &Order<'_>) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+    async fn configure(&self, _: &Mutation<'_>) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
         Err(RemoteError::new(
             "configure user",
             ErrorClass::Invalid,
@@ -307,9 +307,9 @@ impl Provider for Ionos {
         ))
     }
 
-    async fn delete(&self, order: &Order<'_>) -> Result<Answer<()>, RemoteError> {
+    async fn delete(&self, mutation: &Mutation<'_>) -> Result<Answer<()>, RemoteError> {
         const OPERATION: &str = "delete user";
-        let url = self.user_url(OPERATION, order.username)?;
+        let url = self.user_url(OPERATION, mutation.username)?;
         let call = self.call(OPERATION, Method::DELETE, &url)?;
         let reply = self.http.mutate(call).await?;
         if !reply.status.is_success() {

@@ -12,10 +12,10 @@ use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::tls::NoTls;
 use tokio_postgres::{Client, Config, Connection};
 
+use super::auth_guard::{AuthGuard, Budget};
 use super::connection::{Security, Target};
 use super::errors::{Doing, failed, unbindable, undialled, unsecured};
 use super::hosts::Address;
-use super::wary::{Budget, Wary};
 use crate::provider::dial::dial;
 use crate::provider::tls::Unsecured;
 use crate::provider::{RemoteError, tls};
@@ -31,7 +31,7 @@ pub(super) struct Attempt<'a> {
     pub(super) budget: &'a Arc<Budget>,
 }
 
-type Stream = tokio::io::Join<Wary<OwnedReadHalf>, OwnedWriteHalf>;
+type Stream = tokio::io::Join<AuthGuard<OwnedReadHalf>, OwnedWriteHalf>;
 
 /// The same over TLS.
 type Secured = tls::Secured<tokio_rustls::client::TlsStream<Stream>>;
@@ -58,7 +58,7 @@ impl Attempt<'_> {
     }
 
     async fn secure(&self, tls: &Arc<ClientConfig>) -> Result<Result<Secured, Unsecured>, RemoteError> {
-        let stream = self.dial(|read| Wary::counting(read, Arc::clone(self.budget)));
+        let stream = self.dial(|read| AuthGuard::counting(read, Arc::clone(self.budget)));
         let stream = stream.await?;
         Ok(tls::secure(Arc::clone(tls), &self.address.host, stream).await)
     }
@@ -71,7 +71,7 @@ impl Attempt<'_> {
     }
 
     async fn open_clear(&self) -> Result<Opened, RemoteError> {
-        let stream = self.dial(|read| Wary::listening(read, Arc::clone(self.budget)));
+        let stream = self.dial(|read| AuthGuard::listening(read, Arc::clone(self.budget)));
         let opened = self
             .config()
             .ssl_mode(SslMode::Disable)
@@ -87,14 +87,14 @@ impl Attempt<'_> {
 
     async fn dial(
         &self,
-        wary: impl FnOnce(OwnedReadHalf) -> Wary<OwnedReadHalf>,
+        guard: impl FnOnce(OwnedReadHalf) -> AuthGuard<OwnedReadHalf>,
     ) -> Result<Stream, RemoteError> {
         let Address { host, port } = self.address;
         let stream = dial(&self.target.allow, host, *port, self.time)
             .await
             .map_err(|reason| undialled(self.operation, &reason))?;
         let (read, write) = stream.into_split();
-        Ok(tokio::io::join(wary(read), write))
+        Ok(tokio::io::join(guard(read), write))
     }
 
     fn config(&self) -> Config {

@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 
 use super::call::Call;
 use super::text::Bytes;
-use super::ways::{Hanging, Hold};
+use super::ways::{Dependent, Hold};
 use crate::domain::remote::DeletionBlocker;
 use crate::provider::RemoteError;
 
@@ -25,9 +25,9 @@ pub(super) enum Which {
 pub(super) async fn find(call: &Call<'_>, oid: u32, login: &str, which: Which) -> Vec<DeletionBlocker> {
     let sql = query(which, call.facts().version);
     let rows = call.query(&sql, &[(&oid, Type::OID)]).await.unwrap_or_default();
-    let hanging = rows.iter().filter_map(|row| hanging(row).ok());
+    let dependents = rows.iter().filter_map(|row| dependents(row).ok());
     let mut blockers = Vec::new();
-    add(&mut blockers, hanging.map(|it| it.blocker(login)).collect());
+    add(&mut blockers, dependents.map(|it| it.blocker(login)).collect());
     blockers
 }
 
@@ -114,7 +114,7 @@ const NAMES: &str = "SELECT h.deptype::text, \
       (SELECT e.extname::text FROM pg_catalog.pg_depend m JOIN pg_catalog.pg_extension e ON e.oid = m.refobjid \
           WHERE m.classid = h.classid AND m.objid = h.objid AND m.objsubid = 0 AND m.deptype = 'e' \
           AND m.refclassid = 'pg_extension'::regclass) AS extension \
-    FROM hanging h \
+    FROM dependents h \
     CROSS JOIN LATERAL pg_identify_object_as_address(h.classid, h.objid, 0) i \
     LEFT JOIN LATERAL ( \
       SELECT x.grantor, bool_or(x.is_grantable) AS passes_on, \
@@ -142,14 +142,14 @@ fn query(which: Which, version: i32) -> String {
     };
     let parameters = if version >= 150_000 { PARAMETERS } else { "" };
     format!(
-        "WITH hanging AS (SELECT DISTINCT s.dbid, s.classid, s.objid, s.deptype FROM pg_catalog.pg_shdepend s \
+        "WITH dependents AS (SELECT DISTINCT s.dbid, s.classid, s.objid, s.deptype FROM pg_catalog.pg_shdepend s \
            WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = $1{owned} AND (s.dbid = 0 \
              OR s.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))), \
          {ACL}{parameters}) {NAMES} LIMIT {MOST}"
     )
 }
 
-fn hanging(row: &Row) -> Result<Hanging, tokio_postgres::Error> {
+fn dependents(row: &Row) -> Result<Dependent, tokio_postgres::Error> {
     let mut escaped = false;
     let mut text = |bytes: Bytes| {
         bytes.text().unwrap_or_else(|shown| {
@@ -159,7 +159,7 @@ fn hanging(row: &Row) -> Result<Hanging, tokio_postgres::Error> {
     };
     let one = |column: &str| row.try_get::<_, Option<Bytes>>(column);
     let many = |column: &str| row.try_get::<_, Vec<Bytes>>(column);
-    let hanging = Hanging {
+    let dependents = Dependent {
         database: one("database")?.map(&mut text),
         hold: Hold::of(&row.try_get::<_, String>("deptype")?),
         kind: row.try_get("kind")?,
@@ -172,7 +172,10 @@ fn hanging(row: &Row) -> Result<Hanging, tokio_postgres::Error> {
         extension: one("extension")?.map(&mut text),
         escaped: false,
     };
-    Ok(Hanging { escaped, ..hanging })
+    Ok(Dependent {
+        escaped,
+        ..dependents
+    })
 }
 
 /// What is in the way, and more of it that another database has: one failure that names all. A failure that names nothing ends

@@ -12,9 +12,9 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Statement};
 
 use super::attempt::Attempt;
+use super::auth_guard::Budget;
 use super::errors::{Doing, another_server, failed, late, standing_by};
 use super::hosts::{Address, Hosts, is_of_all, no_primary};
-use super::wary::Budget;
 use crate::domain::endpoint::AllowList;
 use crate::domain::password::Password;
 use crate::provider::memory::Memory;

@@ -77,11 +77,11 @@ impl Deletion<'_> {
         if let Some(error) = unadministered(call, self.task, &role) {
             return Err(error);
         }
-        let hanging = holdings(call, role.oid).await?;
-        self.refuse(call, &role, &hanging).await?;
-        self.rehearse(call, &role, &hanging).await?;
+        let dependents = holdings(call, role.oid).await?;
+        self.refuse(call, &role, &dependents).await?;
+        self.rehearse(call, &role, &dependents).await?;
         self.lock_out(call, &role).await?;
-        let result = self.remove(call, &role, &hanging).await;
+        let result = self.remove(call, &role, &dependents).await;
         if result.is_err() {
             // Whatever stopped it half-way, the role may yet be kept on purpose.
             self.let_in(call).await;
@@ -90,16 +90,16 @@ impl Deletion<'_> {
     }
 
     /// What comes with a change of the role that stays: its sessions end, if the order says so; and if nobody is to log in with
-    /// it any more, what it owns goes to its heir, in every database.
+    /// it any more, what it owns goes to the role of `reassign_owned_to`, in every database.
     pub(super) async fn clear_out(&self, call: &mut Call<'_>) -> Result<(), RemoteError> {
         call.ask(self.gate)?;
-        let settings = self.task.order.settings;
+        let settings = self.task.mutation.settings;
         let role = meant(call, self.task).await?.value;
         if settings.end_sessions {
             self.end_sessions(call, &role).await?;
         }
-        let heir = settings.reassign_owned_to.as_ref();
-        let Some(heir) = heir.filter(|_| !settings.logs_in()) else {
+        let reassign_to = settings.reassign_owned_to.as_ref();
+        let Some(reassign_to) = reassign_to.filter(|_| !settings.logs_in()) else {
             return Ok(());
         };
         let mut owned = holdings(call, role.oid).await?;
@@ -107,7 +107,7 @@ impl Deletion<'_> {
         if owned.is_empty() {
             return Ok(());
         }
-        self.refuse_heir(call, heir).await?;
+        self.refuse_reassign_to(call, reassign_to).await?;
         for database in elsewhere(&owned) {
             self.in_another(call, &role, database, Work::HandOver, Ending::Committed)
                 .await?;
@@ -125,10 +125,10 @@ impl Deletion<'_> {
         &self,
         call: &mut Call<'_>,
         role: &Role,
-        hanging: &[Holding],
+        dependents: &[Holding],
     ) -> Result<(), RemoteError> {
         let mut blocked: Option<RemoteError> = None;
-        for database in elsewhere(hanging) {
+        for database in elsewhere(dependents) {
             if blocked
                 .as_ref()
                 .is_some_and(|it| it.blockers.len() >= blockers::MOST)
@@ -142,7 +142,7 @@ impl Deletion<'_> {
                 blocked = Some(blockers::also(blocked, failure)?);
             }
         }
-        if hanging.iter().any(Holding::is_here) {
+        if dependents.iter().any(Holding::is_here) {
             let result = begun!(call, self.gate => self.clear(call, role));
             if let Err(failure) = call.undo(result).await {
                 blocked = Some(blockers::also(blocked, failure)?);
@@ -156,11 +156,11 @@ impl Deletion<'_> {
         &self,
         call: &mut Call<'_>,
         role: &Role,
-        hanging: &[Holding],
+        dependents: &[Holding],
     ) -> Result<Option<Timestamp>, RemoteError> {
         self.end_sessions(call, role).await?;
         let mut cleared = Vec::new();
-        for database in elsewhere(hanging) {
+        for database in elsewhere(dependents) {
             let result = self
                 .in_another(call, role, database, Work::Clear, Ending::Committed)
                 .await;
@@ -202,15 +202,15 @@ impl Deletion<'_> {
     }
 
     /// Refuses what can be seen to fail, before anything is done.
-    async fn refuse(&self, call: &Call<'_>, role: &Role, hanging: &[Holding]) -> Result<(), RemoteError> {
+    async fn refuse(&self, call: &Call<'_>, role: &Role, dependents: &[Holding]) -> Result<(), RemoteError> {
         let invalid = |what: &str| Err(RemoteError::new(call.operation, ErrorClass::Invalid, what));
-        if let Some(what) = owns(hanging) {
-            match &self.task.order.settings.reassign_owned_to {
-                None => return Err(self.refused_as_owner(call, role, hanging, &what).await),
-                Some(heir) => self.refuse_heir(call, heir).await?,
+        if let Some(what) = owns(dependents) {
+            match &self.task.mutation.settings.reassign_owned_to {
+                None => return Err(self.refused_as_owner(call, role, dependents, &what).await),
+                Some(reassign_to) => self.refuse_reassign_to(call, reassign_to).await?,
             }
         }
-        match hanging.iter().find(|holding| !holding.connectable) {
+        match dependents.iter().find(|holding| !holding.connectable) {
             Some(Holding {
                 database: Some(name), ..
             }) => invalid(&format!(
@@ -226,11 +226,11 @@ impl Deletion<'_> {
         &self,
         call: &Call<'_>,
         role: &Role,
-        hanging: &[Holding],
+        dependents: &[Holding],
         what: &str,
     ) -> RemoteError {
         let mut found = blockers::find(call, role.oid, self.task.name(), Which::Owned).await;
-        let owned = hanging.iter().filter(|it| it.owned && it.connectable);
+        let owned = dependents.iter().filter(|it| it.owned && it.connectable);
         for database in elsewhere(owned) {
             if found.len() >= blockers::MOST {
                 break;
@@ -245,18 +245,21 @@ impl Deletion<'_> {
         blocked(call, what, found)
     }
 
-    /// Refuses an heir that is none.
-    async fn refuse_heir(&self, call: &Call<'_>, heir: &str) -> Result<(), RemoteError> {
+    /// Refuses a new owner that there is not, or that the server object does not allow.
+    async fn refuse_reassign_to(&self, call: &Call<'_>, reassign_to: &str) -> Result<(), RemoteError> {
         let invalid = |what| Err(RemoteError::new(call.operation, ErrorClass::Invalid, what));
-        if heir == self.task.name() {
+        if reassign_to == self.task.name() {
             return invalid("what it owns is to go to itself");
         }
-        if roles::one(call, heir).await?.value.is_none() {
+        if roles::one(call, reassign_to).await?.value.is_none() {
             return invalid("the role that is to get what it owns does not exist");
         }
         // Functions may run with their owner's rights, and triggers do what their maker thought of.
-        let given = roles::given(call, heir).await?;
-        match self.task.denied(&given, self.task.order.settings.heir_is_named) {
+        let given = roles::given(call, reassign_to).await?;
+        match self
+            .task
+            .denied(&given, self.task.mutation.settings.reassign_is_named)
+        {
             None => Ok(()),
             Some(Denied::Foreign) => invalid(
                 "the role that is to get what it owns is the login of a PostgresUser that is not of this namespace, or a member \
@@ -374,18 +377,18 @@ impl Deletion<'_> {
     }
 
     async fn cleared(&self, call: &Call<'_>, role: &Role) -> Result<(), RemoteError> {
-        let mut hanging = here(holdings(call, role.oid).await?);
-        if hanging.is_empty() {
+        let mut dependents = here(holdings(call, role.oid).await?);
+        if dependents.is_empty() {
             return Ok(());
         }
         let joined = self.join(call, self.task.name()).await?;
-        if let Some(heir) = &self.task.order.settings.reassign_owned_to
-            && hanging.iter().any(|holding| holding.owned)
+        if let Some(reassign_to) = &self.task.mutation.settings.reassign_owned_to
+            && dependents.iter().any(|holding| holding.owned)
         {
-            self.hand_over(call, heir).await?;
-            hanging = here(holdings(call, role.oid).await?);
+            self.hand_over(call, reassign_to).await?;
+            dependents = here(holdings(call, role.oid).await?);
         }
-        if let Some(what) = owns(&hanging) {
+        if let Some(what) = owns(&dependents) {
             let found = blockers::find(call, role.oid, self.task.name(), Which::Owned).await;
             return Err(blocked(call, &what, found));
         }
@@ -419,19 +422,23 @@ impl Deletion<'_> {
     /// Hands over what the role owns in the database that is connected to.
     async fn handed_over(&self, call: &Call<'_>) -> Result<(), RemoteError> {
         let joined = self.join(call, self.task.name()).await?;
-        if let Some(heir) = &self.task.order.settings.reassign_owned_to {
-            self.hand_over(call, heir).await?;
+        if let Some(reassign_to) = &self.task.mutation.settings.reassign_owned_to {
+            self.hand_over(call, reassign_to).await?;
         }
         self.leave(call, self.task.name(), joined).await
     }
 
-    /// Hands over what the role owns. Whoever does that has to have the privileges of the heir, too: if need be,
+    /// Hands over what the role owns. Whoever does that has to have the privileges of the new owner, too: if need be,
     /// for the length of this transaction.
-    async fn hand_over(&self, call: &Call<'_>, heir: &str) -> Result<(), RemoteError> {
-        let joined = self.join(call, heir).await?;
-        let sql = format!("REASSIGN OWNED BY {} TO {}", self.task.ident(), ident(heir));
+    async fn hand_over(&self, call: &Call<'_>, reassign_to: &str) -> Result<(), RemoteError> {
+        let joined = self.join(call, reassign_to).await?;
+        let sql = format!(
+            "REASSIGN OWNED BY {} TO {}",
+            self.task.ident(),
+            ident(reassign_to)
+        );
         call.change(HAND_OVER, &sql).await?;
-        self.leave(call, heir, joined).await
+        self.leave(call, reassign_to, joined).await
     }
 
     /// Clears the operator's own database, and drops the role.
@@ -521,8 +528,8 @@ fn blocked(call: &Call<'_>, what: &str, found: Vec<DeletionBlocker>) -> RemoteEr
 }
 
 /// The other databases where something hangs on the role.
-fn elsewhere<'a>(hanging: impl IntoIterator<Item = &'a Holding>) -> impl Iterator<Item = &'a str> {
-    let databases: BTreeMap<u32, &str> = hanging
+fn elsewhere<'a>(dependents: impl IntoIterator<Item = &'a Holding>) -> impl Iterator<Item = &'a str> {
+    let databases: BTreeMap<u32, &str> = dependents
         .into_iter()
         .filter(|holding| !holding.here)
         .filter_map(|holding| Some((holding.database_oid, holding.database.as_deref()?)))

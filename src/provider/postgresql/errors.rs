@@ -6,8 +6,8 @@ use std::error::Error as StdError;
 
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
+use super::auth_guard::{AsksForPassword, NoRoom, SaysTooMuch};
 use super::hosts::Address;
-use super::wary::{AsksForPassword, NoRoom, SaysTooMuch};
 use crate::provider::dial::DialError;
 use crate::provider::memory::NO_ROOM;
 use crate::provider::tls::Unsecured;

@@ -18,6 +18,7 @@
 //! that only takes names, this never changes a user that somebody has put in the place of ours.
 
 mod attempt;
+pub(super) mod auth_guard;
 mod blockers;
 mod call;
 mod connection;
@@ -32,7 +33,6 @@ mod owned;
 mod roles;
 mod text;
 mod verifier;
-pub(super) mod wary;
 mod ways;
 mod write;
 
@@ -46,7 +46,7 @@ use super::gate::Gate;
 use super::memory::Memory;
 use super::tls::{Asked, Trust};
 use super::{
-    Answer, Capabilities, Cluster, ClusterState, ErrorClass, LIST_MEMORY, Listing, MOST_USERS, Order,
+    Answer, Capabilities, Cluster, ClusterState, ErrorClass, LIST_MEMORY, Listing, MOST_USERS, Mutation,
     Provider, RemoteError, RemoteUser,
 };
 use crate::domain::endpoint::{AllowList, Host};
@@ -219,17 +219,17 @@ impl Postgresql {
     }
 
     /// The mark that this order's user carries.
-    fn mark(&self, operation: &'static str, order: &Order<'_>) -> Result<Mark, RemoteError> {
+    fn mark(&self, operation: &'static str, mutation: &Mutation<'_>) -> Result<Mark, RemoteError> {
         let invalid = |what| Err(RemoteError::new(operation, ErrorClass::Invalid, what));
-        if !text::is_name(order.username) {
+        if !text::is_name(mutation.username) {
             return invalid("a username has 1 to 63 bytes and no NUL");
         }
-        if !mark::is_id(order.owner) {
+        if !mark::is_id(mutation.owner) {
             return invalid("the owner's UID cannot be part of a mark");
         }
         Ok(Mark {
             installation: self.installation.clone(),
-            uid: order.owner.to_string(),
+            uid: mutation.owner.to_string(),
         })
     }
 }
@@ -383,49 +383,49 @@ impl Provider for Postgresql {
 
     async fn create(
         &self,
-        order: &Order<'_>,
+        mutation: &Mutation<'_>,
         password: &Password,
     ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
         const OPERATION: &str = "create user";
-        let mark = &self.mark(OPERATION, order)?;
-        transaction!(self, OPERATION, call => write::create(&call, Task { order, mark }, password))
+        let mark = &self.mark(OPERATION, mutation)?;
+        transaction!(self, OPERATION, call => write::create(&call, Task { mutation, mark }, password))
     }
 
     async fn set_password(
         &self,
-        order: &Order<'_>,
+        mutation: &Mutation<'_>,
         password: &Password,
     ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
         const OPERATION: &str = "set password";
-        let mark = &self.mark(OPERATION, order)?;
-        let task = Task { order, mark };
+        let mark = &self.mark(OPERATION, mutation)?;
+        let task = Task { mutation, mark };
         let changed = transaction!(self, OPERATION, call => write::set_password(&call, task, password))?;
         // Nobody has the new password yet, so all sessions are of before. The change is made, whatever comes of them.
-        if order.settings.end_sessions
+        if mutation.settings.end_sessions
             && let Err(error) = self.clear_out(OPERATION, task).await
         {
-            let username = text::shown(order.username);
+            let username = text::shown(mutation.username);
             tracing::warn!(username, %error, "sessions of before a change of password could not be ended");
         }
         Ok(changed)
     }
 
-    async fn configure(&self, order: &Order<'_>) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+    async fn configure(&self, mutation: &Mutation<'_>) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
         const OPERATION: &str = "configure user";
-        let mark = &self.mark(OPERATION, order)?;
-        let task = Task { order, mark };
+        let mark = &self.mark(OPERATION, mutation)?;
+        let task = Task { mutation, mark };
         let changed = transaction!(self, OPERATION, call => write::configure(&call, task))?;
-        if order.settings.options.as_ref().is_some_and(|it| !it.login) {
+        if mutation.settings.options.as_ref().is_some_and(|it| !it.login) {
             self.clear_out(OPERATION, task).await?;
         }
         Ok(changed)
     }
 
-    async fn delete(&self, order: &Order<'_>) -> Result<Answer<()>, RemoteError> {
+    async fn delete(&self, mutation: &Mutation<'_>) -> Result<Answer<()>, RemoteError> {
         const OPERATION: &str = "delete user";
-        let mark = &self.mark(OPERATION, order)?;
+        let mark = &self.mark(OPERATION, mutation)?;
         let mut call = self.call(OPERATION, self.request_timeout * DELETION).await?;
-        let result = self.deletion(Task { order, mark }).run(&mut call).await;
+        let result = self.deletion(Task { mutation, mark }).run(&mut call).await;
         call.keep();
         result.map(|date| Answer { value: (), date })
     }

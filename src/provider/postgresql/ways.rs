@@ -14,7 +14,7 @@ const LONGEST_NAME: usize = 200;
 
 /// One thing that hangs on a role, as the catalogs have it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Hanging {
+pub(super) struct Dependent {
     /// The database that it is in; none for what belongs to none.
     pub(super) database: Option<String>,
     pub(super) hold: Hold,
@@ -155,7 +155,7 @@ fn in_default_privileges(letter: &str) -> Option<&'static str> {
     })
 }
 
-impl Hanging {
+impl Dependent {
     /// What is told of it: it keeps this login from being deleted.
     pub(super) fn blocker(&self, login: &str) -> DeletionBlocker {
         DeletionBlocker {
@@ -298,19 +298,19 @@ mod tests {
         texts.iter().map(|it| (*it).to_string()).collect()
     }
 
-    fn given(kind: &str, names: &[&str]) -> Hanging {
-        Hanging {
+    fn given(kind: &str, names: &[&str]) -> Dependent {
+        Dependent {
             database: Some("shop".to_string()),
             kind: kind.to_string(),
             names: texts(names),
             grantor: Some("The Boss".to_string()),
             privileges: Some("SELECT, UPDATE".to_string()),
-            ..Hanging::default()
+            ..Dependent::default()
         }
     }
 
-    fn owned(kind: &str, names: &[&str]) -> Hanging {
-        Hanging {
+    fn owned(kind: &str, names: &[&str]) -> Dependent {
+        Dependent {
             hold: Hold::Owner,
             grantor: None,
             privileges: None,
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn assert_command(it: &Hanging, command: &str) {
+    fn assert_command(it: &Dependent, command: &str) {
         assert_eq!(it.blocker(LOGIN).command.as_deref(), Some(command));
     }
 
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_function_is_named_with_its_arguments() {
-        let function = Hanging {
+        let function = Dependent {
             arguments: texts(&["pg_catalog", "int4", "s", "My Type"]),
             passes_on: true,
             ..given("function", &["s", "f"])
@@ -386,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_policy_is_left_to_its_other_roles() {
-        let policy = |others: &[&str]| Hanging {
+        let policy = |others: &[&str]| Dependent {
             hold: Hold::Policy,
             others: texts(others),
             ..given("policy", &["public", "t", "Only mine"])
@@ -403,7 +403,7 @@ mod tests {
 
     #[test]
     fn default_privileges_are_those_of_who_gave_them() {
-        let on = |letter: &str, names: &[&str]| Hanging {
+        let on = |letter: &str, names: &[&str]| Dependent {
             arguments: texts(&[letter]),
             ..given("default acl", names)
         };
@@ -424,7 +424,7 @@ mod tests {
 
     #[test]
     fn initial_privileges_go_as_the_member_leaves_its_extension_and_comes_back() {
-        let initial = Hanging {
+        let initial = Dependent {
             hold: Hold::Initial,
             extension: Some("ext".to_string()),
             ..given("table", &["public", "t"])
@@ -437,17 +437,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_said_rightly_has_no_command() {
-        let of = |it: &Hanging| it.blocker(LOGIN).command;
+        let of = |it: &Dependent| it.blocker(LOGIN).command;
         let table = given("table", &["public", "t"]);
         assert!(of(&table).is_some());
         let without = [
             given("thing of a later version", &["x"]),
             given("table", &["public", &"x".repeat(1000)]),
-            Hanging {
+            Dependent {
                 escaped: true,
                 ..table.clone()
             },
-            Hanging {
+            Dependent {
                 grantor: None,
                 ..table
             },
@@ -462,7 +462,7 @@ mod tests {
     fn a_server_that_lies_gets_nothing_said_but_names() {
         let odd = "x\"; DROP TABLE y; --\n\u{1b}[2J\\! rm";
         for kind in ["table", "large object", "function", "policy", "parameter ACL"] {
-            let it = Hanging {
+            let it = Dependent {
                 arguments: texts(&[odd, odd]),
                 grantor: Some(odd.to_string()),
                 database: Some(odd.to_string()),

@@ -16,12 +16,12 @@ use crate::domain::parameters;
 use crate::domain::password::Password;
 use crate::domain::role::{FoundRole, Power, RoleOptions};
 use crate::domain::sql;
-use crate::provider::{ErrorClass, Order, RemoteError, RemoteUser};
+use crate::provider::{ErrorClass, Mutation, RemoteError, RemoteUser};
 
 /// Whom a mutation is for, and the mark that says so.
 #[derive(Clone, Copy)]
 pub(super) struct Task<'a> {
-    pub(super) order: &'a Order<'a>,
+    pub(super) mutation: &'a Mutation<'a>,
     pub(super) mark: &'a Mark,
 }
 
@@ -38,11 +38,11 @@ pub(super) enum Denied {
 
 impl Task<'_> {
     pub(super) fn name(&self) -> &str {
-        self.order.username
+        self.mutation.username
     }
 
     pub(super) fn ident(&self) -> String {
-        ident(self.order.username)
+        ident(self.mutation.username)
     }
 
     /// What the server is to keep of a password.
@@ -65,7 +65,7 @@ impl Task<'_> {
     /// Whether one of these logins is that of a PostgresUser of another namespace.
     fn is_foreign(&self, logins: &[Marking]) -> bool {
         let is_own = |login: &Marking| match login {
-            Marking::Mark(mark) => mark == self.mark || self.order.settings.own.contains(&mark.uid),
+            Marking::Mark(mark) => mark == self.mark || self.mutation.settings.own.contains(&mark.uid),
             Marking::None | Marking::Unreadable => false,
         };
         !logins.iter().all(is_own)
@@ -76,12 +76,12 @@ impl Task<'_> {
         !role.user.protected
             && match &role.marking {
                 Marking::Mark(mark) => {
-                    mark == self.mark || (self.order.adopt && self.order.former == Some(mark))
+                    mark == self.mark || (self.mutation.adopt && self.mutation.former == Some(mark))
                 }
                 // It may have got more power since it was looked at.
                 Marking::None => {
-                    let too_much = role.found.is_powerful() && !self.order.settings.adopts_power;
-                    self.order.adopt && !too_much
+                    let too_much = role.found.is_powerful() && !self.mutation.settings.adopts_power;
+                    self.mutation.adopt && !too_much
                 }
                 Marking::Unreadable => false,
             }
@@ -205,7 +205,7 @@ pub(super) async fn create(
     task: Task<'_>,
     password: &Password,
 ) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
-    let options = task.order.settings.options.clone().unwrap_or_default();
+    let options = task.mutation.settings.options.clone().unwrap_or_default();
     let login = if options.login { "LOGIN" } else { "NOLOGIN" };
     let mut words = vec![format!("CREATE ROLE {} {login}", task.ident())];
     words.extend(attributes(&options, &FoundRole::as_created()));
@@ -249,7 +249,7 @@ pub(super) async fn set_password(
     task: Task<'_>,
     password: &Password,
 ) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
-    let role = match task.order.settings.logs_in() {
+    let role = match task.mutation.settings.logs_in() {
         true => give_password(call, task, password).await?,
         false => {
             let sql = format!("ALTER ROLE {} {LOCKED}", task.ident());
@@ -263,7 +263,7 @@ pub(super) async fn set_password(
 }
 
 async fn give_password(call: &Call<'_>, task: Task<'_>, password: &Password) -> Result<Role, RemoteError> {
-    let login = if task.order.adopt { " LOGIN" } else { "" };
+    let login = if task.mutation.adopt { " LOGIN" } else { "" };
     let statement = format!("ALTER ROLE {}{login}", task.ident());
     let without = format!("ALTER ROLE {} LOGIN", task.ident());
     let giving = Giving::new(call, task, &statement, without, password).await?;
@@ -279,9 +279,9 @@ pub(super) async fn configure(
     task: Task<'_>,
 ) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
     let before = meant(call, task).await?.value;
-    let logs_in = task.order.settings.logs_in();
+    let logs_in = task.mutation.settings.logs_in();
     let mut words = vec![if logs_in { "LOGIN" } else { LOCKED }.to_string()];
-    if let Some(options) = &task.order.settings.options {
+    if let Some(options) = &task.mutation.settings.options {
         words.extend(attributes(options, &before.found));
     }
     let sql = format!("ALTER ROLE {} {}", task.ident(), words.join(" "));
@@ -289,7 +289,7 @@ pub(super) async fn configure(
     if role.marking != Marking::Mark(task.mark.clone()) {
         set_mark(call, task, role.comment.as_deref()).await?;
     }
-    let granted = match &task.order.settings.options {
+    let granted = match &task.mutation.settings.options {
         Some(options) => {
             reset(call, task, options, &role.found).await?;
             regrant(call, task, options, &role).await?
@@ -462,7 +462,7 @@ async fn grant(call: &Call<'_>, task: Task<'_>, group: &str, inherit: &Inherit) 
     }
     if let Inherit::AsTheRole = inherit {
         let given = roles::given(call, group).await?;
-        let options = task.order.settings.options.as_ref();
+        let options = task.mutation.settings.options.as_ref();
         let is_named = options.is_some_and(|options| options.named.contains(group));
         if let Some(denied) = task.denied(&given, is_named) {
             let what = format!("the role {} {}", shown(group), why(denied));

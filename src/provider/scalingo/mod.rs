@@ -23,7 +23,7 @@ use super::http::{
     segment, user_segment,
 };
 use super::{
-    Answer, Capabilities, Cluster, ErrorClass, Listing, Order, Provider, RemoteError, RemoteUser, TOO_MANY,
+    Answer, Capabilities, Cluster, ErrorClass, Listing, Mutation, Provider, RemoteError, RemoteUser, TOO_MANY,
 };
 use crate::domain::endpoint::Endpoint;
 use crate::domain::password::Password;
@@ -410,11 +410,11 @@ impl Provider for Scalingo {
 
     async fn create(
         &self,
-        order: &Order<'_>,
+        mutation: &Mutation<'_>,
         password: &Password,
     ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
         const OPERATION: &str = "create user";
-        let username = order.username;
+        let username = mutation.username;
         // A user that could never be changed or deleted again must not come to be.
         self.user_url(OPERATION, username)?;
         let url = self.users_url();
@@ -425,7 +425,7 @@ impl Provider for Scalingo {
         let properties = RequestProperties {
             database_id: &self.addon_id,
             name: Some(username),
-            read_only: Some(order.settings.read_only),
+            read_only: Some(mutation.settings.read_only),
             password,
             password_confirmation: password,
         };
@@ -435,11 +435,11 @@ impl Provider for Scalingo {
     /// The documents show no answer beyond its status, so an empty one is acceptance.
     async fn set_password(
         &self,
-        order: &Order<'_>,
+        mutation: &Mutation<'_>,
         password: &Password,
     ) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
         const OPERATION: &str = "set password";
-        let username = order.username;
+        let username = mutation.username;
         let url = self.user_url(OPERATION, username)?;
         let request = Request {
             password: Some(password),
@@ -456,7 +456,7 @@ impl Provider for Scalingo {
     }
 
     /// Always refused: whether a user may only read is decided when it is made.
-    async fn configure(&self, _: &Order<'_>) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
+    async fn configure(&self, _: &Mutation<'_>) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
         Err(RemoteError::new(
             "configure user",
             ErrorClass::Invalid,
@@ -464,9 +464,9 @@ impl Provider for Scalingo {
         ))
     }
 
-    async fn delete(&self, order: &Order<'_>) -> Result<Answer<()>, RemoteError> {
+    async fn delete(&self, mutation: &Mutation<'_>) -> Result<Answer<()>, RemoteError> {
         const OPERATION: &str = "delete user";
-        let url = self.user_url(OPERATION, order.username)?;
+        let url = self.user_url(OPERATION, mutation.username)?;
         let request = Request::mutation(OPERATION, Method::DELETE, &url);
         let reply = self.send(&request).await?;
         // The documented answer has no body; JSON is the API's too, anything else is not.

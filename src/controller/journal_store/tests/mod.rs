@@ -31,7 +31,7 @@ async fn open_as(server: &ApiServer, holder: &str, fatal: &Fatal) -> JournalStor
     let raised = fatal.clone();
     let opened = JournalStore::open(
         place(server, holder),
-        Settings::default(),
+        ProtocolTimings::default(),
         Gate::closed(),
         fatal.clone(),
         Arc::new(move || raised.raise("another process has taken over the journal")),
@@ -168,7 +168,7 @@ async fn what_was_decided_before_another_process_wrote_is_decided_anew() {
     assert_eq!(refused, Err(JournalError::Outdated));
     store.commit(Change::Touch).await.unwrap();
     assert_same(&store, &server);
-    let inherited = store.view(|_, tenure| tenure.unwrap().inherited.len());
+    let inherited = store.view(|_, term| term.unwrap().inherited.len());
     assert_eq!((inherited, server.state().journal().header.epoch), (1, 2));
 }
 
@@ -192,7 +192,7 @@ async fn a_journal_that_was_lost_is_written_to_no_more_though_the_process_goes_o
     let counted = lost.clone();
     let opened = JournalStore::open(
         place(&server, "b"),
-        Settings::default(),
+        ProtocolTimings::default(),
         gate.clone(),
         Fatal::new(),
         Arc::new(move || {
@@ -320,8 +320,8 @@ async fn entries_are_found_by_whose_they_are_and_by_login() {
     let server = ApiServer::default();
     let store = open(&server).await;
     let id = store.commit(stage("u", "p")).await.unwrap().unwrap();
-    let (found, tenure) = store.entry_of("u").unwrap();
-    assert_eq!((found.id, tenure.unwrap().epoch), (id, 1));
+    let (found, term) = store.entry_of("u").unwrap();
+    assert_eq!((found.id, term.unwrap().epoch), (id, 1));
     assert_eq!(store.entries_for("u").len(), 1);
     let next = Change::Stage {
         entry: Box::new(entry("successor", "q")),
@@ -342,7 +342,7 @@ async fn a_writer_that_ends_unexpectedly_ends_the_process_and_leaves_nobody_wait
     let writer = Writer {
         on_loss: Arc::new(|| {}),
         place: place(&server, "a"),
-        settings: Settings::default(),
+        timings: ProtocolTimings::default(),
         gate: Gate::closed(),
         state: state.clone(),
         fatal: fatal.clone(),

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::fresh;
 use super::moved;
 use super::password::{self, Held, NewPassword, published_mac, published_password, reason_for_password};
+use super::read_age;
 use super::types::*;
 use crate::domain::alternation::Part;
 use crate::domain::attempts::Login;
@@ -12,9 +12,9 @@ use crate::domain::journal::{Cause, EntryId, Kind, Seen};
 use crate::domain::remote::{Creator, RemoteUser};
 use crate::domain::role::FoundRole;
 use crate::domain::schedule::Class;
-use crate::domain::settings::{Rule, Settings};
 use crate::domain::sql;
 use crate::domain::time::Mono;
+use crate::domain::timings::{ProtocolTimings, Rule};
 
 /// What stops everything but deletion, if anything does.
 pub fn held(desired: &Desired, observed: &Observed, now: Mono) -> Option<Plan> {
@@ -107,7 +107,7 @@ fn moves(observed: &Observed, server: &Server) -> bool {
 }
 
 /// The next step for a user that should exist, with nothing staged.
-pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settings) -> Plan {
+pub fn plan(desired: &Desired, observed: &Observed, now: Mono, timings: &ProtocolTimings) -> Plan {
     let ServerView::Usable(server) = &observed.server else {
         return Plan::waiting(observed, "ServerNotReady", String::new());
     };
@@ -117,23 +117,34 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, settings: &Settin
     if let Predecessor::Blocks = observed.predecessor {
         return unsettled(observed);
     }
-    let Some(sight) = &observed.sight else {
+    let Some(observation) = &observed.observation else {
         return Plan::look(observed, server, Step::List);
     };
     if let Predecessor::Deleted { entry, answered } = observed.predecessor {
-        return succeed(desired, observed, server, sight, entry, answered, now, settings);
+        return succeed(
+            desired,
+            observed,
+            server,
+            observation,
+            entry,
+            answered,
+            now,
+            timings,
+        );
     }
-    match (&observed.record, &sight.user) {
+    match (&observed.record, &observation.user) {
         (Some(record), _) if record.identity != server.identity && desired.part != Part::Sole => {
             Plan::stalled(observed, super::aside::elsewhere(record, server))
         }
         (Some(record), _) if record.identity != server.identity => {
-            moved::plan(desired, observed, server, record, sight, now)
+            moved::plan(desired, observed, server, record, observation, now)
         }
-        (None, None) => missing(desired, observed, server, sight, now, settings),
-        (None, Some(user)) => exists(desired, observed, server, user, sight),
-        (Some(_), None) => vanished(desired, observed, server, now, settings),
-        (Some(record), Some(user)) => there(desired, observed, server, record, user, sight, now, settings),
+        (None, None) => missing(desired, observed, server, observation, now, timings),
+        (None, Some(user)) => exists(desired, observed, server, user, observation),
+        (Some(_), None) => vanished(desired, observed, server, now, timings),
+        (Some(record), Some(user)) => {
+            there(desired, observed, server, record, user, observation, now, timings)
+        }
     }
 }
 
@@ -164,25 +175,31 @@ pub fn missing(
     desired: &Desired,
     observed: &Observed,
     server: &Server,
-    sight: &Sight,
+    observation: &Observation,
     now: Mono,
-    settings: &Settings,
+    timings: &ProtocolTimings,
 ) -> Plan {
     if let Some(held) = cannot_stage(desired, observed, server) {
         return held;
     }
-    if !observed.turn && settings.rules.hold(Rule::R11) {
+    if !observed.turn && timings.rules.hold(Rule::R11) {
         return Plan::ask_turn(observed, Class::New, false);
     }
-    if now - sight.started > settings.fresh_for || !sight.conclusive {
+    if now - observation.started > timings.fresh_for || !observation.proves_absence {
         return Plan::look(observed, server, Step::List);
     }
-    claim_then_stage(observed, creation(desired, sight), "Creating")
+    claim_then_stage(observed, creation(desired, observation), "Creating")
 }
 
-fn creation(desired: &Desired, sight: &Sight) -> Draft {
+fn creation(desired: &Desired, observation: &Observation) -> Draft {
     let cause = desired.part.cause_or(Cause::Missing);
-    draft(Kind::Create, cause, DraftPassword::New, sight.as_seen(), false)
+    draft(
+        Kind::Create,
+        cause,
+        DraftPassword::New,
+        observation.as_seen(),
+        false,
+    )
 }
 
 /// A resource that is made while the deletion of its predecessor's user is on its way: once a list of after the answer
@@ -192,23 +209,23 @@ fn succeed(
     desired: &Desired,
     observed: &Observed,
     server: &Server,
-    sight: &Sight,
+    observation: &Observation,
     entry: EntryId,
     answered: Mono,
     now: Mono,
-    settings: &Settings,
+    timings: &ProtocolTimings,
 ) -> Plan {
-    let since = sight.started >= answered;
-    if observed.record.is_some() || (since && sight.user.is_some()) {
+    let since = observation.started >= answered;
+    if observed.record.is_some() || (since && observation.user.is_some()) {
         // It may be on its way out still, or be somebody else's: the deletion's own entry finds out.
         let mut plan = unsettled(observed);
-        plan.again = Some(settings.read_lag);
+        plan.again = Some(timings.read_lag);
         return plan;
     }
     if !since {
         return Plan::look(observed, server, Step::List);
     }
-    let mut plan = missing(desired, observed, server, sight, now, settings);
+    let mut plan = missing(desired, observed, server, observation, now, timings);
     if let Some(Step::Stage(draft)) = &mut plan.step {
         draft.replaces = Some(entry);
     }
@@ -284,7 +301,7 @@ pub fn exists(
     observed: &Observed,
     server: &Server,
     user: &RemoteUser,
-    sight: &Sight,
+    observation: &Observation,
 ) -> Plan {
     if user.protected {
         return Plan::not_ready(Stalled {
@@ -314,7 +331,7 @@ pub fn exists(
             Kind::Adopt,
             Cause::Adoption,
             DraftPassword::New,
-            sight.as_seen(),
+            observation.as_seen(),
             marked_ours,
         ),
         "Adopting",
@@ -398,14 +415,20 @@ pub(super) fn renamed(to: &str, username: &str) -> Stalled {
 }
 
 /// Ours by the record, but not there: made again, with the password that the applications have.
-fn vanished(desired: &Desired, observed: &Observed, server: &Server, now: Mono, settings: &Settings) -> Plan {
+fn vanished(
+    desired: &Desired,
+    observed: &Observed,
+    server: &Server,
+    now: Mono,
+    timings: &ProtocolTimings,
+) -> Plan {
     if let Part::Next(_) = desired.part {
-        return recreate(desired, observed, server, now, settings);
+        return recreate(desired, observed, server, now, timings);
     }
     if let Some(to) = &observed.renamed {
         return Plan::not_ready(renamed(to, &desired.username));
     }
-    if let Some(held) = cannot_recreate(desired, observed, server, now, settings) {
+    if let Some(held) = cannot_recreate(desired, observed, server, now, timings) {
         return held;
     }
     let password = match published_password(observed) {
@@ -425,12 +448,12 @@ pub(super) fn recreate(
     observed: &Observed,
     server: &Server,
     now: Mono,
-    settings: &Settings,
+    timings: &ProtocolTimings,
 ) -> Plan {
     if let Some(to) = &observed.renamed {
         return Plan::stalled(observed, renamed(to, &desired.username));
     }
-    cannot_recreate(desired, observed, server, now, settings)
+    cannot_recreate(desired, observed, server, now, timings)
         .unwrap_or_else(|| recreation(desired, observed, DraftPassword::New))
 }
 
@@ -440,16 +463,20 @@ fn cannot_recreate(
     observed: &Observed,
     server: &Server,
     now: Mono,
-    settings: &Settings,
+    timings: &ProtocolTimings,
 ) -> Option<Plan> {
-    if !fresh::surely_absent(observed, server, now, settings) {
-        return Some(Plan::confirm(observed, server, now, settings));
+    if !read_age::surely_absent(observed, server, now, timings) {
+        return Some(Plan::confirm(observed, server, now, timings));
     }
     cannot_stage(desired, observed, server)
 }
 
 fn recreation(desired: &Desired, observed: &Observed, password: DraftPassword) -> Plan {
-    let seen = observed.sight.as_ref().map(Sight::as_seen).unwrap_or_default();
+    let seen = observed
+        .observation
+        .as_ref()
+        .map(Observation::as_seen)
+        .unwrap_or_default();
     let cause = desired.part.cause_or(Cause::Vanished);
     claim_then_stage(
         observed,
@@ -466,14 +493,14 @@ fn there(
     server: &Server,
     record: &Record,
     user: &RemoteUser,
-    sight: &Sight,
+    observation: &Observation,
     now: Mono,
-    settings: &Settings,
+    timings: &ProtocolTimings,
 ) -> Plan {
     if user.protected || is_another_incarnation(observed, server, record, user) {
         return match is_to_be_taken_over(server, user) {
-            true => moved::take_over(desired, observed, server, sight),
-            false => another_incarnation(desired, observed, server, user, sight),
+            true => moved::take_over(desired, observed, server, observation),
+            false => another_incarnation(desired, observed, server, user, observation),
         };
     }
     match &observed.secret {
@@ -481,8 +508,8 @@ fn there(
         SecretView::Leaving(finalizers) => return Plan::stalled(observed, secret_leaving(finalizers)),
         SecretView::Absent | SecretView::Ours { .. } => {}
     }
-    let seen = sight.as_seen();
-    let reason = reason_for_password(desired, observed, record, user, now, settings);
+    let seen = observation.as_seen();
+    let reason = reason_for_password(desired, observed, record, user, now, timings);
     // First a Secret that works; a login that is to be published yet has none.
     let has_working_secret =
         published_password(observed).is_intact() || matches!(desired.part, Part::Next(_));
@@ -491,26 +518,26 @@ fn there(
     }
     match reason {
         NewPassword::ReadSecretFirst => Plan::doing(observed, Step::ReadSecret, "Checking"),
-        NewPassword::Fight => {
-            let mut plan = Plan::not_ready(fight());
+        NewPassword::Contested => {
+            let mut plan = Plan::not_ready(contested());
             // Noted once, so that it stands until a person has acted.
-            plan.report.set_back = observed.set_backs < settings.set_backs_in_an_hour;
+            plan.report.reverted = observed.reverts < timings.reverts_in_an_hour;
             plan
         }
         NewPassword::Needed(cause, password) => {
             if let Some(held) = cannot_stage(desired, observed, server) {
                 return held;
             }
-            if fresh::is_busy(server, settings) {
+            if read_age::is_busy(server, timings) {
                 return Plan::doing(observed, Step::PollCluster, "ClusterBusy");
             }
-            let set_back = cause == Cause::SetBack;
+            let reverted = cause == Cause::SetBack;
             let mut plan = claim_then_stage(
                 observed,
                 draft(Kind::SetPassword, cause, password, seen, true),
                 "SettingPassword",
             );
-            plan.report.set_back = set_back && matches!(plan.step, Some(Step::Stage(_)));
+            plan.report.reverted = reverted && matches!(plan.step, Some(Step::Stage(_)));
             plan
         }
         NewPassword::NotNeeded => {
@@ -592,10 +619,10 @@ fn another_incarnation(
     observed: &Observed,
     server: &Server,
     user: &RemoteUser,
-    sight: &Sight,
+    observation: &Observation,
 ) -> Plan {
     if desired.adopt && server.allow_adoption && !user.protected {
-        return exists(desired, observed, server, user, sight);
+        return exists(desired, observed, server, user, observation);
     }
     Plan::not_ready(Stalled {
         reason: "Conflict",
@@ -607,7 +634,7 @@ fn another_incarnation(
     })
 }
 
-fn fight() -> Stalled {
+fn contested() -> Stalled {
     Stalled {
         reason: "Conflict",
         message: format!(

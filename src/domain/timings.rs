@@ -6,7 +6,7 @@ use super::remote::Capabilities;
 
 /// How long things take, at most. Set by the administrator; the defaults are the design's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Settings {
+pub struct ProtocolTimings {
     /// T_live: the longest time that a request can live after it was sent.
     pub t_live: Duration,
     /// W: how long after the start of a journal write a request may be started.
@@ -20,9 +20,9 @@ pub struct Settings {
     /// How long a cluster must have answered 404 (or two reads must be apart) before it counts as gone.
     pub gone_after: Duration,
     /// How many times within an hour a password is set back before it counts as a fight.
-    pub set_backs_in_an_hour: usize,
+    pub reverts_in_an_hour: usize,
     /// Users carry marks, and are changed behind the same lock as the look at the mark: what was seen of one before need not
-    /// be from just now (see [`Settings::on`]).
+    /// be from just now (see [`ProtocolTimings::on`]).
     pub guarded: bool,
     /// Which of the journal's rules hold: all, but in the model check.
     pub rules: Rules,
@@ -31,7 +31,7 @@ pub struct Settings {
 /// Long enough not to ask in a hurry, short enough not to be noticed.
 const NO_LAG: Duration = Duration::from_millis(200);
 
-impl Settings {
+impl ProtocolTimings {
     /// The times as they are on a server that can do this: nobody waits for reads to catch up where they cannot trail, nor for
     /// a state that no change moves (R7).
     #[must_use]
@@ -51,7 +51,7 @@ impl Settings {
     }
 }
 
-impl Default for Settings {
+impl Default for ProtocolTimings {
     fn default() -> Self {
         Self {
             t_live: Duration::from_secs(120),
@@ -60,7 +60,7 @@ impl Default for Settings {
             fresh_for: Duration::from_secs(15),
             state_lag: Duration::from_secs(1),
             gone_after: Duration::from_secs(300),
-            set_backs_in_an_hour: 3,
+            reverts_in_an_hour: 3,
             guarded: false,
             rules: Rules::all(),
         }
@@ -149,13 +149,13 @@ mod tests {
 
     #[test]
     fn only_where_changes_make_a_cluster_busy_may_its_state_trail_them() {
-        let settings = Settings::default();
+        let timings = ProtocolTimings::default();
         let quiet = Capabilities::PLAIN;
-        assert_eq!(settings.on(&quiet).state_lag, Duration::ZERO);
+        assert_eq!(timings.on(&quiet).state_lag, Duration::ZERO);
         let busy = Capabilities {
             turns_busy: true,
             ..quiet
         };
-        assert_eq!(settings.on(&busy).state_lag, settings.state_lag);
+        assert_eq!(timings.on(&busy).state_lag, timings.state_lag);
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::Pace;
+use super::RetryPolicy;
 use super::state::State;
 use crate::domain::journal::EntryId;
 use crate::domain::remote::ClusterState;
-use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
+use crate::domain::timings::ProtocolTimings;
 
 /// What the task does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,13 @@ const DELETIONS_A_PAGE: u32 = 16;
 const LONG: Duration = Duration::from_secs(3600);
 
 /// Decides what is done next, and takes it off the list of what is wanted.
-pub fn next(state: &mut State, nature: Nature, settings: &Settings, pace: &Pace, now: Mono) -> Next {
+pub fn next(
+    state: &mut State,
+    nature: Nature,
+    timings: &ProtocolTimings,
+    policy: &RetryPolicy,
+    now: Mono,
+) -> Next {
     if !state.circuit.may_call(now) {
         return Next::Sleep(state.circuit.next_probe().unwrap_or(now + LONG));
     }
@@ -55,11 +61,11 @@ pub fn next(state: &mut State, nature: Nature, settings: &Settings, pace: &Pace,
         return Next::Poll;
     }
     requeue_delayed(state, now);
-    let poll_due = poll_due(state, nature, settings, pace, now);
+    let poll_due = poll_due(state, nature, timings, policy, now);
     if poll_due.is_some_and(|due| due <= now) {
         return Next::Poll;
     }
-    let list_due = list_due(state, settings);
+    let list_due = list_due(state, timings);
     if list_due.is_some_and(|due| due <= now) {
         return Next::List;
     }
@@ -78,7 +84,7 @@ pub fn next(state: &mut State, nature: Nature, settings: &Settings, pace: &Pace,
     }
     let delayed = state.delayed.iter().map(|(due, ..)| *due).min();
     let dues = [
-        self::list_due(state, settings),
+        self::list_due(state, timings),
         poll_due,
         delayed,
         state.reads_wanted.next_due().filter(|due| *due > now),
@@ -95,20 +101,26 @@ fn is_busy(state: &State, nature: Nature) -> bool {
 
 /// When the cluster is to be looked at: while it is BUSY, for those who wait for it, before more is sent than it has
 /// earned, and now and then.
-fn poll_due(state: &State, nature: Nature, settings: &Settings, pace: &Pace, now: Mono) -> Option<Mono> {
+fn poll_due(
+    state: &State,
+    nature: Nature,
+    timings: &ProtocolTimings,
+    policy: &RetryPolicy,
+    now: Mono,
+) -> Option<Mono> {
     let last = state.looks.last();
     let at_least = last.map(|last| last + POLL_AT_LEAST);
     let sending = !state.queue.is_empty();
     if is_busy(state, nature) {
         let due = state.looks.due_while_busy();
         let wanted = sending || state.looks.is_wanted();
-        let unwanted = last.unwrap_or_default() + pace.busy_poll * UNWANTED;
+        let unwanted = last.unwrap_or_default() + policy.busy_poll * UNWANTED;
         return Some(if wanted { due } else { due.max(unwanted) });
     }
     let exhausted = sending && nature.turns_busy && state.window.room() == 0;
-    let ends_batch = state.window.look_due(settings.state_lag).filter(|_| exhausted);
+    let ends_batch = state.window.look_due(timings.state_lag).filter(|_| exhausted);
     // Others may have made the cluster busy since it was last looked at.
-    let stale = sending && nature.turns_busy && last.is_none_or(|last| now - last > settings.fresh_for);
+    let stale = sending && nature.turns_busy && last.is_none_or(|last| now - last > timings.fresh_for);
     let stale = stale.then_some(now);
     [state.looks.due(), ends_batch, stale, at_least.or(Some(now))]
         .into_iter()
@@ -128,29 +140,29 @@ fn read_due(state: &mut State, now: Mono) -> Option<String> {
 
 /// When the next list is made: when the refresh is due, or, if somebody waits, so long after the last one that many who wait
 /// share it.
-fn list_due(state: &State, settings: &Settings) -> Option<Mono> {
-    wanted_list_due(state, settings).map(|due| due.max(state.list_not_before))
+fn list_due(state: &State, timings: &ProtocolTimings) -> Option<Mono> {
+    wanted_list_due(state, timings).map(|due| due.max(state.list_not_before))
 }
 
-fn wanted_list_due(state: &State, settings: &Settings) -> Option<Mono> {
+fn wanted_list_due(state: &State, timings: &ProtocolTimings) -> Option<Mono> {
     let Some(refresh) = state.refresh_due else {
         return Some(Mono::default());
     };
     if !state.list_wanted {
         return Some(refresh);
     }
-    let apart = lists_apart(state, settings);
+    let apart = lists_apart(state, timings);
     let spaced = state.last_list().map_or(Mono::default(), |last| last + apart);
     Some(refresh.min(spaced))
 }
 
 /// How far apart lists are that somebody waits for: as long as reads may lag, or less where so many deletions wait to be seen
 /// that they would fill the journal.
-fn lists_apart(state: &State, settings: &Settings) -> Duration {
+fn lists_apart(state: &State, timings: &ProtocolTimings) -> Duration {
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let worth = DELETIONS_A_PAGE.saturating_mul(count(state.pages()));
-    let apart = settings.read_lag.saturating_mul(worth) / count(state.orphans).max(1);
-    apart.min(settings.read_lag).max(LISTS_APART)
+    let apart = timings.read_lag.saturating_mul(worth) / count(state.orphans).max(1);
+    apart.min(timings.read_lag).max(LISTS_APART)
 }
 
 fn requeue_delayed(state: &mut State, now: Mono) {
@@ -167,12 +179,12 @@ fn requeue_delayed(state: &mut State, now: Mono) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::server::UserRef;
+    use crate::controller::server::task::UserRef;
     use crate::domain::remote::Cluster;
     use crate::domain::schedule::{CircuitSettings, Class};
     use crate::provider::{Answer, Listing};
 
-    const PACE: Pace = Pace {
+    const POLICY: RetryPolicy = RetryPolicy {
         retry_base: Duration::from_secs(1),
         retry_cap: Duration::from_secs(60),
         busy_poll: Duration::from_secs(1),
@@ -183,7 +195,7 @@ mod tests {
     };
 
     fn decide(state: &mut State, now: Mono) -> Next {
-        next(state, IONOS, &Settings::default(), &PACE, now)
+        next(state, IONOS, &ProtocolTimings::default(), &POLICY, now)
     }
 
     fn look(state: &mut State, cluster: ClusterState, now: Mono) {
@@ -197,7 +209,12 @@ mod tests {
             },
             date: None,
         };
-        state.polled(answer, now, PACE.busy_poll, Settings::default().state_lag);
+        state.polled(
+            answer,
+            now,
+            POLICY.busy_poll,
+            ProtocolTimings::default().state_lag,
+        );
         state.looks.made(now);
     }
 
@@ -207,7 +224,12 @@ mod tests {
             failures: 1,
             ..CircuitSettings::default()
         };
-        let mut state = State::new(false, circuit, Settings::default().fresh_for, Duration::ZERO);
+        let mut state = State::new(
+            false,
+            circuit,
+            ProtocolTimings::default().fresh_for,
+            Duration::ZERO,
+        );
         look(&mut state, cluster, now);
         state.listed(
             Answer {
@@ -334,7 +356,7 @@ mod tests {
         let start = now();
         let mut state = in_order(start, ClusterState::Available);
         state.list_wanted = true;
-        let lag = Settings::default().read_lag;
+        let lag = ProtocolTimings::default().read_lag;
         assert_eq!(decide(&mut state, start), Next::Sleep(start + lag));
         assert_eq!(decide(&mut state, start + lag), Next::List);
     }
@@ -348,7 +370,7 @@ mod tests {
         for name in ["a", "b"] {
             state.want_read(name, user());
         }
-        let lag = Settings::default().read_lag;
+        let lag = ProtocolTimings::default().read_lag;
         assert_eq!(decide(&mut state, start), Next::Sleep(start + lag));
         assert_eq!(decide(&mut state, start + lag), Next::List);
     }

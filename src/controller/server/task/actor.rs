@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::next::{Nature, Next, next};
 use super::state::Topic;
-use super::{Server, UserRef, send};
+use super::{ServerTask, UserRef, send};
 use crate::clock;
 use crate::domain::pause::Growth;
 use crate::domain::plan::Trouble;
@@ -18,7 +18,7 @@ use crate::provider::memory::NO_ROOM;
 use crate::provider::{Answer, AnyProvider, ErrorClass, Listing, Provider, RemoteError};
 
 /// Makes calls until the server is stopped.
-pub async fn run(server: Arc<Server>) {
+pub async fn run(server: Arc<ServerTask>) {
     while !server.stopping.is_cancelled() {
         let link = server.link();
         let Some(provider) = link.provider else {
@@ -32,7 +32,7 @@ pub async fn run(server: Arc<Server>) {
         };
         let next = {
             let mut state = server.state();
-            next(&mut state, nature, &server.settings, &server.pace, clock::now())
+            next(&mut state, nature, &server.timings, &server.retries, clock::now())
         };
         match next {
             Next::Poll => drop(poll(&server, &provider).await),
@@ -47,13 +47,13 @@ pub async fn run(server: Arc<Server>) {
     }
 }
 
-async fn sleep(server: &Server, until: Mono) {
+async fn sleep(server: &ServerTask, until: Mono) {
     let pause = (until - clock::now()).max(Duration::from_millis(1));
     let _ = tokio::time::timeout(pause, server.wake.notified()).await;
 }
 
 /// Looks at the cluster. True if it is there, in whatever state.
-pub(super) async fn poll(server: &Server, provider: &AnyProvider) -> bool {
+pub(super) async fn poll(server: &ServerTask, provider: &AnyProvider) -> bool {
     if !server.permit().await {
         return false;
     }
@@ -82,13 +82,13 @@ pub(super) async fn poll(server: &Server, provider: &AnyProvider) -> bool {
 
 /// Notes what a look showed. Gives whom it tells something, and whether the server was in trouble or is another than
 /// before.
-fn polled(server: &Server, answer: Answer<Cluster>, started: Mono) -> (Vec<UserRef>, bool) {
+fn polled(server: &ServerTask, answer: Answer<Cluster>, started: Mono) -> (Vec<UserRef>, bool) {
     let available = answer.value.state == ClusterState::Available;
     let mut state = server.state();
     let before = (state.address.clone(), state.gone);
     // Up to a quarter more, so that those who look after the same cluster do not look in step.
-    let longest_pause = server.pace.busy_poll.mul_f64(1.0 + clock::jitter() / 4.0);
-    state.polled(answer, started, longest_pause, server.settings.state_lag);
+    let longest_pause = server.retries.busy_poll.mul_f64(1.0 + clock::jitter() / 4.0);
+    state.polled(answer, started, longest_pause, server.timings.state_lag);
     let troubled = state.trouble.take().is_some();
     state.circuit.on_success();
     let changed = troubled || before != (state.address.clone(), state.gone);
@@ -102,7 +102,7 @@ fn polled(server: &Server, answer: Answer<Cluster>, started: Mono) -> (Vec<UserR
 }
 
 /// The server is in order again, or has changed: whoever waited goes on.
-fn recovered(server: &Server) {
+fn recovered(server: &ServerTask) {
     let waiting = server.state().take_waiting(&Topic::Trouble);
     tracing::info!(server = %server.key, waiting = waiting.len(), "the server is in order, or has changed");
     server.trigger(waiting);
@@ -111,7 +111,7 @@ fn recovered(server: &Server) {
 
 /// The remote says that there is no such cluster. It is believed only when its list says so too, more than once,
 /// for long enough, and it was there before with these credentials.
-async fn cluster_not_found(server: &Server, provider: &AnyProvider, error: RemoteError) {
+async fn cluster_not_found(server: &ServerTask, provider: &AnyProvider, error: RemoteError) {
     let Some(listed) = all_pages(server, provider).await else {
         return;
     };
@@ -130,7 +130,7 @@ async fn cluster_not_found(server: &Server, provider: &AnyProvider, error: Remot
             .not_found
             .map_or((now, 1), |(first, times)| (first, times + 1));
         state.not_found = Some((first, times));
-        let gone = state.seen_before && times >= 2 && now - first >= server.settings.gone_after;
+        let gone = state.seen_before && times >= 2 && now - first >= server.timings.gone_after;
         let became = gone && !state.gone;
         state.gone = gone;
         became
@@ -142,7 +142,7 @@ async fn cluster_not_found(server: &Server, provider: &AnyProvider, error: Remot
     }
 }
 
-async fn list(server: &Server, provider: &AnyProvider) {
+async fn list(server: &ServerTask, provider: &AnyProvider) {
     let Some(result) = all_pages(server, provider).await else {
         return;
     };
@@ -170,7 +170,7 @@ async fn list(server: &Server, provider: &AnyProvider) {
 }
 
 /// A list that fails where other calls go through fails again soon: its pauses grow by themselves.
-fn list_failed(server: &Server) {
+fn list_failed(server: &ServerTask) {
     let mut state = server.state();
     let pause = state.list_pauses.next(clock::jitter());
     state.list_not_before = clock::now() + pause;
@@ -179,7 +179,7 @@ fn list_failed(server: &Server) {
 /// Lists all users, and tells when that was begun. Each page is a call: leave is asked for as many as the last list had. None
 /// if the server is to stop meanwhile, or is talked to in another way.
 async fn all_pages(
-    server: &Server,
+    server: &ServerTask,
     provider: &AnyProvider,
 ) -> Option<Result<(Answer<Listing>, Mono), RemoteError>> {
     let expected = server.state().pages();
@@ -197,14 +197,18 @@ async fn all_pages(
 
 /// Notes what a list showed: it answers all who wanted a read, too. Gives the names of which it tells something new, and
 /// who waited.
-fn listed(server: &Server, answer: Answer<Listing>, started: Mono) -> (HashSet<String>, HashSet<UserRef>) {
+fn listed(
+    server: &ServerTask,
+    answer: Answer<Listing>,
+    started: Mono,
+) -> (HashSet<String>, HashSet<UserRef>) {
     let is_kept = |id| {
         server
             .journal
             .view(|journal, _| journal.is_some_and(|journal| journal.entries.contains_key(&id)))
     };
     let mut state = server.state();
-    let news = state.listed(answer, started, server.settings.read_lag);
+    let news = state.listed(answer, started, server.timings.read_lag);
     state.keep_attempts(is_kept);
     state.list_wanted = false;
     state.list_pauses.reset();
@@ -228,7 +232,7 @@ fn jittered(interval: Duration) -> Duration {
     interval.mul_f64(0.9 + 0.2 * clock::jitter())
 }
 
-async fn read(server: &Server, provider: &AnyProvider, username: &str) {
+async fn read(server: &ServerTask, provider: &AnyProvider, username: &str) {
     if !server.permit().await {
         server.state().reads_wanted.want(username, clock::now());
         return;
@@ -278,7 +282,7 @@ const NAMES_IN_A_ROW: usize = 3;
 /// Whether a request about one login has failed for that login's sake: the server itself is in order, as a look at it shows,
 /// and requests about others have not failed likewise. Then it is noted, and left alone for growing pauses.
 pub(super) async fn is_of_one_name(
-    server: &Server,
+    server: &ServerTask,
     provider: &AnyProvider,
     username: &str,
     error: &RemoteError,
@@ -310,7 +314,7 @@ pub(super) async fn is_of_one_name(
 }
 
 /// Notes a failure: everybody is held back, and one call will find out when things are in order again.
-pub(super) fn failed(server: &Server, error: &RemoteError) {
+pub(super) fn failed(server: &ServerTask, error: &RemoteError) {
     let trouble = trouble_of(error);
     tracing::warn!(server = %server.key, %error, "remote call failed");
     let changed = {
@@ -343,10 +347,10 @@ pub(super) fn failed(server: &Server, error: &RemoteError) {
 }
 
 /// The pause after an entry was sent this many times in vain.
-pub(super) fn backoff(server: &Server, tries: u32) -> Duration {
+pub(super) fn backoff(server: &ServerTask, tries: u32) -> Duration {
     let growth = Growth {
-        first: server.pace.retry_base,
-        longest: server.pace.retry_cap,
+        first: server.retries.retry_base,
+        longest: server.retries.retry_cap,
     };
     growth.after(tries.saturating_add(1), clock::jitter())
 }

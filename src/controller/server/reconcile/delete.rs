@@ -12,7 +12,7 @@ use crate::api::names;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::journal_store;
-use crate::controller::server::Server;
+use crate::controller::server::task::ServerTask;
 use crate::controller::server_spec::ServerObject;
 
 /// Deletes a server object, once nothing needs it.
@@ -44,7 +44,11 @@ pub async fn delete(object: &ServerObject, context: &Arc<Context>) -> Result<Act
 ///
 /// # Errors
 /// If the API server refuses.
-pub async fn remove(object: &ServerObject, server: Option<&Server>, context: &Context) -> Result<(), Error> {
+pub async fn remove(
+    object: &ServerObject,
+    server: Option<&ServerTask>,
+    context: &Context,
+) -> Result<(), Error> {
     if let Some(server) = server {
         server.stop();
     }

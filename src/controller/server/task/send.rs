@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::actor::{backoff, failed, is_of_one_name, poll};
-use super::{Server, UserRef};
+use super::{ServerTask, UserRef};
 use crate::clock;
 use crate::domain::attempts::{Login, Outcome};
 use crate::domain::journal::{Entry, EntryId, Kind, protocol};
@@ -12,10 +12,10 @@ use crate::domain::plan::is_good_to_send_on;
 use crate::domain::remote::{ClusterState, Creator, RemoteUser};
 use crate::domain::time::Mono;
 use crate::failpoint::{self, Side};
-use crate::provider::{Answer, AnyProvider, ErrorClass, Order, Provider, RemoteError};
+use crate::provider::{Answer, AnyProvider, ErrorClass, Mutation, Provider, RemoteError};
 
 /// Sends an entry, if it may be sent, and tells its owner what came of it.
-pub async fn send(server: &Server, provider: &AnyProvider, id: EntryId) {
+pub async fn send(server: &ServerTask, provider: &AnyProvider, id: EntryId) {
     let Some(entry) = server
         .journal
         .view(|journal, _| journal.and_then(|journal| journal.entries.get(&id).cloned()))
@@ -30,7 +30,7 @@ pub async fn send(server: &Server, provider: &AnyProvider, id: EntryId) {
         Err(Unsent::Look) => tracing::debug!(server = %server.key, "a look has become too old to send on"),
         Err(Unsent::Now(why)) => {
             tracing::warn!(server = %server.key, why, "an entry could not be sent now");
-            put_off(server, id, server.pace.retry_base);
+            put_off(server, id, server.retries.retry_base);
         }
     }
     server.state().landed(id);
@@ -50,16 +50,16 @@ enum Unsent {
 
 /// R3, R4, R11: the journal was written by this process a moment ago, and has this entry under its stamp; and the look on
 /// which it was decided is still good.
-async fn admitted(server: &Server, entry: &Entry) -> Result<(), Unsent> {
+async fn admitted(server: &ServerTask, entry: &Entry) -> Result<(), Unsent> {
     if !server.permit().await {
         return Err(Unsent::Now("the server is talked to in another way from now on"));
     }
-    let enough = (server.settings.write_window / 2).min(Duration::from_secs(5));
+    let enough = (server.timings.write_window / 2).min(Duration::from_secs(5));
     let opened = server.journal.open_gate(enough).await;
     server.note_journal();
     opened.map_err(|_| Unsent::Now("the journal could not be written"))?;
-    let may = server.journal.view(|_, tenure| {
-        tenure.is_some_and(|tenure| protocol::may_send(entry, tenure, clock::now(), &server.settings))
+    let may = server.journal.view(|_, term| {
+        term.is_some_and(|term| protocol::may_send(entry, term, clock::now(), &server.timings))
     });
     if !may {
         return Err(Unsent::Now("the window for sending had closed"));
@@ -71,23 +71,23 @@ async fn admitted(server: &Server, entry: &Entry) -> Result<(), Unsent> {
 }
 
 /// Whether the owner has a turn still, and what is known of the user is good to send on at this moment (R11).
-fn look_is_good(server: &Server, entry: &Entry) -> bool {
+fn look_is_good(server: &ServerTask, entry: &Entry) -> bool {
     let state = server.state();
     if !state.turns.holds(&entry.owner.uid) {
         return false;
     }
     let attempts = state.attempts(entry.id).cloned().unwrap_or_default();
-    let sight = state.sight(&entry.username, server.capabilities.direct_read, &server.settings);
+    let observation = state.observation(&entry.username, server.capabilities.direct_read, &server.timings);
     is_good_to_send_on(
         entry.kind,
         &attempts,
-        sight.as_ref(),
+        observation.as_ref(),
         clock::now(),
-        &server.settings,
+        &server.timings,
     )
 }
 
-async fn attempt(server: &Server, provider: &AnyProvider, entry: &Entry, asked: Mono) {
+async fn attempt(server: &ServerTask, provider: &AnyProvider, entry: &Entry, asked: Mono) {
     let started = clock::now();
     let counts = server.capabilities.turns_busy;
     if counts {
@@ -145,7 +145,7 @@ fn failpoint_of(kind: Kind) -> &'static str {
 
 async fn call(provider: &AnyProvider, entry: &Entry) -> Result<Answer<Option<RemoteUser>>, RemoteError> {
     failpoint::hit(failpoint_of(entry.kind), Side::Before);
-    let order = Order {
+    let mutation = Mutation {
         username: &entry.username,
         owner: &entry.owner.uid,
         settings: &entry.settings,
@@ -153,10 +153,10 @@ async fn call(provider: &AnyProvider, entry: &Entry) -> Result<Answer<Option<Rem
         former: entry.seen.mark.as_ref(),
     };
     let result = match (entry.kind, &entry.password) {
-        (Kind::Create, Some(password)) => provider.create(&order, password).await,
-        (Kind::SetPassword | Kind::Adopt, Some(password)) => provider.set_password(&order, password).await,
-        (Kind::Configure, _) => provider.configure(&order).await,
-        (Kind::Delete, _) => provider.delete(&order).await.map(|answer| Answer {
+        (Kind::Create, Some(password)) => provider.create(&mutation, password).await,
+        (Kind::SetPassword | Kind::Adopt, Some(password)) => provider.set_password(&mutation, password).await,
+        (Kind::Configure, _) => provider.configure(&mutation).await,
+        (Kind::Delete, _) => provider.delete(&mutation).await.map(|answer| Answer {
             value: None,
             date: answer.date,
         }),
@@ -171,7 +171,13 @@ async fn call(provider: &AnyProvider, entry: &Entry) -> Result<Answer<Option<Rem
     result
 }
 
-fn accepted(server: &Server, entry: &Entry, answer: Answer<Option<RemoteUser>>, started: Mono, ended: Mono) {
+fn accepted(
+    server: &ServerTask,
+    entry: &Entry,
+    answer: Answer<Option<RemoteUser>>,
+    started: Mono,
+    ended: Mono,
+) {
     tracing::info!(server = %server.key, username = ?entry.username, operation = operation(entry.kind), "accepted");
     let mut state = server.state();
     state.worked = true;
@@ -214,7 +220,7 @@ fn accepted(server: &Server, entry: &Entry, answer: Answer<Option<RemoteUser>>, 
 }
 
 /// Nothing was sent, or nothing was done by it: the entry is as unsent as before.
-fn not_sent(server: &Server, entry: &Entry, error: &RemoteError) {
+fn not_sent(server: &ServerTask, entry: &Entry, error: &RemoteError) {
     put_off_longer(server, entry.id);
     if error.class != ErrorClass::GateClosed {
         failed(server, error);
@@ -222,7 +228,7 @@ fn not_sent(server: &Server, entry: &Entry, error: &RemoteError) {
 }
 
 /// The credentials are not enough for this login, or for nothing any more.
-async fn forbidden(server: &Server, provider: &AnyProvider, entry: &Entry, error: &RemoteError) {
+async fn forbidden(server: &ServerTask, provider: &AnyProvider, entry: &Entry, error: &RemoteError) {
     put_off_longer(server, entry.id);
     if !is_of_one_name(server, provider, &entry.username, error).await {
         failed(server, error);
@@ -230,7 +236,13 @@ async fn forbidden(server: &Server, provider: &AnyProvider, entry: &Entry, error
 }
 
 /// No answer: it may have been done, or be done later.
-async fn unknown(server: &Server, provider: &AnyProvider, entry: &Entry, error: &RemoteError, ended: Mono) {
+async fn unknown(
+    server: &ServerTask,
+    provider: &AnyProvider,
+    entry: &Entry,
+    error: &RemoteError,
+    ended: Mono,
+) {
     {
         let mut state = server.state();
         state.wrote(&entry.username, ended);
@@ -250,7 +262,13 @@ async fn unknown(server: &Server, provider: &AnyProvider, entry: &Entry, error: 
 /// Refused. What a busy cluster refuses, or one that is gone, is not the fault of the request; and a refusal is
 /// believed only of a change that was sent alone after a look that showed the cluster AVAILABLE, and the second time, since
 /// a short busy spell may have ended before it could be seen.
-async fn refused(server: &Server, provider: &AnyProvider, entry: &Entry, error: &RemoteError, ended: Mono) {
+async fn refused(
+    server: &ServerTask,
+    provider: &AnyProvider,
+    entry: &Entry,
+    error: &RemoteError,
+    ended: Mono,
+) {
     let alone = {
         let mut state = server.state();
         let alone = !server.capabilities.turns_busy || state.window.is_alone();
@@ -302,11 +320,11 @@ async fn refused(server: &Server, provider: &AnyProvider, entry: &Entry, error: 
 }
 
 /// Puts an entry off for longer each time.
-fn put_off_longer(server: &Server, id: EntryId) {
+fn put_off_longer(server: &ServerTask, id: EntryId) {
     let tries = server.state().tries_of(id);
     put_off(server, id, backoff(server, tries));
 }
 
-fn put_off(server: &Server, id: EntryId, pause: Duration) {
+fn put_off(server: &ServerTask, id: EntryId, pause: Duration) {
     server.state().put_off(id, pause);
 }

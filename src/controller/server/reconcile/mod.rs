@@ -27,11 +27,11 @@ use kube::runtime::watcher;
 use serde_json::{Value, json};
 
 use crate::api::names;
-use crate::controller::context::{API_TIMEOUT, Bell, Context};
+use crate::controller::context::{API_TIMEOUT, Context, Notifier};
 use crate::controller::error::Error;
 use crate::controller::journal_store::{Change, JournalStore, Place};
 use crate::controller::objects::Objects;
-use crate::controller::server::{Link, Server, ServerKey, Setup};
+use crate::controller::server::task::{Link, ServerKey, ServerTask, Setup};
 use crate::controller::server_spec::ServerObject;
 use crate::provider::gate::Gate;
 
@@ -96,7 +96,7 @@ pub fn seen<K: Resource>(event: &watcher::Event<K>, context: &Context) {
 
 /// A journal that the Kubernetes API did not take is tried again, whether anybody has something to write or not: until when to
 /// look again, if it still is not.
-async fn try_journal(server: &Server) -> Option<Duration> {
+async fn try_journal(server: &ServerTask) -> Option<Duration> {
     server.journal.refusal()?;
     let written = tokio::time::timeout(API_TIMEOUT, server.commit(Change::Touch)).await;
     (!matches!(written, Ok(Ok(_)))).then_some(AGAIN)
@@ -183,7 +183,7 @@ async fn at_work(
     context: &Arc<Context>,
     link: Link,
     gate: Gate,
-) -> Result<Arc<Server>, Error> {
+) -> Result<Arc<ServerTask>, Error> {
     let key = object.key();
     if let Some(server) = context.server(&key).filter(|server| server.uid == object.uid()) {
         server.relink(link);
@@ -197,7 +197,7 @@ async fn at_work(
     }
     let opened = JournalStore::open(
         place(object, context),
-        context.settings,
+        context.timings,
         gate.clone(),
         context.fatal.clone(),
         lost::on_loss(object, context),
@@ -216,7 +216,7 @@ async fn at_work(
         true => link.credentials_mac.clone(),
         false => recorded,
     };
-    let server = Server::start(Setup {
+    let server = ServerTask::start(Setup {
         key: key.clone(),
         uid: object.uid(),
         identity: provider.identity(),
@@ -225,9 +225,9 @@ async fn at_work(
         gate,
         link,
         seen_with,
-        settings: context.settings.on(provider.capabilities()),
-        pace: context.pace,
-        triggers: Arc::new(Bell {
+        timings: context.timings.on(provider.capabilities()),
+        retries: context.retries,
+        triggers: Arc::new(Notifier {
             dispatch: context.dispatch.clone(),
             claims: Arc::downgrade(context),
         }),

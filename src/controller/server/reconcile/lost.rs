@@ -11,7 +11,7 @@ use crate::controller::context::{API_TIMEOUT, Context};
 use crate::controller::journal_store::OnLoss;
 use crate::controller::objects::Objects;
 use crate::controller::secrets::is_older;
-use crate::controller::server::ServerKey;
+use crate::controller::server::task::ServerKey;
 use crate::controller::server_spec::ServerObject;
 use crate::controller::shard::Selector;
 

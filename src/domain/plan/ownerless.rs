@@ -3,28 +3,28 @@
 use super::delete::{gives_login_back, is_accepted_deletion, lacks_login};
 use super::entry::is_another;
 use super::evidence::{Verdict, evidence_to_gather, weigh};
-use super::fresh::{self, Quiet};
+use super::read_age::{self, Quiet};
 use super::types::*;
 use crate::domain::attempts::Outcome;
 use crate::domain::journal::Kind;
 use crate::domain::remote::RemoteUser;
 use crate::domain::schedule::Class;
-use crate::domain::settings::{Rule, Settings};
 use crate::domain::time::Mono;
+use crate::domain::timings::{ProtocolTimings, Rule};
 
-/// The next step for an entry without a resource. `observed` needs the server, the sight, the last write, the turn and
+/// The next step for an entry without a resource. `observed` needs the server, the observation, the last write, the turn and
 /// the entry; a rival means that another PostgresUser has the remote user by now.
-pub fn plan_gone(observed: &Observed, now: Mono, settings: &Settings) -> Plan {
-    let settings = &super::for_server(&observed.server, settings);
+pub fn plan_ownerless(observed: &Observed, now: Mono, timings: &ProtocolTimings) -> Plan {
+    let timings = &super::for_server(&observed.server, timings);
     let Some(staged) = &observed.entry else {
         return Plan::default();
     };
-    let plan = decide(observed, staged, now, settings);
+    let plan = decide(observed, staged, now, timings);
     let needs_turn = matches!(plan.step, Some(Step::Send(_) | Step::Stage(_)));
-    if needs_turn && !observed.turn && settings.rules.hold(Rule::R11) {
+    if needs_turn && !observed.turn && timings.rules.hold(Rule::R11) {
         return Plan {
             step: Some(Step::AskTurn(Class::Unfinished)),
-            ..wait(settings)
+            ..wait(timings)
         };
     }
     Plan {
@@ -33,16 +33,16 @@ pub fn plan_gone(observed: &Observed, now: Mono, settings: &Settings) -> Plan {
     }
 }
 
-fn decide(observed: &Observed, staged: &StagedEntry, now: Mono, settings: &Settings) -> Plan {
+fn decide(observed: &Observed, staged: &StagedEntry, now: Mono, timings: &ProtocolTimings) -> Plan {
     let settle = Plan {
         step: Some(Step::Settle(staged.entry.id)),
         ..Plan::default()
     };
-    if !settings.rules.hold(Rule::R5) {
+    if !timings.rules.hold(Rule::R5) {
         return settle;
     }
     let ServerView::Usable(server) = &observed.server else {
-        return wait(settings);
+        return wait(timings);
     };
     // A deletion, or its end, was decided while the resource was there; anything else that nobody has sent is void.
     let is_decided = staged.entry.kind == Kind::Delete || gives_login_back(staged);
@@ -51,37 +51,42 @@ fn decide(observed: &Observed, staged: &StagedEntry, now: Mono, settings: &Setti
         return settle;
     }
     if staged.attempts.in_flight {
-        return wait(settings);
+        return wait(timings);
     }
     if is_accepted_deletion(staged) && staged.attempts.is_definite() {
-        return deleted(observed, staged, server, now, settings);
+        return deleted(observed, staged, server, now, timings);
     }
-    let Some(sight) = fresh::settled_sight(observed, server, now, settings) else {
-        return look(observed, server, now, settings);
+    let Some(observation) = read_age::settled_observation(observed, server, now, timings) else {
+        return look(observed, server, now, timings);
     };
-    if let (Some(_), Some(step)) = (&sight.user, evidence_to_gather(sight, staged, server, settings))
-        && !was_accepted(staged)
+    if let (Some(_), Some(step)) = (
+        &observation.user,
+        evidence_to_gather(observation, staged, server, timings),
+    ) && !was_accepted(staged)
     {
-        return when_usable(server, step, settings);
+        return when_usable(server, step, timings);
     }
-    match &sight.user {
-        None if sight.conclusive => settle,
-        None => look(observed, server, now, settings),
+    match &observation.user {
+        None if observation.proves_absence => settle,
+        None => look(observed, server, now, timings),
         Some(_) if observed.rival.is_some() || staged.entry.kind == Kind::Adopt => settle,
         Some(user) if gives_login_back(staged) && lacks_login(user) && staged.attempts.outcome.is_none() => {
             match is_another(user, staged, server, false) {
                 true => settle,
-                false => send(staged, sight, server, now, settings),
+                false => send(staged, observation, server, now, timings),
             }
         }
         Some(_) if gives_login_back(staged) => settle,
         // A login that has been published is kept, as its resource asked.
         Some(_) if staged.entry.retain && staged.entry.kind != Kind::Create => settle,
-        Some(user) => match (staged.entry.kind, verdict(staged, user, sight, server, settings)) {
+        Some(user) => match (
+            staged.entry.kind,
+            verdict(staged, user, observation, server, timings),
+        ) {
             (_, Verdict::Foreign) => settle,
-            (_, Verdict::Unclaimed) => unclaimed(staged, settings),
-            (Kind::Delete, Verdict::Ours) => send(staged, sight, server, now, settings),
-            (_, Verdict::Ours) => replace(staged, sight),
+            (_, Verdict::Unclaimed) => unclaimed(staged, timings),
+            (Kind::Delete, Verdict::Ours) => send(staged, observation, server, now, timings),
+            (_, Verdict::Ours) => replace(staged, observation),
         },
     }
 }
@@ -93,51 +98,59 @@ fn deleted(
     staged: &StagedEntry,
     server: &Server,
     now: Mono,
-    settings: &Settings,
+    timings: &ProtocolTimings,
 ) -> Plan {
     let settle = Plan {
         step: Some(Step::Settle(staged.entry.id)),
         ..Plan::default()
     };
-    let from = fresh::quiet_by_time(observed, server, settings);
-    if now < from && settings.rules.hold(Rule::R6) {
+    let from = read_age::quiet_by_time(observed, server, timings);
+    if now < from && timings.rules.hold(Rule::R6) {
         return Plan {
             again: Some(from - now),
             ..Plan::default()
         };
     }
-    let sight = observed.sight.as_ref();
-    let Some(sight) = sight.filter(|sight| sight.started >= from || !settings.rules.hold(Rule::R6)) else {
-        return when_usable(server, Step::List, settings);
+    let observation = observed.observation.as_ref();
+    let Some(observation) =
+        observation.filter(|observation| observation.started >= from || !timings.rules.hold(Rule::R6))
+    else {
+        return when_usable(server, Step::List, timings);
     };
-    match &sight.user {
-        None if sight.conclusive => settle,
-        None => when_usable(server, Step::List, settings),
+    match &observation.user {
+        None if observation.proves_absence => settle,
+        None => when_usable(server, Step::List, timings),
         Some(_) if observed.rival.is_some() => settle,
         Some(user) if is_another(user, staged, server, !server.capabilities.marks) => settle,
-        Some(_) => still_there(staged, sight, server, now, settings),
+        Some(_) => still_there(staged, observation, server, now, timings),
     }
 }
 
 /// Our user is shown although its deletion was accepted: it takes its time, or does not happen.
-fn still_there(staged: &StagedEntry, sight: &Sight, server: &Server, now: Mono, settings: &Settings) -> Plan {
+fn still_there(
+    staged: &StagedEntry,
+    observation: &Observation,
+    server: &Server,
+    now: Mono,
+    timings: &ProtocolTimings,
+) -> Plan {
     let last = staged.attempts.last.unwrap_or_default();
     let since = now - last;
-    if since <= settings.t_live {
+    if since <= timings.t_live {
         // Looked at again at growing intervals, by a list that serves all who wait.
-        let pause = settings.read_lag.max(since / 2);
-        let due = sight.started + pause;
+        let pause = timings.read_lag.max(since / 2);
+        let due = observation.started + pause;
         return match now < due {
             true => Plan {
                 again: Some(due - now),
                 ..Plan::default()
             },
-            false => when_usable(server, Step::List, settings),
+            false => when_usable(server, Step::List, timings),
         };
     }
-    let mut plan = match fresh::is_busy(server, settings) {
-        true => when_usable(server, Step::PollCluster, settings),
-        false => send(staged, sight, server, now, settings),
+    let mut plan = match read_age::is_busy(server, timings) {
+        true => when_usable(server, Step::PollCluster, timings),
+        false => send(staged, observation, server, now, timings),
     };
     plan.report.stalled = Some(Stalled {
         reason: "DeletionNotInEffect",
@@ -149,16 +162,16 @@ fn still_there(staged: &StagedEntry, sight: &Sight, server: &Server, now: Mono, 
 fn verdict(
     staged: &StagedEntry,
     user: &RemoteUser,
-    sight: &Sight,
+    observation: &Observation,
     server: &Server,
-    settings: &Settings,
+    timings: &ProtocolTimings,
 ) -> Verdict {
     if staged.entry.kind != Kind::Create && is_another(user, staged, server, !server.capabilities.marks) {
         return Verdict::Foreign;
     }
     match was_accepted(staged) && !user.protected {
         true => Verdict::Ours,
-        false => weigh(user, sight, staged, None, server, settings),
+        false => weigh(user, observation, staged, None, server, timings),
     }
 }
 
@@ -167,8 +180,8 @@ fn was_accepted(staged: &StagedEntry) -> bool {
 }
 
 /// No resource is there to carry a condition: whoever carries this out has to say it of the server.
-fn unclaimed(staged: &StagedEntry, settings: &Settings) -> Plan {
-    let mut plan = wait(settings);
+fn unclaimed(staged: &StagedEntry, timings: &ProtocolTimings) -> Plan {
+    let mut plan = wait(timings);
     plan.report.stalled = Some(Stalled {
         reason: "Unclaimed",
         message: format!(
@@ -181,9 +194,9 @@ fn unclaimed(staged: &StagedEntry, settings: &Settings) -> Plan {
     plan
 }
 
-fn when_usable(server: &Server, step: Step, settings: &Settings) -> Plan {
+fn when_usable(server: &Server, step: Step, timings: &ProtocolTimings) -> Plan {
     match server.trouble {
-        Some(_) => wait(settings),
+        Some(_) => wait(timings),
         None => Plan {
             step: Some(step),
             ..Plan::default()
@@ -191,36 +204,42 @@ fn when_usable(server: &Server, step: Step, settings: &Settings) -> Plan {
     }
 }
 
-fn wait(settings: &Settings) -> Plan {
+fn wait(timings: &ProtocolTimings) -> Plan {
     Plan {
-        again: Some(settings.t_live),
+        again: Some(timings.t_live),
         ..Plan::default()
     }
 }
 
-fn look(observed: &Observed, server: &Server, now: Mono, settings: &Settings) -> Plan {
-    match fresh::quiet(observed, server, now, settings) {
+fn look(observed: &Observed, server: &Server, now: Mono, timings: &ProtocolTimings) -> Plan {
+    match read_age::quiet(observed, server, now, timings) {
         Quiet::From(from) if now < from => Plan {
             again: Some(from - now),
             ..Plan::default()
         },
-        Quiet::From(_) => when_usable(server, Step::Read, settings),
-        Quiet::AfterPoll => when_usable(server, Step::PollCluster, settings),
+        Quiet::From(_) => when_usable(server, Step::Read, timings),
+        Quiet::AfterPoll => when_usable(server, Step::PollCluster, timings),
     }
 }
 
-fn send(staged: &StagedEntry, sight: &Sight, server: &Server, now: Mono, settings: &Settings) -> Plan {
-    if now - sight.started > settings.fresh_for {
-        return when_usable(server, Step::Read, settings);
+fn send(
+    staged: &StagedEntry,
+    observation: &Observation,
+    server: &Server,
+    now: Mono,
+    timings: &ProtocolTimings,
+) -> Plan {
+    if now - observation.started > timings.fresh_for {
+        return when_usable(server, Step::Read, timings);
     }
     let lately = staged
         .attempts
         .last
-        .is_some_and(|last| now - last <= settings.t_live);
+        .is_some_and(|last| now - last <= timings.t_live);
     let answered = staged.attempts.outcome.is_some();
     match server.trouble.is_some() || (answered && lately) {
         true => Plan {
-            again: Some(settings.read_lag),
+            again: Some(timings.read_lag),
             step: answered.then_some(Step::Read),
             ..Plan::default()
         },
@@ -231,8 +250,8 @@ fn send(staged: &StagedEntry, sight: &Sight, server: &Server, now: Mono, setting
     }
 }
 
-fn replace(staged: &StagedEntry, sight: &Sight) -> Plan {
-    let draft = Draft::deletion(Some(staged.entry.id), sight.as_seen());
+fn replace(staged: &StagedEntry, observation: &Observation) -> Plan {
+    let draft = Draft::deletion(Some(staged.entry.id), observation.as_seen());
     Plan {
         step: Some(Step::Stage(draft)),
         ..Plan::default()

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use super::{COMPONENT, KeptUser, Record};
+use super::{COMPONENT, Record, RetainedLogin};
 use crate::api::names;
 use crate::controller::objects::Objects;
 use crate::domain::mac::short_digest;
@@ -27,7 +27,7 @@ pub struct Place {
 
 impl Place {
     /// Where the record of a login belongs.
-    pub fn of(kept: &KeptUser) -> Self {
+    pub fn of(kept: &RetainedLogin) -> Self {
         Self::new(&kept.server, &kept.cluster, &kept.namespace)
     }
 

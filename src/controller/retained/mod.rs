@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use self::shelf::{Place, Shelf};
 use super::context::server_key;
 use super::objects::Objects;
-use super::user::whereabouts;
+use super::user::placement;
 use crate::api::{PostgresUser, RemoteUserRecord, names};
 use crate::domain::identity::RemoteIdentity;
 
@@ -30,7 +30,7 @@ const COMPONENT: &str = "kept-users";
 
 /// One remote user that was left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptUser {
+pub struct RetainedLogin {
     /// The UID of the PostgresUser that it belonged to.
     pub uid: String,
     /// Its namespace.
@@ -47,7 +47,7 @@ pub struct KeptUser {
     pub why: &'static str,
 }
 
-impl KeptUser {
+impl RetainedLogin {
     /// A login that a PostgresUser has on record.
     pub fn of_record(user: &PostgresUser, record: &RemoteUserRecord, why: &'static str) -> Self {
         let cluster = RemoteIdentity::of_record(record).to_string();
@@ -56,7 +56,7 @@ impl KeptUser {
 
     /// A login of a PostgresUser, on this remote cluster.
     pub fn of(user: &PostgresUser, username: &str, cluster: String, why: &'static str) -> Self {
-        let server = whereabouts::recorded(user).unwrap_or_else(|| server_key(user));
+        let server = placement::recorded(user).unwrap_or_else(|| server_key(user));
         let uid = user.uid().unwrap_or_default();
         // One of two in turn has a record of its own.
         let suffix = username.strip_prefix(user.username()).unwrap_or_default();
@@ -97,7 +97,7 @@ struct Record {
 
 /// The record of remote users that were left behind. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct RetainedLogins {
     config_maps: Objects<ConfigMap>,
     /// Records that nobody has written yet, each with a number of its own.
     waiting: Arc<Mutex<Waiting>>,
@@ -111,7 +111,7 @@ struct Waiting {
     by_place: HashMap<Place, Vec<(u64, Record)>>,
 }
 
-impl Kept {
+impl RetainedLogins {
     /// Kept in ConfigMaps of the operator's namespace.
     pub fn new(config_maps: Objects<ConfigMap>) -> Self {
         Self {
@@ -125,7 +125,7 @@ impl Kept {
     ///
     /// # Errors
     /// If the API server refuses: then the PostgresUser has to stay, unless its end is forced.
-    pub async fn record(&self, kept: &KeptUser) -> Result<(), kube::Error> {
+    pub async fn record(&self, kept: &RetainedLogin) -> Result<(), kube::Error> {
         let place = Place::of(kept);
         let number = self.waiting().put(&place, kept.record());
         let mut shelves = self.shelves.lock().await;

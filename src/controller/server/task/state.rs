@@ -22,12 +22,12 @@ use crate::domain::attempts::{Attempts, Login};
 use crate::domain::identity::Mark;
 use crate::domain::journal::EntryId;
 use crate::domain::pause::{Growing, Growth};
-use crate::domain::plan::{Look, Sight, Trouble};
+use crate::domain::plan::{Look, Observation, Trouble};
 use crate::domain::remote::{Address, Cluster, ClusterState, RemoteUser};
 use crate::domain::role::Power;
 use crate::domain::schedule::{Circuit, CircuitSettings, Class, Queue};
-use crate::domain::settings::Settings;
 use crate::domain::time::Mono;
+use crate::domain::timings::ProtocolTimings;
 use crate::provider::{Answer, Listing};
 
 /// A login with a published password.
@@ -86,7 +86,7 @@ pub struct State {
     /// absence. Two names with one hash make an absence doubtful, never certain.
     earlier_list: Option<(Mono, HashSet<u64>)>,
     hashes: RandomState,
-    reads: HashMap<String, Sight>,
+    reads: HashMap<String, Observation>,
     /// The cluster's state, and when the read that told it was started.
     pub cluster: Option<(ClusterState, Mono)>,
     /// Where clients connect to, as the provider says.
@@ -229,25 +229,30 @@ impl State {
     }
 
     /// The newest that was read of a user.
-    pub fn sight(&self, username: &str, direct_read: bool, settings: &Settings) -> Option<Sight> {
+    pub fn observation(
+        &self,
+        username: &str,
+        direct_read: bool,
+        timings: &ProtocolTimings,
+    ) -> Option<Observation> {
         if let Some(read) = self.read_since_list(username) {
             return Some(read.clone());
         }
         let snapshot = self.snapshot.as_ref()?;
         let apart = self.earlier_list.as_ref().is_some_and(|(earlier, names)| {
-            snapshot.started - *earlier >= settings.read_lag
+            snapshot.started - *earlier >= timings.read_lag
                 && !names.contains(&self.hashes.hash_one(username))
         });
-        Some(Sight {
+        Some(Observation {
             user: find(&snapshot.users, username).cloned(),
             started: snapshot.started,
             date: snapshot.date,
-            conclusive: apart || (direct_read && snapshot.pages <= 1),
+            proves_absence: apart || (direct_read && snapshot.pages <= 1),
         })
     }
 
     /// What was read of a user by itself, if no list is newer.
-    fn read_since_list(&self, username: &str) -> Option<&Sight> {
+    fn read_since_list(&self, username: &str) -> Option<&Observation> {
         let read = self.reads.get(username)?;
         let listed = self.snapshot.as_ref();
         listed
@@ -264,8 +269,8 @@ impl State {
             .filter(|user| !user.protected)
             .map(|user| user.username.as_str())
             .collect();
-        for (name, sight) in &self.reads {
-            match &sight.user {
+        for (name, observation) in &self.reads {
+            match &observation.user {
                 Some(user) if user.protected => {}
                 Some(_) => {
                     own.insert(name);
@@ -395,7 +400,7 @@ impl State {
             self.note_lost(name, started);
         }
         self.keep_earlier(lag);
-        self.reads.retain(|_, sight| sight.started >= started);
+        self.reads.retain(|_, observation| observation.started >= started);
         self.tried.retain(|username, _| find(&users, username).is_some());
         self.settings_refused
             .retain(|username, _| find(&users, username).is_some());
@@ -433,10 +438,18 @@ impl State {
 
     /// The names about which a list says something else than was known before.
     fn news(&self, users: &[RemoteUser], started: Mono) -> HashSet<String> {
-        let read_before = |name: &str| self.reads.get(name).is_some_and(|sight| sight.started < started);
+        let read_before = |name: &str| {
+            self.reads
+                .get(name)
+                .is_some_and(|observation| observation.started < started)
+        };
         let mut news: HashSet<&str> = HashSet::new();
-        for (name, sight) in self.reads.iter().filter(|(_, sight)| sight.started < started) {
-            if sight.user.as_ref() != find(users, name) {
+        for (name, observation) in self
+            .reads
+            .iter()
+            .filter(|(_, observation)| observation.started < started)
+        {
+            if observation.user.as_ref() != find(users, name) {
                 news.insert(name);
             }
         }
@@ -458,13 +471,13 @@ impl State {
         if answer.value.is_none() {
             self.note_lost(username, started);
         }
-        let sight = Sight {
+        let observation = Observation {
             user: answer.value,
             started,
             date: answer.date,
-            conclusive: true,
+            proves_absence: true,
         };
-        self.reads.insert(username.to_string(), sight);
+        self.reads.insert(username.to_string(), observation);
     }
 
     /// Notes what our own change made of a user. It is worth no more than a read that started before it.
@@ -475,13 +488,13 @@ impl State {
         date: Option<Timestamp>,
         started: Mono,
     ) {
-        let sight = Sight {
+        let observation = Observation {
             user,
             started,
             date,
-            conclusive: false,
+            proves_absence: false,
         };
-        self.reads.insert(username.to_string(), sight);
+        self.reads.insert(username.to_string(), observation);
     }
 
     /// Notes what a poll showed.
@@ -870,17 +883,17 @@ mod tests {
     fn an_absence_is_believed_however_quickly_lists_follow_each_other() {
         let mut state = state();
         let at = |seconds: u64| Mono::default() + Duration::from_secs(seconds);
-        let settings = Settings {
+        let timings = ProtocolTimings {
             read_lag: LAG,
-            ..Settings::default()
+            ..ProtocolTimings::default()
         };
-        let conclusive: Vec<u64> = (0..13)
+        let proves_absence: Vec<u64> = (0..13)
             .filter(|seconds| {
                 state.listed(list(&[]), at(*seconds), LAG);
-                state.sight("a", false, &settings).unwrap().conclusive
+                state.observation("a", false, &timings).unwrap().proves_absence
             })
             .collect();
-        assert_eq!(conclusive, [5, 10]);
+        assert_eq!(proves_absence, [5, 10]);
     }
 
     #[test]
@@ -892,8 +905,8 @@ mod tests {
         };
         state.read("a", read, Mono(5));
         state.listed(list(&[]), Mono(4), LAG);
-        let sight = state.sight("a", true, &Settings::default()).unwrap();
-        assert!(sight.user.is_some() && sight.conclusive);
+        let observation = state.observation("a", true, &ProtocolTimings::default()).unwrap();
+        assert!(observation.user.is_some() && observation.proves_absence);
     }
 
     #[test]

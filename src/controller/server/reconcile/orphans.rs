@@ -11,18 +11,18 @@ use crate::clock;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::journal_store::Change;
-use crate::controller::kept::KeptUser;
-use crate::controller::server::turns::Holder;
-use crate::controller::server::{Server, UserRef};
+use crate::controller::retained::RetainedLogin;
+use crate::controller::server::task::turns::Holder;
+use crate::controller::server::task::{ServerTask, UserRef};
+use crate::controller::server::view;
 use crate::controller::server_spec::ServerObject;
-use crate::controller::server_view;
 use crate::controller::user::observe::with_attempts;
 use crate::domain::attempts::Login;
 use crate::domain::identity::ExclusionKey;
 use crate::domain::journal::{Entry, Kind};
 use crate::domain::plan::{
     DraftPassword, Observed, Plan, Predecessor, Rival, SecretView, ServerView, Stalled, Step, Tried,
-    plan_gone,
+    plan_ownerless,
 };
 use crate::domain::schedule::Class;
 use crate::domain::time::Mono;
@@ -34,7 +34,7 @@ const NO_LOGIN: &str = "its PostgresUser is gone";
 ///
 /// # Errors
 /// If a step failed.
-pub async fn resolve(server: &Server, context: &Context) -> Result<Option<Duration>, Error> {
+pub async fn resolve(server: &ServerTask, context: &Context) -> Result<Option<Duration>, Error> {
     let orphans = orphans(server, context).await?;
     let mut again: Option<Duration> = None;
     let mut settled = Vec::new();
@@ -56,7 +56,7 @@ pub async fn resolve(server: &Server, context: &Context) -> Result<Option<Durati
         // What is done here announces itself to nobody: it is looked at again soon.
         let soon = plan
             .again
-            .unwrap_or(context.settings.read_lag)
+            .unwrap_or(context.timings.read_lag)
             .max(Duration::from_millis(200));
         again = Some(again.map_or(soon, |again| again.min(soon)));
     }
@@ -73,13 +73,17 @@ pub async fn resolve(server: &Server, context: &Context) -> Result<Option<Durati
 ///
 /// # Errors
 /// If a step failed.
-pub async fn let_go_of_named(object: &ServerObject, server: &Server, context: &Context) -> Result<(), Error> {
+pub async fn let_go_of_named(
+    object: &ServerObject,
+    server: &ServerTask,
+    context: &Context,
+) -> Result<(), Error> {
     let Some(username) = object.annotation(names::FORCE_FINALIZE) else {
         return Ok(());
     };
     let is_named = |entry: &Arc<Entry>| entry.username == *username && entry.kind == Kind::Delete;
     for entry in orphans(server, context).await?.into_iter().filter(is_named) {
-        let kept = KeptUser {
+        let kept = RetainedLogin {
             uid: entry.owner.uid.clone(),
             namespace: entry.owner.namespace.clone(),
             name: entry.owner.name.clone(),
@@ -88,7 +92,7 @@ pub async fn let_go_of_named(object: &ServerObject, server: &Server, context: &C
             username: entry.username.clone(),
             why: "Forced",
         };
-        context.kept.record(&kept).await.map_err(Error::RecordKept)?;
+        context.retained.record(&kept).await.map_err(Error::RecordKept)?;
         context.metrics.kept_user();
         server.settle(entry.id).await?;
     }
@@ -96,7 +100,7 @@ pub async fn let_go_of_named(object: &ServerObject, server: &Server, context: &C
 }
 
 /// The entries whose PostgresUser is gone.
-async fn orphans(server: &Server, context: &Context) -> Result<Vec<Arc<Entry>>, Error> {
+async fn orphans(server: &ServerTask, context: &Context) -> Result<Vec<Arc<Entry>>, Error> {
     let entries: Vec<Arc<Entry>> = server
         .journal
         .view(|journal, _| journal.map(|journal| journal.entries.values().cloned().collect()))
@@ -116,7 +120,7 @@ async fn orphans(server: &Server, context: &Context) -> Result<Vec<Arc<Entry>>, 
 
 /// No resource is there to carry a condition: it is said of the server object.
 async fn tell(
-    server: &Server,
+    server: &ServerTask,
     context: &Context,
     entry: &Entry,
     stalled: &Stalled,
@@ -134,7 +138,7 @@ async fn tell(
 
 /// Whether an entry's PostgresUser is gone: not in the watch, and not on the API server either. Who has gone does not
 /// come back.
-async fn is_orphan(entry: &Entry, server: &Server, context: &Context) -> Result<bool, Error> {
+async fn is_orphan(entry: &Entry, server: &ServerTask, context: &Context) -> Result<bool, Error> {
     if server.state().gone_owners.contains(&entry.owner.uid) {
         return Ok(true);
     }
@@ -157,9 +161,9 @@ async fn is_orphan(entry: &Entry, server: &Server, context: &Context) -> Result<
     Ok(found.is_none_or(|user| user.uid().as_deref() != Some(&entry.owner.uid)))
 }
 
-fn plan(server: &Server, context: &Context, entry: &Entry) -> Plan {
-    let tenure = server.journal.view(|_, tenure| tenure.cloned());
-    let staged = with_attempts(context, server, entry.clone(), None, tenure.as_ref());
+fn plan(server: &ServerTask, context: &Context, entry: &Entry) -> Plan {
+    let term = server.journal.view(|_, term| term.cloned());
+    let staged = with_attempts(context, server, entry.clone(), None, term.as_ref());
     let key = ExclusionKey {
         identity: server.identity.clone(),
         username: entry.username.clone(),
@@ -169,8 +173,8 @@ fn plan(server: &Server, context: &Context, entry: &Entry) -> Plan {
         .someone_has(&key, &entry.owner.uid)
         .then_some(Rival { named: None });
     let link = server.link();
-    let trouble = server_view::trouble(&link, &server.state(), true);
-    let seen = server_view::usable(server, None, trouble, None, Some(NO_LOGIN.to_string()));
+    let trouble = view::trouble(&link, &server.state(), true);
+    let seen = view::usable(server, None, trouble, None, Some(NO_LOGIN.to_string()));
     let mut state = server.state();
     let turn = state.turns.has(&entry.owner.uid, clock::now());
     let observed = Observed {
@@ -187,16 +191,12 @@ fn plan(server: &Server, context: &Context, entry: &Entry) -> Plan {
             login: Login::NotTried,
             due: Mono::default(),
         },
-        set_backs: 0,
+        reverts: 0,
         secret: SecretView::Absent,
         refusal: None,
         restart: None,
         server: ServerView::Usable(Box::new(seen)),
-        sight: state.sight(
-            &entry.username,
-            server.capabilities.direct_read,
-            &context.settings,
-        ),
+        observation: state.observation(&entry.username, server.capabilities.direct_read, &context.timings),
         last_write: Some(state.last_write(&entry.username)),
         entry: Some(staged),
         settings_due: Mono::default(),
@@ -206,10 +206,10 @@ fn plan(server: &Server, context: &Context, entry: &Entry) -> Plan {
         difficulty: None,
         rival,
     };
-    plan_gone(&observed, clock::now(), &context.settings)
+    plan_ownerless(&observed, clock::now(), &context.timings)
 }
 
-async fn act(server: &Server, entry: &Entry, step: &Step) -> Result<(), Error> {
+async fn act(server: &ServerTask, entry: &Entry, step: &Step) -> Result<(), Error> {
     // Nobody is triggered for a resource that is gone; the server's own reconciliation comes back.
     let nobody = UserRef::new(&entry.owner.name).within(&entry.owner.namespace);
     match step {

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 
 use crate::api::PostgresUser;
 use crate::controller::context::{Context, server_key};
-use crate::controller::server::ServerKey;
+use crate::controller::server::task::ServerKey;
 use crate::controller::server_spec::ServerObject;
 use crate::domain::identity::Claim;
 
@@ -14,7 +14,7 @@ use crate::domain::identity::Claim;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Whereabouts {
     /// By this operator.
-    Here(Place),
+    Here(Placement),
     /// Everything that was begun here is finished, and the server object that it was pointed to is another operator's:
     /// the claim is to name that one.
     HandOver(ServerKey),
@@ -24,7 +24,7 @@ pub enum Whereabouts {
 
 /// Where a PostgresUser is worked on.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Placement {
     /// By this server object.
     At(ServerKey),
     /// It was pointed to another server object, and whether the former one has anything staged for it is not known yet.
@@ -56,16 +56,18 @@ pub fn of(context: &Context, user: &PostgresUser) -> Whereabouts {
             None => {}
             Some(false) if handed_over && !to_delete => {}
             Some(false) => return Elsewhere,
-            Some(true) if context.server(former).is_none() => return Here(Place::Unknown(former.clone())),
+            Some(true) if context.server(former).is_none() => {
+                return Here(Placement::Unknown(former.clone()));
+            }
             Some(true) if to_delete || has_entry(context, former, user) => {
-                return Here(Place::At(former.clone()));
+                return Here(Placement::At(former.clone()));
             }
             Some(true) => left = true,
         }
     }
     match selected(&wanted) {
         // That there is none is said by everybody, and once.
-        None | Some(true) => Here(Place::At(wanted)),
+        None | Some(true) => Here(Placement::At(wanted)),
         Some(false) if left && !handed_over => HandOver(wanted),
         Some(false) => Elsewhere,
     }

@@ -16,7 +16,7 @@ use crate::api::names;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::objects::Objects;
-use crate::controller::server::Link;
+use crate::controller::server::task::Link;
 use crate::controller::server_spec::{ProviderSpec, ServerObject};
 use crate::controller::user::wanted::password_in;
 use crate::domain::mac::{Purpose, Subject};

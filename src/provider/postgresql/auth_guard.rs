@@ -92,7 +92,7 @@ enum First {
 
 /// A reader that is on its guard.
 #[derive(Debug)]
-pub(in crate::provider) struct Wary<R> {
+pub(in crate::provider) struct AuthGuard<R> {
     inner: R,
     budget: Arc<Budget>,
     first: First,
@@ -100,7 +100,7 @@ pub(in crate::provider) struct Wary<R> {
     may_ask_for_none: bool,
 }
 
-impl<R> Wary<R> {
+impl<R> AuthGuard<R> {
     /// Only counts: under TLS nothing can be heard here.
     pub(in crate::provider) fn counting(inner: R, budget: Arc<Budget>) -> Self {
         Self {
@@ -148,7 +148,7 @@ fn may_be_heard(head: &[u8], or_none: bool) -> Option<bool> {
     }
 }
 
-impl<R: AsyncRead + Unpin> Wary<R> {
+impl<R: AsyncRead + Unpin> AuthGuard<R> {
     /// Reads the head of the first message, and judges it.
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let First::Awaited { head, filled } = &mut self.first {
@@ -170,7 +170,7 @@ impl<R: AsyncRead + Unpin> Wary<R> {
     }
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for Wary<R> {
+impl<R: AsyncRead + Unpin> AsyncRead for AuthGuard<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -197,7 +197,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Wary<R> {
     }
 }
 
-impl<R: AsyncWrite + Unpin> AsyncWrite for Wary<R> {
+impl<R: AsyncWrite + Unpin> AsyncWrite for AuthGuard<R> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
@@ -219,8 +219,8 @@ mod tests {
 
     async fn heard(said: &[u8]) -> io::Result<Vec<u8>> {
         let mut heard = Vec::new();
-        let mut wary = Wary::listening(said, Budget::new(&Memory::new(1)));
-        wary.read_to_end(&mut heard).await.map(|_| heard)
+        let mut guard = AuthGuard::listening(said, Budget::new(&Memory::new(1)));
+        guard.read_to_end(&mut heard).await.map(|_| heard)
     }
 
     #[tokio::test]
@@ -258,8 +258,8 @@ mod tests {
             (b"R\0\0\0\x08\0\0\0\0S and so on", false),
             (b"R\0\0\0\x08\0\0\0\x03", false),
         ] {
-            let mut wary = Wary::insisting(said, Budget::new(&Memory::new(usize::MAX)));
-            let read = wary.read_to_end(&mut Vec::new()).await;
+            let mut guard = AuthGuard::insisting(said, Budget::new(&Memory::new(usize::MAX)));
+            let read = guard.read_to_end(&mut Vec::new()).await;
             assert_eq!(read.is_ok(), heard, "{said:?}");
         }
     }
@@ -267,7 +267,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_does_not_stop_is_cut_off() {
         let budget = Budget::new(&Memory::new(usize::MAX));
-        let mut endless = Wary::counting(tokio::io::repeat(b'x'), Arc::clone(&budget));
+        let mut endless = AuthGuard::counting(tokio::io::repeat(b'x'), Arc::clone(&budget));
         let mut sink = tokio::io::sink();
         assert!(tokio::io::copy(&mut endless, &mut sink).await.is_err());
         budget.renew();
@@ -279,8 +279,8 @@ mod tests {
         let memory = Memory::new(8 << 20);
         let read = async |bytes: u64, budget: &Arc<Budget>| {
             let said = tokio::io::repeat(b'x').take(bytes);
-            let mut wary = Wary::counting(said, Arc::clone(budget));
-            tokio::io::copy(&mut wary, &mut tokio::io::sink()).await
+            let mut guard = AuthGuard::counting(said, Arc::clone(budget));
+            tokio::io::copy(&mut guard, &mut tokio::io::sink()).await
         };
         let [greedy, modest] = [(); 2].map(|()| Budget::new(&memory));
         let error = read(32 << 20, &greedy).await.unwrap_err();

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::server::state::State;
-use super::server::{Link, Server as ServerAtWork};
-use super::server_spec::ServerObject;
+use super::task::state::State;
+use super::task::{Link, ServerTask};
 use crate::api::Verification;
+use crate::controller::server_spec::ServerObject;
 use crate::domain::plan::{Server, Trouble, Unusable};
 
 /// How soon a login is tried again that could not be tried, where nothing is published without one.
@@ -17,7 +17,7 @@ pub const DELETIONS_ONLY: &str = "the credentials Secret was deleted; a copy is 
 /// What the planner has to know of a server. `object` is the server object, while there is one; `closed` says why nothing
 /// new is begun here, `unverifiable` why logins cannot be tried from here.
 pub fn usable(
-    server: &ServerAtWork,
+    server: &ServerTask,
     object: Option<&ServerObject>,
     trouble: Option<Trouble>,
     closed: Option<Unusable>,

@@ -4,7 +4,7 @@ use super::place;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::journal_store;
-use crate::controller::server::Server;
+use crate::controller::server::task::ServerTask;
 use crate::controller::server_spec::ServerObject;
 use crate::domain::journal::Journal;
 
@@ -38,7 +38,7 @@ pub async fn has_entries(object: &ServerObject, context: &Context) -> Result<boo
 }
 
 /// How many entries the journal of a server at work has, as long as it is held.
-pub fn entries_at_work(server: &Server) -> Option<usize> {
+pub fn entries_at_work(server: &ServerTask) -> Option<usize> {
     server.journal.view(|journal, _| journal.map(entries))
 }
 

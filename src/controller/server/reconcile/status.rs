@@ -11,9 +11,9 @@ use crate::controller::context::Context;
 use crate::controller::error::{Error, journal_refused};
 use crate::controller::events;
 use crate::controller::objects::Objects;
-use crate::controller::server::{Link, Server};
+use crate::controller::server::task::{Link, ServerTask};
+use crate::controller::server::view;
 use crate::controller::server_spec::ServerObject;
-use crate::controller::server_view;
 use crate::controller::user::report::{difference, warn_unless_kept};
 use crate::domain::conditions::{self, Change, Finding, Status};
 use crate::domain::remote::ClusterState;
@@ -26,7 +26,7 @@ const MOST_NAMES: usize = 50;
 ///
 /// # Errors
 /// If the API server refuses.
-pub async fn report(object: &ServerObject, server: &Server, context: &Context) -> Result<(), Error> {
+pub async fn report(object: &ServerObject, server: &ServerTask, context: &Context) -> Result<(), Error> {
     let old = object.status().cloned().unwrap_or_default();
     let new = next(&old, object, server, context);
     if new == old {
@@ -71,7 +71,7 @@ fn address_of(status: &ServerStatus) -> impl PartialEq + use<'_> {
     (&status.host, status.port, &status.database, status.sslmode)
 }
 
-fn next(old: &ServerStatus, object: &ServerObject, server: &Server, context: &Context) -> ServerStatus {
+fn next(old: &ServerStatus, object: &ServerObject, server: &ServerTask, context: &Context) -> ServerStatus {
     let generation = object.meta().generation.unwrap_or_default();
     let mut new = old.clone();
     new.observed_generation = generation;
@@ -112,13 +112,13 @@ fn next(old: &ServerStatus, object: &ServerObject, server: &Server, context: &Co
 }
 
 /// Whom the users of the last list belong to, if there was one.
-pub fn remote_users(server: &Server, context: &Context) -> Option<RemoteUsers> {
+pub fn remote_users(server: &ServerTask, context: &Context) -> Option<RemoteUsers> {
     with_unmanaged(server, context, |users, _| users)
 }
 
 /// The same, told together with those that belong to nobody.
 fn with_unmanaged<T>(
-    server: &Server,
+    server: &ServerTask,
     context: &Context,
     tell: impl FnOnce(RemoteUsers, Vec<&str>) -> T,
 ) -> Option<T> {
@@ -140,7 +140,7 @@ fn shown(mut names: Vec<&str>) -> Vec<String> {
 }
 
 /// The journal moves with every change; its echo is brought up to date only with other news.
-fn with_journal(mut status: ServerStatus, server: &Server) -> ServerStatus {
+fn with_journal(mut status: ServerStatus, server: &ServerTask) -> ServerStatus {
     let header = server
         .journal
         .view(|journal, _| journal.map(|journal| journal.header.clone()));
@@ -159,9 +159,14 @@ fn stands(old: &ServerStatus, object: &ServerObject, link: &Link) -> bool {
         && old.conditions.iter().any(is_good)
 }
 
-fn findings(old: &ServerStatus, object: &ServerObject, server: &Server, context: &Context) -> Vec<Change> {
+fn findings(
+    old: &ServerStatus,
+    object: &ServerObject,
+    server: &ServerTask,
+    context: &Context,
+) -> Vec<Change> {
     let link = server.link();
-    let trouble = server_view::trouble(&link, &server.state(), true)
+    let trouble = view::trouble(&link, &server.state(), true)
         .or_else(|| server.journal.refusal().map(|words| journal_refused(&words)));
     let known = server.state().cluster.is_some();
     let (status, reason, message) = match trouble.as_ref() {
@@ -177,7 +182,7 @@ fn findings(old: &ServerStatus, object: &ServerObject, server: &Server, context:
         None if link.deletions_only => (
             Status::False,
             "CredentialsNotFound",
-            server_view::DELETIONS_ONLY.to_string(),
+            view::DELETIONS_ONLY.to_string(),
         ),
         None if known => (Status::True, "Reachable", reachable(server)),
         None if stands(old, object, &link) => return Vec::new(),
@@ -209,7 +214,7 @@ fn findings(old: &ServerStatus, object: &ServerObject, server: &Server, context:
 const DELETION_PENDING: &str = "DeletionPending";
 
 /// The deletions that no PostgresUser is there to tell of any more.
-fn never_deleted(object: &ServerObject, server: &Server) -> Option<(&'static str, String)> {
+fn never_deleted(object: &ServerObject, server: &ServerTask) -> Option<(&'static str, String)> {
     let names = server.state().never_deleted.clone();
     let some = match object {
         ServerObject::Namespaced(_) => format!(
@@ -229,7 +234,7 @@ fn never_deleted(object: &ServerObject, server: &Server) -> Option<(&'static str
     })
 }
 
-fn reachable(server: &Server) -> String {
+fn reachable(server: &ServerTask) -> String {
     let impaired = |(state, _)| state == ClusterState::Impaired;
     let rest = match server.state().cluster.is_some_and(impaired) {
         true => "; it says of itself that it is not in order, so changes may have to wait",
