@@ -24,7 +24,7 @@ use super::server::reconcile;
 use crate::api::Lean;
 
 /// A ConfigMap's namespace and name.
-pub type Place = (String, String);
+pub type ConfigMapKey = (String, String);
 
 /// How many names are watched one by one in a scope.
 const MOST_NAMES: usize = 8;
@@ -35,17 +35,17 @@ const TIDIED_EVERY: Duration = Duration::from_secs(240);
 #[derive(Debug, Default)]
 pub struct ConfigMaps {
     /// The resourceVersion of each, as far as it is known and there.
-    known: Mutex<BTreeMap<Place, Option<Box<str>>>>,
+    known: Mutex<BTreeMap<ConfigMapKey, Option<Box<str>>>>,
     more: Notify,
 }
 
 impl ConfigMaps {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, Option<Box<str>>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ConfigMapKey, Option<Box<str>>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A server object refers to this one, which is about to be read: from now on it is told when it changes.
-    pub fn refer_to(&self, place: &Place) {
+    pub fn refer_to(&self, place: &ConfigMapKey) {
         let mut known = self.lock();
         if !known.contains_key(place) {
             known.insert(place.clone(), None);
@@ -55,7 +55,7 @@ impl ConfigMaps {
 
     /// Notes what was read, or what a watch has told; none: it is not there. Says whether that was news. Of what nobody refers to
     /// nothing is noted.
-    pub fn note(&self, place: &Place, version: Option<&str>) -> bool {
+    pub fn note(&self, place: &ConfigMapKey, version: Option<&str>) -> bool {
         match self.lock().get_mut(place) {
             None => false,
             Some(known) if known.as_deref() == version => false,
@@ -67,11 +67,11 @@ impl ConfigMaps {
         }
     }
 
-    fn places(&self) -> Vec<Place> {
+    fn places(&self) -> Vec<ConfigMapKey> {
         self.lock().keys().cloned().collect()
     }
 
-    fn keep_only(&self, places: &BTreeSet<Place>) {
+    fn keep_only(&self, places: &BTreeSet<ConfigMapKey>) {
         self.lock().retain(|place, _| places.contains(place));
     }
 }
@@ -88,14 +88,14 @@ struct Selection {
 }
 
 impl Selection {
-    fn covers(&self, (namespace, name): &Place) -> bool {
+    fn covers(&self, (namespace, name): &ConfigMapKey) -> bool {
         let in_scope = self.scope.is_empty() || self.scope == *namespace;
         in_scope && self.name.as_ref().is_none_or(|it| it == name)
     }
 }
 
 /// The watches that tell of all of these, where these namespaces are looked after.
-fn selections(scopes: &[String], places: &[Place]) -> Vec<Selection> {
+fn selections(scopes: &[String], places: &[ConfigMapKey]) -> Vec<Selection> {
     let mut names: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (namespace, name) in places {
         let scope = scopes.iter().find(|it| it.is_empty() || *it == namespace);
@@ -187,7 +187,7 @@ async fn follow(context: &Context, selection: &Selection) {
 fn apply(
     context: &Context,
     selection: &Selection,
-    listed: &mut BTreeSet<Place>,
+    listed: &mut BTreeSet<ConfigMapKey>,
     event: watcher::Event<PartialObjectMeta<ConfigMap>>,
 ) {
     let note = |map: &PartialObjectMeta<ConfigMap>, is_there: bool| {
@@ -215,11 +215,11 @@ fn apply(
     }
 }
 
-fn place(map: &PartialObjectMeta<ConfigMap>) -> Place {
+fn place(map: &PartialObjectMeta<ConfigMap>) -> ConfigMapKey {
     (map.namespace().unwrap_or_default(), map.name_any())
 }
 
-fn tell(context: &Context, place: &Place) {
+fn tell(context: &Context, place: &ConfigMapKey) {
     for object in reconcile::all_servers(context) {
         if reconcile::ca_config_map(&object, context).as_ref() == Some(place) {
             context.dispatch.server(&object.key());
@@ -231,11 +231,11 @@ fn tell(context: &Context, place: &Place) {
 mod tests {
     use super::*;
 
-    fn at(namespace: &str, name: &str) -> Place {
+    fn at(namespace: &str, name: &str) -> ConfigMapKey {
         (namespace.to_string(), name.to_string())
     }
 
-    fn selected(scopes: &[&str], places: &[Place]) -> Vec<(String, Option<String>)> {
+    fn selected(scopes: &[&str], places: &[ConfigMapKey]) -> Vec<(String, Option<String>)> {
         let scopes: Vec<String> = scopes.iter().map(|it| it.to_string()).collect();
         let all = selections(&scopes, places).into_iter();
         all.map(|it| (it.scope, it.name)).collect()
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn many_names_share_one_watch() {
-        let many: Vec<Place> = (0..=MOST_NAMES)
+        let many: Vec<ConfigMapKey> = (0..=MOST_NAMES)
             .map(|n| at("a", &format!("bundle-{n}")))
             .collect();
         assert_eq!(selected(&["a"], &many[1..]).len(), MOST_NAMES);

@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 /// The scopes that are to be listed, each a kind in a namespace.
 #[derive(Debug)]
 pub struct Listing {
-    scopes: watch::Sender<BTreeMap<Scope, State>>,
+    scopes: watch::Sender<BTreeMap<Scope, ScopeState>>,
     nothing_since: Mutex<Option<Mono>>,
     metrics: Arc<Metrics>,
 }
@@ -31,7 +31,7 @@ pub struct Scope {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct State {
+struct ScopeState {
     /// It has been listed, if only once.
     known: bool,
     /// The last list has failed.
@@ -65,7 +65,7 @@ impl Listing {
     /// This is to be listed.
     pub fn expect(&self, scope: Scope) {
         self.scopes.send_modify(|scopes| {
-            scopes.insert(scope, State::default());
+            scopes.insert(scope, ScopeState::default());
         });
         let mut since = self.nothing_since.lock().unwrap_or_else(PoisonError::into_inner);
         since.get_or_insert_with(clock::now);
@@ -78,7 +78,7 @@ impl Listing {
         let mut first = false;
         self.change(scope, |state| {
             first = !state.known;
-            State {
+            ScopeState {
                 known: true,
                 failing: false,
             }
@@ -88,13 +88,13 @@ impl Listing {
 
     /// It could not be listed. It is tried again.
     pub fn failed(&self, scope: &Scope) {
-        self.change(scope, |state| State {
+        self.change(scope, |state| ScopeState {
             failing: true,
             ..state
         });
     }
 
-    fn change(&self, scope: &Scope, change: impl FnOnce(State) -> State) {
+    fn change(&self, scope: &Scope, change: impl FnOnce(ScopeState) -> ScopeState) {
         let changed = self.scopes.send_if_modified(|scopes| {
             let Some(state) = scopes.get_mut(scope) else {
                 return false;
@@ -108,14 +108,14 @@ impl Listing {
     }
 
     fn count(&self) {
-        let missing = |state: &&State| !state.known || state.failing;
+        let missing = |state: &&ScopeState| !state.known || state.failing;
         let count = self.scopes.borrow().values().filter(missing).count();
         self.metrics.set_not_listed(count);
     }
 
     /// Waits until each has been listed, or has been tried in vain.
     pub async fn tried(&self) {
-        let tried = |state: &State| state.known || state.failing;
+        let tried = |state: &ScopeState| state.known || state.failing;
         self.wait(|scopes| scopes.values().all(tried)).await;
     }
 
@@ -128,7 +128,7 @@ impl Listing {
         .await;
     }
 
-    async fn wait(&self, enough: impl Fn(&BTreeMap<Scope, State>) -> bool) {
+    async fn wait(&self, enough: impl Fn(&BTreeMap<Scope, ScopeState>) -> bool) {
         let _ = self.scopes.subscribe().wait_for(|scopes| enough(scopes)).await;
     }
 

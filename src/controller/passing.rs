@@ -20,13 +20,13 @@ pub struct Passing(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    since: HashMap<String, State>,
+    since: HashMap<String, ReportedState>,
     /// When the next who waits for a turn may say so.
     next_to_say: Mono,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct State {
+struct ReportedState {
     lasting: Lasting,
     since: Mono,
     /// When it may be told.
@@ -37,7 +37,7 @@ impl Passing {
     /// How much longer this state has to last before it is told; nothing once it may be.
     pub fn wait(&self, uid: &str, lasting: Lasting, now: Mono) -> Option<Duration> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = State {
+        let new = ReportedState {
             lasting,
             since: now,
             told_from: None,
@@ -69,7 +69,7 @@ impl Passing {
         });
         inner.since.insert(
             uid.to_string(),
-            State {
+            ReportedState {
                 told_from: Some(from),
                 ..state
             },

@@ -59,7 +59,7 @@ pub struct Finding {
 
 /// What becomes of a condition type of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Change {
+pub enum ConditionChange {
     /// It is this.
     Set(Finding),
     /// It stays as it is, if it is there.
@@ -68,19 +68,19 @@ pub enum Change {
     Remove(&'static str),
 }
 
-impl Change {
+impl ConditionChange {
     fn type_(&self) -> &'static str {
         match self {
-            Change::Set(finding) => finding.type_,
-            Change::Keep(type_) | Change::Remove(type_) => type_,
+            ConditionChange::Set(finding) => finding.type_,
+            ConditionChange::Keep(type_) | ConditionChange::Remove(type_) => type_,
         }
     }
 
     /// A condition that is there only while it is true.
     pub fn while_true(type_: &'static str, found: Option<(&'static str, String)>) -> Self {
         match found {
-            None => Change::Remove(type_),
-            Some((reason, message)) => Change::Set(Finding {
+            None => ConditionChange::Remove(type_),
+            Some((reason, message)) => ConditionChange::Set(Finding {
                 type_,
                 status: Status::True,
                 reason,
@@ -94,15 +94,15 @@ impl Change {
 pub fn apply(old: &[Condition], report: &Report, generation: i64, now: Timestamp) -> Vec<Condition> {
     let stalled = report.stalled.as_ref();
     let changes = [
-        Change::Set(Finding {
+        ConditionChange::Set(Finding {
             type_: READY,
             status: report.ready.ready.into(),
             reason: report.ready.reason,
             message: report.ready.message.clone(),
         }),
         verified(&report.verified),
-        Change::while_true(RECONCILING, report.reconciling.then(|| reconciling(report))),
-        Change::while_true(STALLED, stalled.map(|it| (it.reason, it.message.clone()))),
+        ConditionChange::while_true(RECONCILING, report.reconciling.then(|| reconciling(report))),
+        ConditionChange::while_true(STALLED, stalled.map(|it| (it.reason, it.message.clone()))),
     ];
     merge(old, &changes, generation, now)
 }
@@ -120,9 +120,9 @@ fn reconciling(report: &Report) -> (&'static str, String) {
     }
 }
 
-fn verified(verified: &Verified) -> Change {
+fn verified(verified: &Verified) -> ConditionChange {
     let (status, reason, message) = match verified {
-        Verified::Unchanged => return Change::Keep(CREDENTIALS_VERIFIED),
+        Verified::Unchanged => return ConditionChange::Keep(CREDENTIALS_VERIFIED),
         Verified::Yes => (
             Status::True,
             "LoginSucceeded",
@@ -131,7 +131,7 @@ fn verified(verified: &Verified) -> Change {
         Verified::Unknown(why) => (Status::Unknown, "Unverifiable", why.clone()),
         Verified::No(why) => (Status::False, "LoginRefused", why.clone()),
     };
-    Change::Set(Finding {
+    ConditionChange::Set(Finding {
         type_: CREDENTIALS_VERIFIED,
         status,
         reason,
@@ -144,12 +144,17 @@ fn verified(verified: &Verified) -> Change {
 ///
 /// `lastTransitionTime` moves only when the status does. A condition that is kept keeps its
 /// `observedGeneration` too, for it was found then.
-pub fn merge(old: &[Condition], changes: &[Change], generation: i64, now: Timestamp) -> Vec<Condition> {
+pub fn merge(
+    old: &[Condition],
+    changes: &[ConditionChange],
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
     let before = |type_: &str| old.iter().find(|condition| condition.type_ == type_);
     let ours = changes.iter().filter_map(|change| match change {
-        Change::Set(finding) => Some(condition(before(finding.type_), finding, generation, now)),
-        Change::Keep(type_) => before(type_).cloned(),
-        Change::Remove(_) => None,
+        ConditionChange::Set(finding) => Some(condition(before(finding.type_), finding, generation, now)),
+        ConditionChange::Keep(type_) => before(type_).cloned(),
+        ConditionChange::Remove(_) => None,
     });
     let named = |condition: &&Condition| changes.iter().any(|change| change.type_() == condition.type_);
     let others = old.iter().filter(|condition| !named(condition)).cloned();

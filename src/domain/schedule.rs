@@ -50,17 +50,17 @@ impl Class {
 #[derive(Debug, Clone)]
 pub struct Queue<K> {
     tiers: [Turns<K>; TIERS],
-    places: HashMap<K, Place>,
+    places: HashMap<K, QueuePosition>,
     next: u64,
 }
 
 /// Where a key waits: among those of its class first by how early it was due, then by its arrival.
-type Order = (Class, u64, u64);
+type Rank = (Class, u64, u64);
 
 #[derive(Debug, Clone)]
-struct Place {
+struct QueuePosition {
     namespace: String,
-    order: Order,
+    order: Rank,
 }
 
 impl<K> Default for Queue<K> {
@@ -95,7 +95,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.next += 1;
         self.turns(class).add(namespace, order, key.clone());
         let namespace = namespace.to_string();
-        self.places.insert(key, Place { namespace, order });
+        self.places.insert(key, QueuePosition { namespace, order });
     }
 
     /// Takes the next key, and why it is here.
@@ -133,7 +133,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 /// round.
 #[derive(Debug, Clone)]
 struct Turns<K> {
-    lanes: HashMap<String, BTreeMap<Order, K>>,
+    lanes: HashMap<String, BTreeMap<Rank, K>>,
     turns: VecDeque<String>,
 }
 
@@ -147,7 +147,7 @@ impl<K> Default for Turns<K> {
 }
 
 impl<K> Turns<K> {
-    fn add(&mut self, namespace: &str, order: Order, key: K) {
+    fn add(&mut self, namespace: &str, order: Rank, key: K) {
         if !self.lanes.contains_key(namespace) {
             self.turns.push_back(namespace.to_string());
         }
@@ -157,7 +157,7 @@ impl<K> Turns<K> {
             .insert(order, key);
     }
 
-    fn next(&mut self) -> Option<(Order, K)> {
+    fn next(&mut self) -> Option<(Rank, K)> {
         let namespace = self.turns.pop_front()?;
         let lane = self.lanes.get_mut(&namespace)?;
         let first = lane.pop_first();
@@ -169,7 +169,7 @@ impl<K> Turns<K> {
         first
     }
 
-    fn remove(&mut self, place: &Place) {
+    fn remove(&mut self, place: &QueuePosition) {
         let Some(lane) = self.lanes.get_mut(&place.namespace) else {
             return;
         };
@@ -216,12 +216,12 @@ const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Circuit {
     settings: CircuitSettings,
-    state: State,
+    state: CircuitState,
     failures: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum State {
+enum CircuitState {
     Closed,
     Open { until: Mono },
     HalfOpen { since: Mono },
@@ -232,7 +232,7 @@ impl Circuit {
     pub fn new(settings: CircuitSettings) -> Self {
         Self {
             settings,
-            state: State::Closed,
+            state: CircuitState::Closed,
             failures: 0,
         }
     }
@@ -245,7 +245,7 @@ impl Circuit {
             None => true,
             Some(from) if now < from => false,
             Some(_) => {
-                self.state = State::HalfOpen { since: now };
+                self.state = CircuitState::HalfOpen { since: now };
                 true
             }
         }
@@ -253,24 +253,24 @@ impl Circuit {
 
     /// Whether everyone may call.
     pub fn is_closed(&self) -> bool {
-        self.state == State::Closed
+        self.state == CircuitState::Closed
     }
 
     /// When the next probe may start; `None` if everyone may call. While a probe is under way, this is when it
     /// would count as lost.
     pub fn next_probe(&self) -> Option<Mono> {
         match self.state {
-            State::Closed => None,
-            State::Open { until } => Some(until),
-            State::HalfOpen { since } => Some(since + self.settings.probe_limit),
+            CircuitState::Closed => None,
+            CircuitState::Open { until } => Some(until),
+            CircuitState::HalfOpen { since } => Some(since + self.settings.probe_limit),
         }
     }
 
     /// A call has worked. While the circuit is open this is a late answer to an earlier call: the time that the
     /// remote may have asked for is kept all the same.
     pub fn on_success(&mut self) {
-        if !matches!(self.state, State::Open { .. }) {
-            self.state = State::Closed;
+        if !matches!(self.state, CircuitState::Open { .. }) {
+            self.state = CircuitState::Closed;
             self.failures = 0;
         }
     }
@@ -279,9 +279,9 @@ impl Circuit {
     /// one probe finds out; `jitter`, from 0 to 1, takes up to half off the delay that is ours to choose.
     pub fn on_failure(&mut self, now: Mono, retry_after: Option<Duration>, jitter: f64) {
         let asked = now + retry_after.unwrap_or_default().min(LONGEST_ASKED);
-        if let State::Open { until } = self.state {
+        if let CircuitState::Open { until } = self.state {
             // A late answer to a call from before: only what the remote asks for is news.
-            self.state = State::Open {
+            self.state = CircuitState::Open {
                 until: until.max(asked),
             };
             return;
@@ -290,14 +290,14 @@ impl Circuit {
         let was_probe = !self.is_closed();
         if was_probe || retry_after.is_some() || self.failures >= self.settings.failures {
             let until = asked.max(now + self.delay(jitter));
-            self.state = State::Open { until };
+            self.state = CircuitState::Open { until };
         }
     }
 
     /// Lets the next probe start at this moment at the latest: somebody has asked for it.
     pub fn probe_from(&mut self, now: Mono) {
-        if let State::Open { until } = self.state {
-            self.state = State::Open {
+        if let CircuitState::Open { until } = self.state {
+            self.state = CircuitState::Open {
                 until: until.min(now),
             };
         }

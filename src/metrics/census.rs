@@ -44,7 +44,7 @@ pub struct ServerName {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet)]
-struct State {
+struct StateLabel {
     state: &'static str,
 }
 
@@ -158,7 +158,7 @@ impl Census {
         let longest = self
             .longest
             .iter()
-            .map(|(state, since)| (State { state }, *since));
+            .map(|(state, since)| (StateLabel { state }, *since));
         let longest: Vec<_> = longest.collect();
         tell(
             to,

@@ -25,7 +25,7 @@ const FIRST_SECRET_BUCKETS: [f64; 12] = [
 const KINDS: [&str; 3] = ["PostgresUser", "PostgresServer", "ClusterPostgresServer"];
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Call {
+struct CallLabels {
     provider: &'static str,
     operation: &'static str,
     class: &'static str,
@@ -51,7 +51,7 @@ struct OfKind {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    calls: Family<Call, Counter>,
+    calls: Family<CallLabels, Counter>,
     waited: Family<Provider, Counter<f64>>,
     reconciled: Family<Reconciled, Counter>,
     first_secret: Histogram,
@@ -146,7 +146,7 @@ impl Metrics {
     /// Counts a remote call.
     pub fn remote_call(&self, provider: &'static str, operation: &'static str, class: &'static str) {
         self.calls
-            .get_or_create(&Call {
+            .get_or_create(&CallLabels {
                 provider,
                 operation,
                 class,

@@ -12,7 +12,7 @@ use super::output::{Output, note};
 use super::prompt::confirm;
 use super::status::{condition, is_ready, is_seen, observed, trouble};
 use super::wait::Timeout;
-use super::{Verdict, adoptable, completion};
+use super::{CommandOutcome, adoptable, completion};
 use crate::api::PostgresUser;
 use crate::controller::server::task::ServerKey;
 use crate::domain::conditions::{STALLED, presentable};
@@ -54,7 +54,7 @@ struct Adopted {
 
 impl Adopt {
     /// Runs it.
-    pub async fn run(self, cluster: &Cluster) -> Result<Verdict, Failure> {
+    pub async fn run(self, cluster: &Cluster) -> Result<CommandOutcome, Failure> {
         if self.where_allowed {
             return adoptable::list(cluster, self.all_namespaces, &self.output).await;
         }

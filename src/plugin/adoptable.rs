@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Verdict;
+use super::CommandOutcome;
 use super::cluster::Cluster;
 use super::failure::Failure;
 use super::output::{Output, note, table};
@@ -22,7 +22,11 @@ struct Adoptable {
 }
 
 /// Lists them. Those that may not be read are named.
-pub async fn list(cluster: &Cluster, all_namespaces: bool, output: &Output) -> Result<Verdict, Failure> {
+pub async fn list(
+    cluster: &Cluster,
+    all_namespaces: bool,
+    output: &Output,
+) -> Result<CommandOutcome, Failure> {
     let namespace = (!all_namespaces).then_some(cluster.namespace.as_str());
     let mut servers = cluster.servers_in(namespace).await?;
     match cluster.cluster_servers().await {

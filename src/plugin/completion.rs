@@ -13,7 +13,7 @@ use kube::api::ListParams;
 use super::cluster::Flags;
 use super::failure::Failure;
 use super::output::say;
-use super::{Cli, Verdict};
+use super::{Cli, CommandOutcome};
 
 /// The variable by which a shell's script asks for candidates.
 const VARIABLE: &str = "KUBECTL_PGUSER_COMPLETE";
@@ -64,11 +64,11 @@ pub fn complete_for_shell() {
 
 impl Completion {
     /// Runs it.
-    pub fn run(self) -> Result<Verdict, Failure> {
+    pub fn run(self) -> Result<CommandOutcome, Failure> {
         let name = match self.shell {
             Shell::Kubectl => {
                 say(KUBECTL_SCRIPT);
-                return Ok(Verdict::Yes);
+                return Ok(CommandOutcome::Yes);
             }
             Shell::Bash => "bash",
             Shell::Zsh => "zsh",
@@ -89,13 +89,13 @@ impl Completion {
             Some(Err(error)) => return Err(Failure::Other(format!("write the script: {error}"))),
             None => return Err(Failure::Other(format!("nothing completes in {name}"))),
         }
-        Ok(Verdict::Yes)
+        Ok(CommandOutcome::Yes)
     }
 }
 
 impl Complete {
     /// Runs it.
-    pub fn run(self) -> Result<Verdict, Failure> {
+    pub fn run(self) -> Result<CommandOutcome, Failure> {
         let mut words = vec![OsString::from("kubectl-pguser")];
         words.extend(self.words);
         if words.len() == 1 {
@@ -121,7 +121,7 @@ impl Complete {
             )
         });
         say(&format!("{}{NO_FILES}\n", lines.collect::<String>()));
-        Ok(Verdict::Yes)
+        Ok(CommandOutcome::Yes)
     }
 }
 

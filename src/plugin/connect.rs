@@ -16,7 +16,7 @@ use super::cluster::{Cluster, user_name};
 use super::credentials::{self, Credentials};
 use super::failure::Failure;
 use super::verify::Way;
-use super::{Verdict, completion};
+use super::{CommandOutcome, completion};
 use crate::domain::connection::ConnectionDetails;
 #[cfg(target_os = "linux")]
 use crate::domain::secret::Login;
@@ -36,7 +36,7 @@ pub struct Connect {
 
 impl Connect {
     /// Runs it; comes back only if psql cannot be run.
-    pub async fn run(self, cluster: &Cluster) -> Result<Verdict, Failure> {
+    pub async fn run(self, cluster: &Cluster) -> Result<CommandOutcome, Failure> {
         let user = cluster.user(&self.name).await?;
         let credentials = credentials::of(cluster, &user).await?;
         let details = ConnectionDetails {

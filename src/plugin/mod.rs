@@ -35,16 +35,20 @@ use self::failure::Failure;
 
 /// How a command ends, if it could do its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum CommandOutcome {
     /// It is as it should be: exit code 0.
     Yes,
     /// It is not, or not yet: exit code 1.
     No,
 }
 
-impl From<bool> for Verdict {
+impl From<bool> for CommandOutcome {
     fn from(good: bool) -> Self {
-        if good { Verdict::Yes } else { Verdict::No }
+        if good {
+            CommandOutcome::Yes
+        } else {
+            CommandOutcome::No
+        }
     }
 }
 
@@ -101,8 +105,8 @@ pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     let outcome = runtime().and_then(|runtime| runtime.block_on(Cli::parse_from(words).run()));
     match outcome {
-        Ok(Verdict::Yes) => ExitCode::SUCCESS,
-        Ok(Verdict::No) => ExitCode::from(failure::NOT_SO),
+        Ok(CommandOutcome::Yes) => ExitCode::SUCCESS,
+        Ok(CommandOutcome::No) => ExitCode::from(failure::NOT_SO),
         Err(failure) => {
             eprintln!("kubectl-pguser: {failure}");
             ExitCode::from(failure.exit_code())
@@ -118,7 +122,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 impl Cli {
-    async fn run(self) -> Result<Verdict, Failure> {
+    async fn run(self) -> Result<CommandOutcome, Failure> {
         let flags = &self.flags;
         match self.command {
             Command::Status(command) => command.run(&flags.connect().await?).await,

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Verdict;
+use super::CommandOutcome;
 use super::cluster::{Cluster, object_name};
 use super::failure::{Asked, Failure};
 use super::journals;
@@ -55,7 +55,7 @@ struct Orphan {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Found {
+struct OrphanedLogin {
     orphans: Vec<Orphan>,
     /// What could not be looked at.
     not_read: Vec<String>,
@@ -63,8 +63,8 @@ struct Found {
 
 impl Orphans {
     /// Runs it.
-    pub async fn run(self, cluster: &Cluster) -> Result<Verdict, Failure> {
-        let mut found = Found {
+    pub async fn run(self, cluster: &Cluster) -> Result<CommandOutcome, Failure> {
+        let mut found = OrphanedLogin {
             orphans: Vec::new(),
             not_read: Vec::new(),
         };
@@ -159,7 +159,7 @@ impl Orphans {
     }
 }
 
-impl Found {
+impl OrphanedLogin {
     /// Takes in what a source has; one that may not be read is noted.
     fn take(&mut self, read: Result<Vec<Orphan>, Failure>) -> Result<(), Failure> {
         match read {

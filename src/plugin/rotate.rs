@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use serde::Serialize;
 use serde_json::json;
 
-use super::Verdict;
+use super::CommandOutcome;
 use super::cluster::{Cluster, Selection};
 use super::failure::Failure;
 use super::output::{Output, note};
@@ -54,7 +54,7 @@ struct Rotations {
 
 impl Rotate {
     /// Runs it.
-    pub async fn run(self, cluster: &Cluster) -> Result<Verdict, Failure> {
+    pub async fn run(self, cluster: &Cluster) -> Result<CommandOutcome, Failure> {
         self.selection.or_all(self.all, "whose password")?;
         let users = cluster.selected(&self.selection, false).await?;
         if self.selection.names.is_empty() {

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use serde::Serialize;
 
-use super::Verdict;
+use super::CommandOutcome;
 use super::advice::{self, Who};
 use super::cluster::{Cluster, Selection};
 use super::failure::Failure;
@@ -48,7 +48,7 @@ enum Listed {
 /// What is said of one user: the schema of `-o json`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Seen {
+pub struct UserReport {
     namespace: String,
     name: String,
     username: String,
@@ -111,7 +111,7 @@ pub fn is_ready(user: &PostgresUser) -> bool {
 /// What keeps a user from being as was asked, in one line, and what to do. A user whose Secret goes on working is ready
 /// while a change of it stalls or has not come through: then that is what is told.
 pub fn trouble(user: &PostgresUser) -> String {
-    let seen = Seen::of(user);
+    let seen = UserReport::of(user);
     let is_true = |type_| condition(user, type_).filter(|it| it.status == "True" && is_seen(user));
     let (reason, message) = match is_true(STALLED).or_else(|| is_true(RECONCILING)) {
         Some(obstacle) => (obstacle.reason.as_str(), obstacle.message.as_str()),
@@ -131,7 +131,7 @@ pub fn trouble(user: &PostgresUser) -> String {
     }
 }
 
-impl Seen {
+impl UserReport {
     fn of(user: &PostgresUser) -> Self {
         let status = user.status.clone().unwrap_or_default();
         let ready = condition(user, READY).filter(|_| is_seen(user));
@@ -193,9 +193,9 @@ const WIDE: [&str; 4] = ["KIND", "OWNERSHIP", "STALLED", "MESSAGE"];
 
 impl Status {
     /// Runs it.
-    pub async fn run(self, cluster: &Cluster) -> Result<Verdict, Failure> {
+    pub async fn run(self, cluster: &Cluster) -> Result<CommandOutcome, Failure> {
         let users = cluster.selected(&self.selection, self.all_namespaces).await?;
-        let seen: Vec<Seen> = users.iter().map(Seen::of).collect();
+        let seen: Vec<UserReport> = users.iter().map(UserReport::of).collect();
         match self.output {
             Listed::Json => Format::Json.print(&Users { users: &seen }, String::new)?,
             Listed::Yaml => Format::Yaml.print(&Users { users: &seen }, String::new)?,
@@ -210,7 +210,7 @@ impl Status {
         Ok(users.iter().all(is_ready).into())
     }
 
-    fn print_table(&self, seen: &[Seen], namespace: &str) {
+    fn print_table(&self, seen: &[UserReport], namespace: &str) {
         if seen.is_empty() {
             let place = match self.all_namespaces {
                 true => "in any namespace".to_string(),
@@ -240,12 +240,12 @@ impl Status {
 
 #[derive(Serialize)]
 struct Users<'a> {
-    users: &'a [Seen],
+    users: &'a [UserReport],
 }
 
 /// One user, in full.
 fn described(user: &PostgresUser) -> String {
-    let seen = Seen::of(user);
+    let seen = UserReport::of(user);
     let now = Timestamp::now();
     let advice = advice::of(&seen.reason).filter(|_| !is_ready(user) || seen.stalled.is_some());
     let stalled = seen.stalled.as_deref().and_then(advice::of);
@@ -366,7 +366,7 @@ mod tests {
         assert!(is_ready(&user(2, "True")));
         assert!(!is_ready(&user(2, "False")));
         assert!(!is_ready(&user(3, "True")));
-        let stale = Seen::of(&user(3, "True"));
+        let stale = UserReport::of(&user(3, "True"));
         assert_eq!(
             (stale.ready.as_str(), stale.reason.as_str()),
             ("Unknown", "Pending")
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn a_row_has_a_cell_for_every_column() {
-        let seen = Seen::of(&user(2, "False"));
+        let seen = UserReport::of(&user(2, "False"));
         assert_eq!(seen.row(false, false, Timestamp::now()).len(), COLUMNS.len());
         assert_eq!(
             seen.row(true, true, Timestamp::now()).len(),

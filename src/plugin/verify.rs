@@ -13,7 +13,7 @@ use super::cluster::{Cluster, user_name};
 use super::credentials::{self, Credentials, Secured};
 use super::failure::Failure;
 use super::output::{Output, table};
-use super::{Verdict, completion};
+use super::{CommandOutcome, completion};
 use crate::api::SslMode;
 use crate::domain::conditions::presentable;
 use crate::domain::endpoint::AllowList;
@@ -58,7 +58,7 @@ pub struct Way {
 /// What was found: the schema of `-o json`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Found {
+struct LoginReport {
     namespace: String,
     name: String,
     secret: String,
@@ -79,7 +79,7 @@ struct Found {
 
 impl Verify {
     /// Runs it.
-    pub async fn run(self, cluster: &Cluster) -> Result<Verdict, Failure> {
+    pub async fn run(self, cluster: &Cluster) -> Result<CommandOutcome, Failure> {
         let user = cluster.user(&self.name).await?;
         let credentials = credentials::of(cluster, &user).await?;
         let secured = self.way.secured(&credentials)?;
@@ -187,7 +187,7 @@ fn found(
     credentials: &Credentials,
     secured: Secured,
     result: Result<Introduction, LoginResult>,
-) -> Found {
+) -> LoginReport {
     let said = result.as_ref().ok();
     let (accepted, message) = match &result {
         Ok(_) => (Some(true), "the login works".to_string()),
@@ -199,7 +199,7 @@ fn found(
         Err(LoginResult::Unverifiable { reason }) => (None, reason.clone()),
         Err(LoginResult::Accepted) => (None, "the server says nothing of itself".to_string()),
     };
-    Found {
+    LoginReport {
         namespace,
         name,
         secret: credentials.secret.clone(),
@@ -217,7 +217,7 @@ fn found(
     }
 }
 
-fn described(found: &Found) -> String {
+fn described(found: &LoginReport) -> String {
     let odd = (!found.odd_keys.is_empty()).then(|| {
         format!(
             "{} (not what the other keys say; the operator puts them right)",

@@ -8,7 +8,7 @@ use crate::metrics::census::InState;
 
 /// The state of a PostgresUser.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct UserCounts {
     /// State and reason.
     pub labels: InState,
     /// Since when, in seconds since 1970; none for the states that nobody waits to end.
@@ -16,7 +16,7 @@ pub struct Found {
 }
 
 /// The state of a PostgresUser. What needs a person comes first, then what was asked for, then what goes on.
-pub fn state_of(user: &PostgresUser) -> Found {
+pub fn state_of(user: &PostgresUser) -> UserCounts {
     let conditions = user.status.iter().flat_map(|status| &status.conditions);
     let find = |type_: &str| conditions.clone().find(|condition| condition.type_ == type_);
     let is_true = |condition: &&Condition| condition.status == "True";
@@ -38,9 +38,9 @@ pub fn state_of(user: &PostgresUser) -> Found {
     found(state, ready, since)
 }
 
-fn found(state: &'static str, tells: Option<&Condition>, since: Option<&Time>) -> Found {
+fn found(state: &'static str, tells: Option<&Condition>, since: Option<&Time>) -> UserCounts {
     let reason = tells.map_or("Pending", |condition| &condition.reason);
-    Found {
+    UserCounts {
         labels: InState {
             state,
             reason: reason.to_string(),

@@ -66,7 +66,7 @@ pub enum JournalError {
 
 /// A change to a journal.
 #[derive(Debug, Clone)]
-pub enum Change {
+pub enum JournalChange {
     /// A new entry, in place of another or not. Its id and epoch are given by the store.
     Stage {
         /// The entry.
@@ -82,7 +82,7 @@ pub enum Change {
 
 /// Where a journal is kept.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct JournalLocation {
     /// The operator's namespace, through a client that does not retry.
     pub secrets: Objects<Secret>,
     /// The Secret's name.
@@ -100,11 +100,11 @@ pub type OnLoss = Arc<dyn Fn() + Send + Sync>;
 type Answer = oneshot::Sender<Result<Option<EntryId>, JournalError>>;
 
 /// A change, and who waits for it.
-type Waiting = (Change, Answer);
+type Waiting = (JournalChange, Answer);
 
 /// What is known of the stored journal. What is being written is not in here before it is known to be stored.
 #[derive(Debug, Default)]
-struct State {
+struct KnownJournal {
     journal: Option<Journal>,
     resource_version: Option<String>,
     term: Option<Term>,
@@ -115,7 +115,7 @@ struct State {
 /// One journal. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct JournalStore {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<KnownJournal>>,
     changes: mpsc::UnboundedSender<Waiting>,
     gate: Gate,
 }
@@ -127,7 +127,7 @@ impl JournalStore {
     /// # Errors
     /// If it cannot be read: then nothing may be done to this server's users.
     pub async fn open(
-        place: Place,
+        place: JournalLocation,
         timings: ProtocolTimings,
         gate: Gate,
         fatal: Fatal,
@@ -135,12 +135,12 @@ impl JournalStore {
     ) -> Result<Self, JournalError> {
         let stored = secret::read(&place).await?;
         let state = match stored {
-            Some((journal, version)) => State {
+            Some((journal, version)) => KnownJournal {
                 journal: Some(journal),
                 resource_version: Some(version),
-                ..State::default()
+                ..KnownJournal::default()
             },
-            None => State::default(),
+            None => KnownJournal::default(),
         };
         let state = Arc::new(Mutex::new(state));
         let (changes, waiting) = mpsc::unbounded_channel();
@@ -155,7 +155,7 @@ impl JournalStore {
         tokio::spawn(writer.guarded(waiting));
         let store = Self { state, changes, gate };
         if !store.view(|journal, _| journal.is_none_or(|journal| journal.entries.is_empty())) {
-            store.commit(Change::Touch).await?;
+            store.commit(JournalChange::Touch).await?;
         }
         Ok(store)
     }
@@ -165,7 +165,7 @@ impl JournalStore {
     ///
     /// # Errors
     /// If it was not stored.
-    pub async fn commit(&self, change: Change) -> Result<Option<EntryId>, JournalError> {
+    pub async fn commit(&self, change: JournalChange) -> Result<Option<EntryId>, JournalError> {
         let (reply, answer) = oneshot::channel();
         self.changes
             .send((change, reply))
@@ -207,10 +207,10 @@ impl JournalStore {
         if self.gate.until() > clock::now() + needed {
             return Ok(());
         }
-        self.commit(Change::Touch).await.map(drop)
+        self.commit(JournalChange::Touch).await.map(drop)
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+fn lock(state: &Mutex<KnownJournal>) -> MutexGuard<'_, KnownJournal> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Change, JournalError, State};
+use super::{JournalChange, JournalError, KnownJournal};
 use crate::domain::journal::bounds::{self, NoRoom};
 use crate::domain::journal::{Entry, EntryId, Header, Journal, protocol};
 use crate::domain::mac::hex;
 
 /// A journal about to be written.
-pub struct Next {
+pub struct NextWrite {
     /// What it is made from; none if there is no journal yet.
     pub base: Option<Header>,
     /// The resourceVersion of that.
@@ -20,9 +20,9 @@ pub struct Next {
     pub inherited: BTreeSet<EntryId>,
 }
 
-impl Next {
+impl NextWrite {
     /// The journal that there is, or a new one, under this process's own epoch, before any change.
-    pub fn after(state: &State, holder: &str) -> Self {
+    pub fn after(state: &KnownJournal, holder: &str) -> Self {
         let mut journal = match (&state.journal, &state.term) {
             (None, _) => new_journal(holder),
             (Some(journal), None) => protocol::taken_over(journal, holder),
@@ -42,14 +42,14 @@ impl Next {
     }
 
     /// Makes a change: the new entry's id, if there is one.
-    pub fn apply(&mut self, change: &Change) -> Result<Option<EntryId>, JournalError> {
+    pub fn apply(&mut self, change: &JournalChange) -> Result<Option<EntryId>, JournalError> {
         match change {
-            Change::Touch => Ok(None),
-            Change::Settle(id) => {
+            JournalChange::Touch => Ok(None),
+            JournalChange::Settle(id) => {
                 self.journal.entries.take(*id);
                 Ok(None)
             }
-            Change::Stage { entry, replaces } => self.stage(entry, *replaces).map(Some),
+            JournalChange::Stage { entry, replaces } => self.stage(entry, *replaces).map(Some),
         }
     }
 

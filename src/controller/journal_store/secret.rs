@@ -6,7 +6,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
 
-use super::{JournalError, Place};
+use super::{JournalError, JournalLocation};
 use crate::api::names;
 use crate::controller::error::api;
 use crate::domain::journal::{Journal, codec};
@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// If it cannot be read, or is damaged.
-pub async fn read(place: &Place) -> Result<Option<(Journal, String)>, JournalError> {
+pub async fn read(place: &JournalLocation) -> Result<Option<(Journal, String)>, JournalError> {
     let get = tokio::time::timeout(TIMEOUT, place.secrets.get_opt(&place.name)).await;
     let got = get.map_err(|_| JournalError::Unwritten("no answer in time".to_string()))?;
     let secret = got.map_err(|error| JournalError::Unwritten(describe(&error)))?;
@@ -46,7 +46,7 @@ pub fn parse(secret: &Secret) -> Result<Journal, codec::CodecError> {
 ///
 /// # Errors
 /// If the API server refuses.
-pub async fn remove(place: &Place) -> Result<(), kube::Error> {
+pub async fn remove(place: &JournalLocation) -> Result<(), kube::Error> {
     match place.secrets.delete(&place.name, &DeleteParams::default()).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         other => other.map(drop),
@@ -54,7 +54,7 @@ pub async fn remove(place: &Place) -> Result<(), kube::Error> {
 }
 
 /// The Secret for a journal; what it is to replace is set when it is sent.
-pub fn compose(place: &Place, journal: &Journal) -> Result<Secret, serde_json::Error> {
+pub fn compose(place: &JournalLocation, journal: &Journal) -> Result<Secret, serde_json::Error> {
     let written = codec::write(journal)?;
     let texts = [
         ("header", written.header.as_bytes()),
@@ -94,7 +94,7 @@ pub enum Sent {
 }
 
 /// Sends a write once: in place of the version that it names, or as a new Secret.
-pub async fn send(place: &Place, secret: &Secret) -> Sent {
+pub async fn send(place: &JournalLocation, secret: &Secret) -> Sent {
     let params = PostParams::default();
     let replaces = secret.metadata.resource_version.is_some();
     let sending = async {

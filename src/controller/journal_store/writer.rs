@@ -7,9 +7,9 @@ use k8s_openapi::api::core::v1::Secret;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
-use super::next::Next;
+use super::next::NextWrite;
 use super::secret::{self, Sent};
-use super::{Answer, Change, JournalError, OnLoss, Place, State, Waiting, lock};
+use super::{Answer, JournalChange, JournalError, JournalLocation, KnownJournal, OnLoss, Waiting, lock};
 use crate::clock;
 use crate::domain::journal::EntryId;
 use crate::domain::journal::protocol::{self, Fate, Onto, Term};
@@ -38,16 +38,16 @@ const AGAIN: Growth = Growth {
 };
 
 pub struct Writer {
-    pub place: Place,
+    pub place: JournalLocation,
     pub timings: ProtocolTimings,
     pub gate: Gate,
-    pub state: Arc<Mutex<State>>,
+    pub state: Arc<Mutex<KnownJournal>>,
     pub fatal: Fatal,
     pub on_loss: OnLoss,
 }
 
 /// A change that can be made: who waits for it, and what he will be told.
-type Pending = (Change, Answer, Option<EntryId>);
+type Pending = (JournalChange, Answer, Option<EntryId>);
 
 /// What became of a write.
 enum End {
@@ -126,8 +126,8 @@ impl Writer {
     }
 
     /// The next state of the journal, and the changes that are in it; those that cannot be made are refused at once.
-    fn prepare(&self, batch: Vec<Waiting>) -> (Next, Vec<Pending>) {
-        let mut next = Next::after(&lock(&self.state), &self.place.holder);
+    fn prepare(&self, batch: Vec<Waiting>) -> (NextWrite, Vec<Pending>) {
+        let mut next = NextWrite::after(&lock(&self.state), &self.place.holder);
         let mut pending = Vec::with_capacity(batch.len());
         for (change, reply) in batch {
             match next.apply(&change) {
@@ -139,7 +139,7 @@ impl Writer {
     }
 
     /// Stores a write, however often it takes to know what became of it (R1).
-    async fn store(&self, next: &Next) -> End {
+    async fn store(&self, next: &NextWrite) -> End {
         let mut secret = match secret::compose(&self.place, &next.journal) {
             Ok(secret) => secret,
             Err(error) => return End::Failed(JournalError::Unwritten(error.to_string())),
@@ -182,7 +182,7 @@ impl Writer {
     }
 
     /// What a read tells of a write that was not acknowledged; nothing, if it may still arrive.
-    async fn look_into(&self, next: &Next, secret: &mut Secret, first_started: Mono) -> Option<End> {
+    async fn look_into(&self, next: &NextWrite, secret: &mut Secret, first_started: Mono) -> Option<End> {
         let (found, version) = match secret::read(&self.place).await {
             Ok(Some(found)) => found,
             Ok(None) => {
@@ -215,7 +215,7 @@ impl Writer {
     }
 
     /// Takes note of a journal that was stored: the gate opens from when the write was *started*.
-    fn accept(&self, next: Next, version: String, started: Mono) {
+    fn accept(&self, next: NextWrite, version: String, started: Mono) {
         let mut state = lock(&self.state);
         let epoch = next.journal.header.epoch;
         match &mut state.term {
@@ -249,7 +249,7 @@ fn again(pending: Vec<Pending>, onto: Onto) -> Vec<Waiting> {
     let mut batch = Vec::with_capacity(pending.len());
     for (change, reply, _) in pending {
         match (onto, &change) {
-            (Onto::Known, _) | (Onto::Foreign, Change::Touch) => batch.push((change, reply)),
+            (Onto::Known, _) | (Onto::Foreign, JournalChange::Touch) => batch.push((change, reply)),
             (Onto::Foreign, _) => drop(reply.send(Err(JournalError::Outdated))),
         }
     }

@@ -15,7 +15,7 @@ use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use self::shelf::{Place, Shelf};
+use self::shelf::{Shelf, ShelfKey};
 use super::context::server_key;
 use super::objects::Objects;
 use super::user::placement;
@@ -102,13 +102,13 @@ pub struct RetainedLogins {
     /// Records that nobody has written yet, each with a number of its own.
     waiting: Arc<Mutex<Waiting>>,
     /// What was found or written of shelves; whoever writes has it to itself.
-    shelves: Arc<tokio::sync::Mutex<HashMap<Place, Shelf>>>,
+    shelves: Arc<tokio::sync::Mutex<HashMap<ShelfKey, Shelf>>>,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     next: u64,
-    by_place: HashMap<Place, Vec<(u64, Record)>>,
+    by_place: HashMap<ShelfKey, Vec<(u64, Record)>>,
 }
 
 impl RetainedLogins {
@@ -126,7 +126,7 @@ impl RetainedLogins {
     /// # Errors
     /// If the API server refuses: then the PostgresUser has to stay, unless its end is forced.
     pub async fn record(&self, kept: &RetainedLogin) -> Result<(), kube::Error> {
-        let place = Place::of(kept);
+        let place = ShelfKey::of(kept);
         let number = self.waiting().put(&place, kept.record());
         let mut shelves = self.shelves.lock().await;
         let Some(batch) = self.waiting().with(&place, number) else {
@@ -152,8 +152,8 @@ impl RetainedLogins {
     /// Writes records to their shelf, looking at it anew if it is not as it was remembered.
     async fn write(
         &self,
-        shelves: &mut HashMap<Place, Shelf>,
-        place: &Place,
+        shelves: &mut HashMap<ShelfKey, Shelf>,
+        place: &ShelfKey,
         records: &[Record],
     ) -> Result<(), kube::Error> {
         if let Some(shelf) = shelves.get_mut(place) {
@@ -181,11 +181,11 @@ impl RetainedLogins {
         let Some(map) = self.config_maps.get_opt(EARLIER).await? else {
             return Ok(());
         };
-        let mut by_place: HashMap<Place, Vec<Record>> = HashMap::new();
+        let mut by_place: HashMap<ShelfKey, Vec<Record>> = HashMap::new();
         for (key, text) in map.data.iter().flatten() {
             let (key, text) = (key.clone(), text.clone());
             by_place
-                .entry(Place::of_record(&text))
+                .entry(ShelfKey::of_record(&text))
                 .or_default()
                 .push(Record { key, text });
         }
@@ -212,7 +212,7 @@ impl RetainedLogins {
 }
 
 impl Waiting {
-    fn put(&mut self, place: &Place, record: Record) -> u64 {
+    fn put(&mut self, place: &ShelfKey, record: Record) -> u64 {
         self.next += 1;
         let all = self.by_place.entry(place.clone()).or_default();
         all.push((self.next, record));
@@ -220,13 +220,13 @@ impl Waiting {
     }
 
     /// Everything that waits for this place; none if this number does not any more.
-    fn with(&self, place: &Place, number: u64) -> Option<Vec<(u64, Record)>> {
+    fn with(&self, place: &ShelfKey, number: u64) -> Option<Vec<(u64, Record)>> {
         let all = self.by_place.get(place)?;
         all.iter().find(|(waiting, _)| *waiting == number)?;
         Some(all.clone())
     }
 
-    fn done(&mut self, place: &Place, is_done: impl Fn(u64) -> bool) {
+    fn done(&mut self, place: &ShelfKey, is_done: impl Fn(u64) -> bool) {
         if let Some(all) = self.by_place.get_mut(place) {
             all.retain(|(number, _)| !is_done(*number));
             if all.is_empty() {

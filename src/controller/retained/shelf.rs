@@ -20,12 +20,12 @@ const PIECES: u64 = 50;
 
 /// Whose records stand together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct ShelfKey {
     server: String,
     namespace: String,
 }
 
-impl Place {
+impl ShelfKey {
     /// Where the record of a login belongs.
     pub fn of(kept: &RetainedLogin) -> Self {
         Self::new(&kept.server, &kept.cluster, &kept.namespace)
@@ -56,7 +56,7 @@ impl Place {
 /// The ConfigMaps of one place, as far as the next record needs to know.
 #[derive(Debug)]
 pub struct Shelf {
-    place: Place,
+    place: ShelfKey,
     newest: Option<Piece>,
 }
 
@@ -101,7 +101,7 @@ impl Shelf {
     ///
     /// # Errors
     /// If the API server refuses.
-    pub async fn find(config_maps: &Objects<ConfigMap>, place: &Place) -> Result<Self, kube::Error> {
+    pub async fn find(config_maps: &Objects<ConfigMap>, place: &ShelfKey) -> Result<Self, kube::Error> {
         let selector = format!("{}={}", names::KEPT_SHELF, place.hash());
         let maps = config_maps.list(&ListParams::default().labels(&selector)).await?;
         Ok(Self {
@@ -222,8 +222,8 @@ impl Shelf {
 mod tests {
     use super::*;
 
-    fn place(server: &str, namespace: &str) -> Place {
-        Place::new(server, "", namespace)
+    fn place(server: &str, namespace: &str) -> ShelfKey {
+        ShelfKey::new(server, "", namespace)
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_record_of_an_earlier_version_stands_by_its_remote_cluster() {
         let record = r#"{"postgresUser": "shop/checkout", "cluster": "ionos/c", "username": "checkout"}"#;
-        let place = Place::of_record(record);
+        let place = ShelfKey::of_record(record);
         assert_eq!(
             (place.server.as_str(), place.namespace.as_str()),
             ("ionos/c", "shop")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::task::state::State;
+use super::task::state::ServerState;
 use super::task::{Link, ServerTask};
 use crate::api::Verification;
 use crate::controller::server_spec::ServerObject;
@@ -46,7 +46,7 @@ pub fn usable(
 }
 
 /// What is wrong with a server now, if anything. Credentials that are left for deletions alone are in order for these.
-pub fn trouble(link: &Link, state: &State, deleting: bool) -> Option<Trouble> {
+pub fn trouble(link: &Link, state: &ServerState, deleting: bool) -> Option<Trouble> {
     if let Some((reason, message)) = &link.unusable {
         return Some(Trouble {
             reason,

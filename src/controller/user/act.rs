@@ -19,7 +19,7 @@ use crate::api::{PostgresUser, PublishedSecret, names};
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::events;
-use crate::controller::journal_store::{Change, JournalError};
+use crate::controller::journal_store::{JournalChange, JournalError};
 use crate::controller::retained::RetainedLogin;
 use crate::controller::server::task::state::TriedLogin;
 use crate::controller::server::task::turns::Holder;
@@ -295,7 +295,7 @@ async fn stage(context: &Context, view: &View, draft: &Draft) -> Result<Done, Er
     {
         return Ok(Done::wait());
     }
-    let change = Change::Stage {
+    let change = JournalChange::Stage {
         entry: Box::new(entry),
         replaces: draft.replaces,
     };
@@ -697,7 +697,7 @@ async fn remove_finalizer(context: &Context, view: &View, release: ReleaseReason
         // A leader that was replaced may remember an absence that is none any more (R1).
         server
             .journal
-            .commit(Change::Touch)
+            .commit(JournalChange::Touch)
             .await
             .map_err(Error::Journal)?;
     }

@@ -15,7 +15,7 @@ use crate::api::{
 };
 use crate::clock;
 use crate::controller::context::Context;
-use crate::controller::server::task::state::State;
+use crate::controller::server::task::state::ServerState;
 use crate::controller::server::task::{ServerKey, ServerTask, UserRef};
 use crate::controller::server::view;
 use crate::controller::server_spec::ServerObject;
@@ -436,7 +436,7 @@ fn unverifiable(
     user: &PostgresUser,
     verification: Verification,
     has_address: bool,
-    state: &State,
+    state: &ServerState,
 ) -> Option<String> {
     if !context.options.verify_logins {
         return Some("the operator tries no logins (--verify-logins=false)".to_string());
@@ -459,7 +459,7 @@ fn unverifiable(
 
 /// A login that could not be tried for one user cannot be tried for the next: not everybody waits for that again, but everybody is
 /// told the same.
-fn lately_unverifiable(state: &State) -> Option<String> {
+fn lately_unverifiable(state: &ServerState) -> Option<String> {
     let (reason, at) = state.unverifiable.as_ref()?;
     (clock::now() - *at < UNVERIFIABLE_FOR).then(|| reason.clone())
 }
@@ -518,7 +518,12 @@ pub fn with_attempts(
 
 /// The remote's clock is known only once the remote has been heard of: until then nothing dates the sendings of
 /// an earlier leader.
-fn dated(attempts: Attempts, state: &State, term: Option<&Term>, timings: &ProtocolTimings) -> Attempts {
+fn dated(
+    attempts: Attempts,
+    state: &ServerState,
+    term: Option<&Term>,
+    timings: &ProtocolTimings,
+) -> Attempts {
     let undated = attempts.inherited && attempts.last_by_remote.is_none();
     let Some(term) = term.filter(|_| undated) else {
         return attempts;

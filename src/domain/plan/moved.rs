@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::password::{Held, published_password};
+use super::password::{PublishedPassword, published_password};
 use super::steady::{another_installations, cannot_stage, claim_then_stage, draft, exists};
 use super::types::*;
 use crate::domain::attempts::Login;
@@ -77,9 +77,9 @@ pub fn take_over(desired: &Desired, observed: &Observed, server: &Server, observ
         return held;
     }
     let password = match published_password(observed) {
-        Held::Intact => DraftPassword::Published,
-        Held::Lost => DraftPassword::New,
-        Held::Unread => return Plan::doing(observed, Step::ReadSecret, "Moving"),
+        PublishedPassword::Intact => DraftPassword::Published,
+        PublishedPassword::Lost => DraftPassword::New,
+        PublishedPassword::Unread => return Plan::doing(observed, Step::ReadSecret, "Moving"),
     };
     claim_then_stage(
         observed,

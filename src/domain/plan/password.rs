@@ -15,35 +15,35 @@ pub fn published_mac(observed: &Observed) -> Option<&String> {
 }
 
 /// What became of the published password.
-pub enum Held {
+pub enum PublishedPassword {
     Intact,
     Lost,
     Unread,
 }
 
-impl Held {
+impl PublishedPassword {
     pub fn is_intact(&self) -> bool {
-        matches!(self, Held::Intact)
+        matches!(self, PublishedPassword::Intact)
     }
 }
 
-pub fn published_password(observed: &Observed) -> Held {
+pub fn published_password(observed: &Observed) -> PublishedPassword {
     let Some(published) = &observed.published else {
-        return Held::Lost;
+        return PublishedPassword::Lost;
     };
     match &observed.secret {
-        SecretView::Absent | SecretView::Foreign(_) => Held::Lost,
+        SecretView::Absent | SecretView::Foreign(_) => PublishedPassword::Lost,
         // It still has what was published, and nothing is decided before it is gone.
-        SecretView::Leaving(_) => Held::Intact,
+        SecretView::Leaving(_) => PublishedPassword::Intact,
         SecretView::Ours { resource_version, .. } if *resource_version == published.resource_version => {
-            Held::Intact
+            PublishedPassword::Intact
         }
-        SecretView::Ours { content: None, .. } => Held::Unread,
+        SecretView::Ours { content: None, .. } => PublishedPassword::Unread,
         SecretView::Ours {
             content: Some(content),
             ..
-        } if content.mac.as_ref() == Some(&published.mac) => Held::Intact,
-        SecretView::Ours { .. } => Held::Lost,
+        } if content.mac.as_ref() == Some(&published.mac) => PublishedPassword::Intact,
+        SecretView::Ours { .. } => PublishedPassword::Lost,
     }
 }
 
@@ -72,13 +72,13 @@ pub fn reason_for_password(
     let is_asked = desired.rotate != observed.handled_rotation && !already_refused && in_place;
     let rotation = desired.rotate.clone().filter(|_| is_asked).map(Cause::Rotation);
     match published_password(observed) {
-        Held::Unread => return NewPassword::ReadSecretFirst,
+        PublishedPassword::Unread => return NewPassword::ReadSecretFirst,
         // One new password is enough, if another one is asked for anyhow.
-        Held::Lost => {
+        PublishedPassword::Lost => {
             let cause = rotation.unwrap_or(Cause::SecretDamaged);
             return NewPassword::Needed(cause, DraftPassword::New);
         }
-        Held::Intact => {}
+        PublishedPassword::Intact => {}
     }
     if let Some(cause) = rotation {
         return NewPassword::Needed(cause, DraftPassword::New);

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::moved;
-use super::password::{self, Held, NewPassword, published_mac, published_password, reason_for_password};
+use super::password::{
+    self, NewPassword, PublishedPassword, published_mac, published_password, reason_for_password,
+};
 use super::read_age;
 use super::types::*;
 use crate::domain::alternation::Part;
@@ -432,9 +434,9 @@ fn vanished(
         return held;
     }
     let password = match published_password(observed) {
-        Held::Intact => DraftPassword::Published,
-        Held::Lost => DraftPassword::New,
-        Held::Unread => return Plan::doing(observed, Step::ReadSecret, "Recreating"),
+        PublishedPassword::Intact => DraftPassword::Published,
+        PublishedPassword::Lost => DraftPassword::New,
+        PublishedPassword::Unread => return Plan::doing(observed, Step::ReadSecret, "Recreating"),
     };
     let own_changed =
         matches!(&desired.password, WantedPassword::Own { mac } if Some(mac) != published_mac(observed));

@@ -19,12 +19,12 @@ pub struct Applied {
     /// The object after the dry run.
     pub user: PostgresUser,
     /// What would change.
-    pub changes: Vec<Change>,
+    pub changes: Vec<FieldChange>,
 }
 
 /// One field that would change.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Change {
+pub struct FieldChange {
     /// Its path: `spec.deletionPolicy`.
     pub field: String,
     /// What it is; null if it is not there.
@@ -35,7 +35,7 @@ pub struct Change {
     pub effect: &'static str,
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for FieldChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |value: &Value| match value {
             Value::Null => "(none)".to_string(),
@@ -160,13 +160,13 @@ fn relevant(user: &PostgresUser) -> Value {
     json!({"spec": user.spec, "metadata": {"annotations": ours}})
 }
 
-fn changes(live: &Value, wanted: &Value) -> Vec<Change> {
+fn changes(live: &Value, wanted: &Value) -> Vec<FieldChange> {
     let mut found = Vec::new();
     walk("", live, wanted, &mut found);
     found
 }
 
-fn walk(path: &str, from: &Value, to: &Value, found: &mut Vec<Change>) {
+fn walk(path: &str, from: &Value, to: &Value, found: &mut Vec<FieldChange>) {
     if from == to {
         return;
     }
@@ -188,7 +188,7 @@ fn walk(path: &str, from: &Value, to: &Value, found: &mut Vec<Change>) {
                 walk(&inner, &value(before), &value(after), found);
             }
         }
-        _ => found.push(Change {
+        _ => found.push(FieldChange {
             field: path.to_string(),
             from: from.clone(),
             to: to.clone(),

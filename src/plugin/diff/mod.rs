@@ -13,7 +13,7 @@ use kube::ResourceExt;
 use serde::Serialize;
 
 use self::findings::{Facts, Finding, Known};
-use super::Verdict;
+use super::CommandOutcome;
 use super::cluster::{Cluster, Selection};
 use super::failure::Failure;
 use super::output::{Output, note};
@@ -44,7 +44,7 @@ struct Compared {
     namespace: String,
     name: String,
     /// What applying the manifest would change in the object's spec.
-    changes: Vec<manifest::Change>,
+    changes: Vec<manifest::FieldChange>,
     /// What the operator would do.
     differences: Vec<Finding>,
     /// What could not be told from here.
@@ -58,7 +58,7 @@ struct Differences {
 
 impl Diff {
     /// Runs it.
-    pub async fn run(self, cluster: &Cluster) -> Result<Verdict, Failure> {
+    pub async fn run(self, cluster: &Cluster) -> Result<CommandOutcome, Failure> {
         let mut users = Vec::new();
         if self.filename.is_empty() {
             for user in cluster.selected(&self.selection, false).await? {
@@ -86,7 +86,7 @@ impl Diff {
 async fn compared(
     cluster: &Cluster,
     user: &PostgresUser,
-    changes: Vec<manifest::Change>,
+    changes: Vec<manifest::FieldChange>,
 ) -> Result<Compared, Failure> {
     let facts = facts(cluster, user).await?;
     let (differences, unknown) = findings::of(&facts);

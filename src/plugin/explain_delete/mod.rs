@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::cluster::{Cluster, object_name, user_name};
 use super::failure::Failure;
 use super::output::{Output, age};
-use super::{Verdict, completion};
+use super::{CommandOutcome, completion};
 use crate::api::{PostgresUser, ServerKind, names};
 use crate::controller::server::task::ServerKey;
 use crate::domain::conditions::presentable;
@@ -66,7 +66,7 @@ struct Explained {
     name: String,
     deleting: bool,
     since: Option<Timestamp>,
-    finalizers: Vec<Held>,
+    finalizers: Vec<FinalizerState>,
     /// What its deletion does, or would do.
     effects: Vec<String>,
     /// Somebody has to do something, or it never ends.
@@ -77,7 +77,7 @@ struct Explained {
 /// A finalizer, and what it waits for.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Held {
+struct FinalizerState {
     finalizer: String,
     /// It is the operator's.
     ours: bool,
@@ -98,7 +98,7 @@ struct Explanations {
 
 impl ExplainDelete {
     /// Runs it.
-    pub async fn run(self, cluster: &Cluster) -> Result<Verdict, Failure> {
+    pub async fn run(self, cluster: &Cluster) -> Result<CommandOutcome, Failure> {
         let objects = match self.subjects.is_empty() {
             true => everything(cluster).await?,
             false => {
@@ -195,7 +195,7 @@ async fn held_credentials(cluster: &Cluster) -> Result<Vec<Explained>, Failure> 
 impl Explained {
     /// An object with a finalizer of ours, and nothing in the way.
     fn of(kind: &'static str, meta: &ObjectMeta, finalizer: &str, waits_for: &str) -> Self {
-        let finalizers = meta.finalizers.iter().flatten().map(|it| Held {
+        let finalizers = meta.finalizers.iter().flatten().map(|it| FinalizerState {
             ours: it == finalizer,
             waits_for: match it == finalizer {
                 true => waits_for.to_string(),

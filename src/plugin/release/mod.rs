@@ -11,7 +11,7 @@ use kube::api::{DeleteParams, Preconditions};
 use serde::Serialize;
 use serde_json::json;
 
-use super::Verdict;
+use super::CommandOutcome;
 use super::cluster::{Cluster, Selection};
 use super::failure::Failure;
 use super::orphans::OperatorNamespace;
@@ -70,7 +70,7 @@ struct All {
 
 impl Release {
     /// Runs it.
-    pub async fn run(self, cluster: &Cluster) -> Result<Verdict, Failure> {
+    pub async fn run(self, cluster: &Cluster) -> Result<CommandOutcome, Failure> {
         self.selection.or_all(self.all, "release whom")?;
         let users = cluster.selected(&self.selection, false).await?;
         users.iter().for_each(announce);

@@ -1,6 +1,6 @@
 //! What the fuzz targets (`fuzz/`) reach of what is private here: answers, as they are read.
 
-use super::pages::{Next, Pages};
+use super::pages::{NextPage, Pages};
 use super::request::codes;
 use super::wire::{ClusterResource, User, UserList};
 use crate::domain::password::Password;
@@ -23,7 +23,7 @@ pub fn list<'a>(bodies: impl IntoIterator<Item = &'a [u8]>, limit: u64, most: us
     let mut pages = Pages::new(limit);
     for body in bodies {
         let room = most.saturating_sub(pages.users());
-        if pages.add(read_page(body, room)?).ok()? == Next::Done {
+        if pages.add(read_page(body, room)?).ok()? == NextPage::Done {
             return Some(pages.finish());
         }
     }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::domain::endpoint::Endpoint;
 use crate::domain::password::Password;
-use pages::{Next, Pages};
+use pages::{NextPage, Pages};
 use request::{authorization, codes};
 use wire::{ClusterResource, RequestProperties, User, UserList, UserRequest};
 
@@ -218,12 +218,12 @@ impl Provider for Ionos {
     async fn list(&self) -> Result<Answer<Listing>, RemoteError> {
         const OPERATION: &str = "list users";
         let mut pages = Pages::new(self.page_size);
-        let mut next = Next::Page(0);
+        let mut next = NextPage::Page(0);
         let mut left = LIST_TOTAL;
         let mut date = None;
         // What was read of a page is kept until all are there, in another form.
         let mut room = Vec::new();
-        while let Next::Page(offset) = next {
+        while let NextPage::Page(offset) = next {
             let limit = self.page_size;
             let url = format!("{}?limit={limit}&offset={offset}&system=true", self.users_url());
             let mut reply = self.read(OPERATION, &url, LIST_CAP.min(left)).await?;

@@ -23,7 +23,7 @@ pub(super) struct Pages {
 
 /// What to do after a page.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextPage {
     /// Ask for the page at this offset.
     Page(u64),
     /// That was the last one.
@@ -43,7 +43,7 @@ impl Pages {
     }
 
     /// Adds the page that was asked for last. An error is what is wrong with it, in words.
-    pub(super) fn add(&mut self, page: UserList) -> Result<Next, &'static str> {
+    pub(super) fn add(&mut self, page: UserList) -> Result<NextPage, &'static str> {
         self.pages += 1;
         if page.offset.0.is_some_and(|offset| offset != self.offset) {
             return Err("a page begins elsewhere than asked");
@@ -57,11 +57,11 @@ impl Pages {
         if count == 0 {
             return match next {
                 Some(true) => Err("a page is empty and yet has a next one"),
-                _ => Ok(Next::Done),
+                _ => Ok(NextPage::Done),
             };
         }
         if next == Some(false) && !full {
-            return Ok(Next::Done);
+            return Ok(NextPage::Done);
         }
         if fresh == 0 {
             return Err("a page repeats the ones before it");
@@ -70,7 +70,7 @@ impl Pages {
             return Err("the list has no end");
         }
         self.offset += count;
-        Ok(Next::Page(self.offset))
+        Ok(NextPage::Page(self.offset))
     }
 
     /// How many users there are so far.
@@ -132,8 +132,8 @@ mod tests {
     #[test]
     fn a_short_page_without_a_next_one_is_the_end() {
         let mut pages = Pages::new(3);
-        assert_eq!(pages.add(linked(&["a", "b", "c"], true)), Ok(Next::Page(3)));
-        assert_eq!(pages.add(linked(&["d"], false)), Ok(Next::Done));
+        assert_eq!(pages.add(linked(&["a", "b", "c"], true)), Ok(NextPage::Page(3)));
+        assert_eq!(pages.add(linked(&["d"], false)), Ok(NextPage::Done));
         let list = pages.finish();
         assert_eq!((list.users.len(), list.pages), (4, 2));
     }
@@ -141,16 +141,16 @@ mod tests {
     #[test]
     fn a_full_page_without_a_next_one_is_asked_about_once_more() {
         let mut pages = Pages::new(2);
-        assert_eq!(pages.add(linked(&["a", "b"], false)), Ok(Next::Page(2)));
-        assert_eq!(pages.add(linked(&[], false)), Ok(Next::Done));
+        assert_eq!(pages.add(linked(&["a", "b"], false)), Ok(NextPage::Page(2)));
+        assert_eq!(pages.add(linked(&[], false)), Ok(NextPage::Done));
     }
 
     #[test]
     fn without_links_only_an_empty_page_is_the_end() {
         let mut pages = Pages::new(1000);
         let one = page(&format!(r#"{{"items":[{}]}}"#, items(&["a"])));
-        assert_eq!(pages.add(one), Ok(Next::Page(1)));
-        assert_eq!(pages.add(page(r#"{"items":[]}"#)), Ok(Next::Done));
+        assert_eq!(pages.add(one), Ok(NextPage::Page(1)));
+        assert_eq!(pages.add(page(r#"{"items":[]}"#)), Ok(NextPage::Done));
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
             r#"{{"limit":2,"_links":{{}},"items":[{}]}}"#,
             items(&["a", "b"])
         ));
-        assert_eq!(pages.add(capped), Ok(Next::Page(2)));
+        assert_eq!(pages.add(capped), Ok(NextPage::Page(2)));
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
         let first = r#"{"_links":{"next":"x"},"items":[{"properties":{"username":"a"}},
             {"properties":{"username":"b","system":true}}]}"#;
         pages.add(page(first)).unwrap();
-        assert_eq!(pages.add(linked(&["b", "c"], true)), Ok(Next::Page(4)));
+        assert_eq!(pages.add(linked(&["b", "c"], true)), Ok(NextPage::Page(4)));
         let list = pages.finish();
         let names: Vec<_> = list.users.iter().map(|user| user.username.as_str()).collect();
         assert_eq!(names, ["a", "b", "c"]);

@@ -11,8 +11,8 @@ use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::connection::{Facts, Session};
-use super::errors::{Doing, Step, failed, late};
+use super::connection::{Session, SessionFacts};
+use super::errors::{Doing, SqlStep, failed, late};
 use super::hosts::Address;
 use crate::provider::gate::Gate;
 use crate::provider::{ErrorClass, RemoteError};
@@ -21,7 +21,7 @@ use crate::provider::{ErrorClass, RemoteError};
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// The place where a connection is kept between calls.
-pub(super) type Place<'a> = MutexGuard<'a, Option<Box<Session>>>;
+pub(super) type SessionSlot<'a> = MutexGuard<'a, Option<Box<Session>>>;
 
 /// A connection in the hands of one call.
 pub(super) struct Call<'a> {
@@ -29,7 +29,7 @@ pub(super) struct Call<'a> {
     deadline: Instant,
     session: Box<Session>,
     /// Where the connection is put back; none: it is for this call only.
-    place: Option<Place<'a>>,
+    place: Option<SessionSlot<'a>>,
     /// Whether it is known that no transaction is open.
     sound: bool,
     /// The server takes no changes from this connection: another one may lead to one that does.
@@ -41,7 +41,7 @@ impl<'a> Call<'a> {
         operation: &'static str,
         deadline: Instant,
         session: Box<Session>,
-        place: Option<Place<'a>>,
+        place: Option<SessionSlot<'a>>,
     ) -> Self {
         let read_only = AtomicBool::new(!session.facts.takes_changes);
         Self {
@@ -60,7 +60,7 @@ impl<'a> Call<'a> {
         self.read_only.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn facts(&self) -> Facts {
+    pub(super) fn facts(&self) -> SessionFacts {
         self.session.facts
     }
 
@@ -95,12 +95,12 @@ impl<'a> Call<'a> {
     }
 
     /// A statement of a transaction.
-    pub(super) async fn change(&self, step: Step, sql: &str) -> Result<(), RemoteError> {
+    pub(super) async fn change(&self, step: SqlStep, sql: &str) -> Result<(), RemoteError> {
         self.run(Doing::Changing(step), sql).await
     }
 
     /// A statement that may fail without the transaction failing with it. Says whether it worked.
-    pub(super) async fn try_change(&self, step: Step, sql: &str) -> Result<bool, RemoteError> {
+    pub(super) async fn try_change(&self, step: SqlStep, sql: &str) -> Result<bool, RemoteError> {
         let tried = self.tried(step, self.change(step, sql)).await?;
         Ok(tried.is_ok())
     }
@@ -108,7 +108,7 @@ impl<'a> Call<'a> {
     /// Statements that may fail without the transaction failing with them: what came of them.
     pub(super) async fn tried(
         &self,
-        step: Step,
+        step: SqlStep,
         statements: impl Future<Output = Result<(), RemoteError>>,
     ) -> Result<Result<(), RemoteError>, RemoteError> {
         self.change(step, "SAVEPOINT before").await?;

@@ -65,7 +65,7 @@ pub(super) struct Target {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) client: Client,
-    pub(super) facts: Facts,
+    pub(super) facts: SessionFacts,
     /// Where it leads.
     pub(super) address: Address,
     budget: Arc<Budget>,
@@ -76,7 +76,7 @@ pub(super) struct Session {
 
 /// What holds for as long as a connection does.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Facts {
+pub(super) struct SessionFacts {
     /// `server_version_num`.
     pub(super) version: i32,
     /// Whether what the server keeps of passwords may be read.
@@ -89,7 +89,7 @@ pub(super) struct Facts {
     pub(super) takes_changes: bool,
 }
 
-impl Facts {
+impl SessionFacts {
     /// Whether memberships have options of their own, and administering a role is a matter of ADMIN OPTION.
     pub(super) fn has_grant_options(self) -> bool {
         self.version >= 160_000
@@ -170,7 +170,7 @@ impl Target {
         operation: &'static str,
         address: &Address,
         client: &Client,
-    ) -> Result<Facts, RemoteError> {
+    ) -> Result<SessionFacts, RemoteError> {
         let failed = |failure| failed(operation, Doing::Connecting, &failure);
         client.batch_execute(&self.settings()).await.map_err(failed)?;
         let row = client.query_typed_one(FACTS, &[]).await.map_err(failed)?;
@@ -245,8 +245,8 @@ const FACTS: &str = "SELECT current_setting('server_version_num')::int4, \
 const IDENTIFIER: &str = "SELECT system_identifier FROM pg_catalog.pg_control_system()";
 
 /// What holds for the connection; whether the server is a standby; whether it tells which server it is.
-fn facts(row: &Row) -> Result<(Facts, bool, bool), tokio_postgres::Error> {
-    let facts = Facts {
+fn facts(row: &Row) -> Result<(SessionFacts, bool, bool), tokio_postgres::Error> {
+    let facts = SessionFacts {
         version: row.try_get(0)?,
         sees_passwords: row.try_get(1)?,
         iterations: row.try_get(2)?,

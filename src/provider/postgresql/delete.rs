@@ -31,7 +31,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::blockers::{self, Which};
 use super::call::{Call, begun};
 use super::connection::Target;
-use super::errors::Step;
+use super::errors::SqlStep;
 use super::owned::{Holding, holdings, keeps, owns};
 use super::roles::{self, Role};
 use super::text::{ident, shown};
@@ -40,18 +40,18 @@ use crate::domain::remote::DeletionBlocker;
 use crate::provider::gate::Gate;
 use crate::provider::{ErrorClass, RemoteError};
 
-const JOIN: Step = Step {
+const JOIN: SqlStep = SqlStep {
     needs: "the operator's login needs ADMIN OPTION on the role",
     other: None,
 };
 
-const HAND_OVER: Step = Step {
+const HAND_OVER: SqlStep = SqlStep {
     needs: "the operator's login needs the privileges of the role and of the one that gets what it owns, SET on \
             that one, and CREATE on the database",
     other: Some("the role that is to get what it owns does not exist"),
 };
 
-const TAKE_BACK: Step = Step {
+const TAKE_BACK: SqlStep = SqlStep {
     needs: "it has privileges that only who gave them or a superuser can take back; or the operator's login does \
             not have the privileges of the role, by membership with INHERIT",
     other: None,

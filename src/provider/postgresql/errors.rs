@@ -21,14 +21,14 @@ pub(super) enum Doing {
     /// A statement that changes nothing.
     Reading,
     /// A statement of a transaction, before COMMIT was sent: whatever happens, nothing is done.
-    Changing(Step),
+    Changing(SqlStep),
     /// COMMIT.
     Committing,
 }
 
 /// What a statement needs that not everybody has.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Step {
+pub(super) struct SqlStep {
     /// The privilege that is missing if the server says that one is.
     pub(super) needs: &'static str,
     /// What is missing if the server says that something does not exist; none: the user itself.
@@ -132,7 +132,7 @@ pub(super) fn sqlstate_of(error: &RemoteError) -> Option<String> {
     said.split_once(':').map(|(code, _)| code.to_string())
 }
 
-const COMMIT: Step = Step {
+const COMMIT: SqlStep = SqlStep {
     needs: "a privilege is missing",
     other: Some("something that it needs does not exist"),
 };
@@ -163,7 +163,7 @@ fn reading(code: &SqlState) -> (ErrorClass, &'static str) {
     }
 }
 
-fn changing(code: &SqlState, step: Step) -> (ErrorClass, &'static str) {
+fn changing(code: &SqlState, step: SqlStep) -> (ErrorClass, &'static str) {
     match *code {
         SqlState::DUPLICATE_OBJECT | SqlState::UNIQUE_VIOLATION => {
             (ErrorClass::Conflict, "a role of that name exists")
@@ -262,7 +262,7 @@ fn unsaid_by_the_server(doing: Doing, failure: &tokio_postgres::Error) -> (Error
 mod tests {
     use super::*;
 
-    const STEP: Step = Step {
+    const STEP: SqlStep = SqlStep {
         needs: "x",
         other: None,
     };
@@ -300,7 +300,7 @@ mod tests {
         for (code, class) in table {
             assert_eq!(changing(&SqlState::from_code(code), STEP).0, class, "{code}");
         }
-        let other = Step {
+        let other = SqlStep {
             other: Some("another"),
             ..STEP
         };

@@ -8,7 +8,7 @@
 use zeroize::Zeroizing;
 
 use super::call::{BEGIN, Call};
-use super::errors::{Step, sqlstate_of};
+use super::errors::{SqlStep, sqlstate_of};
 use super::write::Task;
 use crate::domain::password::Password;
 use crate::provider::{ErrorClass, RemoteError};
@@ -47,7 +47,7 @@ impl Giving {
     }
 
     /// Says of a refusal whether it is for the password's sake. Whatever was begun is undone.
-    pub(super) async fn explained(&self, call: &Call<'_>, step: Step, error: RemoteError) -> RemoteError {
+    pub(super) async fn explained(&self, call: &Call<'_>, step: SqlStep, error: RemoteError) -> RemoteError {
         let Some(code) = sqlstate_of(&error).filter(|code| may_be_for_the_password(&error, code)) else {
             return error;
         };
@@ -82,7 +82,7 @@ impl Giving {
 }
 
 /// Whether the server takes a statement in place of all that was said in the transaction, which is not to be committed any more.
-async fn would_do(call: &Call<'_>, step: Step, statement: &str) -> bool {
+async fn would_do(call: &Call<'_>, step: SqlStep, statement: &str) -> bool {
     let sql = joined(&["ROLLBACK; ", BEGIN, "; ", statement]);
     call.change(step, &sql).await.is_ok()
 }

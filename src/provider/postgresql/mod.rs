@@ -294,7 +294,7 @@ fn security(config: &PostgresqlConfig, settings: &SqlSettings) -> Result<Securit
     })
 }
 
-fn answer<T>(seen: roles::Seen<T>) -> Answer<T> {
+fn answer<T>(seen: roles::ReadAt<T>) -> Answer<T> {
     Answer {
         value: seen.value,
         date: seen.date,

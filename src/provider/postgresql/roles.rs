@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::call::Call;
-use super::connection::Facts;
+use super::connection::SessionFacts;
 use super::errors::{UNREACHABLE, standing_by};
 use super::mark::{self, Marking};
 use super::text::Bytes;
@@ -39,7 +39,7 @@ pub(super) struct Role {
 }
 
 /// What was read, and when by the server's clock.
-pub(super) struct Seen<T> {
+pub(super) struct ReadAt<T> {
     pub(super) value: T,
     pub(super) date: Option<Timestamp>,
 }
@@ -49,7 +49,7 @@ pub(super) struct Seen<T> {
 /// What PostgreSQL keeps of a password never leaves it: only a digest does. Who granted a membership: since
 /// PostgreSQL 16 a grant by any superuser counts as the bootstrap superuser's, so that a superuser takes all of
 /// those for its own.
-fn query(facts: Facts, one: bool) -> String {
+fn query(facts: SessionFacts, one: bool) -> String {
     let which = match one {
         true => "r.rolname = $1",
         false => "true",
@@ -176,7 +176,7 @@ fn grant(row: &Row) -> Result<Grant, tokio_postgres::Error> {
 const NEVER: i64 = i64::MIN + 1;
 
 /// All roles, if there are no more than this.
-pub(super) async fn all(call: &Call<'_>, most: usize) -> Result<Seen<Vec<Role>>, RemoteError> {
+pub(super) async fn all(call: &Call<'_>, most: usize) -> Result<ReadAt<Vec<Role>>, RemoteError> {
     let sql = format!("{} LIMIT {}", query(call.facts(), false), most.saturating_add(1));
     let rows = call.query(&sql, &[]).await?;
     match rows.len() > most {
@@ -186,10 +186,10 @@ pub(super) async fn all(call: &Call<'_>, most: usize) -> Result<Seen<Vec<Role>>,
 }
 
 /// The role of this name.
-pub(super) async fn one(call: &Call<'_>, name: &str) -> Result<Seen<Option<Role>>, RemoteError> {
+pub(super) async fn one(call: &Call<'_>, name: &str) -> Result<ReadAt<Option<Role>>, RemoteError> {
     let sql = query(call.facts(), true);
     let seen = read(call, &call.query(&sql, &[(&name, Type::TEXT)]).await?)?;
-    Ok(Seen {
+    Ok(ReadAt {
         value: seen.value.into_iter().next(),
         date: seen.date,
     })
@@ -205,7 +205,7 @@ pub(super) async fn sessions(call: &Call<'_>, name: &str) -> Result<Option<u32>,
     Ok(number.map(|number| u32::try_from(number).unwrap_or(u32::MAX)))
 }
 
-fn read(call: &Call<'_>, rows: &[Row]) -> Result<Seen<Vec<Role>>, RemoteError> {
+fn read(call: &Call<'_>, rows: &[Row]) -> Result<ReadAt<Vec<Role>>, RemoteError> {
     // Without its own login in the catalog, a server would answer nothing at all: that is no list.
     let first = rows.first().ok_or_else(|| call.odd())?;
     let standby: bool = first.try_get("standby").map_err(|_| call.odd())?;
@@ -217,7 +217,7 @@ fn read(call: &Call<'_>, rows: &[Row]) -> Result<Seen<Vec<Role>>, RemoteError> {
     let roles: Result<Vec<_>, _> = rows.iter().map(role).collect();
     let roles = roles.map_err(|_| call.odd())?.into_iter().flatten();
     let mut kinds = HashSet::new();
-    Ok(Seen {
+    Ok(ReadAt {
         value: roles.map(|role| like_others(role, &mut kinds)).collect(),
         date: date(now),
     })

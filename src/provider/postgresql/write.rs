@@ -5,10 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::call::Call;
-use super::errors::Step;
+use super::errors::SqlStep;
 use super::giving::Giving;
 use super::mark::{self, Marking};
-use super::roles::{self, Given, Grant, Role, Seen};
+use super::roles::{self, Given, Grant, ReadAt, Role};
 use super::text::{ident, identifier, is_name, literal, shown};
 use super::verifier;
 use crate::domain::identity::Mark;
@@ -88,38 +88,38 @@ impl Task<'_> {
     }
 }
 
-pub(super) const CREATE: Step = Step {
+pub(super) const CREATE: SqlStep = SqlStep {
     needs: "the operator's login needs CREATEROLE, and each attribute that it is to give: CREATEDB, CREATEROLE",
     other: None,
 };
 
-pub(super) const ALTER: Step = Step {
+pub(super) const ALTER: SqlStep = SqlStep {
     needs: "the operator's login needs CREATEROLE; since PostgreSQL 16 also ADMIN OPTION on the role, and each \
             attribute that it is to give or take: CREATEDB, CREATEROLE",
     other: None,
 };
 
-const GRANT: Step = Step {
+const GRANT: SqlStep = SqlStep {
     needs: "the operator's login needs ADMIN OPTION on every role that it is to make others members of, or, \
             before PostgreSQL 16, CREATEROLE",
     other: Some("a role that it should be a member of does not exist"),
 };
 
-const SET: Step = Step {
+const SET: SqlStep = SqlStep {
     needs: "only a superuser may set it, or, since PostgreSQL 15, a role that was given SET on the parameter: the operator's login is \
             neither",
     other: Some("the server does not know it"),
 };
 
 /// Reads the role that an order means; not found if there is none, or if it is somebody else's.
-pub(super) async fn meant(call: &Call<'_>, task: Task<'_>) -> Result<Seen<Role>, RemoteError> {
+pub(super) async fn meant(call: &Call<'_>, task: Task<'_>) -> Result<ReadAt<Role>, RemoteError> {
     let seen = roles::one(call, task.name()).await?;
     let refused = |what: &str| RemoteError::new(call.operation, ErrorClass::NotFound, what);
     match seen.value {
         None => Err(refused("there is no such role")),
         Some(role) if role.user.protected => Err(refused("the role is protected")),
         Some(role) if !task.means(&role) => Err(refused("the role is somebody else's")),
-        Some(role) => Ok(Seen {
+        Some(role) => Ok(ReadAt {
             value: role,
             date: seen.date,
         }),
@@ -131,7 +131,7 @@ pub(super) async fn meant(call: &Call<'_>, task: Task<'_>) -> Result<Seen<Role>,
 pub(super) async fn change_meant(
     call: &Call<'_>,
     task: Task<'_>,
-    step: Step,
+    step: SqlStep,
     sql: &str,
 ) -> Result<Role, RemoteError> {
     let before = meant(call, task).await?.value;
@@ -160,10 +160,10 @@ pub(super) fn unadministered(call: &Call<'_>, task: Task<'_>, role: &Role) -> Op
 pub(super) async fn change_known(
     call: &Call<'_>,
     task: Task<'_>,
-    step: Step,
+    step: SqlStep,
     sql: &str,
     oid: u32,
-) -> Result<Seen<Role>, RemoteError> {
+) -> Result<ReadAt<Role>, RemoteError> {
     call.change(step, sql).await?;
     let after = meant(call, task).await?;
     match oid == after.value.oid {
@@ -181,7 +181,7 @@ async fn written(
     call: &Call<'_>,
     task: Task<'_>,
     granted: &[&str],
-) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
+) -> Result<ReadAt<Option<RemoteUser>>, RemoteError> {
     let seen = roles::one(call, task.name()).await?;
     let mut user = seen.value.map(|role| role.user);
     if let Some(role) = user.as_mut().and_then(|user| user.traits.role.as_mut())
@@ -193,7 +193,7 @@ async fn written(
             .filter(|it| granted.contains(&it.group.as_str()));
         Arc::make_mut(role).just_granted = ours.map(|it| (it.group, Some(it.grantor))).collect();
     }
-    Ok(Seen {
+    Ok(ReadAt {
         value: user,
         date: seen.date,
     })
@@ -204,7 +204,7 @@ pub(super) async fn create(
     call: &Call<'_>,
     task: Task<'_>,
     password: &Password,
-) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
+) -> Result<ReadAt<Option<RemoteUser>>, RemoteError> {
     let options = task.mutation.settings.options.clone().unwrap_or_default();
     let login = if options.login { "LOGIN" } else { "NOLOGIN" };
     let mut words = vec![format!("CREATE ROLE {} {login}", task.ident())];
@@ -248,7 +248,7 @@ pub(super) async fn set_password(
     call: &Call<'_>,
     task: Task<'_>,
     password: &Password,
-) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
+) -> Result<ReadAt<Option<RemoteUser>>, RemoteError> {
     let role = match task.mutation.settings.logs_in() {
         true => give_password(call, task, password).await?,
         false => {
@@ -277,7 +277,7 @@ async fn give_password(call: &Call<'_>, task: Task<'_>, password: &Password) -> 
 pub(super) async fn configure(
     call: &Call<'_>,
     task: Task<'_>,
-) -> Result<Seen<Option<RemoteUser>>, RemoteError> {
+) -> Result<ReadAt<Option<RemoteUser>>, RemoteError> {
     let before = meant(call, task).await?.value;
     let logs_in = task.mutation.settings.logs_in();
     let mut words = vec![if logs_in { "LOGIN" } else { LOCKED }.to_string()];

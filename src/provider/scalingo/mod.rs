@@ -28,7 +28,7 @@ use super::{
 use crate::domain::endpoint::Endpoint;
 use crate::domain::password::Password;
 use crate::domain::remote::UsernameCharacters;
-use tokens::{Chain, Kept, Tokens};
+use tokens::{CachedTokens, Chain, Tokens};
 use wire::{ErrorResponse, RequestProperties, ResetUser, User, UserList, UserRequest};
 
 /// Where API tokens are exchanged, for all regions.
@@ -346,7 +346,7 @@ fn tokens(config: &ScalingoConfig, addon: &str, settings: &HttpSettings) -> Resu
         auth: token_client("authentication API", &config.auth_endpoint, &auth, settings)?,
         api: token_client("API of apps", &config.api_endpoint, &api, settings)?,
         api_token,
-        kept: Mutex::new(Kept::default()),
+        kept: Mutex::new(CachedTokens::default()),
     })))
 }
 

@@ -48,12 +48,12 @@ pub(super) struct Chain {
     pub(super) api: (Http, Url),
     pub(super) api_token: Password,
     /// Locked while a token is fetched, so that whoever needs the same one waits for it.
-    pub(super) kept: Mutex<Kept>,
+    pub(super) kept: Mutex<CachedTokens>,
 }
 
 /// The tokens that were fetched.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct CachedTokens {
     jwt: Option<Token>,
     addon: Option<Token>,
 }

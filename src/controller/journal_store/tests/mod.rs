@@ -18,8 +18,8 @@ use api_server::{ApiServer, Write};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn place(server: &ApiServer, holder: &str) -> Place {
-    Place {
+fn place(server: &ApiServer, holder: &str) -> JournalLocation {
+    JournalLocation {
         secrets: Objects::of(server.client(), "pguser-system"),
         name: "journal".into(),
         annotations: BTreeMap::new(),
@@ -63,8 +63,8 @@ fn entry(uid: &str, password: &str) -> Entry {
     }
 }
 
-fn stage(uid: &str, password: &str) -> Change {
-    Change::Stage {
+fn stage(uid: &str, password: &str) -> JournalChange {
+    JournalChange::Stage {
         entry: Box::new(entry(uid, password)),
         replaces: None,
     }
@@ -97,7 +97,7 @@ fn tokens(server: &ApiServer) -> Vec<String> {
 async fn what_would_be_sent_is_what_is_stored_though_answers_and_reads_are_lost() {
     let server = ApiServer::default();
     let store = open(&server).await;
-    store.commit(Change::Touch).await.unwrap();
+    store.commit(JournalChange::Touch).await.unwrap();
     server.state().writes.push_back(Write::AnswerLost);
     server.state().failing_reads = 2;
     // Whoever waits for the first gives up, and decides anew.
@@ -118,7 +118,7 @@ async fn what_would_be_sent_is_what_is_stored_though_answers_and_reads_are_lost(
 async fn a_write_that_arrives_after_a_read_showed_what_was_there_before_is_found() {
     let server = ApiServer::default();
     let store = open(&server).await;
-    store.commit(Change::Touch).await.unwrap();
+    store.commit(JournalChange::Touch).await.unwrap();
     server.state().writes.push_back(Write::Late);
     let id = timeout(PATIENCE, store.commit(stage("u", "p")))
         .await
@@ -134,7 +134,7 @@ async fn a_write_that_arrives_after_a_read_showed_what_was_there_before_is_found
 async fn nothing_is_built_on_a_write_of_which_nothing_is_known() {
     let server = ApiServer::default();
     let store = open(&server).await;
-    store.commit(Change::Touch).await.unwrap();
+    store.commit(JournalChange::Touch).await.unwrap();
     server.state().writes.extend([Write::Lost; 3]);
     server.state().failing_reads = 2;
     let others = async {
@@ -160,13 +160,13 @@ async fn nothing_is_built_on_a_write_of_which_nothing_is_known() {
 async fn what_was_decided_before_another_process_wrote_is_decided_anew() {
     let server = ApiServer::default();
     let former = open_as(&server, "b", &Fatal::new()).await;
-    former.commit(Change::Touch).await.unwrap();
+    former.commit(JournalChange::Touch).await.unwrap();
     let fatal = Fatal::new();
     let store = open_as(&server, "a", &fatal).await;
     former.commit(stage("u", "theirs")).await.unwrap();
     let refused = store.commit(stage("v", "ours")).await;
     assert_eq!(refused, Err(JournalError::Outdated));
-    store.commit(Change::Touch).await.unwrap();
+    store.commit(JournalChange::Touch).await.unwrap();
     assert_same(&store, &server);
     let inherited = store.view(|_, term| term.unwrap().inherited.len());
     assert_eq!((inherited, server.state().journal().header.epoch), (1, 2));
@@ -204,13 +204,17 @@ async fn a_journal_that_was_lost_is_written_to_no_more_though_the_process_goes_o
     assert!(gate.is_open());
     let leader = open(&server).await;
     let written = server.state().journal();
-    for change in [stage("v", "q"), Change::Touch, Change::Settle(EntryId(1))] {
+    for change in [
+        stage("v", "q"),
+        JournalChange::Touch,
+        JournalChange::Settle(EntryId(1)),
+    ] {
         assert_eq!(former.commit(change).await, Err(JournalError::Replaced));
         assert!(!gate.is_open(), "something could be sent");
     }
     assert_eq!(lost.load(Ordering::Relaxed), 3);
     assert_eq!(server.state().journal(), written);
-    leader.commit(Change::Touch).await.unwrap();
+    leader.commit(JournalChange::Touch).await.unwrap();
 }
 
 #[tokio::test]
@@ -225,7 +229,7 @@ async fn a_person_who_touches_or_deletes_the_secret_changes_nothing() {
     assert_same(&store, &server);
     // Put back as it was earlier: what is in memory is newer.
     server.state().replace(touched);
-    store.commit(Change::Touch).await.unwrap();
+    store.commit(JournalChange::Touch).await.unwrap();
     assert_same(&store, &server);
     server.state().secret = None;
     store.commit(stage("w", "r")).await.unwrap();
@@ -242,7 +246,7 @@ async fn a_batch_that_is_refused_whole_is_not_written_and_a_touch_is() {
     let refused = join_all((0..5).map(|_| store.commit(stage("u", "again")))).await;
     assert!(refused.iter().all(Result::is_err), "{refused:?}");
     assert_eq!(server.state().sent.len(), writes);
-    store.commit(Change::Touch).await.unwrap();
+    store.commit(JournalChange::Touch).await.unwrap();
     assert_eq!(server.state().sent.len(), writes + 1);
 }
 
@@ -252,7 +256,7 @@ async fn what_never_fits_is_told_apart_and_holds_nobody_up() {
     let store = open(&server).await;
     let mut huge = entry("u", "p");
     huge.cause = Cause::Rotation("x".repeat(300_000));
-    let change = Change::Stage {
+    let change = JournalChange::Stage {
         entry: Box::new(huge),
         replaces: None,
     };
@@ -274,7 +278,7 @@ async fn what_waits_is_written_together() {
     }))
     .await;
     assert_eq!(server.state().sent.len(), 1);
-    join_all(ids.into_iter().map(|id| store.commit(Change::Settle(id)))).await;
+    join_all(ids.into_iter().map(|id| store.commit(JournalChange::Settle(id)))).await;
     assert_eq!(server.state().sent.len(), 2);
     assert_eq!(server.state().journal().entries.len(), 0);
 }
@@ -286,7 +290,7 @@ async fn writes_in_a_row_are_further_and_further_apart() {
     let started = tokio::time::Instant::now();
     let mut at = Vec::new();
     for _ in 0..8 {
-        store.commit(Change::Touch).await.unwrap();
+        store.commit(JournalChange::Touch).await.unwrap();
         at.push(started.elapsed());
     }
     // 10, 20, 40, 80, and then 150 ms each.
@@ -323,13 +327,13 @@ async fn entries_are_found_by_whose_they_are_and_by_login() {
     let (found, term) = store.entry_of("u").unwrap();
     assert_eq!((found.id, term.unwrap().epoch), (id, 1));
     assert_eq!(store.entries_for("u").len(), 1);
-    let next = Change::Stage {
+    let next = JournalChange::Stage {
         entry: Box::new(entry("successor", "q")),
         replaces: Some(id),
     };
     store.commit(next).await.unwrap();
     assert!(store.entry_of("u").is_none() && store.entries_for("u").is_empty());
-    store.commit(Change::Settle(EntryId(2))).await.unwrap();
+    store.commit(JournalChange::Settle(EntryId(2))).await.unwrap();
     assert!(store.entry_of("successor").is_none());
 }
 
@@ -337,7 +341,7 @@ async fn entries_are_found_by_whose_they_are_and_by_login() {
 async fn a_writer_that_ends_unexpectedly_ends_the_process_and_leaves_nobody_waiting() {
     let server = ApiServer::default();
     server.state().writes.push_back(Write::Lost);
-    let (state, fatal) = (Arc::new(Mutex::new(State::default())), Fatal::new());
+    let (state, fatal) = (Arc::new(Mutex::new(KnownJournal::default())), Fatal::new());
     let (changes, waiting) = mpsc::unbounded_channel();
     let writer = Writer {
         on_loss: Arc::new(|| {}),

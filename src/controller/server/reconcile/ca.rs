@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
 use super::provider::CA_KEY;
 use crate::api::CaSource;
-use crate::controller::config_maps::Place;
+use crate::controller::config_maps::ConfigMapKey;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::objects::Objects;
@@ -44,7 +44,7 @@ pub fn secret_of(object: &ServerObject, context: &Context) -> Option<(String, St
 }
 
 /// The ConfigMap that the certificates are in, if it is one.
-pub fn config_map_of(object: &ServerObject, context: &Context) -> Option<Place> {
+pub fn config_map_of(object: &ServerObject, context: &Context) -> Option<ConfigMapKey> {
     let Some(ProviderSpec::Postgresql(spec)) = object.provider() else {
         return None;
     };

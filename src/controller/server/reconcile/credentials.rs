@@ -26,7 +26,7 @@ use crate::provider::gate::Gate;
 use std::sync::Arc;
 
 /// What was found of a server's credentials.
-pub enum Found {
+pub enum FoundCredentials {
     /// They can be used.
     Usable {
         /// The credentials and what goes with them.
@@ -47,9 +47,9 @@ pub enum Found {
 ///
 /// # Errors
 /// If the API server refuses.
-pub async fn find(object: &ServerObject, context: &Context) -> Result<Found, Error> {
+pub async fn find(object: &ServerObject, context: &Context) -> Result<FoundCredentials, Error> {
     let (Some((namespace, name)), Some(spec)) = (object.credentials(context), object.provider()) else {
-        return Ok(Found::Unusable {
+        return Ok(FoundCredentials::Unusable {
             reason: "InvalidSpec",
             message: "no provider is set".to_string(),
         });
@@ -72,7 +72,7 @@ pub async fn find(object: &ServerObject, context: &Context) -> Result<Found, Err
     let keys = match provider::credentials(&spec, &keys_of(&secret)) {
         Ok(keys) => keys,
         Err(lacking) => {
-            return Ok(Found::Unusable {
+            return Ok(FoundCredentials::Unusable {
                 reason: "InvalidCredentials",
                 message: told(&spec, &secret, &lacking),
             });
@@ -84,19 +84,23 @@ pub async fn find(object: &ServerObject, context: &Context) -> Result<Found, Err
                 remove_copy(object, context).await?;
             }
             let material = Material { keys, ca };
-            Found::Usable {
+            FoundCredentials::Usable {
                 material,
                 copy: false,
             }
         }
-        Err(message) => Found::Unusable {
+        Err(message) => FoundCredentials::Unusable {
             reason: "CANotFound",
             message,
         },
     })
 }
 
-async fn copy_or(object: &ServerObject, context: &Context, missing: String) -> Result<Found, Error> {
+async fn copy_or(
+    object: &ServerObject,
+    context: &Context,
+    missing: String,
+) -> Result<FoundCredentials, Error> {
     let copy = copies(context)
         .get_opt(&copy_name(object))
         .await
@@ -107,8 +111,8 @@ async fn copy_or(object: &ServerObject, context: &Context, missing: String) -> R
         Some(Material { keys, ca })
     });
     Ok(match copied {
-        Some(material) => Found::Usable { material, copy: true },
-        None => Found::Unusable {
+        Some(material) => FoundCredentials::Usable { material, copy: true },
+        None => FoundCredentials::Unusable {
             reason: "CredentialsNotFound",
             message: missing,
         },
@@ -176,10 +180,10 @@ fn without_line_end(text: &str) -> &str {
 }
 
 /// How the server is talked to with what was found.
-pub fn link(object: &ServerObject, context: &Context, found: &Found, gate: &Gate) -> Link {
+pub fn link(object: &ServerObject, context: &Context, found: &FoundCredentials, gate: &Gate) -> Link {
     let text = match found {
-        Found::Usable { material, .. } => Some(material.one_text()),
-        Found::Unusable { .. } => None,
+        FoundCredentials::Usable { material, .. } => Some(material.one_text()),
+        FoundCredentials::Unusable { .. } => None,
     };
     let uid = object.uid();
     let subject = Subject {
@@ -189,11 +193,13 @@ pub fn link(object: &ServerObject, context: &Context, found: &Found, gate: &Gate
     let mac = text.as_ref().map(|text| context.mac_key.mac_of(subject, text));
     let shared_mac = text.as_ref().map(|text| context.mac_key.mac(text));
     let (provider, deletions_only, unusable) = match found {
-        Found::Unusable { reason, message } => (None, false, Some((*reason, message.clone()))),
-        Found::Usable { material, copy } => match client(object, context, material, mac.as_deref(), gate) {
-            Ok(provider) => (Some(provider), *copy, None),
-            Err(why) => (None, *copy, Some(why)),
-        },
+        FoundCredentials::Unusable { reason, message } => (None, false, Some((*reason, message.clone()))),
+        FoundCredentials::Usable { material, copy } => {
+            match client(object, context, material, mac.as_deref(), gate) {
+                Ok(provider) => (Some(provider), *copy, None),
+                Err(why) => (None, *copy, Some(why)),
+            }
+        }
     };
     let bucket = context.buckets.of(
         shared_mac.as_deref().unwrap_or_default(),
@@ -213,8 +219,8 @@ pub fn link(object: &ServerObject, context: &Context, found: &Found, gate: &Gate
         verify_interval: object.verify_interval(),
         generation: object.meta().generation,
         ca: match found {
-            Found::Usable { material, .. } => material.ca.as_deref().map(Arc::from),
-            Found::Unusable { .. } => current(object, context).and_then(|link| link.ca),
+            FoundCredentials::Usable { material, .. } => material.ca.as_deref().map(Arc::from),
+            FoundCredentials::Unusable { .. } => current(object, context).and_then(|link| link.ca),
         },
     }
 }

@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use crate::api::names;
 use crate::controller::context::{API_TIMEOUT, Context, Notifier};
 use crate::controller::error::Error;
-use crate::controller::journal_store::{Change, JournalStore, Place};
+use crate::controller::journal_store::{JournalChange, JournalLocation, JournalStore};
 use crate::controller::objects::Objects;
 use crate::controller::server::task::{Link, ServerKey, ServerTask, Setup};
 use crate::controller::server_spec::ServerObject;
@@ -98,7 +98,7 @@ pub fn seen<K: Resource>(event: &watcher::Event<K>, context: &Context) {
 /// look again, if it still is not.
 async fn try_journal(server: &ServerTask) -> Option<Duration> {
     server.journal.refusal()?;
-    let written = tokio::time::timeout(API_TIMEOUT, server.commit(Change::Touch)).await;
+    let written = tokio::time::timeout(API_TIMEOUT, server.commit(JournalChange::Touch)).await;
     (!matches!(written, Ok(Ok(_)))).then_some(AGAIN)
 }
 
@@ -160,8 +160,8 @@ async fn patch_metadata(
 }
 
 /// Where a server's journal is.
-fn place(object: &ServerObject, context: &Context) -> Place {
-    Place {
+fn place(object: &ServerObject, context: &Context) -> JournalLocation {
+    JournalLocation {
         secrets: Objects::of(context.journal_client.clone(), &context.options.journal_namespace),
         name: format!("pguser-journal-{}", object.uid()),
         annotations: [(names::JOURNAL_SERVER.to_string(), object.key().to_string())].into(),

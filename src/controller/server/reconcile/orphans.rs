@@ -10,7 +10,7 @@ use crate::api::names;
 use crate::clock;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
-use crate::controller::journal_store::Change;
+use crate::controller::journal_store::JournalChange;
 use crate::controller::retained::RetainedLogin;
 use crate::controller::server::task::turns::Holder;
 use crate::controller::server::task::{ServerTask, UserRef};
@@ -227,7 +227,7 @@ async fn act(server: &ServerTask, entry: &Entry, step: &Step) -> Result<(), Erro
                 proven_ours: draft.proven_ours,
                 ..entry.clone()
             };
-            let change = Change::Stage {
+            let change = JournalChange::Stage {
                 entry: Box::new(next),
                 replaces: draft.replaces,
             };

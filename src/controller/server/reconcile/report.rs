@@ -9,7 +9,7 @@ use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::objects::Objects;
 use crate::controller::server_spec::ServerObject;
-use crate::domain::conditions::{self, Change, Finding, READY, RECONCILING, STALLED, Status};
+use crate::domain::conditions::{self, ConditionChange, Finding, READY, RECONCILING, STALLED, Status};
 
 /// Writes that a person has to see to it, if that is not what the conditions say.
 ///
@@ -27,14 +27,14 @@ pub async fn stalled(
         .unwrap_or_default();
     let generation = object.meta().generation.unwrap_or_default();
     let changes = [
-        Change::Set(Finding {
+        ConditionChange::Set(Finding {
             type_: READY,
             status: Status::False,
             reason,
             message: message.clone(),
         }),
-        Change::Remove(RECONCILING),
-        Change::while_true(STALLED, Some((reason, message))),
+        ConditionChange::Remove(RECONCILING),
+        ConditionChange::while_true(STALLED, Some((reason, message))),
     ];
     let new = conditions::merge(&old, &changes, generation, Timestamp::now());
     if new == old {

@@ -15,7 +15,7 @@ use crate::controller::server::task::{Link, ServerTask};
 use crate::controller::server::view;
 use crate::controller::server_spec::ServerObject;
 use crate::controller::user::report::{difference, warn_unless_kept};
-use crate::domain::conditions::{self, Change, Finding, Status};
+use crate::domain::conditions::{self, ConditionChange, Finding, Status};
 use crate::domain::remote::ClusterState;
 use crate::metrics::census::RemoteUsers;
 
@@ -164,7 +164,7 @@ fn findings(
     object: &ServerObject,
     server: &ServerTask,
     context: &Context,
-) -> Vec<Change> {
+) -> Vec<ConditionChange> {
     let link = server.link();
     let trouble = view::trouble(&link, &server.state(), true)
         .or_else(|| server.journal.refusal().map(|words| journal_refused(&words)));
@@ -195,18 +195,18 @@ fn findings(
     let stalled = trouble.as_ref().filter(|trouble| trouble.stalled);
     let reconciling = status != Status::True && stalled.is_none();
     vec![
-        Change::Set(Finding {
+        ConditionChange::Set(Finding {
             type_: "Ready",
             status,
             reason,
             message: message.clone(),
         }),
-        Change::while_true("Reconciling", reconciling.then_some((reason, message))),
-        Change::while_true(
+        ConditionChange::while_true("Reconciling", reconciling.then_some((reason, message))),
+        ConditionChange::while_true(
             "Stalled",
             stalled.map(|trouble| (trouble.reason, trouble.message.clone())),
         ),
-        Change::while_true(DELETION_PENDING, never_deleted(object, server)),
+        ConditionChange::while_true(DELETION_PENDING, never_deleted(object, server)),
     ]
 }
 

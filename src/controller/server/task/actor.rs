@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::next::{Nature, Next, next};
+use super::next::{Nature, NextCall, next};
 use super::state::Topic;
 use super::{ServerTask, UserRef, send};
 use crate::clock;
@@ -35,14 +35,14 @@ pub async fn run(server: Arc<ServerTask>) {
             next(&mut state, nature, &server.timings, &server.retries, clock::now())
         };
         match next {
-            Next::Poll => drop(poll(&server, &provider).await),
-            Next::List => list(&server, &provider).await,
-            Next::Read(username) => read(&server, &provider, &username).await,
-            Next::Send(ids) => {
+            NextCall::Poll => drop(poll(&server, &provider).await),
+            NextCall::List => list(&server, &provider).await,
+            NextCall::Read(username) => read(&server, &provider, &username).await,
+            NextCall::Send(ids) => {
                 let sendings = ids.into_iter().map(|id| send::send(&server, &provider, id));
                 futures::future::join_all(sendings).await;
             }
-            Next::Sleep(until) => sleep(&server, until).await,
+            NextCall::Sleep(until) => sleep(&server, until).await,
         }
     }
 }
@@ -222,7 +222,7 @@ fn listed(
     (news, waiting)
 }
 
-fn succeeded(state: &mut super::state::State) {
+fn succeeded(state: &mut super::state::ServerState) {
     state.worked = true;
     state.circuit.on_success();
 }

@@ -41,11 +41,11 @@ use tracing::Instrument as _;
 use tracing::field::Empty;
 
 use self::bucket::Bucket;
-use self::state::{State, Topic};
+use self::state::{ServerState, Topic};
 use self::turns::Holder;
 use crate::api::{PostgresUser, ServerKind, ServerRef};
 use crate::clock;
-use crate::controller::journal_store::{Change, JournalError, JournalStore};
+use crate::controller::journal_store::{JournalChange, JournalError, JournalStore};
 use crate::domain::attempts::Login;
 use crate::domain::identity::RemoteIdentity;
 use crate::domain::journal::EntryId;
@@ -195,7 +195,7 @@ pub struct ServerTask {
     pub timings: ProtocolTimings,
     retries: RetryPolicy,
     link: Mutex<Link>,
-    state: Mutex<State>,
+    state: Mutex<ServerState>,
     wake: Notify,
     /// The link has changed, or what the remote asked for counts no more: who waits for it looks again.
     relinked: Notify,
@@ -246,7 +246,7 @@ impl ServerTask {
     /// Starts working on a server. The task ends when `stop` is called; if it ends otherwise, so does the process.
     pub fn start(setup: Setup) -> Arc<Self> {
         let (fresh_for, lag) = (setup.timings.fresh_for, setup.timings.state_lag);
-        let mut state = State::new(false, setup.retries.circuit(), fresh_for, lag);
+        let mut state = ServerState::new(false, setup.retries.circuit(), fresh_for, lag);
         state.seen_with = setup.seen_with;
         state.use_credentials(None, setup.link.credentials_mac.clone());
         let server = Arc::new(Self {
@@ -280,7 +280,7 @@ impl ServerTask {
     }
 
     /// Looks at or changes what is known. Not to be held across an await.
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub fn state(&self) -> MutexGuard<'_, ServerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -519,7 +519,7 @@ impl ServerTask {
     ///
     /// # Errors
     /// If it was not stored.
-    pub async fn commit(&self, change: Change) -> Result<Option<EntryId>, JournalError> {
+    pub async fn commit(&self, change: JournalChange) -> Result<Option<EntryId>, JournalError> {
         let stored = self.journal.commit(change).await;
         self.note_journal();
         stored
@@ -539,7 +539,7 @@ impl ServerTask {
     /// # Errors
     /// If the journal does not take it.
     pub async fn settle(&self, id: EntryId) -> Result<(), JournalError> {
-        self.commit(Change::Settle(id)).await?;
+        self.commit(JournalChange::Settle(id)).await?;
         self.state().replaced(id, None);
         Ok(())
     }

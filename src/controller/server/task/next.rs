@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::RetryPolicy;
-use super::state::State;
+use super::state::ServerState;
 use crate::domain::journal::EntryId;
 use crate::domain::remote::ClusterState;
 use crate::domain::time::Mono;
@@ -11,7 +11,7 @@ use crate::domain::timings::ProtocolTimings;
 
 /// What the task does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
+pub enum NextCall {
     /// Look at the cluster.
     Poll,
     /// Read all users.
@@ -47,30 +47,30 @@ const LONG: Duration = Duration::from_secs(3600);
 
 /// Decides what is done next, and takes it off the list of what is wanted.
 pub fn next(
-    state: &mut State,
+    state: &mut ServerState,
     nature: Nature,
     timings: &ProtocolTimings,
     policy: &RetryPolicy,
     now: Mono,
-) -> Next {
+) -> NextCall {
     if !state.circuit.may_call(now) {
-        return Next::Sleep(state.circuit.next_probe().unwrap_or(now + LONG));
+        return NextCall::Sleep(state.circuit.next_probe().unwrap_or(now + LONG));
     }
     if !state.circuit.is_closed() || state.trouble.is_some() || state.cluster.is_none() {
         // One call finds out whether things are in order again, whoever else waits.
-        return Next::Poll;
+        return NextCall::Poll;
     }
     requeue_delayed(state, now);
     let poll_due = poll_due(state, nature, timings, policy, now);
     if poll_due.is_some_and(|due| due <= now) {
-        return Next::Poll;
+        return NextCall::Poll;
     }
     let list_due = list_due(state, timings);
     if list_due.is_some_and(|due| due <= now) {
-        return Next::List;
+        return NextCall::List;
     }
     if let Some(username) = read_due(state, now) {
-        return Next::Read(username);
+        return NextCall::Read(username);
     }
     if !is_busy(state, nature) {
         let room = match nature.turns_busy {
@@ -79,7 +79,7 @@ pub fn next(
         };
         let entries = state.take_sends(room.min(nature.at_once));
         if !entries.is_empty() {
-            return Next::Send(entries);
+            return NextCall::Send(entries);
         }
     }
     let delayed = state.delayed.iter().map(|(due, ..)| *due).min();
@@ -90,11 +90,11 @@ pub fn next(
         state.reads_wanted.next_due().filter(|due| *due > now),
         state.turns.next_reclaim(),
     ];
-    Next::Sleep(dues.into_iter().flatten().min().unwrap_or(now + LONG))
+    NextCall::Sleep(dues.into_iter().flatten().min().unwrap_or(now + LONG))
 }
 
 /// Whether the cluster was seen not to take changes, and not otherwise since.
-fn is_busy(state: &State, nature: Nature) -> bool {
+fn is_busy(state: &ServerState, nature: Nature) -> bool {
     let busy = |(state, _)| state != ClusterState::Available;
     nature.turns_busy && state.cluster.is_some_and(busy)
 }
@@ -102,7 +102,7 @@ fn is_busy(state: &State, nature: Nature) -> bool {
 /// When the cluster is to be looked at: while it is BUSY, for those who wait for it, before more is sent than it has
 /// earned, and now and then.
 fn poll_due(
-    state: &State,
+    state: &ServerState,
     nature: Nature,
     timings: &ProtocolTimings,
     policy: &RetryPolicy,
@@ -129,7 +129,7 @@ fn poll_due(
 }
 
 /// One user is read by itself where fewer are wanted than a list has pages; otherwise one list answers all.
-fn read_due(state: &mut State, now: Mono) -> Option<String> {
+fn read_due(state: &mut ServerState, now: Mono) -> Option<String> {
     let due = state.reads_wanted.due(now);
     if due > 1 && due >= state.pages() {
         state.list_wanted = true;
@@ -140,11 +140,11 @@ fn read_due(state: &mut State, now: Mono) -> Option<String> {
 
 /// When the next list is made: when the refresh is due, or, if somebody waits, so long after the last one that many who wait
 /// share it.
-fn list_due(state: &State, timings: &ProtocolTimings) -> Option<Mono> {
+fn list_due(state: &ServerState, timings: &ProtocolTimings) -> Option<Mono> {
     wanted_list_due(state, timings).map(|due| due.max(state.list_not_before))
 }
 
-fn wanted_list_due(state: &State, timings: &ProtocolTimings) -> Option<Mono> {
+fn wanted_list_due(state: &ServerState, timings: &ProtocolTimings) -> Option<Mono> {
     let Some(refresh) = state.refresh_due else {
         return Some(Mono::default());
     };
@@ -158,14 +158,14 @@ fn wanted_list_due(state: &State, timings: &ProtocolTimings) -> Option<Mono> {
 
 /// How far apart lists are that somebody waits for: as long as reads may lag, or less where so many deletions wait to be seen
 /// that they would fill the journal.
-fn lists_apart(state: &State, timings: &ProtocolTimings) -> Duration {
+fn lists_apart(state: &ServerState, timings: &ProtocolTimings) -> Duration {
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let worth = DELETIONS_A_PAGE.saturating_mul(count(state.pages()));
     let apart = timings.read_lag.saturating_mul(worth) / count(state.orphans).max(1);
     apart.min(timings.read_lag).max(LISTS_APART)
 }
 
-fn requeue_delayed(state: &mut State, now: Mono) {
+fn requeue_delayed(state: &mut ServerState, now: Mono) {
     let (due, later) = std::mem::take(&mut state.delayed)
         .into_iter()
         .partition(|(at, ..)| *at <= now);
@@ -194,11 +194,11 @@ mod tests {
         at_once: 1,
     };
 
-    fn decide(state: &mut State, now: Mono) -> Next {
+    fn decide(state: &mut ServerState, now: Mono) -> NextCall {
         next(state, IONOS, &ProtocolTimings::default(), &POLICY, now)
     }
 
-    fn look(state: &mut State, cluster: ClusterState, now: Mono) {
+    fn look(state: &mut ServerState, cluster: ClusterState, now: Mono) {
         let answer = Answer {
             value: Cluster {
                 state: cluster,
@@ -219,12 +219,12 @@ mod tests {
     }
 
     /// A server that was looked at and listed at this moment.
-    fn in_order(now: Mono, cluster: ClusterState) -> State {
+    fn in_order(now: Mono, cluster: ClusterState) -> ServerState {
         let circuit = CircuitSettings {
             failures: 1,
             ..CircuitSettings::default()
         };
-        let mut state = State::new(
+        let mut state = ServerState::new(
             false,
             circuit,
             ProtocolTimings::default().fresh_for,
@@ -247,8 +247,8 @@ mod tests {
         crate::clock::now()
     }
 
-    fn send(number: u64) -> Next {
-        Next::Send(vec![EntryId(number)])
+    fn send(number: u64) -> NextCall {
+        NextCall::Send(vec![EntryId(number)])
     }
 
     fn user() -> UserRef {
@@ -256,7 +256,7 @@ mod tests {
     }
 
     /// Sends what comes next, as the task does.
-    fn sent(state: &mut State, number: u64, now: Mono) {
+    fn sent(state: &mut ServerState, number: u64, now: Mono) {
         assert_eq!(decide(state, now), send(number));
         state.window.sent(EntryId(number));
         state.window.answered(EntryId(number), now);
@@ -264,13 +264,13 @@ mod tests {
 
     #[test]
     fn a_server_that_nobody_has_seen_is_looked_at_first() {
-        let mut state = State::new(
+        let mut state = ServerState::new(
             false,
             CircuitSettings::default(),
             Duration::from_secs(15),
             Duration::ZERO,
         );
-        assert_eq!(decide(&mut state, now()), Next::Poll);
+        assert_eq!(decide(&mut state, now()), NextCall::Poll);
     }
 
     #[test]
@@ -279,8 +279,8 @@ mod tests {
         let mut state = in_order(start, ClusterState::Busy);
         state.want_send(EntryId(1), Class::New, "shop");
         let first = Duration::from_millis(5);
-        assert_eq!(decide(&mut state, start), Next::Sleep(start + first));
-        assert_eq!(decide(&mut state, start + first), Next::Poll);
+        assert_eq!(decide(&mut state, start), NextCall::Sleep(start + first));
+        assert_eq!(decide(&mut state, start + first), NextCall::Poll);
     }
 
     #[test]
@@ -289,7 +289,7 @@ mod tests {
         let mut state = in_order(start, ClusterState::Available);
         state.want_send(EntryId(1), Class::New, "shop");
         assert_eq!(decide(&mut state, start), send(1));
-        assert_eq!(decide(&mut state, start), Next::Sleep(start + LONG));
+        assert_eq!(decide(&mut state, start), NextCall::Sleep(start + LONG));
     }
 
     #[test]
@@ -303,7 +303,7 @@ mod tests {
         let mut at = start;
         for _ in 0..5 {
             let mut batch = 0;
-            while let Next::Send(entries) = decide(&mut state, at) {
+            while let NextCall::Send(entries) = decide(&mut state, at) {
                 state.window.sent(entries[0]);
                 state.window.answered(entries[0], at);
                 batch += 1;
@@ -323,8 +323,8 @@ mod tests {
         sent(&mut state, 1, start);
         let certain = start + Duration::from_secs(1);
         state.looks.want(user(), certain);
-        assert_eq!(decide(&mut state, start), Next::Sleep(certain));
-        assert_eq!(decide(&mut state, certain), Next::Poll);
+        assert_eq!(decide(&mut state, start), NextCall::Sleep(certain));
+        assert_eq!(decide(&mut state, certain), NextCall::Poll);
     }
 
     #[test]
@@ -332,7 +332,10 @@ mod tests {
         let start = now();
         let mut state = in_order(start, ClusterState::Available);
         state.want_send(EntryId(1), Class::New, "shop");
-        assert_eq!(decide(&mut state, start + Duration::from_secs(60)), Next::Poll);
+        assert_eq!(
+            decide(&mut state, start + Duration::from_secs(60)),
+            NextCall::Poll
+        );
     }
 
     #[test]
@@ -346,9 +349,12 @@ mod tests {
             .on_failure(start, Some(Duration::from_secs(30)), 0.0);
         assert_eq!(
             decide(&mut state, start),
-            Next::Sleep(start + Duration::from_secs(30))
+            NextCall::Sleep(start + Duration::from_secs(30))
         );
-        assert_eq!(decide(&mut state, start + Duration::from_secs(30)), Next::Poll);
+        assert_eq!(
+            decide(&mut state, start + Duration::from_secs(30)),
+            NextCall::Poll
+        );
     }
 
     #[test]
@@ -357,8 +363,8 @@ mod tests {
         let mut state = in_order(start, ClusterState::Available);
         state.list_wanted = true;
         let lag = ProtocolTimings::default().read_lag;
-        assert_eq!(decide(&mut state, start), Next::Sleep(start + lag));
-        assert_eq!(decide(&mut state, start + lag), Next::List);
+        assert_eq!(decide(&mut state, start), NextCall::Sleep(start + lag));
+        assert_eq!(decide(&mut state, start + lag), NextCall::List);
     }
 
     #[test]
@@ -366,12 +372,12 @@ mod tests {
         let start = now();
         let mut state = in_order(start, ClusterState::Available);
         state.want_read("a", user());
-        assert_eq!(decide(&mut state, start), Next::Read("a".to_string()));
+        assert_eq!(decide(&mut state, start), NextCall::Read("a".to_string()));
         for name in ["a", "b"] {
             state.want_read(name, user());
         }
         let lag = ProtocolTimings::default().read_lag;
-        assert_eq!(decide(&mut state, start), Next::Sleep(start + lag));
-        assert_eq!(decide(&mut state, start + lag), Next::List);
+        assert_eq!(decide(&mut state, start), NextCall::Sleep(start + lag));
+        assert_eq!(decide(&mut state, start + lag), NextCall::List);
     }
 }

@@ -78,7 +78,7 @@ pub type SpecSeen = (Option<i64>, Option<BTreeMap<String, String>>, Address);
 
 /// What is known, and what is wanted.
 #[derive(Debug)]
-pub struct State {
+pub struct ServerState {
     /// When this process began to look after the server.
     pub began: Mono,
     snapshot: Option<Snapshot>,
@@ -168,7 +168,7 @@ pub struct State {
     remote_clock: Option<(Timestamp, Mono)>,
 }
 
-impl State {
+impl ServerState {
     /// Nothing known yet.
     pub fn new(seen_before: bool, circuit: CircuitSettings, fresh_for: Duration, lag: Duration) -> Self {
         let began = clock::now();
@@ -766,8 +766,8 @@ mod tests {
 
     const LAG: Duration = Duration::from_secs(5);
 
-    fn state() -> State {
-        State::new(
+    fn state() -> ServerState {
+        ServerState::new(
             false,
             CircuitSettings::default(),
             Duration::from_secs(15),
