@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use pguser_operator::api::Reason;
 use pguser_operator::api::{DeletionBlocker, ServerKind, ServerRef};
 use pguser_operator::domain::alternation::Part;
 use pguser_operator::domain::attempts::{Attempts, Login, Outcome};
@@ -323,7 +324,7 @@ fn a_creation_that_is_on_record_is_ours_but_not_one_that_was_decided_in_spite_of
     let mut world = observed(server());
     world.observation = observation(Some(undated), 2);
     world.entry = staged(Kind::Create, unanswered(10), seen(None, 20));
-    assert_eq!(stalled_as(&desired(), &world), "Unclaimed");
+    assert_eq!(stalled_as(&desired(), &world), Reason::Unclaimed);
     world.record = record(5000);
     assert_eq!(
         staged_kind(step(&desired(), &world)),
@@ -332,11 +333,11 @@ fn a_creation_that_is_on_record_is_ours_but_not_one_that_was_decided_in_spite_of
     if let Some(staged) = &mut world.entry {
         staged.entry.cause = Cause::Vanished;
     }
-    assert_eq!(stalled_as(&desired(), &world), "Unclaimed");
+    assert_eq!(stalled_as(&desired(), &world), Reason::Unclaimed);
 }
 
 /// Why it is not Ready.
-fn stalled_as(desired: &Desired, observed: &Observed) -> &'static str {
+fn stalled_as(desired: &Desired, observed: &Observed) -> Reason {
     plan(desired, observed, ago(0), &ProtocolTimings::default())
         .report
         .ready
@@ -482,7 +483,7 @@ fn staged_kind(step: Option<Step>) -> Option<(Kind, Cause, DraftPassword)> {
     }
 }
 
-fn stalled(desired: &Desired, observed: &Observed) -> Option<&'static str> {
+fn stalled(desired: &Desired, observed: &Observed) -> Option<Reason> {
     let plan = plan(desired, observed, ago(0), &ProtocolTimings::default());
     plan.report.stalled.map(|stalled| stalled.reason)
 }
@@ -503,7 +504,7 @@ fn a_role_whose_mark_was_taken_off_is_not_ours_any_more_even_if_it_was_adopted()
     let mut world = published_on(sql());
     world.record.as_mut().unwrap().adopted = true;
     world.observation = observation(Some(role(Creator::Unmanaged)), 0);
-    assert_eq!(stalled(&desired(), &world), Some("Conflict"));
+    assert_eq!(stalled(&desired(), &world), Some(Reason::Conflict));
     assert_eq!(
         step(&deleting(), &world),
         Some(Step::RemoveFinalizer(ReleaseReason::NotOurs))
@@ -524,7 +525,7 @@ fn a_role_with_the_mark_of_another_installation_is_not_adopted_unless_an_adminis
     });
     let mut world = observed(server.clone());
     world.observation = observation(Some(role(foreign)), 0);
-    assert_eq!(stalled(&adopting, &world), Some("Conflict"));
+    assert_eq!(stalled(&adopting, &world), Some(Reason::Conflict));
     server.take_over_from = Some("elsewhere".to_string());
     world.server = ServerView::Usable(Box::new(server));
     let staged = staged_kind(step(&adopting, &world));
@@ -555,7 +556,7 @@ fn settings_that_differ_are_put_right_without_touching_the_password_and_refused_
     });
     let plan = plan(&limited, &world, ago(0), &ProtocolTimings::default());
     assert_eq!(plan.step, None);
-    assert_eq!(plan.report.stalled.unwrap().reason, "SettingsRejected");
+    assert_eq!(plan.report.stalled.unwrap().reason, Reason::SettingsRejected);
     assert!(plan.report.ready.ready);
     assert_eq!(plan.again, Some(Duration::from_secs(60)));
 
@@ -577,13 +578,13 @@ fn a_login_that_was_renamed_is_neither_made_anew_nor_let_go() {
     let plan = plan_of(&desired());
     assert_eq!(plan.step, None);
     let stalled = plan.report.stalled.unwrap();
-    assert_eq!(stalled.reason, "Conflict");
+    assert_eq!(stalled.reason, Reason::Conflict);
     let command = r#"ALTER ROLE "other ""x""" RENAME TO "app""#;
     assert!(stalled.message.contains(command), "{}", stalled.message);
 
     let plan = plan_of(&deleting());
     assert_eq!(plan.step, None);
-    assert_eq!(plan.report.ready.reason, "DeletionBlocked");
+    assert_eq!(plan.report.ready.reason, Reason::DeletionBlocked);
     assert!(
         plan.report.ready.message.contains(command),
         "{}",
@@ -668,7 +669,7 @@ fn a_move_needs_the_published_password_to_log_in_on_the_new_server() {
     let mut world = moving(sql());
     assert_eq!(step(&desired(), &world), Some(Step::TryPublished));
     world.tried.login = Login::Refused(ago(0));
-    assert_eq!(stalled(&desired(), &world), Some("RemoteChanged"));
+    assert_eq!(stalled(&desired(), &world), Some(Reason::RemoteChanged));
     world.tried.login = Login::Accepted;
     assert_eq!(step(&desired(), &world), Some(Step::Claim));
     world.claim = world.own_claim.clone();
@@ -685,7 +686,7 @@ fn a_move_to_where_there_is_no_such_login_changes_nothing_and_the_secret_stays_r
     world.observation = observation(None, 0);
     let plan = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert_eq!(plan.step, None);
-    assert_eq!(plan.report.stalled.unwrap().reason, "RemoteChanged");
+    assert_eq!(plan.report.stalled.unwrap().reason, Reason::RemoteChanged);
     assert!(plan.report.ready.ready);
 }
 
@@ -695,7 +696,7 @@ fn a_server_object_that_names_another_cluster_is_no_move() {
     world.record.as_mut().unwrap().server = Some(reference("new"));
     world.tried.login = Login::Accepted;
     assert_eq!(step(&desired(), &world), None);
-    assert_eq!(stalled(&desired(), &world), Some("RemoteChanged"));
+    assert_eq!(stalled(&desired(), &world), Some(Reason::RemoteChanged));
 }
 
 #[test]
@@ -716,7 +717,7 @@ fn a_deletion_that_was_refused_is_staged_anew_when_somebody_is_named_to_get_what
     world.entry = staged(Kind::Delete, attempts, seen(None, 5));
     let blocked = plan(&deleting(), &world, ago(0), &ProtocolTimings::default());
     assert_eq!(blocked.step, None);
-    assert_eq!(blocked.report.ready.reason, "DeletionBlocked");
+    assert_eq!(blocked.report.ready.reason, Reason::DeletionBlocked);
     assert_eq!(blocked.report.blockers, [blocker]);
     let heir = Desired {
         settings: RoleSettings {
@@ -840,7 +841,7 @@ fn a_role_whose_mark_cannot_be_read_is_somebodys_and_is_left_alone() {
     };
     let mut world = observed(server.clone());
     world.observation = observation(Some(role(Creator::Unknown)), 0);
-    assert_eq!(stalled(&adopting, &world), Some("Conflict"));
+    assert_eq!(stalled(&adopting, &world), Some(Reason::Conflict));
     assert_eq!(step(&adopting, &world), None);
     let mut world = published_on(server);
     world.observation = observation(Some(role(Creator::Unknown)), 0);
@@ -865,19 +866,19 @@ fn a_move_that_could_not_be_made_is_tried_again_after_a_while() {
 fn a_spec_that_cannot_be_read_changes_nothing_and_is_told_of_whatever_its_server_is_like() {
     let unreadable = Desired {
         invalid: Some(Invalid {
-            reason: "Undecodable",
+            reason: Reason::Undecodable,
             message: "spec.postgresql cannot be read".to_string(),
         }),
         ..desired()
     };
     let mut world = observed(server());
-    assert_eq!(stalled(&unreadable, &world), Some("Undecodable"));
+    assert_eq!(stalled(&unreadable, &world), Some(Reason::Undecodable));
     assert_eq!(step(&unreadable, &world), None);
     world.server = ServerView::Unusable(Unusable {
-        reason: "ServerNotFound",
+        reason: Reason::ServerNotFound,
         message: String::new(),
     });
-    assert_eq!(stalled(&unreadable, &world), Some("Undecodable"));
+    assert_eq!(stalled(&unreadable, &world), Some(Reason::Undecodable));
     assert_eq!(step(&unreadable, &world), None);
 }
 
@@ -953,13 +954,13 @@ fn a_published_password_is_not_changed_while_its_secret_cannot_be_replaced() {
     assert_eq!(plan.step, None);
     assert!(plan.report.ready.ready, "what is in it still works");
     let stalled = plan.report.stalled.unwrap();
-    assert_eq!(stalled.reason, "SecretTerminating");
+    assert_eq!(stalled.reason, Reason::SecretTerminating);
     assert!(stalled.message.contains("example.com/hold"));
 }
 
 fn refusal() -> Option<Trouble> {
     Some(Trouble {
-        reason: "WriteRefused",
+        reason: Reason::WriteRefused,
         message: "exceeded quota".to_string(),
         stalled: true,
     })
@@ -978,21 +979,21 @@ fn what_the_api_server_refuses_is_told_and_ready_says_whether_the_published_pass
     );
     assert_eq!(
         (told.report.ready.ready, told.report.ready.reason),
-        (false, "WriteRefused")
+        (false, Reason::WriteRefused)
     );
     assert!(told.report.ready.message.contains("exceeded quota"));
-    assert_eq!(told.report.stalled.unwrap().reason, "WriteRefused");
+    assert_eq!(told.report.stalled.unwrap().reason, Reason::WriteRefused);
 
     // Nothing was sent yet: the old one works.
     world.entry.as_mut().unwrap().attempts = Attempts::none();
     let told = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert!(told.report.ready.ready);
-    assert_eq!(told.report.stalled.unwrap().reason, "WriteRefused");
+    assert_eq!(told.report.stalled.unwrap().reason, Reason::WriteRefused);
 
     // And what is deleted says what holds it.
     world.entry = None;
     let told = plan(&deleting(), &world, ago(0), &ProtocolTimings::default());
-    assert_eq!(told.report.ready.reason, "DeletionBlocked");
+    assert_eq!(told.report.ready.reason, Reason::DeletionBlocked);
     assert!(told.report.ready.message.contains("exceeded quota"));
 }
 
@@ -1017,18 +1018,18 @@ fn a_login_that_is_not_on_record_is_not_let_go_while_its_server_is_in_trouble() 
     world.entry = staged(Kind::Delete, unanswered(300), Seen::default());
     world.observation = observation(Some(user(500)), 2);
     assert_eq!(step(&retaining, &world), None);
-    assert_eq!(stalled_as(&retaining, &world), "DeletionBlocked");
+    assert_eq!(stalled_as(&retaining, &world), Reason::DeletionBlocked);
     world.record = record(500);
     assert_eq!(step(&retaining, &world), Some(Step::Settle(EntryId(7))));
 
     // Nor without a server; what nobody has sent made nothing.
     world.record = None;
     world.server = ServerView::Unusable(Unusable {
-        reason: "ServerNotFound",
+        reason: Reason::ServerNotFound,
         message: "there is none".to_string(),
     });
     assert_eq!(step(&retaining, &world), None);
-    assert_eq!(stalled_as(&retaining, &world), "DeletionBlocked");
+    assert_eq!(stalled_as(&retaining, &world), Reason::DeletionBlocked);
     world.entry.as_mut().unwrap().attempts = Attempts::none();
     assert_eq!(step(&retaining, &world), Some(Step::Settle(EntryId(7))));
 }
@@ -1099,7 +1100,7 @@ fn another_address_is_published_once_a_login_works_there_or_cannot_be_tried() {
 fn an_address_that_refuses_the_password_is_not_published_and_shows_no_drift() {
     let (desired, world) = moved_address(true, Login::Refused(ago(1)));
     assert_eq!(step(&desired, &world), None);
-    assert_eq!(stalled(&desired, &world), Some("AddressRefused"));
+    assert_eq!(stalled(&desired, &world), Some(Reason::AddressRefused));
     let held = plan(&desired, &world, ago(0), &ProtocolTimings::default());
     assert!(
         held.again.is_some_and(|again| again <= Duration::from_secs(60)),
@@ -1173,7 +1174,7 @@ fn nothing_is_published_that_has_not_logged_in_where_the_server_object_asks_for_
         ServerView::Unusable(_) => unreachable!(),
     };
     try_again_at(&mut world, Some(ago(0) + Duration::from_secs(20)));
-    assert_eq!(stalled(&desired(), &world), Some("NotVerified"));
+    assert_eq!(stalled(&desired(), &world), Some(Reason::NotVerified));
     let held = plan(&desired(), &world, ago(0), &ProtocolTimings::default());
     assert_eq!((held.step, held.again), (None, Some(Duration::from_secs(20))));
     try_again_at(&mut world, Some(ago(1)));
@@ -1192,13 +1193,13 @@ fn a_password_of_ones_own_that_is_too_old_is_told_of_and_goes_on_working() {
     };
     let told = plan(&own, &world, ago(0), &ProtocolTimings::default());
     assert!(told.report.ready.ready && told.step.is_none(), "{told:?}");
-    assert_eq!(stalled(&own, &world), Some("PasswordOverdue"));
+    assert_eq!(stalled(&own, &world), Some(Reason::PasswordOverdue));
     let suspended = Desired {
         suspended: true,
         password: WantedPassword::Generated,
         ..own
     };
-    assert_eq!(stalled(&suspended, &world), Some("PasswordOverdue"));
+    assert_eq!(stalled(&suspended, &world), Some(Reason::PasswordOverdue));
 }
 
 /// A login of before, whose overlap is over.
@@ -1284,7 +1285,7 @@ fn a_retirement_that_is_refused_is_told_and_tried_again_each_minute() {
         entry
     };
     world.entry = entry(refused(5));
-    assert_eq!(stalled(&desired, &world), Some("RetirementBlocked"));
+    assert_eq!(stalled(&desired, &world), Some(Reason::RetirementBlocked));
     let held = plan(&desired, &world, ago(0), &ProtocolTimings::default());
     assert!(held.report.ready.ready && held.step.is_none(), "{held:?}");
     world.entry = entry(refused(61));
@@ -1301,7 +1302,7 @@ fn restarting(done: bool) -> Restarting {
 
 fn failed(again: Mono) -> Option<RestartFailure> {
     let trouble = Trouble {
-        reason: "RestartForbidden",
+        reason: Reason::RestartForbidden,
         message: "no right".to_string(),
         stalled: true,
     };
@@ -1352,7 +1353,7 @@ fn a_restart_that_is_refused_is_told_and_tried_again_later() {
     assert!(plan.step.is_none() && plan.report.ready.ready, "{plan:?}");
     assert_eq!(
         plan.report.stalled.map(|stalled| stalled.reason),
-        Some("RestartForbidden")
+        Some(Reason::RestartForbidden)
     );
     assert!(plan.again.is_some_and(|again| again <= Duration::from_secs(7)));
     world.restart = with(ago(1));
@@ -1391,7 +1392,7 @@ fn a_login_of_before_waits_for_workloads_however_long_that_takes() {
     let told = plan(&over, &world, ago(0), &ProtocolTimings::default());
     let stalled = told.report.stalled.unwrap();
     assert!(told.step.is_none() && told.report.ready.ready);
-    assert_eq!(stalled.reason, "RetirementBlocked");
+    assert_eq!(stalled.reason, Reason::RetirementBlocked);
     assert!(
         stalled.message.contains("deployment/shop (it is paused)"),
         "{}",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use pguser_operator::api::Reason;
 use pguser_operator::api::{ServerKind, ServerRef};
 use pguser_operator::domain::alternation::Part;
 use pguser_operator::domain::attempts::{Attempts, Login, Outcome};
@@ -85,8 +86,8 @@ prop_compose! {
         (content_digest, address, wish, settings_wish, rotation_due) in (text(), of(text()), text(), text(), of(moment())),
         settings in settings(),
     ) -> Desired {
-        let invalid = invalid.then(|| Invalid { reason: "InvalidUsername", message: "too long".to_string() });
-        let beyond = beyond.then(|| Invalid { reason: "InvalidSettings", message: "too much".to_string() });
+        let invalid = invalid.then(|| Invalid { reason: Reason::InvalidUsername, message: "too long".to_string() });
+        let beyond = beyond.then(|| Invalid { reason: Reason::InvalidSettings, message: "too much".to_string() });
         Desired {
             username: "app".to_string(), part, principal: "app".to_string(), has_others, retiring,
             unused_by, rollout_by, withdrawn, overlap_ends, invalid, beyond, rotate, password, adopt, retain, suspended, deleting,
@@ -165,7 +166,7 @@ prop_compose! {
         credentials_worked in prop::bool::weighted(0.9),
         gone in prop::bool::weighted(0.05),
         trouble in of(any::<bool>().prop_map(|stalled| Trouble {
-            reason: "Unreachable", message: "no route".to_string(), stalled,
+            reason: Reason::Unreachable, message: "no route".to_string(), stalled,
         })),
         state in of((prop_oneof![
             3 => Just(ClusterState::Available),
@@ -197,7 +198,7 @@ fn available(state: Option<(ClusterState, Mono)>) -> Arc<[Look]> {
 
 fn server_view() -> impl Strategy<Value = ServerView> {
     let unusable = Unusable {
-        reason: "ServerNotFound",
+        reason: Reason::ServerNotFound,
         message: "there is none".to_string(),
     };
     prop_oneof![
@@ -316,7 +317,7 @@ prop_compose! {
         failure in of((any::<bool>(), moment())),
         rollout in of((moment(), of(text()))),
     ) -> Restarting {
-        let trouble = || Trouble { reason: "RestartForbidden", message: "no right".to_string(), stalled: true };
+        let trouble = || Trouble { reason: Reason::RestartForbidden, message: "no right".to_string(), stalled: true };
         Restarting {
             done,
             failure: failure.map(|(told, again)| RestartFailure { trouble: told.then(trouble), again }),
@@ -548,7 +549,7 @@ proptest! {
     fn whatever_is_reported_is_said_in_words(desired in desired(), observed in observed()) {
         let observed = Observed { finalizer: true, ..observed };
         let report = planned(&desired, &observed).report;
-        let words = report.ready.message.contains(' ') && report.ready.message != report.ready.reason;
+        let words = report.ready.message.contains(' ') && report.ready.message != report.ready.reason.as_str();
         prop_assert!(words, "{:?}", report.ready);
         prop_assert!(report.stalled.is_none_or(|stalled| stalled.message.contains(' ')));
     }
@@ -565,7 +566,7 @@ proptest! {
     fn a_blocked_deletion_names_both_ways_out(desired in desired(), observed in observed()) {
         let desired = Desired { deleting: true, ..desired };
         let ready = planned(&desired, &observed).report.ready;
-        if ready.reason == "DeletionBlocked" {
+        if ready.reason == Reason::DeletionBlocked {
             prop_assert!(ready.message.contains("deletionPolicy: Retain"), "{}", ready.message);
             prop_assert!(ready.message.contains("force-finalize=app"), "{}", ready.message);
         }

@@ -9,6 +9,7 @@ pub mod postgres_server;
 // KubeSchema makes its schemas from copies of the structs, which read nothing.
 #[allow(dead_code)]
 pub mod postgres_user;
+pub mod reason;
 pub mod secret_preset;
 pub mod valid_until;
 
@@ -25,5 +26,6 @@ pub use postgres_user::{
     PublishedSecret, RejectedPassword, RemoteUserRecord, Restart, RestartMode, RestartStatus, Retire,
     Rotation, ScalingoUser, SecretKeyRef, ServerKind, ServerRef, Strategy, UserStatus,
 };
+pub use reason::Reason;
 pub use secret_preset::SecretPreset;
 pub use valid_until::ValidUntil;

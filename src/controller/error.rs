@@ -1,5 +1,6 @@
 //! Why a reconciliation did not get through, by the operation that failed.
 
+use crate::api::Reason;
 use thiserror::Error;
 
 use super::journal_store::JournalError;
@@ -71,7 +72,7 @@ impl Error {
             Error::RecordKept(error) => ("the record of users that are kept", error),
             Error::Render(invalid) => return Some(trouble(invalid.reason, invalid.message.clone())),
             Error::Journal(JournalError::TooLarge(why)) => {
-                return Some(trouble("ChangeTooLarge", why.to_string()));
+                return Some(trouble(Reason::ChangeTooLarge, why.to_string()));
             }
             Error::Journal(JournalError::Refused(words)) => {
                 return Some(journal_refused(words));
@@ -81,7 +82,7 @@ impl Error {
         let kube::Error::Api(status) = error else {
             return None;
         };
-        is_refusal(status).then(|| trouble("WriteRefused", refused(what, &api(error))))
+        is_refusal(status).then(|| trouble(Reason::WriteRefused, refused(what, &api(error))))
     }
 
     /// The same of a server object.
@@ -97,7 +98,7 @@ impl Error {
                     "the Kubernetes API refuses to show this operator a Secret or ConfigMap of this object ({words}): it is \
                      tried again after growing pauses"
                 );
-                return Some(trouble("ReadRefused", message));
+                return Some(trouble(Reason::ReadRefused, message));
             }
             Error::Journal(JournalError::Refused(words)) => return Some(journal_refused(words)),
             _ => return None,
@@ -105,7 +106,7 @@ impl Error {
         let kube::Error::Api(status) = error else {
             return None;
         };
-        is_refusal(status).then(|| trouble("WriteRefused", refused(what, &api(error))))
+        is_refusal(status).then(|| trouble(Reason::WriteRefused, refused(what, &api(error))))
     }
 
     /// Whether the object that was to be written is gone.
@@ -119,7 +120,7 @@ impl Error {
     }
 }
 
-fn trouble(reason: &'static str, message: String) -> Trouble {
+fn trouble(reason: Reason, message: String) -> Trouble {
     Trouble {
         reason,
         message,
@@ -129,7 +130,7 @@ fn trouble(reason: &'static str, message: String) -> Trouble {
 
 /// What is told of a journal that the API server does not take, in its words.
 pub fn journal_refused(words: &str) -> Trouble {
-    trouble("WriteRefused", refused("the journal", words))
+    trouble(Reason::WriteRefused, refused("the journal", words))
 }
 
 fn refused(what: &str, words: &str) -> String {

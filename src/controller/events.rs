@@ -1,5 +1,8 @@
 //! Events: what a person would want in `kubectl describe`.
 
+use crate::api::Reason;
+use std::fmt;
+
 use kube::Resource;
 use kube::runtime::events::{Event, EventType};
 
@@ -12,7 +15,7 @@ pub async fn publish<K: Resource<DynamicType = ()>>(
     context: &Context,
     object: &K,
     warning: bool,
-    reason: &str,
+    reason: impl fmt::Display,
     note: String,
 ) {
     let event = Event {
@@ -34,7 +37,7 @@ pub async fn publish<K: Resource<DynamicType = ()>>(
     let published = recorder.publish(&event, &reference);
     if let Ok(Err(error)) = tokio::time::timeout(super::context::API_TIMEOUT, published).await {
         tracing::debug!(
-            reason,
+            %reason,
             error = super::error::api(&error),
             "an Event could not be published"
         );
@@ -48,27 +51,27 @@ pub async fn released(context: &Context, user: &PostgresUser, release: ReleaseRe
         ReleaseReason::NeverOwned => return,
         ReleaseReason::Deleted => (
             false,
-            "LoginDeleted",
+            Reason::LoginDeleted,
             format!("the login {username:?} is gone from the server"),
         ),
         ReleaseReason::Retained => (
             false,
-            "LoginRetained",
+            Reason::LoginRetained,
             format!("the login {username:?} and its Secret were kept, as spec.deletionPolicy asks"),
         ),
         ReleaseReason::ClusterGone => (
             true,
-            "ClusterGone",
+            Reason::ClusterGone,
             format!("the remote cluster is gone, and the login {username:?} with it"),
         ),
         ReleaseReason::Forced => (
             true,
-            "LoginAbandoned",
+            Reason::LoginAbandoned,
             format!("the login {username:?} may still be on the server: the object was let go by annotation"),
         ),
         ReleaseReason::NotOurs => (
             true,
-            "LoginLeft",
+            Reason::LoginLeft,
             format!(
                 "the login {username:?} on the server is not this object's any more: it was left as it is"
             ),

@@ -70,13 +70,14 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Reason;
     use crate::domain::journal::EntryId;
 
     #[test]
     fn a_refusal_stands_until_a_step_of_its_kind_goes_through() {
         let refusals = Refusals::default();
         let why = Trouble {
-            reason: "WriteRefused",
+            reason: Reason::WriteRefused,
             message: "exceeded quota".to_string(),
             stalled: true,
         };

@@ -1,5 +1,6 @@
 //! What PostgresServer and ClusterPostgresServer have in common.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ impl ServerObject {
     }
 
     /// Publishes an Event of it.
-    pub async fn publish(&self, context: &Context, warning: bool, reason: &str, note: String) {
+    pub async fn publish(&self, context: &Context, warning: bool, reason: impl fmt::Display, note: String) {
         match self {
             ServerObject::Namespaced(server) => {
                 events::publish(context, &**server, warning, reason, note).await

@@ -1,5 +1,6 @@
 //! Conditions: what is found, turned into `status.conditions` without moving what has not changed.
 
+use crate::api::Reason;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -52,7 +53,7 @@ pub struct Finding {
     /// Its status.
     pub status: Status,
     /// Its reason, in CamelCase and not empty.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// Its message; cut and escaped when it becomes a condition.
     pub message: String,
 }
@@ -77,7 +78,7 @@ impl ConditionChange {
     }
 
     /// A condition that is there only while it is true.
-    pub fn while_true(type_: &'static str, found: Option<(&'static str, String)>) -> Self {
+    pub fn while_true(type_: &'static str, found: Option<(Reason, String)>) -> Self {
         match found {
             None => ConditionChange::Remove(type_),
             Some((reason, message)) => ConditionChange::Set(Finding {
@@ -107,12 +108,12 @@ pub fn apply(old: &[Condition], report: &Report, generation: i64, now: Timestamp
     merge(old, &changes, generation, now)
 }
 
-fn reconciling(report: &Report) -> (&'static str, String) {
+fn reconciling(report: &Report) -> (Reason, String) {
     match report.ready.ready {
         true => {
             let obstacle = report.obstacle.clone();
             (
-                "Progressing",
+                Reason::Progressing,
                 obstacle.unwrap_or_else(|| "a change is under way".to_string()),
             )
         }
@@ -125,11 +126,11 @@ fn verified(verified: &Verified) -> ConditionChange {
         Verified::Unchanged => return ConditionChange::Keep(CREDENTIALS_VERIFIED),
         Verified::Yes => (
             Status::True,
-            "LoginSucceeded",
+            Reason::LoginSucceeded,
             "a login with the Secret's content has worked".to_string(),
         ),
-        Verified::Unknown(why) => (Status::Unknown, "Unverifiable", why.clone()),
-        Verified::No(why) => (Status::False, "LoginRefused", why.clone()),
+        Verified::Unknown(why) => (Status::Unknown, Reason::Unverifiable, why.clone()),
+        Verified::No(why) => (Status::False, Reason::LoginRefused, why.clone()),
     };
     ConditionChange::Set(Finding {
         type_: CREDENTIALS_VERIFIED,
@@ -213,7 +214,7 @@ mod tests {
         Report {
             ready: Readiness {
                 ready: true,
-                reason: "Published",
+                reason: Reason::Published,
                 message: "it is".to_string(),
             },
             verified: Verified::Yes,
@@ -225,7 +226,7 @@ mod tests {
         Report {
             ready: Readiness {
                 ready: false,
-                reason: "Creating",
+                reason: Reason::Creating,
                 message: String::new(),
             },
             reconciling: true,
@@ -236,7 +237,7 @@ mod tests {
     fn stalled() -> Report {
         Report {
             stalled: Some(Stalled {
-                reason: "AlreadyExists",
+                reason: Reason::AlreadyExists,
                 message: "there is one".to_string(),
             }),
             ..Report::default()
@@ -290,7 +291,7 @@ mod tests {
     fn the_time_of_transition_moves_only_with_the_status() {
         let first = apply(&[], &waiting(), 1, second(1));
         let mut later = waiting();
-        later.ready.reason = "SettingPassword";
+        later.ready.reason = Reason::SettingPassword;
         let second_time = apply(&first, &later, 2, second(9));
         assert_eq!(second_time[0].last_transition_time.0, second(1));
         assert_eq!(second_time[0].reason, "SettingPassword");
@@ -371,12 +372,12 @@ mod tests {
             .prop_map(|(ready, reconciling, stalled, message, verified)| Report {
                 ready: Readiness {
                     ready,
-                    reason: "Whatever",
+                    reason: Reason::Creating,
                     message,
                 },
                 reconciling,
                 stalled: stalled.map(|message| Stalled {
-                    reason: "Somehow",
+                    reason: Reason::Conflict,
                     message,
                 }),
                 verified,

@@ -1,6 +1,7 @@
 //! Passwords made under the rules of `spec.password.generate`, and the rules a password of the user's own must
 //! keep.
 
+use crate::api::Reason;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -164,7 +165,7 @@ pub fn check_own(password: &Password, capabilities: &Capabilities) -> Option<Inv
 
 fn invalid(message: String) -> Invalid {
     Invalid {
-        reason: "InvalidPassword",
+        reason: Reason::InvalidPassword,
         message,
     }
 }
@@ -450,7 +451,7 @@ mod tests {
             "tr0ub\t4dor-and-3",
         ] {
             let found = check_own(&Password::new(secret), &IONOS).unwrap();
-            assert_eq!(found.reason, "InvalidPassword");
+            assert_eq!(found.reason, Reason::InvalidPassword);
             assert!(
                 !found.message.contains("tr0ub") && !found.message.contains("sup3r"),
                 "{found:?}"

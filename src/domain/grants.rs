@@ -5,6 +5,7 @@ use super::parameters;
 use super::plan::Invalid;
 use super::role::RoleOptions;
 use super::username;
+use crate::api::Reason;
 use crate::api::{Allowed, Attribute, PostgresUserSpec, PostgresqlUser};
 
 /// Who asks whom.
@@ -22,7 +23,7 @@ pub struct Grants<'a> {
 
 fn invalid(message: String) -> Invalid {
     Invalid {
-        reason: "InvalidSettings",
+        reason: Reason::InvalidSettings,
         message,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::plan::Invalid;
 use super::remote::{Capabilities, UsernameCharacters};
+use crate::api::Reason;
 use crate::api::Usernames;
 
 /// PostgreSQL keeps this many bytes of a name and drops the rest without an error.
@@ -29,7 +30,7 @@ pub struct Policy<'a> {
 pub fn check(username: &str, policy: &Policy<'_>, capabilities: &Capabilities) -> Option<Invalid> {
     let message = fault(username, policy, capabilities)?;
     Some(Invalid {
-        reason: "InvalidUsername",
+        reason: Reason::InvalidUsername,
         message: format!("spec.username (default: the object's name) is {username:?}: {message}"),
     })
 }
@@ -38,7 +39,7 @@ pub fn check(username: &str, policy: &Policy<'_>, capabilities: &Capabilities) -
 pub fn check_member(username: &str, policy: &Policy<'_>, capabilities: &Capabilities) -> Option<Invalid> {
     let message = fault(username, policy, capabilities)?;
     Some(Invalid {
-        reason: "InvalidUsername",
+        reason: Reason::InvalidUsername,
         message: format!(
             "spec.rotation.strategy is Alternating, which makes logins of spec.username followed by _a and by _b, such as \
              {username:?}: {message}"

@@ -1,5 +1,6 @@
 //! `adopt`: takes over a login that exists on the server.
 
+use crate::api::Reason;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use kube::ResourceExt;
@@ -108,7 +109,8 @@ impl Adopt {
         if user.metadata.deletion_timestamp.is_some() {
             return stopped("it is being deleted".to_string());
         }
-        let stalled = condition(user, STALLED).filter(|it| it.reason == "AlreadyExists" && is_seen(user));
+        let stalled = condition(user, STALLED)
+            .filter(|it| it.reason == Reason::AlreadyExists.as_str() && is_seen(user));
         let Some(stalled) = stalled else {
             return stopped(format!(
                 "there is nothing to adopt: the operator does not say that its login exists (AlreadyExists). {}",

@@ -5,7 +5,6 @@
 
 mod adopt;
 mod adoptable;
-mod advice;
 mod cluster;
 mod completion;
 mod connect;

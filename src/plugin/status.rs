@@ -1,5 +1,7 @@
 //! `status`: which users are ready, and why the others are not.
 
+use crate::api::Reason;
+use crate::api::reason::{Advice, Who};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -7,7 +9,6 @@ use kube::ResourceExt;
 use serde::Serialize;
 
 use super::CommandOutcome;
-use super::advice::{self, Who};
 use super::cluster::{Cluster, Selection};
 use super::failure::Failure;
 use super::output::{Format, age, note, or_none, say, table};
@@ -115,9 +116,10 @@ pub fn trouble(user: &PostgresUser) -> String {
     let is_true = |type_| condition(user, type_).filter(|it| it.status == "True" && is_seen(user));
     let (reason, message) = match is_true(STALLED).or_else(|| is_true(RECONCILING)) {
         Some(obstacle) => (obstacle.reason.as_str(), obstacle.message.as_str()),
-        None if is_ready(user) && asked_rotation(user).is_some() && !user.spec.suspend => {
-            ("Pending", "the operator has not taken up the rotation yet")
-        }
+        None if is_ready(user) && asked_rotation(user).is_some() && !user.spec.suspend => (
+            Reason::Pending.as_str(),
+            "the operator has not taken up the rotation yet",
+        ),
         None => (seen.reason.as_str(), seen.message.as_str()),
     };
     let message = presentable(message);
@@ -125,10 +127,14 @@ pub fn trouble(user: &PostgresUser) -> String {
         true => reason.to_string(),
         false => format!("{reason}: {message}"),
     };
-    match advice::of(reason) {
+    match advice_on(reason) {
         Some(advice) => format!("{first}\n  what to do: {}", advice.what),
         None => first,
     }
+}
+
+fn advice_on(reason: &str) -> Option<Advice> {
+    Reason::named(reason)?.advice()
 }
 
 impl UserReport {
@@ -144,7 +150,7 @@ impl UserReport {
             username: user.published_username().to_string(),
             server: user.spec.server_ref.clone(),
             ready: text(|it| &it.status).unwrap_or_else(|| "Unknown".to_string()),
-            reason: text(|it| &it.reason).unwrap_or_else(|| "Pending".to_string()),
+            reason: text(|it| &it.reason).unwrap_or_else(|| Reason::Pending.to_string()),
             message: text(|it| &it.message).unwrap_or_default(),
             verified: condition(user, CREDENTIALS_VERIFIED)
                 .map_or("Unknown".to_string(), |it| it.status.clone()),
@@ -247,8 +253,8 @@ struct Users<'a> {
 fn described(user: &PostgresUser) -> String {
     let seen = UserReport::of(user);
     let now = Timestamp::now();
-    let advice = advice::of(&seen.reason).filter(|_| !is_ready(user) || seen.stalled.is_some());
-    let stalled = seen.stalled.as_deref().and_then(advice::of);
+    let advice = advice_on(&seen.reason).filter(|_| !is_ready(user) || seen.stalled.is_some());
+    let stalled = seen.stalled.as_deref().and_then(advice_on);
     let deleting = user.metadata.deletion_timestamp.as_ref();
     let lines = [
         ("Name", Some(format!("{}/{}", seen.namespace, seen.name))),

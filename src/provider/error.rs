@@ -54,7 +54,7 @@ pub enum ErrorClass {
     Busy,
     /// The credentials are not accepted or not enough (401, 402, 403). Definite.
     #[error("unauthorised")]
-    Unauthorised,
+    Unauthorized,
     /// Too many requests. Definite: nothing was done.
     #[error("rate limited")]
     RateLimited {
@@ -96,7 +96,7 @@ impl ErrorClass {
             ErrorClass::Conflict => "conflict",
             ErrorClass::Invalid => "invalid",
             ErrorClass::Busy => "busy",
-            ErrorClass::Unauthorised => "unauthorised",
+            ErrorClass::Unauthorized => "unauthorised",
             ErrorClass::RateLimited { .. } => "rate_limited",
             ErrorClass::Unreachable { .. } => "unreachable",
             ErrorClass::Unknown { .. } => "unknown",

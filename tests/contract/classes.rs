@@ -57,9 +57,9 @@ async fn every_status_is_taken_for_what_it_says(case: &Case) {
     for (status, mutation, read) in [
         (301, Invalid, Invalid),
         (400, Invalid, Invalid),
-        (401, Unauthorised, Unauthorised),
-        (402, Unauthorised, Unauthorised),
-        (403, Unauthorised, Unauthorised),
+        (401, Unauthorized, Unauthorized),
+        (402, Unauthorized, Unauthorized),
+        (403, Unauthorized, Unauthorized),
         (404, NotFound, NotFound),
         (405, Invalid, Invalid),
         (408, UNKNOWN, UNREACHABLE),
@@ -149,7 +149,7 @@ async fn an_account_that_may_not_changes_nothing(case: &Case) {
     desk.create(&job("checkout"), 1).await.unwrap();
     for account in ["trial", "read-only"] {
         case.switch(json!({"account": account})).await;
-        refused(&desk, &[ErrorClass::Unauthorised]).await;
+        refused(&desk, &[ErrorClass::Unauthorized]).await;
         assert!(desk.get("checkout").await.is_some());
     }
     case.switch(json!({"account": "full"})).await;

@@ -25,11 +25,11 @@ async fn assert_unauthorised(case: &Case, desk: &Desk) {
         } else {
             "checkout"
         };
-        assert_class(desk.mutate(op, &job(name), 2).await, &ErrorClass::Unauthorised);
+        assert_class(desk.mutate(op, &job(name), 2).await, &ErrorClass::Unauthorized);
     }
-    assert_class(desk.try_list().await, &ErrorClass::Unauthorised);
-    assert_class(desk.try_get("checkout").await, &ErrorClass::Unauthorised);
-    assert_class(desk.provider.cluster().await, &ErrorClass::Unauthorised);
+    assert_class(desk.try_list().await, &ErrorClass::Unauthorized);
+    assert_class(desk.try_get("checkout").await, &ErrorClass::Unauthorized);
+    assert_class(desk.provider.cluster().await, &ErrorClass::Unauthorized);
     case.only("checkout", 1, &[2]).await;
     assert!(!case.exists("the-new-one").await);
 }

@@ -83,7 +83,7 @@ async fn protected_users_are_shown_and_never_changed(case: &Case) {
             .await;
         let classes = match (*word, case.subject.is_sql()) {
             (_, true) => [ErrorClass::NotFound],
-            ("403", _) => [ErrorClass::Unauthorised],
+            ("403", _) => [ErrorClass::Unauthorized],
             _ => [ErrorClass::Invalid],
         };
         for name in names {
@@ -113,7 +113,7 @@ async fn reserved_names_make_nobody(case: &Case) {
             let refused = [
                 ErrorClass::Invalid,
                 ErrorClass::Conflict,
-                ErrorClass::Unauthorised,
+                ErrorClass::Unauthorized,
             ];
             assert_classes(desk.create(&job(name), 2).await, &refused);
             assert!(!case.logs_in(name, &password(2)).await, "{name}");

@@ -364,7 +364,7 @@ async fn credentials_may_be_a_name_and_a_password(world: &World) -> Outcome {
     let (vendor, _operator) = world.set_up(&[]).await?;
     let credentials = json!({"tokens": [], "basic": ["anna:s3cret: with colon"]});
     vendor.admin("POST", "tokens", Some(credentials)).await?;
-    world.server_is(SERVER, "False", "Unauthorised").await?;
+    world.server_is(SERVER, "False", "Unauthorized").await?;
     let data = json!({"stringData": {"username": "anna", "password": "s3cret: with colon"}, "data": {"token": null}});
     world.merge("v1/Secret", "orders-credentials", data).await?;
     world.server_is(SERVER, "True", "Reachable").await?;

@@ -239,7 +239,7 @@ async fn retaining_ends_a_deletion_that_is_blocked(world: &World) -> Outcome {
     let (scene, password) = Scene::with_user(world, "webshop").await?;
     scene.vendor.accept_only("another").await?;
     world.delete("PostgresUser", "webshop").await?;
-    world.deletion_blocked("webshop", "Unauthorised").await?;
+    world.deletion_blocked("webshop", "Unauthorized").await?;
     world.retain("webshop").await?;
     world.gone("PostgresUser", "webshop", PATIENCE).await?;
     pause(2000).await;
@@ -255,7 +255,7 @@ async fn a_deletion_with_credentials_that_are_refused_says_the_ways_out_and_goes
     let (scene, password) = Scene::with_user(world, "webshop").await?;
     scene.vendor.accept_only("another").await?;
     world.delete("PostgresUser", "webshop").await?;
-    world.deletion_blocked("webshop", "Unauthorised").await?;
+    world.deletion_blocked("webshop", "Unauthorized").await?;
     assert!(world.postgres().accepts("webshop", &password).await?);
     scene.vendor.accept_only(TOKEN).await?;
     world.user_gone("webshop", &password).await

@@ -428,9 +428,9 @@ async fn refused_credentials_stop_nobody_who_is_published_and_new_ones_help_at_o
     world.ready_user("checkout").await?;
     world.quiet(&operator).await?;
     vendor.accept_only("another-token").await?;
-    world.server_is(SERVER, "False", "Unauthorised").await?;
+    world.server_is(SERVER, "False", "Unauthorized").await?;
     world.apply_user("latecomer", SERVER).await?;
-    world.user_not_ready("latecomer", "Unauthorised").await?;
+    world.user_not_ready("latecomer", "Unauthorized").await?;
     let before = vendor.attempts().await?;
     world
         .stays("the user is Ready", Duration::from_secs(2), async || {

@@ -169,7 +169,7 @@ async fn a_published_user_stays_current_while_its_server_is_in_trouble(world: &W
         .finds(
             "PostgresServer",
             SERVER,
-            ("InProgress", "Degraded", "Unauthorised"),
+            ("InProgress", "Degraded", "Unauthorized"),
         )
         .await?;
     judge.finds("PostgresUser", "checkout", READY).await
@@ -192,7 +192,7 @@ async fn what_is_being_deleted_is_terminating_also_while_something_is_in_its_way
     judge.finds("PostgresServer", SERVER, GOING).await?;
     vendor.accept_only("another").await?;
     world.delete("PostgresUser", "billing").await?;
-    world.deletion_blocked("billing", "Unauthorised").await?;
+    world.deletion_blocked("billing", "Unauthorized").await?;
     judge.finds("PostgresUser", "billing", GOING).await
 }
 
@@ -207,7 +207,7 @@ async fn a_new_server_is_in_progress_until_its_credentials_work(world: &World) -
         .await?;
     world.apply_credentials(SERVER, &vendor, "another").await?;
     judge
-        .finds("PostgresServer", SERVER, waiting("Unauthorised"))
+        .finds("PostgresServer", SERVER, waiting("Unauthorized"))
         .await?;
     world.apply_credentials(SERVER, &vendor, TOKEN).await?;
     judge.finds("PostgresServer", SERVER, REACHABLE).await

@@ -782,7 +782,7 @@ async fn explain_delete_prints_ways_out_that_work(world: &World) -> Outcome {
     let (scene, person, password) = with_editor(world, "checkout").await?;
     scene.vendor.accept_only("another").await?;
     world.delete("PostgresUser", "checkout").await?;
-    world.deletion_blocked("checkout", "Unauthorised").await?;
+    world.deletion_blocked("checkout", "Unauthorized").await?;
     let said = person.pguser_says(1, &["explain-delete", "checkout"]).await?;
     let user = &said["objects"][0];
     assert_eq!(
@@ -791,7 +791,7 @@ async fn explain_delete_prints_ways_out_that_work(world: &World) -> Outcome {
     );
     let waits = user["finalizers"][0]["waitsFor"].as_str().unwrap_or_default();
     assert!(
-        waits.starts_with("Unauthorised") && waits.contains("until working credentials"),
+        waits.starts_with("Unauthorized") && waits.contains("until working credentials"),
         "{waits}"
     );
     let command = user["waysOut"][0]["command"].as_str().ok_or("no way out")?;

@@ -928,9 +928,9 @@ async fn a_new_password_of_the_administrator_is_taken_from_the_secret(world: &Wo
     let (vendor, _operator) = world.set_up(&[]).await?;
     let password = world.ready_user("checkout").await?;
     vendor.accept_only("another-password").await?;
-    world.server_is(SERVER, "False", "Unauthorised").await?;
+    world.server_is(SERVER, "False", "Unauthorized").await?;
     world.apply_user("latecomer", SERVER).await?;
-    world.user_not_ready("latecomer", "Unauthorised").await?;
+    world.user_not_ready("latecomer", "Unauthorized").await?;
     world.user_ready("checkout").await?;
     world
         .apply_credentials(SERVER, &vendor, "another-password")

@@ -117,7 +117,7 @@ async fn a_server_object_without_working_credentials_stands_in_nobodys_way_and_l
     let squatter = "{apiVersion: pguser.dev/v1alpha1, kind: PostgresUser, metadata: {name: squatter}, \
         spec: {serverRef: {name: theirs}, username: shared}}";
     world.apply_in(&other, squatter).await?;
-    squatter_is(world, &other, "Unauthorised").await?;
+    squatter_is(world, &other, "Unauthorized").await?;
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     world
         .apply_cluster_server(&vendor, "namespaceSelector: {}")
@@ -139,7 +139,7 @@ async fn a_server_object_without_working_credentials_stands_in_nobodys_way_and_l
         .stays(
             "the squatter hears of its own credentials alone",
             PATIENCE / 20,
-            async || squatter_is(world, &other, "Unauthorised").await.map(drop),
+            async || squatter_is(world, &other, "Unauthorized").await.map(drop),
         )
         .await
 }

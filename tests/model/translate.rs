@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use pguser_operator::api::Reason;
 use pguser_operator::api::{ServerKind, ServerRef};
 use pguser_operator::domain::alternation::Part;
 use pguser_operator::domain::attempts::{Attempts, Login as RealLogin, Outcome as RealOutcome};
@@ -79,7 +80,7 @@ pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
         withdrawn: false,
         overlap_ends: None,
         invalid: resource.will.invalid.then(|| plan::Invalid {
-            reason: "InvalidUsername",
+            reason: Reason::InvalidUsername,
             message: String::new(),
         }),
         beyond: None,
@@ -126,7 +127,7 @@ fn server(operator: &Operator, closed: bool, scenario: &Scenario) -> plan::Serve
             .as_ref()
             .map(|poll| (state(poll.available), mono(poll.started))),
         closed: closed.then(|| plan::Unusable {
-            reason: "ServerNotReady",
+            reason: Reason::ServerNotReady,
             message: String::new(),
         }),
         available: operator

@@ -98,9 +98,9 @@ async fn a_definite_refusal_is_definite() {
     use ErrorClass::*;
     let table = [
         (400, Invalid),
-        (401, Unauthorised),
-        (402, Unauthorised),
-        (403, Unauthorised),
+        (401, Unauthorized),
+        (402, Unauthorized),
+        (403, Unauthorized),
         (405, Invalid),
         (409, Conflict),
         (415, Invalid),

@@ -416,7 +416,7 @@ async fn a_certificate_without_a_hash_has_to_be_verified_name_and_all(_: &World)
                 (SslMode::Require, None),
             ] {
                 let error = bench.connects(bench.config(sslmode, ca)).unwrap_err();
-                assert_eq!(error.class, ErrorClass::Unauthorised, "{error}");
+                assert_eq!(error.class, ErrorClass::Unauthorized, "{error}");
                 assert!(error.detail.contains("Ed25519"), "{error}");
             }
             assert_eq!(

@@ -111,7 +111,7 @@ async fn a_password_is_given_away_only_to_who_has_proved_to_be_the_server(world:
             SslMode::Prefer,
             SslMode::Disable,
         ] {
-            let error = assert_class(reads(mode(sslmode)).await, ErrorClass::Unauthorised);
+            let error = assert_class(reads(mode(sslmode)).await, ErrorClass::Unauthorized);
             assert_says(&error, "SCRAM-SHA-256");
         }
     }
@@ -147,7 +147,7 @@ async fn an_unencrypted_server_does_not_get_the_password(world: &World) {
             allow_insecure: true,
             ..world.config("boss")
         };
-        assert_class(reads(config).await, ErrorClass::Unauthorised);
+        assert_class(reads(config).await, ErrorClass::Unauthorized);
         assert_eq!(server.await.unwrap(), b"");
     }
 }
@@ -211,7 +211,7 @@ async fn somebody_in_between_is_found_out(world: &World) {
         };
         let result = reads(config).await;
         assert!(found_out);
-        assert_says(&assert_class(result, ErrorClass::Unauthorised), "28");
+        assert_says(&assert_class(result, ErrorClass::Unauthorized), "28");
     }
 }
 
@@ -288,7 +288,7 @@ async fn settings_that_cannot_work_are_refused(world: &World) {
         ..good
     };
     assert_says(
-        &assert_class(reads(wrong).await, ErrorClass::Unauthorised),
+        &assert_class(reads(wrong).await, ErrorClass::Unauthorized),
         "28P01",
     );
 }
@@ -384,13 +384,13 @@ async fn a_password_that_is_changed_shows_with_the_next_connection(world: &World
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_class(client.provider.list().await, ErrorClass::Unauthorised);
+    assert_class(client.provider.list().await, ErrorClass::Unauthorized);
     assert_class(
         client.create(&job("made_after"), "pLaInTeXt").await,
-        ErrorClass::Unauthorised,
+        ErrorClass::Unauthorized,
     );
     world.server.sql("ALTER ROLE fickle NOLOGIN");
-    assert_class(client.provider.cluster().await, ErrorClass::Unauthorised);
+    assert_class(client.provider.cluster().await, ErrorClass::Unauthorized);
 }
 
 async fn a_server_that_restarts_is_found_again(_: &World) {

@@ -97,7 +97,7 @@ async fn a_refused_login_is_refused_for_all_addresses(world: &World) {
         ..config(world, &[port])
     };
     let refused = Client::new(config, TIMEOUT).provider.list().await;
-    assert_says(&assert_class(refused, ErrorClass::Unauthorised), "28P01");
+    assert_says(&assert_class(refused, ErrorClass::Unauthorized), "28P01");
     assert!(!was_connected_to(&listener).await);
 }
 

@@ -198,13 +198,13 @@ async fn a_definite_refusal_is_definite() {
     use ErrorClass::*;
     let table = [
         (400, r#"{"error":"bad request","code":"bad"}"#, Invalid),
-        (401, r#"{"error":"unauthorized"}"#, Unauthorised),
+        (401, r#"{"error":"unauthorized"}"#, Unauthorized),
         (
             402,
             r#"{"error":"payment required","url":"https://x","name":"y"}"#,
-            Unauthorised,
+            Unauthorized,
         ),
-        (403, r#"{"error":"forbidden"}"#, Unauthorised),
+        (403, r#"{"error":"forbidden"}"#, Unauthorized),
         (405, "{}", Invalid),
         (409, r#"{"error":"already exists"}"#, Conflict),
         (415, "", Invalid),

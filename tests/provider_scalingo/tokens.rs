@@ -244,7 +244,7 @@ async fn a_second_refusal_is_the_last() {
     assert_eq!(script.lines().len(), 5);
     let (script, client) = chain(refusals()).await;
     let error = client.delete(&mutation("checkout")).await.unwrap_err();
-    assert_eq!(error.class, ErrorClass::Unauthorised);
+    assert_eq!(error.class, ErrorClass::Unauthorized);
     assert_eq!(script.lines().len(), 5);
 }
 
@@ -252,7 +252,7 @@ async fn a_second_refusal_is_the_last() {
 async fn a_ready_token_that_is_refused_has_no_successor() {
     let (script, client) = script(vec![json(401, "{}"); 2]).await;
     let error = client.list().await.unwrap_err();
-    assert_eq!(error.class, ErrorClass::Unauthorised);
+    assert_eq!(error.class, ErrorClass::Unauthorized);
     assert_eq!(script.lines(), [list_line()]);
 }
 
@@ -286,9 +286,9 @@ fn failures() -> Vec<(Act, ErrorClass)> {
     use ErrorClass::*;
     let unreachable = || Unreachable { after: None };
     vec![
-        (json(401, r#"{"error":"bad token"}"#), Unauthorised),
-        (json(402, "{}"), Unauthorised),
-        (json(403, r#"{"error":"no","code":"forbidden"}"#), Unauthorised),
+        (json(401, r#"{"error":"bad token"}"#), Unauthorized),
+        (json(402, "{}"), Unauthorized),
+        (json(403, r#"{"error":"no","code":"forbidden"}"#), Unauthorized),
         (json(429, "Retry later"), RateLimited { after: None }),
         (json(400, "{}"), unreachable()),
         (json(409, "{}"), unreachable()),
@@ -307,9 +307,9 @@ fn failures() -> Vec<(Act, ErrorClass)> {
         (json(204, ""), unreachable()),
         (
             json(404, r#"{"resource":"App","error":"not found"}"#),
-            Unauthorised,
+            Unauthorized,
         ),
-        (json(404, ""), Unauthorised),
+        (json(404, ""), Unauthorized),
         (Act::Drop, unreachable()),
         (Act::Hang, unreachable()),
     ]

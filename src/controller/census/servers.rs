@@ -1,5 +1,6 @@
 //! Server objects, one by one.
 
+use crate::api::Reason;
 use jiff::Timestamp;
 
 use crate::clock;
@@ -23,7 +24,7 @@ pub fn count(context: &Context, census: &mut Census) {
             .filter(|condition| condition.type_ == READY)
             .map(|condition| condition.reason.clone())
             .next();
-        let reason = ready.unwrap_or_else(|| "Pending".to_string());
+        let reason = ready.unwrap_or_else(|| Reason::Pending.to_string());
         *census.reasons.entry(ForReason { provider, reason }).or_default() += 1;
         let key = object.key();
         let name = ServerName {
@@ -64,7 +65,7 @@ fn at_work(context: &Context, server: &ServerTask) -> AtWork {
         throttled: state
             .trouble
             .as_ref()
-            .is_some_and(|trouble| trouble.reason == "Throttled"),
+            .is_some_and(|trouble| trouble.reason == Reason::Throttled),
         refreshed: state.refreshed.map(|time| time.as_second()),
         users,
         changes: count(changes),

@@ -1,5 +1,6 @@
 //! In which state a PostgresUser is, in the one word that metrics have for it.
 
+use crate::api::Reason;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::api::PostgresUser;
@@ -39,7 +40,7 @@ pub fn state_of(user: &PostgresUser) -> UserCounts {
 }
 
 fn found(state: &'static str, tells: Option<&Condition>, since: Option<&Time>) -> UserCounts {
-    let reason = tells.map_or("Pending", |condition| &condition.reason);
+    let reason = tells.map_or(Reason::Pending.as_str(), |condition| &condition.reason);
     UserCounts {
         labels: InState {
             state,

@@ -1,5 +1,6 @@
 //! A server at work, as the planner sees it.
 
+use crate::api::Reason;
 use std::time::Duration;
 
 use super::task::state::ServerState;
@@ -49,14 +50,14 @@ pub fn usable(
 pub fn trouble(link: &Link, state: &ServerState, deleting: bool) -> Option<Trouble> {
     if let Some((reason, message)) = &link.unusable {
         return Some(Trouble {
-            reason,
+            reason: *reason,
             message: message.clone(),
-            stalled: matches!(*reason, "EndpointNotAllowed" | "InvalidEndpoint"),
+            stalled: matches!(*reason, Reason::EndpointNotAllowed | Reason::InvalidEndpoint),
         });
     }
     if link.deletions_only && !deleting {
         return Some(Trouble {
-            reason: "CredentialsNotFound",
+            reason: Reason::CredentialsNotFound,
             message: DELETIONS_ONLY.to_string(),
             stalled: false,
         });

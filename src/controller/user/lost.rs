@@ -1,6 +1,7 @@
 //! What a login is without that somebody dropped and that was made anew.
 
 use super::observe::View;
+use crate::api::Reason;
 use crate::controller::context::Context;
 use crate::controller::events;
 use crate::domain::attempts::Outcome;
@@ -31,7 +32,7 @@ pub async fn tell(context: &Context, view: &View) {
             context,
             &view.user,
             true,
-            "ParametersLost",
+            Reason::ParametersLost,
             message(username, &names),
         )
         .await;

@@ -189,7 +189,7 @@ async fn look_and_plan(
             _ => view.denied = denied.clone().unwrap_or(view.denied),
         }
         let mut plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.timings);
-        tracing::debug!(user = %UserRef::from_obj(&view.user), login = ?view.login, step = ?plan.step, ready = plan.report.ready.reason, "plan");
+        tracing::debug!(user = %UserRef::from_obj(&view.user), login = ?view.login, step = ?plan.step, ready = %plan.report.ready.reason, "plan");
         if plan.loses_what_is_published(&view.desired)
             && let Some(other) = family::instead(&view.user, object.as_ref())
         {

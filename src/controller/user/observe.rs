@@ -1,5 +1,6 @@
 //! What is found of one PostgresUser: reads only.
 
+use crate::api::Reason;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
@@ -86,7 +87,7 @@ pub async fn observe(
             entry.is_some(),
         ),
         Placement::Unknown(former) => unusable(
-            "ServerNotReady",
+            Reason::ServerNotReady,
             format!("waiting for the journal of {former}, by which this login was managed until now"),
         ),
     };
@@ -300,7 +301,7 @@ fn secret_view(
     }
 }
 
-fn unusable(reason: &'static str, message: String) -> ServerView {
+fn unusable(reason: Reason, message: String) -> ServerView {
     ServerView::Unusable(Unusable { reason, message })
 }
 
@@ -319,7 +320,7 @@ fn server_view(
     }
     if let Some(unread) = object.and_then(|object| context.unread.of(object.meta())) {
         return unusable(
-            "ServerNotReady",
+            Reason::ServerNotReady,
             format!("of the server object something cannot be read: {unread}"),
         );
     }
@@ -328,7 +329,7 @@ fn server_view(
     // Whether a server exists that does not admit this namespace is not the namespace's to know; but what it had begun
     // there while it was admitted is finished.
     let not_found = Unusable {
-        reason: "ServerNotFound",
+        reason: Reason::ServerNotFound,
         message: format!("there is no {:?} {:?}", key.kind, key.name),
     };
     let Some(object) = object.filter(|object| has_entry || admitted(object)) else {
@@ -337,19 +338,19 @@ fn server_view(
     let mut closed = (!admitted(object)).then_some(not_found);
     let Some(server) = server else {
         return unusable(
-            "ServerNotReady",
+            Reason::ServerNotReady,
             "the server object is being prepared".to_string(),
         );
     };
     if details.is_none() && !deleting && server.state().cluster.is_some() {
         return unusable(
-            "ServerNotReady",
+            Reason::ServerNotReady,
             "the provider gives no host: set spec.connection.host on the server object".to_string(),
         );
     }
     if object.deleting() && !deleting {
         closed = Some(Unusable {
-            reason: "ServerNotReady",
+            reason: Reason::ServerNotReady,
             message: "the server object is being deleted".to_string(),
         });
     }

@@ -1,5 +1,6 @@
 //! The status of a PostgresUser: one writer, which writes only what has changed.
 
+use crate::api::Reason;
 use std::sync::Once;
 use std::time::Duration;
 
@@ -433,12 +434,12 @@ async fn tell_of_restart(context: &Context, user: &PostgresUser, old: &UserStatu
     if count > 0 {
         let named = restart.workloads.join(", ");
         let note = format!("restarted for what the Secret holds now: {count} ({named})");
-        events::publish(context, user, false, "WorkloadsRestarted", note).await;
+        events::publish(context, user, false, Reason::WorkloadsRestarted, note).await;
     }
     if !restart.missing.is_empty() {
         let named = restart.missing.join(", ");
         let note = format!("spec.restart.names has what is not there, so that it was not restarted: {named}");
-        events::publish(context, user, true, "WorkloadNotFound", note).await;
+        events::publish(context, user, true, Reason::WorkloadNotFound, note).await;
     }
 }
 

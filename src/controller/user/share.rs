@@ -1,5 +1,6 @@
 //! What a namespace may have of a server that others use, too.
 
+use crate::api::Reason;
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
@@ -27,7 +28,7 @@ pub fn exceeded(
     let me = contender(user, Right::Claim);
     let before = context.claims.before(&object?.identity()?, &me);
     (before >= most).then(|| Invalid {
-        reason: "TooManyLogins",
+        reason: Reason::TooManyLogins,
         message: format!(
             "this namespace has {before} logins on this server, and the server object allows it {most} \
              (spec.limits.loginsPerNamespace): delete one that is not needed, or ask whoever keeps the server object"
@@ -146,7 +147,7 @@ impl Logins {
         group.or(reassign_to).map(|(what, field, why)| {
             let (is, needed) = why.words();
             Invalid {
-                reason: "InvalidSettings",
+                reason: Reason::InvalidSettings,
                 message: format!(
                     "spec.postgresql.{what}, which {is}: {needed} (spec.postgresql.allowed.{field}). A membership that there is stays \
                      until the server object is changed"

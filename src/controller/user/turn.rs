@@ -1,6 +1,7 @@
 //! R11 as it is kept: a turn that is of no use is given back, and before a deletion or a first creation the PostgresUser
 //! itself is read, not what the watch last showed.
 
+use crate::api::Reason;
 use kube::ResourceExt;
 
 use super::observe::View;
@@ -72,7 +73,7 @@ fn begins(view: &View, plan: &Plan) -> bool {
 /// Notes whether the holder of a turn waits for anything but the remote and the journal.
 pub fn after_step(view: &View, plan: &Plan, paused: bool) {
     let Some(server) = &view.server else { return };
-    let by_others = plan.report.stalled.is_some() || plan.report.ready.reason == "NotInEffect";
+    let by_others = plan.report.stalled.is_some() || plan.report.ready.reason == Reason::NotInEffect;
     let idle = paused || (plan.step.is_none() && by_others);
     let uid = view.user.uid().unwrap_or_default();
     server.state().turns.note_idle(&uid, idle, clock::now());

@@ -3,6 +3,7 @@
 //! Nothing is changed for it until it can be read. What of it can be read counts: it has its login, it uses its server
 //! object, it may be let go by annotation; and it may be deleted, if all that a deletion goes by is known.
 
+use crate::api::Reason;
 use std::time::Duration;
 
 use kube::ResourceExt;
@@ -13,7 +14,7 @@ use crate::controller::events;
 use crate::domain::plan::{Invalid, Unusable};
 
 /// The condition's reason.
-const REASON: &str = "Undecodable";
+const REASON: Reason = Reason::Undecodable;
 
 /// How soon to look again: a status that is mended is no change that anybody is told of.
 pub const AGAIN: Duration = Duration::from_secs(30);

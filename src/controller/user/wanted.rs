@@ -1,5 +1,6 @@
 //! Where a PostgresUser's password comes from, and whether its wishes can be met.
 
+use crate::api::Reason;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -128,7 +129,7 @@ fn too_short(password: &Password, object: Option<&ServerObject>) -> Option<Inval
     let shortest = object.and_then(ServerObject::shortest_password)?;
     let length = password.reveal().chars().count();
     (length < usize::try_from(shortest).unwrap_or_default()).then(|| Invalid {
-        reason: "InvalidPassword",
+        reason: Reason::InvalidPassword,
         message: format!(
             "spec.password.secretRef: the password has {length} characters, and the server object asks for {shortest} \
              (spec.passwords.minLength): write a longer one into the Secret"
@@ -266,7 +267,7 @@ fn invalid_rotation(user: &PostgresUser, capabilities: &Capabilities) -> Option<
         Ok(_) => return None,
     };
     Some(Invalid {
-        reason: "InvalidRotation",
+        reason: Reason::InvalidRotation,
         message,
     })
 }

@@ -1,5 +1,6 @@
 //! Restarts the workloads that use an output Secret, and looks how far they are. They are listed when it is time, never watched.
 
+use crate::api::Reason;
 use std::fmt::Debug;
 
 use jiff::Timestamp;
@@ -333,7 +334,7 @@ fn trouble(failure: &Failure, words: &str) -> Option<Trouble> {
     let is_right = status.code == 403 && status.message.contains(" cannot ");
     let (reason, message) = match is_right {
         true => (
-            "RestartForbidden",
+            Reason::RestartForbidden,
             format!(
                 "the Secret was written anew, and what uses it is not restarted, since the operator has no right to: {words}. An \
                  administrator gives it by restartWorkloads.enabled=true of the chart, or the kustomize component \
@@ -341,7 +342,7 @@ fn trouble(failure: &Failure, words: &str) -> Option<Trouble> {
             ),
         ),
         false => (
-            "RestartRefused",
+            Reason::RestartRefused,
             format!(
                 "the Secret was written anew, and the Kubernetes API refuses the restart of {what} ({words}): it is tried again after \
                  growing pauses"
@@ -379,7 +380,7 @@ mod tests {
     fn a_right_that_is_missing_is_told_from_what_somebody_refuses() {
         let missing = "deployments.apps is forbidden: User \"o\" cannot list resource \"deployments\" in API group \"apps\"";
         let missing = of(403, missing).unwrap();
-        assert_eq!(missing.reason, "RestartForbidden");
+        assert_eq!(missing.reason, Reason::RestartForbidden);
         assert!(
             missing.message.contains("restartWorkloads.enabled=true")
                 && missing.message.contains("deploy/components/restarts")
@@ -389,7 +390,7 @@ mod tests {
             "deployments.apps \"shop\" is forbidden: ValidatingAdmissionPolicy 'frozen' denied request",
         )
         .unwrap();
-        assert_eq!(refused.reason, "RestartRefused");
+        assert_eq!(refused.reason, Reason::RestartRefused);
         assert!(refused.message.contains("deployment/shop") && refused.message.contains("frozen"));
     }
 

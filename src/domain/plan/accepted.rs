@@ -5,6 +5,7 @@ use super::evidence::speaks_against;
 use super::read_age::{self, Quiet};
 use super::report::is_published;
 use super::types::*;
+use crate::api::Reason;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ const NOT_IN_EFFECT: &str = "the server accepted the password, but a login with 
 
 fn not_verified(why: &str) -> Stalled {
     Stalled {
-        reason: "NotVerified",
+        reason: Reason::NotVerified,
         message: format!(
             "the server has accepted the password, and nothing is published that has not logged in (spec.verification: Require on \
              the server object); no login can be tried: {why}. What was published before may not work any more. See to it that the \
@@ -336,7 +337,7 @@ impl Case<'_> {
         let again = tried + self.pause_after_refusals();
         let late = self.staged.attempts.last.map(|last| last + self.timings.t_live);
         let mut plan = if self.now < again {
-            let mut plan = Plan::waiting(self.observed, "NotInEffect", NOT_IN_EFFECT.to_string());
+            let mut plan = Plan::waiting(self.observed, Reason::NotInEffect, NOT_IN_EFFECT.to_string());
             plan.again = Some(again - self.now);
             plan
         } else if late.is_some_and(|late| self.now < late) {

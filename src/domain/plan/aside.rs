@@ -1,5 +1,6 @@
 //! A login that is not there to be published: the owner of what two logins in turn make, and one whose turn is over.
 
+use crate::api::Reason;
 use std::time::Duration;
 
 use super::read_age;
@@ -23,7 +24,7 @@ const SESSIONS_FRESH: Duration = Duration::from_secs(2);
 /// The next step for such a login, with nothing staged. A plan without a step leaves it to the published one.
 pub fn plan(desired: &Desired, observed: &Observed, now: Mono, timings: &ProtocolTimings) -> Plan {
     let ServerView::Usable(server) = &observed.server else {
-        return Plan::waiting(observed, "ServerNotReady", String::new());
+        return Plan::waiting(observed, Reason::ServerNotReady, String::new());
     };
     if let Some(rival) = &observed.rival {
         return Plan::not_ready(conflict(rival, &desired.username));
@@ -51,7 +52,7 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, timings: &Protoco
 /// Logins in turn do not move from one way to the database to another.
 pub(super) fn elsewhere(record: &Record, server: &Server) -> Stalled {
     Stalled {
-        reason: "RemoteChanged",
+        reason: Reason::RemoteChanged,
         message: format!(
             "this object has logins on {}, and spec.serverRef now names {}: point spec.serverRef back, and set \
              spec.rotation.strategy: InPlace before you change it",
@@ -73,7 +74,7 @@ fn gone(observed: &Observed, server: &Server, record: &Record, now: Mono, timing
 
 /// Has it recorded that the login is retired.
 fn noted(observed: &Observed, record: &Record) -> Plan {
-    let mut plan = Plan::waiting(observed, "Retiring", String::new());
+    let mut plan = Plan::waiting(observed, Reason::Retiring, String::new());
     plan.report.record = Some(Record {
         retired: true,
         ..record.clone()
@@ -120,13 +121,13 @@ fn there(
     claim_then_stage(
         observed,
         draft(kind, Cause::Retirement, password, seen, true),
-        "Retiring",
+        Reason::Retiring,
     )
 }
 
 fn made_anew(user: &RemoteUser) -> Stalled {
     Stalled {
-        reason: "Conflict",
+        reason: Reason::Conflict,
         message: format!(
             "the login {:?} was deleted and made again by somebody else: it is not changed. Delete it on the server",
             user.username
@@ -167,7 +168,7 @@ pub fn beside(mut plan: Plan, desired: &Desired, observed: &Observed) -> Plan {
         return plan;
     }
     let ready = &plan.report.ready;
-    if !ready.ready && plan.report.stalled.is_none() && ready.reason == "DeletionBlocked" {
+    if !ready.ready && plan.report.stalled.is_none() && ready.reason == Reason::DeletionBlocked {
         plan.report.stalled = Some(blocked(&desired.username, &ready.message));
         plan.report.reconciling = false;
         plan.report.lasting = Lasting::Rests;
@@ -179,7 +180,7 @@ pub fn beside(mut plan: Plan, desired: &Desired, observed: &Observed) -> Plan {
 /// The login of before cannot be retired.
 pub fn blocked(username: &str, why: &str) -> Stalled {
     Stalled {
-        reason: "RetirementBlocked",
+        reason: Reason::RetirementBlocked,
         message: format!(
             "the login {username:?}, in whose place another one was published, cannot be retired and still works ({why}): it is \
              tried again each minute. The next rotation waits for it"

@@ -1,13 +1,14 @@
 //! A resource that is being deleted: it always ends, and says what it waits for.
 
+use crate::api::Reason;
 use std::time::Duration;
 
+use super::blocked::Blocked;
 use super::entry::{is_another, may_be_adopted, was_made_anew};
 use super::evidence::{Verdict, evidence_to_gather, weigh};
 use super::read_age::{self, Quiet};
 use super::types::*;
 use crate::api::DeletionBlocker;
-use crate::api::names::FORCE_FINALIZE;
 use crate::domain::attempts::Outcome;
 use crate::domain::journal::{Cause, Kind, Seen};
 use crate::domain::remote::RemoteUser;
@@ -46,21 +47,13 @@ pub(super) fn lacks_login(user: &RemoteUser) -> bool {
     user.traits.role.as_ref().is_some_and(|role| !role.login)
 }
 
-/// What lets go of a resource whose deletion is blocked.
-pub fn remediation(username: &str) -> String {
-    format!(
-        "to let this object go and leave the login on the server, set spec.deletionPolicy: Retain; if even that does \
-         not help, set the annotation {FORCE_FINALIZE}={username}"
-    )
-}
-
 /// The next step for a resource that is being deleted.
 pub fn plan(desired: &Desired, observed: &Observed, now: Mono, timings: &ProtocolTimings) -> Plan {
     match (observed.finalizer, desired.deleting) {
         (true, _) => {}
         (false, true) => return Plan::default(),
         // It is put back first.
-        (false, false) => return Plan::waiting(observed, "Waiting", String::new()),
+        (false, false) => return Plan::waiting(observed, Reason::Waiting, String::new()),
     }
     let case = Case {
         desired,
@@ -78,7 +71,7 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, timings: &Protoco
         // Only a login of before goes, and its resource stays.
         ServerView::Unusable(why) if !desired.deleting => Plan::troubled(observed, &why.as_trouble()),
         ServerView::Usable(server) if !desired.deleting && server.gone => {
-            Plan::waiting(observed, "Waiting", String::new())
+            Plan::waiting(observed, Reason::Waiting, String::new())
         }
         ServerView::Unusable(why) => case.without_server(why),
         ServerView::Usable(server) if server.gone => case.let_go(ReleaseReason::ClusterGone),
@@ -90,7 +83,7 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, timings: &Protoco
 }
 
 /// A deletion that goes on, or waits to.
-pub(super) fn under_way(reason: &'static str, message: String, again: Duration) -> Plan {
+pub(super) fn under_way(reason: Reason, message: String, again: Duration) -> Plan {
     let ready = Readiness {
         ready: false,
         reason,
@@ -142,15 +135,16 @@ impl Case<'_> {
     }
 
     fn waiting(&self, message: String) -> Plan {
-        under_way("Deleting", message, Duration::from_secs(30))
+        under_way(Reason::Deleting, message, Duration::from_secs(30))
     }
 
-    fn blocked(&self, why: &str) -> Plan {
+    fn blocked(&self, why: impl Into<Blocked>) -> Plan {
+        let why = why.into();
         let message = match self.desired.deleting {
-            true => format!("{why}; {}", remediation(&self.desired.principal)),
+            true => why.with_remediation(&self.desired.principal),
             false => why.to_string(),
         };
-        under_way("DeletionBlocked", message, REFUSED_AGAIN)
+        under_way(Reason::DeletionBlocked, message, REFUSED_AGAIN)
     }
 
     /// Takes what is staged out of the journal, makes a retained Secret independent, and lets go.
@@ -202,7 +196,7 @@ impl Case<'_> {
         if self.is_kept() {
             return self.let_go(ReleaseReason::Retained);
         }
-        self.blocked(&format!("{}: {}", why.reason, why.message))
+        self.blocked(why)
     }
 
     /// Something was made for the resource, and is on record.
@@ -242,21 +236,24 @@ impl Case<'_> {
             return self.let_go(ReleaseReason::NotOurs);
         }
         if record.identity != server.identity {
-            return self.blocked(&format!(
-                "RemoteChanged: the login is on {}, which the server object does not name any more",
-                record.identity
-            ));
+            return self.blocked(Blocked {
+                reason: Reason::RemoteChanged,
+                detail: format!(
+                    "the login is on {}, which the server object does not name any more",
+                    record.identity
+                ),
+            });
         }
         if let Some(to) = &self.observed.renamed {
             // It would go on logging in, and nobody would know whose it is.
             let renamed = super::steady::renamed(to, &self.desired.username);
-            return self.blocked(&format!("{}: {}", renamed.reason, renamed.message));
+            return self.blocked(&renamed);
         }
         if read_age::surely_absent(self.observed, server, self.now, self.timings) {
             return self.let_go(ReleaseReason::Deleted);
         }
         if let Some(trouble) = &server.trouble {
-            return self.blocked(&format!("{}: {}", trouble.reason, trouble.message));
+            return self.blocked(trouble);
         }
         // Whatever the look shows leads to a request or to a wait: it is made once there is a turn for it.
         let nothing_to_do_yet = self
@@ -288,7 +285,7 @@ impl Case<'_> {
 
     fn look(&self, server: &Server) -> Plan {
         match &server.trouble {
-            Some(trouble) => self.blocked(&format!("{}: {}", trouble.reason, trouble.message)),
+            Some(trouble) => self.blocked(trouble),
             None if server.capabilities.direct_read => self.doing(Step::Read),
             None => self.doing(Step::List),
         }
@@ -318,7 +315,7 @@ impl Case<'_> {
             return plan;
         }
         match (&server.trouble, quiet) {
-            (Some(trouble), _) => self.blocked(&format!("{}: {}", trouble.reason, trouble.message)),
+            (Some(trouble), _) => self.blocked(trouble),
             (None, Quiet::From(_)) => self.doing(Step::Read),
             (None, Quiet::AfterPoll) => self.poll(),
         }
@@ -326,10 +323,11 @@ impl Case<'_> {
 
     /// The cluster is to be seen AVAILABLE first; where that takes long, the ways out are named.
     fn poll(&self) -> Plan {
-        let mut plan = self.blocked(
-            "ClusterBusy: the server has not been seen to be available since the last change, which may not be in \
-             effect yet",
-        );
+        let mut plan = self.blocked(Blocked {
+            reason: Reason::ClusterBusy,
+            detail: "the server has not been seen to be available since the last change, which may not be in effect yet"
+                .to_string(),
+        });
         plan.step = Some(Step::PollCluster);
         plan
     }
@@ -374,7 +372,7 @@ impl Case<'_> {
             if self.is_kept() {
                 return self.doing(Step::Settle(staged.entry.id));
             }
-            return self.blocked(&format!("{}: {}", trouble.reason, trouble.message));
+            return self.blocked(trouble);
         }
         match &staged.attempts.outcome {
             Some(Outcome::Accepted { .. } | Outcome::NotFound) => self.confirm_deletion(staged, server),
@@ -480,7 +478,10 @@ impl Case<'_> {
         {
             return self.send_to_the_same(staged, server);
         }
-        let mut plan = self.blocked(&format!("Rejected: the server refused the deletion ({message})"));
+        let mut plan = self.blocked(Blocked {
+            reason: Reason::Rejected,
+            detail: format!("the server refused the deletion ({message})"),
+        });
         plan.report.blockers = blockers.to_vec();
         plan
     }
@@ -570,17 +571,19 @@ impl Case<'_> {
                 Verdict::Ours => self.replace_by_deletion(staged),
                 Verdict::Foreign => self.doing(Step::Settle(staged.entry.id)),
                 Verdict::Unclaimed if self.is_kept() => self.doing(Step::Settle(staged.entry.id)),
-                Verdict::Unclaimed => self.blocked(
-                    "Unclaimed: a creation had no answer, a login of that name exists, and nothing tells whether it is \
-                     this object's",
-                ),
+                Verdict::Unclaimed => self.blocked(Blocked {
+                    reason: Reason::Unclaimed,
+                    detail: "a creation had no answer, a login of that name exists, and nothing tells whether it is this \
+                             object's"
+                        .to_string(),
+                }),
             },
         }
     }
 
     fn confirm_by_poll(&self, server: &Server) -> Plan {
         match &server.trouble {
-            Some(trouble) => self.blocked(&format!("{}: {}", trouble.reason, trouble.message)),
+            Some(trouble) => self.blocked(trouble),
             None => self.poll(),
         }
     }

@@ -1,5 +1,6 @@
 //! The way of a staged password until it is accepted: send, look, weigh. `accepted` has the rest of it.
 
+use crate::api::Reason;
 use std::time::Duration;
 
 use super::evidence::{Verdict, evidence_to_gather, weigh};
@@ -34,7 +35,7 @@ pub fn plan(
     timings: &ProtocolTimings,
 ) -> Plan {
     let ServerView::Usable(server) = &observed.server else {
-        return Plan::waiting(observed, "ServerNotReady", String::new());
+        return Plan::waiting(observed, Reason::ServerNotReady, String::new());
     };
     let case = Case {
         desired,
@@ -46,7 +47,7 @@ pub fn plan(
     };
     if staged.entry.kind == Kind::Delete {
         // Only a resource that is being deleted stages a deletion, and deletion cannot be taken back.
-        return Plan::waiting(observed, "Deleting", String::new());
+        return Plan::waiting(observed, Reason::Deleting, String::new());
     }
     if staged.attempts.in_flight {
         return Plan::waiting(observed, case.doing(), String::new());
@@ -69,7 +70,7 @@ pub fn plan(
 /// What is said of a password, or a name, that the server does not take.
 pub fn rejection(message: &str) -> Stalled {
     Stalled {
-        reason: "Rejected",
+        reason: Reason::Rejected,
         message: format!(
             "the server refused the request ({message}): change spec.password, the Secret it names, or the annotation \
              {}, and it is tried again; what worked before goes on working",
@@ -81,7 +82,7 @@ pub fn rejection(message: &str) -> Stalled {
 /// What is said of attributes or memberships that the server does not give.
 pub fn settings_rejection(message: &str) -> Stalled {
     Stalled {
-        reason: "SettingsRejected",
+        reason: Reason::SettingsRejected,
         message: format!(
             "the server refused spec.postgresql ({message}): change it, or mend what is missing; it is tried again after a minute \
              and then less often, and at once when the annotation {} of the server object gets a new value. The login works as \
@@ -125,14 +126,14 @@ pub fn plan_held(
 }
 
 impl Case<'_> {
-    pub fn doing(&self) -> &'static str {
+    pub fn doing(&self) -> Reason {
         match self.staged.entry.kind {
-            _ if self.staged.entry.cause == Cause::Retirement => "Retiring",
-            Kind::Create => "Creating",
-            Kind::Adopt => "Adopting",
-            Kind::SetPassword => "SettingPassword",
-            Kind::Configure => "Configuring",
-            Kind::Delete => "Deleting",
+            _ if self.staged.entry.cause == Cause::Retirement => Reason::Retiring,
+            Kind::Create => Reason::Creating,
+            Kind::Adopt => Reason::Adopting,
+            Kind::SetPassword => Reason::SettingPassword,
+            Kind::Configure => Reason::Configuring,
+            Kind::Delete => Reason::Deleting,
         }
     }
 
@@ -424,7 +425,7 @@ impl Case<'_> {
         let from = self.staged.attempts.last.map(|last| last + self.timings.read_lag);
         if let Some(from) = from.filter(|from| observation.started < *from) {
             return match self.now < from {
-                true => Plan::until(self.observed, "Confirming", from - self.now),
+                true => Plan::until(self.observed, Reason::Confirming, from - self.now),
                 false => Plan::look(self.observed, self.server, Step::Read),
             };
         }
@@ -484,7 +485,7 @@ pub fn was_made_anew(user: &RemoteUser, staged: &StagedEntry) -> bool {
 
 fn unclaimed(username: &str) -> Stalled {
     Stalled {
-        reason: "Unclaimed",
+        reason: Reason::Unclaimed,
         message: format!(
             "a creation of the login {username:?} had no answer, and a login of that name exists: nothing tells whether \
              it is this object's. If it is somebody else's, delete this object with deletionPolicy: Retain; if it is \

@@ -5,22 +5,24 @@
 //!
 //! | file | decides |
 //! |---|---|
-//! | `present` | a user that should exist and has no entry in the journal |
+//! | `steady` | a user that should exist and has no entry in the journal |
 //! | `aside` | a login of two in turn that is not there to be published |
 //! | `moved` | a user that is reached by another server object from now on |
 //! | `password` | whether such a user needs a new password |
 //! | `entry` | the way of a staged password until it is accepted: send, look, weigh |
 //! | `accepted` | the rest of it: take effect, verify, publish, settle |
 //! | `delete` | a resource that is being deleted |
-//! | `gone` | an entry whose resource is gone (R5) |
+//! | `ownerless` | an entry whose resource is gone (R5) |
+//! | `blocked` | what holds a deletion up, as it is told |
 //! | `evidence` | whose a user that "exists" is (R9) |
-//! | `fresh` | what a read is worth (R6, R7) |
+//! | `read_age` | what a read is worth (R6, R7) |
 //! | `guard` | a finalizer or claim that somebody has taken away |
 //! | `restart` | the workloads that use the Secret, and the login that they have used before |
 //! | `turn` | what waits for a turn of the server's scheduler (R11) |
 
 mod accepted;
 mod aside;
+mod blocked;
 mod delete;
 mod entry;
 mod evidence;
@@ -35,7 +37,7 @@ mod steady;
 mod turn;
 pub mod types;
 
-pub use delete::remediation;
+pub use blocked::{Blocked, remediation};
 pub use evidence::{Verdict, weigh};
 pub use ownerless::plan_ownerless;
 pub use read_age::is_good_to_send_on;

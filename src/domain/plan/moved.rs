@@ -1,6 +1,7 @@
 //! A user that is the resource's already, reached by another server object, or left by an earlier installation: taken
 //! over with the password that is published, so that no application notices.
 
+use crate::api::Reason;
 use std::time::Duration;
 
 use super::password::{PublishedPassword, published_password};
@@ -79,12 +80,12 @@ pub fn take_over(desired: &Desired, observed: &Observed, server: &Server, observ
     let password = match published_password(observed) {
         PublishedPassword::Intact => DraftPassword::Published,
         PublishedPassword::Lost => DraftPassword::New,
-        PublishedPassword::Unread => return Plan::doing(observed, Step::ReadSecret, "Moving"),
+        PublishedPassword::Unread => return Plan::doing(observed, Step::ReadSecret, Reason::Moving),
     };
     claim_then_stage(
         observed,
         draft(Kind::Adopt, Cause::Moved, password, observation.as_seen(), true),
-        "Moving",
+        Reason::Moving,
     )
 }
 
@@ -92,7 +93,7 @@ fn stays(observed: &Observed, record: &Record, server: &Server, why: &str) -> Pl
     let mut plan = Plan::stalled(
         observed,
         Stalled {
-            reason: "RemoteChanged",
+            reason: Reason::RemoteChanged,
             message: format!(
                 "this login lives on {}, and spec.serverRef now names {}: {why}, so nothing is changed on either. Point \
                  spec.serverRef back, or delete this object (deletionPolicy: Retain keeps the login) and make it again",

@@ -5,6 +5,7 @@ use super::entry::is_another;
 use super::evidence::{Verdict, evidence_to_gather, weigh};
 use super::read_age::{self, Quiet};
 use super::types::*;
+use crate::api::Reason;
 use crate::domain::attempts::Outcome;
 use crate::domain::journal::Kind;
 use crate::domain::remote::RemoteUser;
@@ -153,7 +154,7 @@ fn still_there(
         false => send(staged, observation, server, now, timings),
     };
     plan.report.stalled = Some(Stalled {
-        reason: "DeletionNotInEffect",
+        reason: Reason::DeletionNotInEffect,
         message: staged.entry.username.clone(),
     });
     plan
@@ -183,7 +184,7 @@ fn was_accepted(staged: &StagedEntry) -> bool {
 fn unclaimed(staged: &StagedEntry, timings: &ProtocolTimings) -> Plan {
     let mut plan = wait(timings);
     plan.report.stalled = Some(Stalled {
-        reason: "Unclaimed",
+        reason: Reason::Unclaimed,
         message: format!(
             "a creation of the login {:?} had no answer, its PostgresUser is gone, and a login of that name exists: \
              nothing tells whether it is what was made. Delete it on the server if it is, or make a PostgresUser with \

@@ -1,7 +1,9 @@
 //! How plans are reported: `Ready` as the design defines it, and what goes on beside it.
 
+use crate::api::Reason;
 use std::time::Duration;
 
+use super::blocked::Blocked;
 use super::read_age::{self, Quiet};
 use super::types::*;
 use crate::domain::alternation::Part;
@@ -54,7 +56,7 @@ impl Plan {
     }
 
     /// A step to take now.
-    pub(super) fn doing(observed: &Observed, step: Step, reason: &'static str) -> Self {
+    pub(super) fn doing(observed: &Observed, step: Step, reason: Reason) -> Self {
         let mut plan = Self::waiting(observed, reason, String::new());
         plan.step = Some(step);
         plan
@@ -112,7 +114,7 @@ impl Plan {
     }
 
     /// Nothing to do but to wait for something that ends by itself.
-    pub(super) fn waiting(observed: &Observed, reason: &'static str, message: String) -> Self {
+    pub(super) fn waiting(observed: &Observed, reason: Reason, message: String) -> Self {
         let ready = match is_published(observed) {
             true => published(),
             false => Readiness {
@@ -141,15 +143,15 @@ impl Plan {
     pub(super) fn retiring(observed: &Observed) -> Self {
         match is_published(observed) {
             true => Self::ready(),
-            false => Self::waiting(observed, "Retiring", String::new()),
+            false => Self::waiting(observed, Reason::Retiring, String::new()),
         }
     }
 
     /// The resource waits for its turn among others (R11).
     pub(super) fn ask_turn(observed: &Observed, class: Class, deleting: bool) -> Self {
         let mut plan = match deleting {
-            true => super::delete::under_way("Deleting", QUEUED.to_string(), SAFETY_NET),
-            false => Self::waiting(observed, "Queued", QUEUED.to_string()),
+            true => super::delete::under_way(Reason::Deleting, QUEUED.to_string(), SAFETY_NET),
+            false => Self::waiting(observed, Reason::Queued, QUEUED.to_string()),
         };
         plan.step = Some(Step::AskTurn(class));
         plan.report.lasting = match class {
@@ -176,7 +178,7 @@ impl Plan {
     pub(super) fn look(observed: &Observed, server: &Server, step: Step) -> Self {
         match &server.trouble {
             Some(trouble) => Self::troubled(observed, trouble),
-            None => Self::doing(observed, step, "Observing"),
+            None => Self::doing(observed, step, Reason::Observing),
         }
     }
 
@@ -188,7 +190,7 @@ impl Plan {
         timings: &ProtocolTimings,
     ) -> Self {
         match read_age::quiet(observed, server, now, timings) {
-            Quiet::From(from) if now < from => Self::until(observed, "Confirming", from - now),
+            Quiet::From(from) if now < from => Self::until(observed, Reason::Confirming, from - now),
             Quiet::From(_) => Self::look(observed, server, Step::Read),
             Quiet::AfterPoll => Self::look(observed, server, Step::PollCluster),
         }
@@ -203,13 +205,13 @@ impl Plan {
         step: Step,
     ) -> Self {
         match staged.attempts.last {
-            Some(last) if now < last => Self::until(observed, "Confirming", last - now),
+            Some(last) if now < last => Self::until(observed, Reason::Confirming, last - now),
             _ => Self::look(observed, server, step),
         }
     }
 
     /// Nothing to do before a moment has come.
-    pub(super) fn until(observed: &Observed, reason: &'static str, wait: Duration) -> Self {
+    pub(super) fn until(observed: &Observed, reason: Reason, wait: Duration) -> Self {
         let mut plan = Self::waiting(observed, reason, String::new());
         plan.again = Some(wait);
         plan
@@ -253,7 +255,7 @@ impl Plan {
     pub(super) fn suspended(observed: &Observed) -> Self {
         let ready = Readiness {
             ready: is_published(observed),
-            reason: "Suspended",
+            reason: Reason::Suspended,
             message: "spec.suspend is true: nothing is changed, deletion excepted".to_string(),
         };
         Self {
@@ -269,13 +271,8 @@ impl Plan {
 impl Report {
     /// What holds the deletion up, and the ways out.
     fn block_deletion(&mut self, why: &Trouble, username: &str) {
-        self.ready.reason = "DeletionBlocked";
-        self.ready.message = format!(
-            "{}: {}; {}",
-            why.reason,
-            why.message,
-            super::remediation(username)
-        );
+        self.ready.reason = Reason::DeletionBlocked;
+        self.ready.message = Blocked::from(why).with_remediation(username);
         self.blockers.clear();
     }
 }
@@ -284,22 +281,22 @@ const QUEUED: &str =
     "the server's users are changed a few at a time, deletions first: this one waits for its turn";
 
 /// What a reason says of itself, where there is nothing more to say.
-fn what_goes_on(observed: &Observed, reason: &'static str) -> &'static str {
+fn what_goes_on(observed: &Observed, reason: Reason) -> &'static str {
     match reason {
         _ if is_impaired(observed) => IMPAIRED,
-        "Observing" => "the server is asked what is there",
-        "Checking" => "the output Secret is read",
-        "Creating" => "the login is being made",
-        "Adopting" => "the login that is there is being taken over",
-        "Retiring" => "the login in whose place another one was published is being retired",
-        "SettingPassword" => "the login gets another password",
-        "Configuring" => "attributes and memberships are being set",
-        "Recreating" => "the login was deleted on the server, and is being made again",
-        "Moving" => "the login is being taken over by the other server object",
-        "Confirming" => "the server is asked again once its answer is late enough to be believed",
-        "ClusterBusy" => "the server takes no changes now: it goes on when it does",
-        "ServerNotReady" => "the server object cannot be used yet",
-        "Deleting" => "the login is being deleted on the server",
+        Reason::Observing => "the server is asked what is there",
+        Reason::Checking => "the output Secret is read",
+        Reason::Creating => "the login is being made",
+        Reason::Adopting => "the login that is there is being taken over",
+        Reason::Retiring => "the login in whose place another one was published is being retired",
+        Reason::SettingPassword => "the login gets another password",
+        Reason::Configuring => "attributes and memberships are being set",
+        Reason::Recreating => "the login was deleted on the server, and is being made again",
+        Reason::Moving => "the login is being taken over by the other server object",
+        Reason::Confirming => "the server is asked again once its answer is late enough to be believed",
+        Reason::ClusterBusy => "the server takes no changes now: it goes on when it does",
+        Reason::ServerNotReady => "the server object cannot be used yet",
+        Reason::Deleting => "the login is being deleted on the server",
         _ => "a change is under way",
     }
 }
@@ -343,7 +340,7 @@ fn works(observed: &Observed) -> bool {
 pub(super) fn published() -> Readiness {
     Readiness {
         ready: true,
-        reason: "Published",
+        reason: Reason::Published,
         message: "the Secret is published and the server has accepted its password".to_string(),
     }
 }

@@ -1,6 +1,7 @@
 //! The workloads that use the Secret: restarted once after what is published has changed, and waited for before the login that
 //! they have used until then is retired.
 
+use crate::api::Reason;
 use std::time::Duration;
 
 use super::report::is_published;
@@ -84,7 +85,7 @@ const NOT_YET: &str = "it is not known yet whether all workloads that use the Se
 /// Workloads are not through with their restart, long after the overlap.
 fn blocked(username: &str, why: &str) -> Stalled {
     Stalled {
-        reason: "RetirementBlocked",
+        reason: Reason::RetirementBlocked,
         message: format!(
             "the login {username:?}, in whose place another one was published, still works, since workloads may use it: {why}. Finish \
              their rollout, by spec.paused: false or by deleting the Pods of before; or set spec.restart.mode: None, and it is \

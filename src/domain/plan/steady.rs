@@ -1,5 +1,6 @@
 //! A user that should exist and has no entry in the journal.
 
+use crate::api::Reason;
 use std::time::Duration;
 
 use super::moved;
@@ -72,7 +73,7 @@ fn stranger(observed: &Observed, server: &Server) -> Option<Stalled> {
         let may_take_over = server.take_over_from.as_ref() == Some(&claim.installation);
         if claim.installation != own.installation && !may_take_over {
             return Some(Stalled {
-                reason: "Restored",
+                reason: Reason::Restored,
                 message: format!(
                     "this object was made by installation {} and restored or copied into installation {}: nothing is \
                      changed on the server until an administrator sets the annotation {}={} on the server object",
@@ -90,7 +91,7 @@ fn stranger(observed: &Observed, server: &Server) -> Option<Stalled> {
         .or(claimed)
         .filter(|identity| **identity != server.identity && !moves(observed, server))?;
     Some(Stalled {
-        reason: "RemoteChanged",
+        reason: Reason::RemoteChanged,
         message: format!(
             "this user lives on {other}, but the server object now names {}: point the server object back, or \
              delete this object (deletionPolicy: Retain keeps the login) and make it again",
@@ -111,7 +112,7 @@ fn moves(observed: &Observed, server: &Server) -> bool {
 /// The next step for a user that should exist, with nothing staged.
 pub fn plan(desired: &Desired, observed: &Observed, now: Mono, timings: &ProtocolTimings) -> Plan {
     let ServerView::Usable(server) = &observed.server else {
-        return Plan::waiting(observed, "ServerNotReady", String::new());
+        return Plan::waiting(observed, Reason::ServerNotReady, String::new());
     };
     if let Some(rival) = &observed.rival {
         return Plan::not_ready(conflict(rival, &desired.username));
@@ -155,7 +156,7 @@ const UNSETTLED: &str = "a request of an earlier PostgresUser for this login may
 
 /// An earlier resource has left something on its way.
 pub(super) fn unsettled(observed: &Observed) -> Plan {
-    Plan::waiting(observed, "Waiting", UNSETTLED.to_string())
+    Plan::waiting(observed, Reason::Waiting, UNSETTLED.to_string())
 }
 
 pub(super) fn conflict(rival: &Rival, username: &str) -> Stalled {
@@ -164,7 +165,7 @@ pub(super) fn conflict(rival: &Rival, username: &str) -> Stalled {
         None => "a PostgresUser of another namespace".to_string(),
     };
     Stalled {
-        reason: "Conflict",
+        reason: Reason::Conflict,
         message: format!(
             "the login {username:?} on this server belongs to {who}: choose another spec.username in a new object; \
              deleting this one deletes nothing on the server"
@@ -190,7 +191,7 @@ pub fn missing(
     if now - observation.started > timings.fresh_for || !observation.proves_absence {
         return Plan::look(observed, server, Step::List);
     }
-    claim_then_stage(observed, creation(desired, observation), "Creating")
+    claim_then_stage(observed, creation(desired, observation), Reason::Creating)
 }
 
 fn creation(desired: &Desired, observation: &Observation) -> Draft {
@@ -248,7 +249,7 @@ pub fn cannot_stage(desired: &Desired, observed: &Observed, server: &Server) -> 
         ));
     }
     if let WantedPassword::Missing(why) = &desired.password {
-        return Some(Plan::waiting(observed, "PasswordNotFound", why.clone()));
+        return Some(Plan::waiting(observed, Reason::PasswordNotFound, why.clone()));
     }
     if let Some(trouble) = &server.trouble {
         return Some(Plan::troubled(observed, trouble));
@@ -261,7 +262,7 @@ pub fn cannot_stage(desired: &Desired, observed: &Observed, server: &Server) -> 
 
 pub fn secret_conflict(whose: &str) -> Stalled {
     Stalled {
-        reason: "SecretConflict",
+        reason: Reason::SecretConflict,
         message: format!(
             "the output Secret's name is taken: {whose}. It is left as it is: delete or rename that Secret, or make \
              another PostgresUser with another spec.secret.name"
@@ -272,7 +273,7 @@ pub fn secret_conflict(whose: &str) -> Stalled {
 /// The password is changed once its Secret can be written again, not before: until then the old one works.
 pub fn secret_leaving(finalizers: &str) -> Stalled {
     Stalled {
-        reason: "SecretTerminating",
+        reason: Reason::SecretTerminating,
         message: format!(
             "the output Secret is being deleted and waits for finalizers of others ({finalizers}): once it is gone, it is \
              made again with a new password. See to what holds it"
@@ -291,7 +292,7 @@ pub fn draft(kind: Kind, cause: Cause, password: DraftPassword, seen: Seen, prov
     }
 }
 
-pub fn claim_then_stage(observed: &Observed, draft: Draft, reason: &'static str) -> Plan {
+pub fn claim_then_stage(observed: &Observed, draft: Draft, reason: Reason) -> Plan {
     let claimed = observed.finalizer && observed.claim == observed.own_claim;
     let step = if claimed { Step::Stage(draft) } else { Step::Claim };
     Plan::doing(observed, step, reason)
@@ -307,7 +308,7 @@ pub fn exists(
 ) -> Plan {
     if user.protected {
         return Plan::not_ready(Stalled {
-            reason: "AlreadyExists",
+            reason: Reason::AlreadyExists,
             message: format!(
                 "{:?} is a system user of the server, which is never changed or adopted: choose another spec.username",
                 user.username
@@ -336,7 +337,7 @@ pub fn exists(
             observation.as_seen(),
             marked_ours,
         ),
-        "Adopting",
+        Reason::Adopting,
     )
 }
 
@@ -345,7 +346,7 @@ pub fn exists(
 pub fn another_installations(observed: &Observed, server: &Server, user: &RemoteUser) -> Option<Stalled> {
     if server.capabilities.marks && user.creator == Creator::Unknown {
         return Some(Stalled {
-            reason: "Conflict",
+            reason: Reason::Conflict,
             message: format!(
                 "the comment of the login {:?} begins like pguser-operator's mark and cannot be read: it is not changed. \
                  Find out whose it is, and remove or correct the comment",
@@ -359,7 +360,7 @@ pub fn another_installations(observed: &Observed, server: &Server, user: &Remote
         return None;
     }
     Some(Stalled {
-        reason: "Conflict",
+        reason: Reason::Conflict,
         message: format!(
             "the login {:?} is managed by pguser-operator installation {} (it says so in its comment): it is not \
              changed. If that installation is gone, an administrator may set the annotation {}={} on the server object, \
@@ -380,7 +381,7 @@ pub fn is_too_powerful(desired: &Desired, user: &RemoteUser) -> bool {
 
 fn too_powerful(user: &RemoteUser) -> Stalled {
     Stalled {
-        reason: "AlreadyExists",
+        reason: Reason::AlreadyExists,
         message: format!(
             "a login {:?} exists already, is not this object's, and has CREATEROLE or BYPASSRLS: it is taken over only if the \
              server object names it (spec.postgresql.allowed.adoption)",
@@ -395,7 +396,7 @@ fn already_exists(desired: &Desired, user: &RemoteUser, server: &Server) -> Stal
         (false, _) => "this server object does not allow adoption (spec.allowAdoption)",
     };
     Stalled {
-        reason: "AlreadyExists",
+        reason: Reason::AlreadyExists,
         message: format!(
             "a login {:?} exists already and is not this object's: {way_out}",
             user.username
@@ -407,7 +408,7 @@ fn already_exists(desired: &Desired, user: &RemoteUser, server: &Server) -> Stal
 pub(super) fn renamed(to: &str, username: &str) -> Stalled {
     let (from, ours) = (sql::identifier(to), sql::identifier(username));
     Stalled {
-        reason: "Conflict",
+        reason: Reason::Conflict,
         message: format!(
             "the login {username:?} was renamed to {to:?} on the server, where it goes on working: nothing is made or changed until \
              there is one of the two. To have it back: ALTER ROLE {from} RENAME TO {ours}; to give it up, so that it is made \
@@ -436,7 +437,7 @@ fn vanished(
     let password = match published_password(observed) {
         PublishedPassword::Intact => DraftPassword::Published,
         PublishedPassword::Lost => DraftPassword::New,
-        PublishedPassword::Unread => return Plan::doing(observed, Step::ReadSecret, "Recreating"),
+        PublishedPassword::Unread => return Plan::doing(observed, Step::ReadSecret, Reason::Recreating),
     };
     let own_changed =
         matches!(&desired.password, WantedPassword::Own { mac } if Some(mac) != published_mac(observed));
@@ -483,7 +484,7 @@ fn recreation(desired: &Desired, observed: &Observed, password: DraftPassword) -
     claim_then_stage(
         observed,
         draft(Kind::Create, cause, password, seen, false),
-        "Recreating",
+        Reason::Recreating,
     )
 }
 
@@ -519,7 +520,7 @@ fn there(
         return plan;
     }
     match reason {
-        NewPassword::ReadSecretFirst => Plan::doing(observed, Step::ReadSecret, "Checking"),
+        NewPassword::ReadSecretFirst => Plan::doing(observed, Step::ReadSecret, Reason::Checking),
         NewPassword::Contested => {
             let mut plan = Plan::not_ready(contested());
             // Noted once, so that it stands until a person has acted.
@@ -531,13 +532,13 @@ fn there(
                 return held;
             }
             if read_age::is_busy(server, timings) {
-                return Plan::doing(observed, Step::PollCluster, "ClusterBusy");
+                return Plan::doing(observed, Step::PollCluster, Reason::ClusterBusy);
             }
             let reverted = cause == Cause::SetBack;
             let mut plan = claim_then_stage(
                 observed,
                 draft(Kind::SetPassword, cause, password, seen, true),
-                "SettingPassword",
+                Reason::SettingPassword,
             );
             plan.report.reverted = reverted && matches!(plan.step, Some(Step::Stage(_)));
             plan
@@ -587,7 +588,7 @@ pub(super) fn configure(
             seen.clone(),
             true,
         ),
-        "Configuring",
+        Reason::Configuring,
     ))
 }
 
@@ -627,7 +628,7 @@ fn another_incarnation(
         return exists(desired, observed, server, user, observation);
     }
     Plan::not_ready(Stalled {
-        reason: "Conflict",
+        reason: Reason::Conflict,
         message: format!(
             "the login {:?} was deleted and made again by somebody else: it is not changed. Delete it on the server, \
              or take it over with spec.adoptionPolicy: Adopt, where the server object allows it",
@@ -638,7 +639,7 @@ fn another_incarnation(
 
 fn contested() -> Stalled {
     Stalled {
-        reason: "Conflict",
+        reason: Reason::Conflict,
         message: format!(
             "the password was changed from outside three times within an hour: something else manages this login. Find \
              and stop it, then set the annotation {} to a new value",
@@ -659,7 +660,7 @@ fn in_order(
     let (Some(published), SecretView::Ours { resource_version, .. }) =
         (&observed.published, &observed.secret)
     else {
-        return Plan::doing(observed, Step::ReadSecret, "Checking");
+        return Plan::doing(observed, Step::ReadSecret, Reason::Checking);
     };
     let moved = *resource_version != published.resource_version;
     let is_outdated = published.renewed_at.is_some_and(|at| at <= now);
@@ -702,7 +703,7 @@ fn try_address(desired: &Desired, observed: &Observed, server: &Server, now: Mon
     }
     let refused = match observed.tried.login {
         Login::Accepted | Login::Unverifiable(_) => return None,
-        Login::NotTried => return Some(Plan::doing(observed, Step::TryPublished, "Checking")),
+        Login::NotTried => return Some(Plan::doing(observed, Step::TryPublished, Reason::Checking)),
         Login::Refused(at) => at,
     };
     let mut plan = Plan::stalled(observed, refused_there(desired, observed));
@@ -718,7 +719,7 @@ fn refused_there(desired: &Desired, observed: &Observed) -> Stalled {
     let published = observed.published.as_ref();
     let published = published.and_then(|published| published.address.as_deref());
     Stalled {
-        reason: "AddressRefused",
+        reason: Reason::AddressRefused,
         message: format!(
             "the published password is refused at {}, where clients are to connect now: the Secret goes on naming {}. Correct the \
              server object's spec.connection if another server answers there; it is tried again each minute, and at once when \
@@ -737,7 +738,7 @@ fn is_overdue(desired: &Desired, now: Mono) -> bool {
 
 fn overdue() -> Stalled {
     Stalled {
-        reason: "PasswordOverdue",
+        reason: Reason::PasswordOverdue,
         message: "the password is older than the server object lets one get (spec.passwords.maxAge), and is not changed without you: \
                   write another one into the Secret that spec.password.secretRef names, or set spec.suspend: false"
             .to_string(),
@@ -748,7 +749,7 @@ fn overdue() -> Stalled {
 fn complaint(desired: &Desired, observed: &Observed, user: &RemoteUser, now: Mono) -> Option<Stalled> {
     if let WantedPassword::Missing(why) = &desired.password {
         return Some(Stalled {
-            reason: "PasswordNotFound",
+            reason: Reason::PasswordNotFound,
             message: format!("{why}; the last good password stands"),
         });
     }
@@ -769,7 +770,7 @@ fn complaint(desired: &Desired, observed: &Observed, user: &RemoteUser, now: Mon
         .read_only
         .is_some_and(|found| found != desired.settings.read_only);
     cannot_be.then(|| Stalled {
-        reason: "InvalidSettings",
+        reason: Reason::InvalidSettings,
         message: format!(
             "spec.scalingo.readOnly is {}, but the login was made with {}, which cannot be changed: make another \
              PostgresUser, or write what is",

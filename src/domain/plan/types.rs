@@ -1,5 +1,6 @@
 //! What the planner reads and what it says.
 
+use crate::api::Reason;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +76,7 @@ pub struct Desired {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Invalid {
     /// The condition's reason: `InvalidUsername`, `InvalidPassword`.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// What is wrong and how to mend it.
     pub message: String,
 }
@@ -310,7 +311,7 @@ pub enum ServerView {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Unusable {
     /// The condition's reason: `ServerNotFound`, `ServerNotReady`.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// What is wrong.
     pub message: String,
 }
@@ -378,8 +379,8 @@ pub struct Look {
 /// What is wrong with a server now.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Trouble {
-    /// The condition's reason: `Unauthorised`, `Throttled`, `Unreachable`, `EndpointNotAllowed`, …
-    pub reason: &'static str,
+    /// The condition's reason: `Unauthorized`, `Throttled`, `Unreachable`, `EndpointNotAllowed`, …
+    pub reason: Reason,
     /// What is wrong.
     pub message: String,
     /// A person must act.
@@ -640,7 +641,7 @@ pub enum Lasting {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Stalled {
     /// The condition's reason.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// What is wrong and the ways out.
     pub message: String,
 }
@@ -651,7 +652,7 @@ pub struct Readiness {
     /// Its status.
     pub ready: bool,
     /// Its reason.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// Its message.
     pub message: String,
 }
@@ -660,7 +661,7 @@ impl Default for Readiness {
     fn default() -> Self {
         Self {
             ready: false,
-            reason: "Pending",
+            reason: Reason::Pending,
             message: String::new(),
         }
     }

@@ -10,6 +10,7 @@ mod login;
 mod presets;
 mod template;
 
+use crate::api::Reason;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ use crate::api::secret_preset::{ALWAYS, CLASHES, clash};
 use crate::api::{OutputSecret, SecretPreset, SslMode};
 
 /// The condition's reason.
-const REASON: &str = "InvalidSettings";
+const REASON: Reason = Reason::InvalidSettings;
 /// In bytes, of all keys and values. An API server takes 1 MiB.
 const LARGEST: usize = 256 * 1024;
 /// As long as a password gets that is generated.

@@ -1,7 +1,7 @@
 //! What is written reads back as what was meant, by the parsers of this program's own crates and by small ones that follow
 //! what others' documents say.
 
-use crate::api::ChannelBinding;
+use crate::api::{ChannelBinding, Reason};
 use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -68,7 +68,7 @@ fn one(template: &str) -> String {
 fn refusal(template: &str) -> String {
     let spec = templates(&[("app.conf", template)]);
     let invalid = check("checkout", &spec, None).unwrap_or_else(|| panic!("{template:?} was taken"));
-    assert_eq!(invalid.reason, "InvalidSettings");
+    assert_eq!(invalid.reason, Reason::InvalidSettings);
     assert!(!invalid.message.chars().any(char::is_control), "{invalid:?}");
     invalid.message
 }

@@ -178,7 +178,7 @@ impl Purpose {
             404 if reply.html => self.broken(after),
             404 => ErrorClass::NotFound,
             409 => ErrorClass::Conflict,
-            401..=403 => ErrorClass::Unauthorised,
+            401..=403 => ErrorClass::Unauthorized,
             // From the proxy, so the remote has not seen the request.
             407 => ErrorClass::Unreachable { after },
             // The server gave up waiting for the request, of which it may have seen enough.
@@ -323,9 +323,9 @@ mod tests {
             (301, Invalid),
             (307, Invalid),
             (400, Invalid),
-            (401, Unauthorised),
-            (402, Unauthorised),
-            (403, Unauthorised),
+            (401, Unauthorized),
+            (402, Unauthorized),
+            (403, Unauthorized),
             (404, NotFound),
             (405, Invalid),
             (409, Conflict),

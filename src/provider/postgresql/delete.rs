@@ -318,7 +318,7 @@ impl Deletion<'_> {
         let result = begun!(call, self.gate => self.ended(call, role));
         // What was told to end does; that the operator's login was a member of the role is undone.
         match call.undo(result).await {
-            Err(error) if matches!(error.class, ErrorClass::Unauthorised) => return Ok(()),
+            Err(error) if matches!(error.class, ErrorClass::Unauthorized) => return Ok(()),
             result => result?,
         }
         for _ in 0..20 {
@@ -566,7 +566,7 @@ fn after(error: RemoteError, cleared: &[&str]) -> RemoteError {
 fn unconnected(error: RemoteError, database: &str) -> RemoteError {
     RemoteError {
         class: match error.class {
-            ErrorClass::Unauthorised => ErrorClass::Invalid,
+            ErrorClass::Unauthorized => ErrorClass::Invalid,
             class => class,
         },
         detail: within(&error.detail, database),

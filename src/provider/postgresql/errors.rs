@@ -54,7 +54,7 @@ pub(super) fn unsecured(operation: &'static str, reason: &Unsecured) -> RemoteEr
 
 /// TLS, with a certificate that a login cannot be bound to where it has to be.
 pub(super) fn unbindable(operation: &'static str) -> RemoteError {
-    RemoteError::new(operation, ErrorClass::Unauthorised, tls::UNBINDABLE)
+    RemoteError::new(operation, ErrorClass::Unauthorized, tls::UNBINDABLE)
 }
 
 /// No answer in time.
@@ -139,13 +139,13 @@ const COMMIT: SqlStep = SqlStep {
 
 fn connecting(code: &SqlState) -> (ErrorClass, &'static str) {
     match *code {
-        SqlState::INVALID_PASSWORD => (ErrorClass::Unauthorised, "the login or its password is wrong"),
+        SqlState::INVALID_PASSWORD => (ErrorClass::Unauthorized, "the login or its password is wrong"),
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION => (
-            ErrorClass::Unauthorised,
+            ErrorClass::Unauthorized,
             "the server does not let this login in from here (pg_hba.conf), or not at all",
         ),
         SqlState::INSUFFICIENT_PRIVILEGE => (
-            ErrorClass::Unauthorised,
+            ErrorClass::Unauthorized,
             "the login may not connect to the database",
         ),
         SqlState::INVALID_CATALOG_NAME => (ErrorClass::Invalid, "the database does not exist"),
@@ -156,7 +156,7 @@ fn connecting(code: &SqlState) -> (ErrorClass, &'static str) {
 fn reading(code: &SqlState) -> (ErrorClass, &'static str) {
     match *code {
         SqlState::INSUFFICIENT_PRIVILEGE => (
-            ErrorClass::Unauthorised,
+            ErrorClass::Unauthorized,
             "the login may not read the system catalogs",
         ),
         _ => trouble(code).unwrap_or((UNREACHABLE, "the server cannot say")),
@@ -187,7 +187,7 @@ fn changing(code: &SqlState, step: SqlStep) -> (ErrorClass, &'static str) {
             "the server takes no changes: it is a standby, or set to be read only",
         ),
         SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-            (ErrorClass::Unauthorised, "the login is no longer valid")
+            (ErrorClass::Unauthorized, "the login is no longer valid")
         }
         _ => trouble(code).unwrap_or((ErrorClass::Invalid, "the server refuses")),
     }
@@ -235,7 +235,7 @@ fn unsaid(doing: Doing, failure: &tokio_postgres::Error) -> (ErrorClass, Cow<'st
 fn unsaid_by_the_server(doing: Doing, failure: &tokio_postgres::Error) -> (ErrorClass, &'static str) {
     if tls::find::<AsksForPassword>(failure).is_some() {
         return (
-            ErrorClass::Unauthorised,
+            ErrorClass::Unauthorized,
             "the server asks for the password in the clear or by MD5; without verified TLS it gets it by \
              SCRAM-SHA-256 only",
         );
@@ -249,7 +249,7 @@ fn unsaid_by_the_server(doing: Doing, failure: &tokio_postgres::Error) -> (Error
     let cause = failure.source().map(ToString::to_string).unwrap_or_default();
     match cause.as_str() {
         "server did not use channel binding" | "unsupported authentication method" => (
-            ErrorClass::Unauthorised,
+            ErrorClass::Unauthorized,
             "the server does not ask for the password by SCRAM-SHA-256 with channel binding, which every sslmode \
              but verify-full needs",
         ),
@@ -290,7 +290,7 @@ mod tests {
             ("55P03", ErrorClass::Busy),
             ("57014", ErrorClass::Busy),
             ("XX000", ErrorClass::Busy),
-            ("28P01", ErrorClass::Unauthorised),
+            ("28P01", ErrorClass::Unauthorized),
             ("53300", UNREACHABLE),
             ("53100", UNREACHABLE),
             ("57P01", UNREACHABLE),
@@ -309,9 +309,9 @@ mod tests {
             (ErrorClass::Invalid, "another")
         );
         for (code, class) in [
-            ("28P01", ErrorClass::Unauthorised),
-            ("28000", ErrorClass::Unauthorised),
-            ("42501", ErrorClass::Unauthorised),
+            ("28P01", ErrorClass::Unauthorized),
+            ("28000", ErrorClass::Unauthorized),
+            ("42501", ErrorClass::Unauthorized),
             ("3D000", ErrorClass::Invalid),
             ("53300", UNREACHABLE),
             ("57P03", UNREACHABLE),

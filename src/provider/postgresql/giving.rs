@@ -185,7 +185,7 @@ mod tests {
             assert!(of(class, code), "{code}");
         }
         for (class, code) in [
-            (ErrorClass::Unauthorised, "28000"),
+            (ErrorClass::Unauthorized, "28000"),
             (ErrorClass::Invalid, "22P05"),
             (ErrorClass::Busy, "55P03"),
             (ErrorClass::Conflict, "42710"),

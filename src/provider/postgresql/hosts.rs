@@ -95,7 +95,7 @@ impl Hosts {
 
 /// Whether a failure to connect is the same at all addresses: the login is refused, or cannot work.
 pub(super) fn is_of_all(error: &RemoteError) -> bool {
-    matches!(error.class, ErrorClass::Unauthorised | ErrorClass::Invalid)
+    matches!(error.class, ErrorClass::Unauthorized | ErrorClass::Invalid)
 }
 
 /// No address is of use, each for its reason.
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_refused_login_is_refused_for_all_and_what_is_down_is_not() {
         for (class, expected) in [
-            (ErrorClass::Unauthorised, true),
+            (ErrorClass::Unauthorized, true),
             (ErrorClass::Invalid, true),
             (ErrorClass::Busy, false),
             (ErrorClass::EndpointNotAllowed, false),

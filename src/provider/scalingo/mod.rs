@@ -184,9 +184,9 @@ impl<'a> Request<'a> {
 
     /// Without a token nothing is sent, and nothing that was said on the way to one is about a user.
     fn without_token(&self, error: RemoteError) -> RemoteError {
-        use ErrorClass::{EndpointNotAllowed, RateLimited, Unauthorised, Unreachable};
+        use ErrorClass::{EndpointNotAllowed, RateLimited, Unauthorized, Unreachable};
         let class = match error.class {
-            class @ (EndpointNotAllowed | RateLimited { .. } | Unauthorised | Unreachable { .. }) => class,
+            class @ (EndpointNotAllowed | RateLimited { .. } | Unauthorized | Unreachable { .. }) => class,
             ErrorClass::NotFound if self.purpose == Purpose::Read => ErrorClass::NotFound,
             class => Unreachable {
                 after: class.retry_after(),

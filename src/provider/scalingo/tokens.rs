@@ -159,7 +159,7 @@ async fn post(
         url: url.clone(),
         authorization: authorization.ok_or_else(|| RemoteError {
             operation,
-            class: ErrorClass::Unauthorised,
+            class: ErrorClass::Unauthorized,
             detail: " (the token holds characters that no header can carry)".to_string(),
             blockers: Vec::new(),
         })?,
@@ -208,11 +208,11 @@ fn refusal(operation: &'static str, reply: &Reply, credential: &Password) -> Rem
     let response = reply.json::<ErrorResponse>();
     let about_addon = response.as_ref().is_some_and(ErrorResponse::is_about_an_addon);
     let class = match Purpose::Read.class(reply) {
-        class @ (ErrorClass::Unauthorised | ErrorClass::RateLimited { .. }) => class,
+        class @ (ErrorClass::Unauthorized | ErrorClass::RateLimited { .. }) => class,
         // Only the addon's absence is the database's. An app that is not found may be one that these credentials
         // do not show, or a slip of the pen.
         ErrorClass::NotFound if about_addon => ErrorClass::NotFound,
-        ErrorClass::NotFound => ErrorClass::Unauthorised,
+        ErrorClass::NotFound => ErrorClass::Unauthorized,
         _ => ErrorClass::Unreachable { after: reply.after },
     };
     tracing::debug!(operation, %class, "no token is given");

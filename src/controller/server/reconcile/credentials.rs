@@ -4,6 +4,7 @@
 //! what deletion needs is copied to the operator's namespace first, used for deletions alone, and removed with the last of
 //! them or when a working Secret is back.
 
+use crate::api::Reason;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -37,7 +38,7 @@ pub enum FoundCredentials {
     /// They cannot.
     Unusable {
         /// The condition's reason.
-        reason: &'static str,
+        reason: Reason,
         /// What is wrong and how to mend it.
         message: String,
     },
@@ -50,7 +51,7 @@ pub enum FoundCredentials {
 pub async fn find(object: &ServerObject, context: &Context) -> Result<FoundCredentials, Error> {
     let (Some((namespace, name)), Some(spec)) = (object.credentials(context), object.provider()) else {
         return Ok(FoundCredentials::Unusable {
-            reason: "InvalidSpec",
+            reason: Reason::InvalidSpec,
             message: "no provider is set".to_string(),
         });
     };
@@ -73,7 +74,7 @@ pub async fn find(object: &ServerObject, context: &Context) -> Result<FoundCrede
         Ok(keys) => keys,
         Err(lacking) => {
             return Ok(FoundCredentials::Unusable {
-                reason: "InvalidCredentials",
+                reason: Reason::InvalidCredentials,
                 message: told(&spec, &secret, &lacking),
             });
         }
@@ -90,7 +91,7 @@ pub async fn find(object: &ServerObject, context: &Context) -> Result<FoundCrede
             }
         }
         Err(message) => FoundCredentials::Unusable {
-            reason: "CANotFound",
+            reason: Reason::CANotFound,
             message,
         },
     })
@@ -113,7 +114,7 @@ async fn copy_or(
     Ok(match copied {
         Some(material) => FoundCredentials::Usable { material, copy: true },
         None => FoundCredentials::Unusable {
-            reason: "CredentialsNotFound",
+            reason: Reason::CredentialsNotFound,
             message: missing,
         },
     })
@@ -232,7 +233,7 @@ fn client(
     material: &Material,
     mac: Option<&str>,
     gate: &Gate,
-) -> Result<Arc<AnyProvider>, (&'static str, String)> {
+) -> Result<Arc<AnyProvider>, (Reason, String)> {
     let same = current(object, context)
         .filter(|link| link.credentials_mac.as_deref() == mac && link.generation == object.meta().generation);
     if let Some(provider) = same.and_then(|link| link.provider) {
@@ -240,7 +241,7 @@ fn client(
     }
     let spec = object
         .provider()
-        .ok_or(("InvalidSpec", "no provider is set".to_string()))?;
+        .ok_or((Reason::InvalidSpec, "no provider is set".to_string()))?;
     provider::connect(&spec, material, context, gate.clone()).map(Arc::new)
 }
 

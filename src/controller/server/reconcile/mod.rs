@@ -17,6 +17,7 @@ pub use ca::{config_map_of as ca_config_map, secret_of as ca_secret};
 pub use credentials::all_servers;
 pub use status::remote_users;
 
+use crate::api::Reason;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -206,7 +207,7 @@ async fn at_work(
         Ok(journal) => journal,
         Err(error) => {
             let note = format!("{error}: nothing is done for this server's users until it can be");
-            object.publish(context, true, "JournalNotReady", note).await;
+            object.publish(context, true, Reason::JournalNotReady, note).await;
             return Err(Error::Journal(error));
         }
     };

@@ -1,5 +1,6 @@
 //! R5: entries of the journal whose PostgresUser is gone are resolved all the same.
 
+use crate::api::Reason;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,7 +127,7 @@ async fn tell(
     stalled: &Stalled,
     never_deleted: &mut Vec<String>,
 ) {
-    if stalled.reason == "DeletionNotInEffect" {
+    if stalled.reason == Reason::DeletionNotInEffect {
         return never_deleted.push(entry.username.clone());
     }
     if let Some(object) = ServerObject::find(context, &server.key) {

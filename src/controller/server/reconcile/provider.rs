@@ -1,5 +1,6 @@
 //! The client of a server object's provider, made from its spec and what its credentials Secret holds.
 
+use crate::api::Reason;
 use std::collections::BTreeMap;
 
 use crate::api::{self, CredentialsRef};
@@ -116,7 +117,7 @@ pub fn connect(
     material: &Material,
     context: &Context,
     gate: Gate,
-) -> Result<AnyProvider, (&'static str, String)> {
+) -> Result<AnyProvider, (Reason, String)> {
     let (field, made) = match spec {
         ProviderSpec::Ionos(it) => (
             format!("spec.ionos.endpoint {:?}", it.endpoint),
@@ -130,8 +131,8 @@ pub fn connect(
     };
     made.map_err(|error| {
         let reason = match error.class {
-            ErrorClass::EndpointNotAllowed => "EndpointNotAllowed",
-            _ => "InvalidEndpoint",
+            ErrorClass::EndpointNotAllowed => Reason::EndpointNotAllowed,
+            _ => Reason::InvalidEndpoint,
         };
         (reason, format!("{field}: {error}"))
     })

@@ -1,5 +1,6 @@
 //! The conditions of a server object that goes no further.
 
+use crate::api::Reason;
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -17,7 +18,7 @@ use crate::domain::conditions::{self, ConditionChange, Finding, READY, RECONCILI
 /// If the API server refuses.
 pub async fn stalled(
     object: &ServerObject,
-    reason: &'static str,
+    reason: Reason,
     message: String,
     context: &Context,
 ) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! What a server object says of itself.
 
+use crate::api::Reason;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
@@ -172,7 +173,7 @@ fn findings(
     let (status, reason, message) = match trouble.as_ref() {
         _ if object.deleting() => (
             Status::False,
-            "InUse",
+            Reason::InUse,
             in_use(
                 context.users_that_need(&object.key()),
                 need::entries_at_work(server).unwrap_or_default(),
@@ -181,14 +182,14 @@ fn findings(
         Some(trouble) => (Status::False, trouble.reason, trouble.message.clone()),
         None if link.deletions_only => (
             Status::False,
-            "CredentialsNotFound",
+            Reason::CredentialsNotFound,
             view::DELETIONS_ONLY.to_string(),
         ),
-        None if known => (Status::True, "Reachable", reachable(server)),
+        None if known => (Status::True, Reason::Reachable, reachable(server)),
         None if stands(old, object, &link) => return Vec::new(),
         None => (
             Status::False,
-            "Connecting",
+            Reason::Connecting,
             "the server has not answered yet".to_string(),
         ),
     };
@@ -214,7 +215,7 @@ fn findings(
 const DELETION_PENDING: &str = "DeletionPending";
 
 /// The deletions that no PostgresUser is there to tell of any more.
-fn never_deleted(object: &ServerObject, server: &ServerTask) -> Option<(&'static str, String)> {
+fn never_deleted(object: &ServerObject, server: &ServerTask) -> Option<(Reason, String)> {
     let names = server.state().never_deleted.clone();
     let some = match object {
         ServerObject::Namespaced(_) => format!(
@@ -230,7 +231,7 @@ fn never_deleted(object: &ServerObject, server: &ServerTask) -> Option<(&'static
             names.len(),
             crate::api::names::FORCE_FINALIZE,
         );
-        ("StillThere", message)
+        (Reason::StillThere, message)
     })
 }
 
@@ -300,7 +301,7 @@ async fn tell<K: kube::Resource<DynamicType = ()>>(
     events::publish(
         context,
         object,
-        status != "True" && reason != "Connecting",
+        status != "True" && reason != Reason::Connecting.as_str(),
         &reason,
         message,
     )

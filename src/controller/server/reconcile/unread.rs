@@ -3,6 +3,7 @@
 //! Whom it admits, where it is and whom it trusts may all be other than what was read: nothing is begun by it, and what is
 //! at work already goes on as it was. It may be deleted once nothing needs it.
 
+use crate::api::Reason;
 use std::time::Duration;
 
 use kube::runtime::controller::Action;
@@ -14,7 +15,7 @@ use crate::controller::error::Error;
 use crate::controller::server_spec::ServerObject;
 
 /// The condition's reason.
-const REASON: &str = "Undecodable";
+const REASON: Reason = Reason::Undecodable;
 
 /// How soon to look again at what has just been mended.
 const SOON: Duration = Duration::from_millis(200);

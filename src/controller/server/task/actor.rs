@@ -1,5 +1,6 @@
 //! The task that makes a server's remote calls, one after another.
 
+use crate::api::Reason;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -302,7 +303,7 @@ pub(super) async fn is_of_one_name(
     }
     tracing::warn!(server = %server.key, ?username, %error, "requests about one login fail");
     let trouble = Trouble {
-        reason: "RequestFailed",
+        reason: Reason::RequestFailed,
         message: format!(
             "the server is in order, but a request about this login fails ({error}): it is tried again after growing pauses"
         ),
@@ -326,7 +327,7 @@ pub(super) fn failed(server: &ServerTask, error: &RemoteError) {
             let until = state.circuit.next_probe().unwrap_or_default();
             server.link().bucket.pause(until - clock::now());
         }
-        if error.class == ErrorClass::Unauthorised {
+        if error.class == ErrorClass::Unauthorized {
             state.worked = false;
         }
         let changed = state.trouble.as_ref().map(|trouble| trouble.reason) != Some(trouble.reason);
@@ -357,22 +358,24 @@ pub(super) fn backoff(server: &ServerTask, tries: u32) -> Duration {
 
 fn trouble_of(error: &RemoteError) -> Trouble {
     let (reason, message, stalled) = match &error.class {
-        ErrorClass::Unauthorised => (
-            "Unauthorised",
+        ErrorClass::Unauthorized => (
+            Reason::Unauthorized,
             "the server does not accept the credentials, or they are not enough",
             false,
         ),
-        ErrorClass::RateLimited { .. } => ("Throttled", "the server asks for fewer requests", false),
+        ErrorClass::RateLimited { .. } => (Reason::Throttled, "the server asks for fewer requests", false),
         ErrorClass::EndpointNotAllowed => (
-            "EndpointNotAllowed",
+            Reason::EndpointNotAllowed,
             "the address is not on the operator's allow-list: an administrator has to add it with --allow-endpoint",
             true,
         ),
-        ErrorClass::NotFound => ("ClusterNotFound", "the server knows no such cluster", false),
-        ErrorClass::Busy | ErrorClass::Conflict => ("ClusterBusy", "the cluster takes no changes now", false),
-        ErrorClass::Invalid => ("UnexpectedAnswer", "the server refused the request", false),
+        ErrorClass::NotFound => (Reason::ClusterNotFound, "the server knows no such cluster", false),
+        ErrorClass::Busy | ErrorClass::Conflict => {
+            (Reason::ClusterBusy, "the cluster takes no changes now", false)
+        }
+        ErrorClass::Invalid => (Reason::UnexpectedAnswer, "the server refused the request", false),
         _ => (
-            "Unreachable",
+            Reason::Unreachable,
             "the server cannot be reached or does not answer",
             false,
         ),

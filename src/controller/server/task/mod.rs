@@ -30,6 +30,7 @@ pub mod state;
 pub mod turns;
 mod window;
 
+use crate::api::Reason;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -119,7 +120,7 @@ pub struct Link {
     /// The credentials are a copy kept for deletions alone.
     pub deletions_only: bool,
     /// Why there is no client, if there is none: reason and message.
-    pub unusable: Option<(&'static str, String)>,
+    pub unusable: Option<(Reason, String)>,
     /// The generation of the spec that the client was made from.
     pub generation: Option<i64>,
     /// How often to refresh.

@@ -111,6 +111,7 @@ impl Difficulties {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Reason;
 
     #[test]
     fn who_asked_first_is_read_first_and_once() {
@@ -130,7 +131,7 @@ mod tests {
     fn pauses_are_counted_for_each_name_alone() {
         let mut difficulties = Difficulties::default();
         let trouble = Trouble {
-            reason: "x",
+            reason: Reason::RequestFailed,
             message: String::new(),
             stalled: false,
         };

@@ -116,7 +116,7 @@ async fn attempt(server: &ServerTask, provider: &AnyProvider, entry: &Entry, ask
             | ErrorClass::EndpointNotAllowed
             | ErrorClass::Unreachable { .. }
             | ErrorClass::RateLimited { .. } => not_sent(server, entry, &error),
-            ErrorClass::Unauthorised => forbidden(server, provider, entry, &error).await,
+            ErrorClass::Unauthorized => forbidden(server, provider, entry, &error).await,
             ErrorClass::Unknown { .. } => unknown(server, provider, entry, &error, ended).await,
             ErrorClass::NotFound | ErrorClass::Conflict | ErrorClass::Invalid | ErrorClass::Busy => {
                 refused(server, provider, entry, &error, ended).await
