@@ -9,13 +9,19 @@
 //! [`parts`] says which ones have to be looked at, and in which order: whoever has nothing to do leaves it to the next. A change
 //! of password is a step from the published member to the other one, which is why the published one is never written.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::journal::{Cause, Kind};
-use super::time::duration;
+use super::role::{RoleOptions, RoleSettings};
+use super::time::{duration, whole_seconds};
 use crate::api;
+
+/// The parameter by which a session acts as another role from its beginning.
+const ROLE: &str = "role";
 
 /// For how long a login goes on working after another one was published, unless the spec says otherwise.
 const OVERLAP: Duration = Duration::from_secs(3600);
@@ -100,8 +106,8 @@ impl Family<'_> {
         self.records.iter().find(|record| record.username == username)
     }
 
-    /// Whether there is, or was, more than one login.
-    fn is_one(&self) -> bool {
+    /// Whether there is, was, and is to be no login but one.
+    pub fn is_one(&self) -> bool {
         let is_own = |record: &api::RemoteUserRecord| record.username == self.username;
         !self.alternates
             && self.published.is_none_or(|name| name == self.username)
@@ -172,6 +178,105 @@ impl Family<'_> {
             .filter(|_| self.alternates && self.overlapping().is_none());
         wanted.cloned()
     }
+
+    /// Whether nobody is to log in with a login any more.
+    pub fn is_retiring(&self, login: &Login) -> bool {
+        match login.part {
+            Part::Retired => true,
+            Part::Owner => self.is_over(&login.username) == Some(true),
+            _ => false,
+        }
+    }
+
+    /// Whether the overlap of a login of before is over, and the Secret does not name it any more; none of one that was never
+    /// published.
+    fn is_over(&self, username: &str) -> Option<bool> {
+        let until = self.record(username)?.retire_after.as_ref()?;
+        Some(until.0 <= self.now && self.kept != Some(username))
+    }
+
+    /// Whether what has been begun for a login would not be begun any more.
+    pub fn is_withdrawn(&self, login: &Login) -> bool {
+        let is_next = match &login.part {
+            Part::Sole | Part::Published | Part::Next(Cause::SecretDamaged | Cause::Vanished) => {
+                return false;
+            }
+            Part::Next(_) => true,
+            Part::Owner | Part::Retired | Part::Removed => false,
+        };
+        let same = |it: &Login| {
+            it.username == login.username
+                && match &it.part {
+                    Part::Next(_) | Part::Sole | Part::Published => is_next,
+                    Part::Owner => matches!(login.part, Part::Owner | Part::Retired),
+                    part => *part == login.part,
+                }
+        };
+        !parts(self, None).iter().any(same)
+    }
+
+    /// The member that is not published, if it is free to take the place of the other one, whose password is lost.
+    pub fn instead(&self) -> Option<Login> {
+        let damaged = Cause::SecretDamaged;
+        let family = Family {
+            wanted: Some(&damaged),
+            ..*self
+        };
+        let mut all = parts(&family, None).into_iter();
+        all.find(|login| login.part == Part::Next(damaged.clone()))
+    }
+
+    /// What is wanted of a login besides its name and its password: what the spec asks for goes to the owner; the members are
+    /// members of it, act as it, and have what PostgreSQL does not let a role inherit.
+    pub fn settings(&self, mut settings: RoleSettings, login: &Login) -> RoleSettings {
+        if !self.has_owner || self.is_one() {
+            return settings;
+        }
+        let owner = self.username;
+        if login.username != owner {
+            let asked = settings.options.take().unwrap_or_default();
+            settings.options = Some(of_member(asked, owner, login));
+            // What it has made without acting as the owner goes to the owner with it.
+            settings.reassign_owned_to = self.record(owner).map(|_| owner.to_string());
+            settings.heir_is_named = true;
+        } else if matches!(login.part, Part::Owner | Part::Retired) {
+            let asked = settings.options.take().unwrap_or_default();
+            settings.options = Some(self.of_owner(asked));
+            settings.reassign_owned_to = None;
+            settings.heir_is_named = false;
+        }
+        settings
+    }
+
+    fn of_owner(&self, asked: RoleOptions) -> RoleOptions {
+        // It was published itself before the members were.
+        if self.is_over(self.username) == Some(false) {
+            return asked;
+        }
+        let plain = RoleOptions::default();
+        RoleOptions {
+            login: false,
+            connection_limit: plain.connection_limit,
+            valid_until: plain.valid_until,
+            config: plain.config,
+            ..asked
+        }
+    }
+}
+
+fn of_member(asked: RoleOptions, owner: &str, login: &Login) -> RoleOptions {
+    let group = BTreeSet::from([owner.to_string()]);
+    let mut config = asked.config;
+    config.insert(ROLE.to_string(), owner.to_string());
+    RoleOptions {
+        login: !matches!(login.part, Part::Retired | Part::Removed),
+        member_of: group.clone(),
+        named: group,
+        connection_limit: asked.connection_limit,
+        valid_until: asked.valid_until,
+        config,
+        ..RoleOptions::default()
+    }
 }
 
 /// The logins to be looked at, in this order, until one has something to do. The last is the one that is published, or will be.
@@ -229,6 +334,47 @@ pub fn parts(family: &Family<'_>, underway: Option<Underway<'_>>) -> Vec<Login> 
     };
     parts.push(login(&current, part));
     parts
+}
+
+/// Notes that a login is published from now on: the one of before, if that was another one, goes on working until then.
+pub fn turn_over(
+    records: &mut [api::RemoteUserRecord],
+    before: Option<&str>,
+    username: &str,
+    until: Option<Timestamp>,
+) {
+    for record in records {
+        if record.username == username {
+            (record.retire_after, record.retired) = (None, None);
+        } else if before == Some(&record.username) && before != Some(username) {
+            record.retire_after = until.map(|until| Time(whole_seconds(until)));
+        }
+    }
+}
+
+/// Records what is known of a login, and since when it is retired.
+pub fn note_login(
+    records: &mut Vec<api::RemoteUserRecord>,
+    mut new: api::RemoteUserRecord,
+    retired: bool,
+    now: Timestamp,
+) {
+    let before = records.iter().position(|record| record.username == new.username);
+    let old = before.map(|before| &records[before]);
+    let was_retired = old.and_then(|old| old.retired.clone());
+    (new.retire_after, new.retired) = match (retired, was_retired) {
+        (true, before) => (
+            old.and_then(|old| old.retire_after.clone()),
+            before.or_else(|| Some(Time(whole_seconds(now)))),
+        ),
+        // It is used again.
+        (false, Some(_)) => (None, None),
+        (false, None) => (old.and_then(|old| old.retire_after.clone()), None),
+    };
+    match before {
+        Some(before) => records[before] = new,
+        None => records.push(new),
+    }
 }
 
 /// For how long the login of before goes on working, as a spec asks.
