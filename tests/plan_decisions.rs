@@ -1313,6 +1313,27 @@ fn a_rotation_in_place_that_nobody_has_sent_is_given_up_once_two_logins_take_tur
     assert_eq!(step(&in_turn, &world), Some(Step::Send(EntryId(7))));
 }
 
+#[test]
+fn a_login_gets_login_before_it_gets_a_password() {
+    let mut world = published_on(sql());
+    let desired = Desired {
+        settings: RoleSettings {
+            options: Some(RoleOptions::default()),
+            ..RoleSettings::default()
+        },
+        ..desired()
+    };
+    world.published = None;
+    let kind = |world: &Observed| staged_kind(step(&desired, world)).map(|(kind, ..)| kind);
+    assert_eq!(kind(&world), Some(Kind::SetPassword));
+    let user = world.sight.as_mut().unwrap().user.as_mut().unwrap();
+    user.traits.role = Some(Arc::new(FoundRole {
+        login: false,
+        ..FoundRole::as_created()
+    }));
+    assert_eq!(kind(&world), Some(Kind::Configure));
+}
+
 fn restarting(done: bool) -> Restarting {
     Restarting {
         done,

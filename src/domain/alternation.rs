@@ -15,7 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::journal::{Cause, Kind};
+use super::journal::{Cause, Entry, Kind};
 use super::role::{RoleOptions, RoleSettings};
 use super::time::{duration, whole_seconds};
 use crate::api;
@@ -98,8 +98,35 @@ pub struct Family<'a> {
     pub now: Timestamp,
 }
 
-/// An entry of the journal: the login that it is for, what is done to it, and why.
-pub type Underway<'a> = (&'a str, Kind, &'a Cause);
+/// What of an entry of the journal says what its login is there for.
+#[derive(Debug, Clone, Copy)]
+pub struct Underway<'a> {
+    /// The login that it is for.
+    pub username: &'a str,
+    /// What is done to it.
+    pub kind: Kind,
+    /// Why.
+    pub cause: &'a Cause,
+    /// Somebody is to log in with it then.
+    pub logs_in: bool,
+}
+
+impl<'a> Underway<'a> {
+    /// The same of an entry.
+    pub fn of(entry: &'a Entry) -> Self {
+        Self {
+            username: &entry.username,
+            kind: entry.kind,
+            cause: &entry.cause,
+            logs_in: entry.settings.logs_in(),
+        }
+    }
+
+    /// Whether the login gets a password by it.
+    fn gives_password(&self) -> bool {
+        matches!(self.kind, Kind::Create | Kind::Adopt | Kind::SetPassword)
+    }
+}
 
 impl Family<'_> {
     fn record(&self, username: &str) -> Option<&api::RemoteUserRecord> {
@@ -149,16 +176,26 @@ impl Family<'_> {
         self.overlapping().map(|(_, until)| until)
     }
 
-    /// The part of the login that an entry is for.
-    fn part_of(&self, (username, kind, cause): Underway<'_>) -> Part {
+    /// The part of the login that an entry is for. The strategy may have changed since that was begun: a password that somebody
+    /// is to log in with is published or given up, and nobody is told another one.
+    fn part_of(&self, underway: Underway<'_>) -> Part {
+        let Underway {
+            username,
+            kind,
+            cause,
+            logs_in,
+        } = underway;
         let is_current = username == self.current();
+        let gives_password = underway.gives_password();
         match (kind, cause) {
-            _ if self.deleting || self.is_one() => Part::Sole,
+            _ if self.deleting => Part::Sole,
+            _ if gives_password && !logs_in => Part::Owner,
+            _ if self.is_one() => Part::Sole,
             (Kind::Delete, _) => Part::Removed,
             (_, Cause::Retirement) => Part::Retired,
             _ if is_current && self.alternates => Part::Published,
             _ if is_current => Part::Sole,
-            _ if self.alternates && username == self.username => Part::Owner,
+            _ if self.alternates && username == self.username && !gives_password => Part::Owner,
             (Kind::Configure, _) => Part::Next(Cause::StrategyChanged),
             (_, cause) => Part::Next(cause.clone()),
         }
@@ -286,7 +323,7 @@ pub fn parts(family: &Family<'_>, underway: Option<Underway<'_>>) -> Vec<Login> 
         part,
     };
     if let Some(underway) = underway {
-        return vec![login(underway.0, family.part_of(underway))];
+        return vec![login(underway.username, family.part_of(underway))];
     }
     if family.is_one() {
         return vec![login(family.username, Part::Sole)];
@@ -556,8 +593,13 @@ mod tests {
     fn what_is_under_way_is_finished_first() {
         let all = [record("app", None, None), record("app_a", None, None)];
         let part = |username, kind, cause: Cause| {
-            let family = family(Some("app_a"), &all);
-            let mut parts = parts(&family, Some((username, kind, &cause)));
+            let underway = Underway {
+                username,
+                kind,
+                cause: &cause,
+                logs_in: username != "app",
+            };
+            let mut parts = parts(&family(Some("app_a"), &all), Some(underway));
             (parts.len(), parts.remove(0).part)
         };
         assert_eq!(
@@ -574,5 +616,49 @@ mod tests {
             (1, Part::Retired)
         );
         assert_eq!(part("app_b", Kind::Delete, Cause::Deletion), (1, Part::Removed));
+    }
+
+    #[test]
+    fn what_was_begun_before_a_change_of_strategy_is_published_only_if_somebody_can_log_in() {
+        let part = |alternates, published, logs_in, cause: Cause| {
+            let underway = Underway {
+                username: "app",
+                kind: Kind::Create,
+                cause: &cause,
+                logs_in,
+            };
+            let family = Family {
+                alternates,
+                ..family(published, &[])
+            };
+            parts(&family, Some(underway)).remove(0).part
+        };
+        // The owner of two others has no password.
+        assert_eq!(part(false, None, false, Cause::Missing), Part::Owner);
+        assert_eq!(part(true, None, false, Cause::Missing), Part::Owner);
+        // The only login has one, which is published all the same.
+        assert_eq!(part(false, None, true, Cause::Missing), Part::Sole);
+        assert_eq!(part(true, None, true, Cause::Missing), Part::Next(Cause::Missing));
+        assert_eq!(
+            part(true, Some("app_a"), true, Cause::StrategyChanged),
+            Part::Next(Cause::StrategyChanged)
+        );
+        assert_eq!(part(true, Some("app"), true, Cause::Vanished), Part::Published);
+    }
+
+    #[test]
+    fn what_was_begun_in_another_place_is_withdrawn_with_it() {
+        let owner = [record("app", None, None), record("app_a", None, None)];
+        let withdrawn = |alternates, part| {
+            let family = Family {
+                alternates,
+                ..family(Some("app_a"), &owner)
+            };
+            let username = "app".to_string();
+            family.is_withdrawn(&Login { username, part })
+        };
+        let next = Part::Next(Cause::StrategyChanged);
+        assert!(withdrawn(true, next.clone()) && !withdrawn(false, next));
+        assert!(withdrawn(false, Part::Owner) && !withdrawn(true, Part::Owner));
     }
 }

@@ -30,10 +30,8 @@ pub fn logins(
     server: Option<&Server>,
 ) -> Vec<Login> {
     let entry = server.and_then(|server| server.journal.entry_of(&user.uid()?));
-    let underway: Option<Underway<'_>> = entry
-        .as_ref()
-        .map(|(entry, _)| (entry.username.as_str(), entry.kind, &entry.cause));
-    if !is_large(user) && underway.is_none_or(|(username, ..)| username == user.username()) {
+    let underway = entry.as_ref().map(|(entry, _)| Underway::of(entry));
+    if !is_large(user) && underway.is_none() {
         return vec![alone(user)];
     }
     let wanted = wanted_change(context, user, object);

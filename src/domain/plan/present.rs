@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::delete::lacks_login;
 use super::fresh;
 use super::moved;
 use super::password::{self, Held, NewPassword, published_mac, published_password, reason_for_password};
@@ -483,10 +484,11 @@ fn there(
     }
     let seen = sight.as_seen();
     let reason = reason_for_password(desired, observed, record, user, now, settings);
-    // First a Secret that works; a login that is to be published yet has none.
-    let has_working_secret =
-        published_password(observed).is_intact() || matches!(desired.part, Part::Next(_));
-    if has_working_secret && let Some(plan) = configure(desired, observed, server, user, &seen, now) {
+    // First a Secret that works; a login that is to be published yet has none, and without LOGIN no password works.
+    let is_no_hurry = published_password(observed).is_intact()
+        || matches!(desired.part, Part::Next(_))
+        || lacks_login(user);
+    if is_no_hurry && let Some(plan) = configure(desired, observed, server, user, &seen, now) {
         return plan;
     }
     match reason {
