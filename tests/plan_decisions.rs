@@ -1292,6 +1292,49 @@ fn a_retirement_that_is_refused_is_told_and_tried_again_each_minute() {
     assert_eq!(step(&desired, &world), Some(Step::Send(EntryId(7))));
 }
 
+#[test]
+fn a_rotation_in_place_that_nobody_has_sent_is_given_up_once_two_logins_take_turns() {
+    let mut world = published_on(sql());
+    let asked = Desired {
+        rotate: Some("1".to_string()),
+        ..desired()
+    };
+    let in_turn = Desired {
+        part: Part::Published,
+        ..asked.clone()
+    };
+    for cause in [Cause::Rotation("1".to_string()), Cause::Scheduled] {
+        world.entry = staged(Kind::SetPassword, Attempts::none(), seen(Some(5000), 2));
+        world.entry.as_mut().unwrap().entry.cause = cause;
+        assert_eq!(step(&asked, &world), Some(Step::Send(EntryId(7))));
+        assert_eq!(step(&in_turn, &world), Some(Step::Settle(EntryId(7))));
+    }
+    // What was sent may have been done.
+    world.entry.as_mut().unwrap().attempts = unanswered(30);
+    assert_eq!(step(&in_turn, &world), Some(Step::Send(EntryId(7))));
+}
+
+#[test]
+fn a_login_gets_login_before_it_gets_a_password() {
+    let mut world = published_on(sql());
+    let desired = Desired {
+        settings: RoleSettings {
+            options: Some(RoleOptions::default()),
+            ..RoleSettings::default()
+        },
+        ..desired()
+    };
+    world.published = None;
+    let kind = |world: &Observed| staged_kind(step(&desired, world)).map(|(kind, ..)| kind);
+    assert_eq!(kind(&world), Some(Kind::SetPassword));
+    let user = world.observation.as_mut().unwrap().user.as_mut().unwrap();
+    user.traits.role = Some(Arc::new(FoundRole {
+        login: false,
+        ..FoundRole::as_created()
+    }));
+    assert_eq!(kind(&world), Some(Kind::Configure));
+}
+
 fn restarting(done: bool) -> Restarting {
     Restarting {
         done,

@@ -9,13 +9,19 @@
 //! [`parts`] says which ones have to be looked at, and in which order: whoever has nothing to do leaves it to the next. A change
 //! of password is a step from the published member to the other one, which is why the published one is never written.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::journal::{Cause, Kind};
-use super::time::duration;
+use super::journal::{Cause, Entry, Kind};
+use super::role::{RoleOptions, RoleSettings};
+use super::time::{duration, whole_seconds};
 use crate::api;
+
+/// The parameter by which a session acts as another role from its beginning.
+const ROLE: &str = "role";
 
 /// For how long a login goes on working after another one was published, unless the spec says otherwise.
 const OVERLAP: Duration = Duration::from_secs(3600);
@@ -92,16 +98,43 @@ pub struct Family<'a> {
     pub now: Timestamp,
 }
 
-/// An entry of the journal: the login that it is for, what is done to it, and why.
-pub type Underway<'a> = (&'a str, Kind, &'a Cause);
+/// What of an entry of the journal says what its login is there for.
+#[derive(Debug, Clone, Copy)]
+pub struct Underway<'a> {
+    /// The login that it is for.
+    pub username: &'a str,
+    /// What is done to it.
+    pub kind: Kind,
+    /// Why.
+    pub cause: &'a Cause,
+    /// Somebody is to log in with it then.
+    pub logs_in: bool,
+}
+
+impl<'a> Underway<'a> {
+    /// The same of an entry.
+    pub fn of(entry: &'a Entry) -> Self {
+        Self {
+            username: &entry.username,
+            kind: entry.kind,
+            cause: &entry.cause,
+            logs_in: entry.settings.logs_in(),
+        }
+    }
+
+    /// Whether the login gets a password by it.
+    fn gives_password(&self) -> bool {
+        matches!(self.kind, Kind::Create | Kind::Adopt | Kind::SetPassword)
+    }
+}
 
 impl Family<'_> {
     fn record(&self, username: &str) -> Option<&api::RemoteUserRecord> {
         self.records.iter().find(|record| record.username == username)
     }
 
-    /// Whether there is, or was, more than one login.
-    fn is_one(&self) -> bool {
+    /// Whether there is, was, and is to be no login but one.
+    pub fn is_one(&self) -> bool {
         let is_own = |record: &api::RemoteUserRecord| record.username == self.username;
         !self.alternates
             && self.published.is_none_or(|name| name == self.username)
@@ -143,16 +176,26 @@ impl Family<'_> {
         self.overlapping().map(|(_, until)| until)
     }
 
-    /// The part of the login that an entry is for.
-    fn part_of(&self, (username, kind, cause): Underway<'_>) -> Part {
+    /// The part of the login that an entry is for. The strategy may have changed since that was begun: a password that somebody
+    /// is to log in with is published or given up, and nobody is told another one.
+    fn part_of(&self, underway: Underway<'_>) -> Part {
+        let Underway {
+            username,
+            kind,
+            cause,
+            logs_in,
+        } = underway;
         let is_current = username == self.current();
+        let gives_password = underway.gives_password();
         match (kind, cause) {
-            _ if self.deleting || self.is_one() => Part::Sole,
+            _ if self.deleting => Part::Sole,
+            _ if gives_password && !logs_in => Part::Owner,
+            _ if self.is_one() => Part::Sole,
             (Kind::Delete, _) => Part::Removed,
             (_, Cause::Retirement) => Part::Retired,
             _ if is_current && self.alternates => Part::Published,
             _ if is_current => Part::Sole,
-            _ if self.alternates && username == self.username => Part::Owner,
+            _ if self.alternates && username == self.username && !gives_password => Part::Owner,
             (Kind::Configure, _) => Part::Next(Cause::StrategyChanged),
             (_, cause) => Part::Next(cause.clone()),
         }
@@ -172,6 +215,105 @@ impl Family<'_> {
             .filter(|_| self.alternates && self.overlapping().is_none());
         wanted.cloned()
     }
+
+    /// Whether nobody is to log in with a login any more.
+    pub fn is_retiring(&self, login: &Login) -> bool {
+        match login.part {
+            Part::Retired => true,
+            Part::Owner => self.is_over(&login.username) == Some(true),
+            _ => false,
+        }
+    }
+
+    /// Whether the overlap of a login of before is over, and the Secret does not name it any more; none of one that was never
+    /// published.
+    fn is_over(&self, username: &str) -> Option<bool> {
+        let until = self.record(username)?.retire_after.as_ref()?;
+        Some(until.0 <= self.now && self.kept != Some(username))
+    }
+
+    /// Whether what has been begun for a login would not be begun any more.
+    pub fn is_withdrawn(&self, login: &Login) -> bool {
+        let is_next = match &login.part {
+            Part::Sole | Part::Published | Part::Next(Cause::SecretDamaged | Cause::Vanished) => {
+                return false;
+            }
+            Part::Next(_) => true,
+            Part::Owner | Part::Retired | Part::Removed => false,
+        };
+        let same = |it: &Login| {
+            it.username == login.username
+                && match &it.part {
+                    Part::Next(_) | Part::Sole | Part::Published => is_next,
+                    Part::Owner => matches!(login.part, Part::Owner | Part::Retired),
+                    part => *part == login.part,
+                }
+        };
+        !parts(self, None).iter().any(same)
+    }
+
+    /// The member that is not published, if it is free to take the place of the other one, whose password is lost.
+    pub fn instead(&self) -> Option<Login> {
+        let damaged = Cause::SecretDamaged;
+        let family = Family {
+            wanted: Some(&damaged),
+            ..*self
+        };
+        let mut all = parts(&family, None).into_iter();
+        all.find(|login| login.part == Part::Next(damaged.clone()))
+    }
+
+    /// What is wanted of a login besides its name and its password: what the spec asks for goes to the owner; the members are
+    /// members of it, act as it, and have what PostgreSQL does not let a role inherit.
+    pub fn settings(&self, mut settings: RoleSettings, login: &Login) -> RoleSettings {
+        if !self.has_owner || self.is_one() {
+            return settings;
+        }
+        let owner = self.username;
+        if login.username != owner {
+            let asked = settings.options.take().unwrap_or_default();
+            settings.options = Some(of_member(asked, owner, login));
+            // What it has made without acting as the owner goes to the owner with it.
+            settings.reassign_owned_to = self.record(owner).map(|_| owner.to_string());
+            settings.reassign_is_named = true;
+        } else if matches!(login.part, Part::Owner | Part::Retired) {
+            let asked = settings.options.take().unwrap_or_default();
+            settings.options = Some(self.of_owner(asked));
+            settings.reassign_owned_to = None;
+            settings.reassign_is_named = false;
+        }
+        settings
+    }
+
+    fn of_owner(&self, asked: RoleOptions) -> RoleOptions {
+        // It was published itself before the members were.
+        if self.is_over(self.username) == Some(false) {
+            return asked;
+        }
+        let plain = RoleOptions::default();
+        RoleOptions {
+            login: false,
+            connection_limit: plain.connection_limit,
+            valid_until: plain.valid_until,
+            config: plain.config,
+            ..asked
+        }
+    }
+}
+
+fn of_member(asked: RoleOptions, owner: &str, login: &Login) -> RoleOptions {
+    let group = BTreeSet::from([owner.to_string()]);
+    let mut config = asked.config;
+    config.insert(ROLE.to_string(), owner.to_string());
+    RoleOptions {
+        login: !matches!(login.part, Part::Retired | Part::Removed),
+        member_of: group.clone(),
+        named: group,
+        connection_limit: asked.connection_limit,
+        valid_until: asked.valid_until,
+        config,
+        ..RoleOptions::default()
+    }
 }
 
 /// The logins to be looked at, in this order, until one has something to do. The last is the one that is published, or will be.
@@ -181,7 +323,7 @@ pub fn parts(family: &Family<'_>, underway: Option<Underway<'_>>) -> Vec<Login> 
         part,
     };
     if let Some(underway) = underway {
-        return vec![login(underway.0, family.part_of(underway))];
+        return vec![login(underway.username, family.part_of(underway))];
     }
     if family.is_one() {
         return vec![login(family.username, Part::Sole)];
@@ -229,6 +371,47 @@ pub fn parts(family: &Family<'_>, underway: Option<Underway<'_>>) -> Vec<Login> 
     };
     parts.push(login(&current, part));
     parts
+}
+
+/// Notes that a login is published from now on: the one of before, if that was another one, goes on working until then.
+pub fn turn_over(
+    records: &mut [api::RemoteUserRecord],
+    before: Option<&str>,
+    username: &str,
+    until: Option<Timestamp>,
+) {
+    for record in records {
+        if record.username == username {
+            (record.retire_after, record.retired) = (None, None);
+        } else if before == Some(&record.username) && before != Some(username) {
+            record.retire_after = until.map(|until| Time(whole_seconds(until)));
+        }
+    }
+}
+
+/// Records what is known of a login, and since when it is retired.
+pub fn note_login(
+    records: &mut Vec<api::RemoteUserRecord>,
+    mut new: api::RemoteUserRecord,
+    retired: bool,
+    now: Timestamp,
+) {
+    let before = records.iter().position(|record| record.username == new.username);
+    let old = before.map(|before| &records[before]);
+    let was_retired = old.and_then(|old| old.retired.clone());
+    (new.retire_after, new.retired) = match (retired, was_retired) {
+        (true, before) => (
+            old.and_then(|old| old.retire_after.clone()),
+            before.or_else(|| Some(Time(whole_seconds(now)))),
+        ),
+        // It is used again.
+        (false, Some(_)) => (None, None),
+        (false, None) => (old.and_then(|old| old.retire_after.clone()), None),
+    };
+    match before {
+        Some(before) => records[before] = new,
+        None => records.push(new),
+    }
 }
 
 /// For how long the login of before goes on working, as a spec asks.
@@ -410,8 +593,13 @@ mod tests {
     fn what_is_under_way_is_finished_first() {
         let all = [record("app", None, None), record("app_a", None, None)];
         let part = |username, kind, cause: Cause| {
-            let family = family(Some("app_a"), &all);
-            let mut parts = parts(&family, Some((username, kind, &cause)));
+            let underway = Underway {
+                username,
+                kind,
+                cause: &cause,
+                logs_in: username != "app",
+            };
+            let mut parts = parts(&family(Some("app_a"), &all), Some(underway));
             (parts.len(), parts.remove(0).part)
         };
         assert_eq!(
@@ -428,5 +616,49 @@ mod tests {
             (1, Part::Retired)
         );
         assert_eq!(part("app_b", Kind::Delete, Cause::Deletion), (1, Part::Removed));
+    }
+
+    #[test]
+    fn what_was_begun_before_a_change_of_strategy_is_published_only_if_somebody_can_log_in() {
+        let part = |alternates, published, logs_in, cause: Cause| {
+            let underway = Underway {
+                username: "app",
+                kind: Kind::Create,
+                cause: &cause,
+                logs_in,
+            };
+            let family = Family {
+                alternates,
+                ..family(published, &[])
+            };
+            parts(&family, Some(underway)).remove(0).part
+        };
+        // The owner of two others has no password.
+        assert_eq!(part(false, None, false, Cause::Missing), Part::Owner);
+        assert_eq!(part(true, None, false, Cause::Missing), Part::Owner);
+        // The only login has one, which is published all the same.
+        assert_eq!(part(false, None, true, Cause::Missing), Part::Sole);
+        assert_eq!(part(true, None, true, Cause::Missing), Part::Next(Cause::Missing));
+        assert_eq!(
+            part(true, Some("app_a"), true, Cause::StrategyChanged),
+            Part::Next(Cause::StrategyChanged)
+        );
+        assert_eq!(part(true, Some("app"), true, Cause::Vanished), Part::Published);
+    }
+
+    #[test]
+    fn what_was_begun_in_another_place_is_withdrawn_with_it() {
+        let owner = [record("app", None, None), record("app_a", None, None)];
+        let withdrawn = |alternates, part| {
+            let family = Family {
+                alternates,
+                ..family(Some("app_a"), &owner)
+            };
+            let username = "app".to_string();
+            family.is_withdrawn(&Login { username, part })
+        };
+        let next = Part::Next(Cause::StrategyChanged);
+        assert!(withdrawn(true, next.clone()) && !withdrawn(false, next));
+        assert!(withdrawn(false, Part::Owner) && !withdrawn(true, Part::Owner));
     }
 }

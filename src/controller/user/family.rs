@@ -1,6 +1,5 @@
 //! Which of a PostgresUser's logins is seen to, and what is wanted of it, where two take turns.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,14 +16,11 @@ use crate::domain::claims::{Contended, Right};
 use crate::domain::identity::RemoteIdentity;
 use crate::domain::journal::Cause;
 use crate::domain::plan::Observed;
-use crate::domain::role::{RoleOptions, RoleSettings};
+use crate::domain::role::RoleSettings;
 use crate::domain::time::Mono;
 use crate::domain::wish;
 
 pub use crate::domain::alternation::Login;
-
-/// The parameter by which a session acts as another role from its beginning.
-const ROLE: &str = "role";
 
 /// The logins to be looked at, in this order, until one has something to do.
 pub fn logins(
@@ -34,10 +30,8 @@ pub fn logins(
     server: Option<&ServerTask>,
 ) -> Vec<Login> {
     let entry = server.and_then(|server| server.journal.entry_of(&user.uid()?));
-    let underway: Option<Underway<'_>> = entry
-        .as_ref()
-        .map(|(entry, _)| (entry.username.as_str(), entry.kind, &entry.cause));
-    if !is_large(user) && underway.is_none_or(|(username, ..)| username == user.username()) {
+    let underway = entry.as_ref().map(|(entry, _)| Underway::of(entry));
+    if !is_large(user) && underway.is_none() {
         return vec![alone(user)];
     }
     let wanted = wanted_change(context, user, object);
@@ -54,10 +48,7 @@ pub fn alone(user: &PostgresUser) -> Login {
 
 /// The member that is not published, if it is free to take the place of the other one, whose password is lost.
 pub fn instead(user: &PostgresUser, object: Option<&ServerObject>) -> Option<Login> {
-    let damaged = Cause::SecretDamaged;
-    let all = alternation::parts(&family(user, object, Some(&damaged)), None);
-    all.into_iter()
-        .find(|login| login.part == Part::Next(damaged.clone()))
+    family(user, object, None).instead()
 }
 
 /// Whether a PostgresUser has, or is to have, more than one login.
@@ -120,18 +111,8 @@ fn wanted_change(context: &Context, user: &PostgresUser, object: Option<&ServerO
 }
 
 /// Whether nobody is to log in with a login any more.
-pub fn is_retiring(user: &PostgresUser, login: &Login) -> bool {
-    match login.part {
-        Part::Retired => true,
-        Part::Owner => is_over(user, &login.username) == Some(true),
-        _ => false,
-    }
-}
-
-/// Whether the overlap of a login of before is over, and the Secret does not name it any more; none of one that was never published.
-fn is_over(user: &PostgresUser, username: &str) -> Option<bool> {
-    let until = user.record_of(username)?.retire_after.as_ref()?;
-    Some(until.0 <= Timestamp::now() && user.published_before() != Some(username))
+pub fn is_retiring(user: &PostgresUser, object: Option<&ServerObject>, login: &Login) -> bool {
+    family(user, object, None).is_retiring(login)
 }
 
 /// The login of before that the Secret is to have, too, with this one.
@@ -151,16 +132,16 @@ pub fn previous(user: &PostgresUser, login: &Login) -> Option<String> {
 }
 
 /// Until when it is waited for the end of a login's sessions.
-pub fn unused_by(user: &PostgresUser, login: &Login) -> Option<Mono> {
-    let wait =
-        alternation::wait_for_unused(user.spec.rotation.as_ref()).filter(|_| is_retiring(user, login))?;
+pub fn unused_by(user: &PostgresUser, object: Option<&ServerObject>, login: &Login) -> Option<Mono> {
+    let wait = alternation::wait_for_unused(user.spec.rotation.as_ref())
+        .filter(|_| is_retiring(user, object, login))?;
     let until = user.record_of(&login.username)?.retire_after.as_ref()?;
     after(until.0, wait)
 }
 
 /// From when on it is told that a login of before is kept by workloads that are not all restarted yet.
-pub fn rollout_by(user: &PostgresUser, login: &Login) -> Option<Mono> {
-    let goes = is_retiring(user, login) || login.part == Part::Removed;
+pub fn rollout_by(user: &PostgresUser, object: Option<&ServerObject>, login: &Login) -> Option<Mono> {
+    let goes = is_retiring(user, object, login) || login.part == Part::Removed;
     let until = user.record_of(&login.username)?.retire_after.as_ref()?;
     let wait = alternation::most_wait(user.spec.rotation.as_ref());
     after(until.0, wait).filter(|_| goes)
@@ -186,26 +167,11 @@ pub fn is_withdrawn(
     object: Option<&ServerObject>,
     login: &Login,
 ) -> bool {
-    let is_next = match &login.part {
-        Part::Sole | Part::Published | Part::Next(Cause::SecretDamaged | Cause::Vanished) => return false,
-        Part::Next(_) => true,
-        Part::Owner | Part::Retired | Part::Removed => false,
-    };
     let wanted = wanted_change(context, user, object);
-    let all = alternation::parts(&family(user, object, wanted.as_ref()), None);
-    let same = |it: &Login| {
-        it.username == login.username
-            && match &it.part {
-                Part::Next(_) | Part::Sole | Part::Published => is_next,
-                Part::Owner => matches!(login.part, Part::Owner | Part::Retired),
-                part => *part == login.part,
-            }
-    };
-    !all.iter().any(same)
+    family(user, object, wanted.as_ref()).is_withdrawn(login)
 }
 
-/// What is wanted of a login besides its name and its password: what the spec asks for goes to the owner; the members are
-/// members of it, act as it, and have what PostgreSQL does not let a role inherit.
+/// What is wanted of a login besides its name and its password.
 pub fn settings(
     mut settings: RoleSettings,
     user: &PostgresUser,
@@ -219,53 +185,7 @@ pub fn settings(
     settings.end_sessions = rotation
         .and_then(|rotation| rotation.end_sessions)
         .unwrap_or_default();
-    if !is_large(user) {
-        return settings;
-    }
-    let owner = user.username();
-    if login.username != owner {
-        let asked = settings.options.take().unwrap_or_default();
-        settings.options = Some(of_member(asked, owner, login));
-        // What it has made without acting as the owner goes to the owner with it.
-        settings.reassign_owned_to = user.record_of(owner).map(|_| owner.to_string());
-        settings.reassign_is_named = true;
-    } else if matches!(login.part, Part::Owner | Part::Retired) {
-        let asked = settings.options.take().unwrap_or_default();
-        settings.options = Some(of_owner(asked, user));
-        settings.reassign_owned_to = None;
-        settings.reassign_is_named = false;
-    }
-    settings
-}
-
-fn of_member(asked: RoleOptions, owner: &str, login: &Login) -> RoleOptions {
-    let group = BTreeSet::from([owner.to_string()]);
-    let mut config = asked.config;
-    config.insert(ROLE.to_string(), owner.to_string());
-    RoleOptions {
-        login: !matches!(login.part, Part::Retired | Part::Removed),
-        member_of: group.clone(),
-        named: group,
-        connection_limit: asked.connection_limit,
-        valid_until: asked.valid_until,
-        config,
-        ..RoleOptions::default()
-    }
-}
-
-fn of_owner(asked: RoleOptions, user: &PostgresUser) -> RoleOptions {
-    // It was published itself before the members were.
-    if is_over(user, user.username()) == Some(false) {
-        return asked;
-    }
-    let plain = RoleOptions::default();
-    RoleOptions {
-        login: false,
-        connection_limit: plain.connection_limit,
-        valid_until: plain.valid_until,
-        config: plain.config,
-        ..asked
-    }
+    family(user, object, None).settings(settings, login)
 }
 
 /// What a PostgresUser contends for: each of its names by the right that it has to it. None while nobody knows where.

@@ -198,7 +198,7 @@ async fn look_and_plan(
             continue;
         }
         plan.add(before.take());
-        if plan.step.is_some() || plan.report.record.is_some() || rest.is_empty() {
+        if plan.comes_first() || rest.is_empty() {
             return Ok((view, plan));
         }
         before = Some(plan);

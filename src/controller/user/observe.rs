@@ -738,9 +738,9 @@ async fn desired(
             .records()
             .iter()
             .any(|record| record.username != login.username),
-        retiring: family::is_retiring(user, login),
-        unused_by: family::unused_by(user, login),
-        rollout_by: family::rollout_by(user, login),
+        retiring: family::is_retiring(user, object, login),
+        unused_by: family::unused_by(user, object, login),
+        rollout_by: family::rollout_by(user, object, login),
         withdrawn: observed.entry.is_some() && family::is_withdrawn(context, user, object, login),
         overlap_ends: family::overlap_ends(user, object),
         invalid,

@@ -251,7 +251,7 @@ fn next_status(
     {
         let has_memberships = user.spec.postgresql.is_some() || !record.memberships.is_empty();
         let recorded = remote_user(&login.username, record, has_memberships);
-        note_login(&mut new.remote_users, recorded, record.retired, now);
+        alternation::note_login(&mut new.remote_users, recorded, record.retired, now);
     }
     if let Some(restarted) = outcome.restarted {
         note_restart(&mut new, restarted, now);
@@ -300,39 +300,9 @@ fn note_restart(new: &mut UserStatus, restarted: Restarted, now: Timestamp) {
 
 /// Another login is published from now on: the one of before goes on working for a while.
 fn turn_over(new: &mut UserStatus, user: &PostgresUser, username: &str, now: Timestamp) {
-    let before = user.published_username();
-    let was_published = new.secret.is_some() && before != username;
-    let overlap = alternation::overlap(user.spec.rotation.as_ref());
-    for record in &mut new.remote_users {
-        if record.username == username {
-            (record.retire_after, record.retired) = (None, None);
-        } else if was_published && record.username == before {
-            record.retire_after = now
-                .checked_add(overlap)
-                .ok()
-                .map(|until| Time(whole_seconds(until)));
-        }
-    }
-}
-
-/// Records what is known of a login, and since when it is retired.
-fn note_login(all: &mut Vec<RemoteUserRecord>, mut new: RemoteUserRecord, retired: bool, now: Timestamp) {
-    let before = all.iter().position(|record| record.username == new.username);
-    let old = before.map(|before| &all[before]);
-    let was_retired = old.and_then(|old| old.retired.clone());
-    (new.retire_after, new.retired) = match (retired, was_retired) {
-        (true, before) => (
-            old.and_then(|old| old.retire_after.clone()),
-            before.or_else(|| Some(Time(whole_seconds(now)))),
-        ),
-        // It is used again.
-        (false, Some(_)) => (None, None),
-        (false, None) => (old.and_then(|old| old.retire_after.clone()), None),
-    };
-    match before {
-        Some(before) => all[before] = new,
-        None => all.push(new),
-    }
+    let before = new.secret.as_ref().map(|_| user.published_username());
+    let until = now.checked_add(alternation::overlap(user.spec.rotation.as_ref()));
+    alternation::turn_over(&mut new.remote_users, before, username, until.ok());
 }
 
 /// Says when the password is changed next. Where nobody asks for that, nothing is written for it.

@@ -7,6 +7,7 @@ use super::evidence::{Verdict, evidence_to_gather, weigh};
 use super::read_age;
 use super::steady::is_too_powerful;
 use super::types::*;
+use crate::domain::alternation::Part;
 use crate::domain::attempts::Outcome;
 use crate::domain::journal::{Cause, Kind};
 use crate::domain::remote::{Creator, RemoteUser};
@@ -208,7 +209,10 @@ impl Case<'_> {
 
     /// Whether the resource does not ask for this any more.
     fn is_withdrawn(&self) -> bool {
+        // Of two in turn, the one that is published keeps its password.
+        let in_place = self.desired.part == Part::Published;
         match &self.staged.entry.cause {
+            Cause::Rotation(_) | Cause::Scheduled if in_place => true,
             Cause::Rotation(value) => self.desired.rotate.as_ref() != Some(value),
             Cause::OwnPassword => {
                 let WantedPassword::Own { mac } = &self.desired.password else {

@@ -29,6 +29,11 @@ impl Plan {
         desired.part == Part::Published && matches!(&self.step, Some(Step::Stage(draft)) if damaged(draft))
     }
 
+    /// Whether there is something to be done for a login now, so that the others of its resource wait.
+    pub fn comes_first(&self) -> bool {
+        self.step.is_some() || self.report.record.is_some()
+    }
+
     /// Adds what is to be said of another login of the same resource, which has nothing to do now.
     pub fn add(&mut self, other: Option<Plan>) {
         let Some(other) = other else { return };

@@ -3,6 +3,7 @@
 use crate::api::Reason;
 use std::time::Duration;
 
+use super::delete::lacks_login;
 use super::moved;
 use super::password::{
     self, NewPassword, PublishedPassword, published_mac, published_password, reason_for_password,
@@ -513,10 +514,11 @@ fn there(
     }
     let seen = observation.as_seen();
     let reason = reason_for_password(desired, observed, record, user, now, timings);
-    // First a Secret that works; a login that is to be published yet has none.
-    let has_working_secret =
-        published_password(observed).is_intact() || matches!(desired.part, Part::Next(_));
-    if has_working_secret && let Some(plan) = configure(desired, observed, server, user, &seen, now) {
+    // First a Secret that works; a login that is to be published yet has none, and without LOGIN no password works.
+    let is_no_hurry = published_password(observed).is_intact()
+        || matches!(desired.part, Part::Next(_))
+        || lacks_login(user);
+    if is_no_hurry && let Some(plan) = configure(desired, observed, server, user, &seen, now) {
         return plan;
     }
     match reason {
