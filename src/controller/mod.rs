@@ -22,6 +22,7 @@ pub mod server;
 pub mod server_object;
 pub mod server_spec;
 pub mod server_view;
+mod set_clock;
 pub mod shard;
 pub mod uids;
 pub mod unread;

@@ -13,6 +13,9 @@ use crate::api;
 /// all changed at once then.
 const USUAL_JITTER: u32 = 10;
 
+/// How far the clocks of two machines may be apart without anybody having set one.
+const APART: SignedDuration = SignedDuration::from_mins(1);
+
 /// When a password is changed.
 #[derive(Debug, Clone)]
 pub struct Rotation {
@@ -75,11 +78,32 @@ impl Rotation {
         }
     }
 
+    /// When a password that was set at `last` is to be changed, by a clock that says `now`; none if never again. How old a password is
+    /// that was set later than that nobody knows: another clock was ahead, or this one was set back. It is as if it were set now, and
+    /// what was `said` before of when it is changed is not put off.
+    pub fn due_by(
+        &self,
+        last: Timestamp,
+        now: Timestamp,
+        said: Option<Timestamp>,
+        uid: &str,
+    ) -> Option<Timestamp> {
+        if last.duration_since(now) <= APART {
+            return self.due(last, uid);
+        }
+        let anew = self.after(now, share_of(uid, last))?;
+        Some(said.map_or(anew, |said| said.min(anew)))
+    }
+
     /// When a password that was set at `last` is to be changed; none if never again. By an interval it is up to the jitter
     /// earlier, so that none gets older than that; by a schedule up to the jitter later. The same for the same PostgresUser and
     /// `last`, whatever the version of this program: it is stored.
     pub fn due(&self, last: Timestamp, uid: &str) -> Option<Timestamp> {
-        let jitter = self.jitter.mul_f64(share_of(uid, last));
+        self.after(last, share_of(uid, last))
+    }
+
+    fn after(&self, last: Timestamp, share: f64) -> Option<Timestamp> {
+        let jitter = self.jitter.mul_f64(share);
         let due = match &self.when {
             When::Interval(interval) => last.checked_add(signed(*interval - jitter)),
             When::Schedule(schedule) => schedule.after(last)?.checked_add(signed(jitter)),
@@ -178,6 +202,47 @@ mod tests {
         assert_eq!(exact.due(last, "u"), Some(at("2026-01-01T01:00:00Z")));
         let wild = rotation(json!({"interval": "10h", "jitter": "1000h"})).unwrap();
         assert!(wild.due(last, "u").unwrap() >= at("2026-01-01T05:00:00Z"));
+    }
+
+    #[test]
+    fn a_password_of_a_time_to_come_is_not_kept_until_then() {
+        let hourly = rotation(json!({"interval": "1h", "jitter": "0s"})).unwrap();
+        let (last, now) = (at("2026-01-01T12:00:00Z"), at("2026-01-01T02:00:00Z"));
+        let said = hourly.due_by(last, now, Some(at("2026-01-01T13:00:00Z")), "u");
+        assert_eq!(said, Some(at("2026-01-01T03:00:00Z")));
+        // What was said stands, however often it is asked.
+        let later = at("2026-01-01T02:59:00Z");
+        assert_eq!(hourly.due_by(last, later, said, "u"), said);
+        assert_eq!(
+            hourly.due_by(last, later, None, "u"),
+            Some(at("2026-01-01T03:59:00Z"))
+        );
+        // Two machines, and a clock that is ahead again.
+        for now in [
+            "2026-01-01T11:59:30Z",
+            "2026-01-01T12:00:30Z",
+            "2026-01-05T12:00:00Z",
+        ] {
+            let due = hourly.due_by(last, at(now), said, "u");
+            assert_eq!(due, Some(at("2026-01-01T13:00:00Z")), "{now}");
+        }
+        let nightly = rotation(json!({"schedule": "0 3 * * *"})).unwrap();
+        assert_eq!(
+            nightly.due_by(last, now, Some(at("2026-01-02T03:00:00Z")), "u"),
+            Some(at("2026-01-01T03:00:00Z"))
+        );
+    }
+
+    #[test]
+    fn what_is_asked_anew_of_a_time_to_come_is_spread_as_ever() {
+        let rotation = rotation(json!({"interval": "100h"})).unwrap();
+        let (last, now) = (at("2026-01-02T00:00:00Z"), at("2026-01-01T00:00:00Z"));
+        let all: std::collections::BTreeSet<_> = (0..100)
+            .filter_map(|number| rotation.due_by(last, now, None, &format!("uid-{number}")))
+            .collect();
+        assert!(all.len() > 90, "{}", all.len());
+        let hours = |due: &Timestamp| due.duration_since(now).as_hours();
+        assert!(all.iter().all(|due| (90..=100).contains(&hours(due))), "{all:?}");
     }
 
     /// What a schedule comes to, from one time to the next.
