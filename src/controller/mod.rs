@@ -13,6 +13,7 @@ pub mod kept;
 pub mod listing;
 mod news;
 pub mod objects;
+pub mod overlaps;
 pub mod passing;
 pub mod refusals;
 pub mod restarts;

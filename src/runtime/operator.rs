@@ -24,6 +24,7 @@ use crate::controller::context::{Context, Options};
 use crate::controller::kept::Kept;
 use crate::controller::listing::Listing;
 use crate::controller::objects::Objects;
+use crate::controller::overlaps::Overlaps;
 use crate::controller::passing::Passing;
 use crate::controller::refusals::Refusals;
 use crate::controller::restarts::Restarts;
@@ -262,6 +263,7 @@ async fn context(
         reporter,
         kept: Kept::new(Objects::of(client.clone(), &namespace)),
         passing: Passing::default(),
+        overlaps: Overlaps::default(),
         refusals: Refusals::default(),
         restarts: Restarts::default(),
         client,

@@ -41,7 +41,7 @@ pub fn logins(
         return vec![alone(user)];
     }
     let wanted = wanted_change(context, user, object);
-    alternation::parts(&family(user, object, wanted.as_ref()), underway)
+    alternation::parts(&family(context, user, object, wanted.as_ref()), underway)
 }
 
 /// A login that is the only one.
@@ -53,9 +53,9 @@ pub fn alone(user: &PostgresUser) -> Login {
 }
 
 /// The member that is not published, if it is free to take the place of the other one, whose password is lost.
-pub fn instead(user: &PostgresUser, object: Option<&ServerObject>) -> Option<Login> {
+pub fn instead(context: &Context, user: &PostgresUser, object: Option<&ServerObject>) -> Option<Login> {
     let damaged = Cause::SecretDamaged;
-    let all = alternation::parts(&family(user, object, Some(&damaged)), None);
+    let all = alternation::parts(&family(context, user, object, Some(&damaged)), None);
     all.into_iter()
         .find(|login| login.part == Part::Next(damaged.clone()))
 }
@@ -78,6 +78,7 @@ pub fn names(user: &PostgresUser) -> Vec<String> {
 }
 
 fn family<'a>(
+    context: &Context,
     user: &'a PostgresUser,
     object: Option<&ServerObject>,
     wanted: Option<&'a Cause>,
@@ -91,8 +92,18 @@ fn family<'a>(
         deleting: user.metadata.deletion_timestamp.is_some(),
         wanted,
         kept: user.published_before(),
-        now: Timestamp::now(),
+        now: wall(context, user),
     }
+}
+
+/// The clock on the wall, as overlaps go by it.
+fn wall(context: &Context, user: &PostgresUser) -> Timestamp {
+    let works = user.records().iter().filter(|record| record.retired.is_none());
+    let until = works
+        .filter_map(|record| Some(record.retire_after.as_ref()?.0))
+        .max();
+    let uid = user.metadata.uid.as_deref().unwrap_or_default();
+    context.overlaps.wall(uid, until, Timestamp::now(), clock::now())
 }
 
 /// Whether the members are members of a role that owns what they make.
@@ -120,22 +131,24 @@ fn wanted_change(context: &Context, user: &PostgresUser, object: Option<&ServerO
 }
 
 /// Whether nobody is to log in with a login any more.
-pub fn is_retiring(user: &PostgresUser, login: &Login) -> bool {
+pub fn is_retiring(context: &Context, user: &PostgresUser, login: &Login) -> bool {
     match login.part {
         Part::Retired => true,
-        Part::Owner => is_over(user, &login.username) == Some(true),
+        Part::Owner => is_over(context, user, &login.username) == Some(true),
         _ => false,
     }
 }
 
 /// Whether the overlap of a login of before is over, and the Secret does not name it any more; none of one that was never published.
-fn is_over(user: &PostgresUser, username: &str) -> Option<bool> {
-    let until = user.record_of(username)?.retire_after.as_ref()?;
-    Some(until.0 <= Timestamp::now() && user.published_before() != Some(username))
+fn is_over(context: &Context, user: &PostgresUser, username: &str) -> Option<bool> {
+    let record = user.record_of(username)?;
+    let until = record.retire_after.as_ref()?;
+    let is_over = record.retired.is_some() || until.0 <= wall(context, user);
+    Some(is_over && user.published_before() != Some(username))
 }
 
 /// The login of before that the Secret is to have, too, with this one.
-pub fn previous(user: &PostgresUser, login: &Login) -> Option<String> {
+pub fn previous(context: &Context, user: &PostgresUser, login: &Login) -> Option<String> {
     let asked = user.spec.secret.as_ref().and_then(|secret| secret.keep_previous);
     if asked != Some(true) {
         return None;
@@ -145,38 +158,40 @@ pub fn previous(user: &PostgresUser, login: &Login) -> Option<String> {
         _ => {
             let before = user.published_before()?;
             let until = user.record_of(before)?.retire_after.as_ref()?;
-            (Timestamp::now() < until.0).then(|| before.to_string())
+            (wall(context, user) < until.0).then(|| before.to_string())
         }
     }
 }
 
 /// Until when it is waited for the end of a login's sessions.
-pub fn unused_by(user: &PostgresUser, login: &Login) -> Option<Mono> {
-    let wait =
-        alternation::wait_for_unused(user.spec.rotation.as_ref()).filter(|_| is_retiring(user, login))?;
+pub fn unused_by(context: &Context, user: &PostgresUser, login: &Login) -> Option<Mono> {
+    let wait = alternation::wait_for_unused(user.spec.rotation.as_ref())
+        .filter(|_| is_retiring(context, user, login))?;
     let until = user.record_of(&login.username)?.retire_after.as_ref()?;
-    after(until.0, wait)
+    after(context, user, until.0, wait)
 }
 
 /// From when on it is told that a login of before is kept by workloads that are not all restarted yet.
-pub fn rollout_by(user: &PostgresUser, login: &Login) -> Option<Mono> {
-    let goes = is_retiring(user, login) || login.part == Part::Removed;
+pub fn rollout_by(context: &Context, user: &PostgresUser, login: &Login) -> Option<Mono> {
+    let goes = is_retiring(context, user, login) || login.part == Part::Removed;
     let until = user.record_of(&login.username)?.retire_after.as_ref()?;
     let wait = alternation::most_wait(user.spec.rotation.as_ref());
-    after(until.0, wait).filter(|_| goes)
+    after(context, user, until.0, wait).filter(|_| goes)
 }
 
 /// When the login of before may be retired.
-pub fn overlap_ends(user: &PostgresUser, object: Option<&ServerObject>) -> Option<Mono> {
+pub fn overlap_ends(context: &Context, user: &PostgresUser, object: Option<&ServerObject>) -> Option<Mono> {
     if !is_large(user) {
         return None;
     }
-    family(user, object, None).overlap_ends().map(clock::ahead)
+    let ends = family(context, user, object, None).overlap_ends()?;
+    after(context, user, ends, Duration::ZERO)
 }
 
 /// So long after a time of the clock on the wall, however long ago that was. None if that is never.
-fn after(time: Timestamp, wait: Duration) -> Option<Mono> {
-    time.checked_add(wait).ok().map(clock::ahead)
+fn after(context: &Context, user: &PostgresUser, time: Timestamp, wait: Duration) -> Option<Mono> {
+    let time = time.checked_add(wait).ok()?;
+    Some(clock::ahead_of(wall(context, user), time))
 }
 
 /// Whether what has been begun for a login would not be begun any more.
@@ -192,7 +207,7 @@ pub fn is_withdrawn(
         Part::Owner | Part::Retired | Part::Removed => false,
     };
     let wanted = wanted_change(context, user, object);
-    let all = alternation::parts(&family(user, object, wanted.as_ref()), None);
+    let all = alternation::parts(&family(context, user, object, wanted.as_ref()), None);
     let same = |it: &Login| {
         it.username == login.username
             && match &it.part {
@@ -207,6 +222,7 @@ pub fn is_withdrawn(
 /// What is wanted of a login besides its name and its password: what the spec asks for goes to the owner; the members are
 /// members of it, act as it, and have what PostgreSQL does not let a role inherit.
 pub fn settings(
+    context: &Context,
     mut settings: RoleSettings,
     user: &PostgresUser,
     object: Option<&ServerObject>,
@@ -231,7 +247,7 @@ pub fn settings(
         settings.heir_is_named = true;
     } else if matches!(login.part, Part::Owner | Part::Retired) {
         let asked = settings.options.take().unwrap_or_default();
-        settings.options = Some(of_owner(asked, user));
+        settings.options = Some(of_owner(context, asked, user));
         settings.reassign_owned_to = None;
         settings.heir_is_named = false;
     }
@@ -253,9 +269,9 @@ fn of_member(asked: RoleOptions, owner: &str, login: &Login) -> RoleOptions {
     }
 }
 
-fn of_owner(asked: RoleOptions, user: &PostgresUser) -> RoleOptions {
+fn of_owner(context: &Context, asked: RoleOptions, user: &PostgresUser) -> RoleOptions {
     // It was published itself before the members were.
-    if is_over(user, user.username()) == Some(false) {
+    if is_over(context, user, user.username()) == Some(false) {
         return asked;
     }
     let plain = RoleOptions::default();
