@@ -5,9 +5,9 @@ use std::{path::PathBuf, time::Duration};
 use crate::support::{Outcome, Provider};
 
 /// Every scenario, in the order in which they run.
-pub const SCENARIOS: [&str; 13] = [
-    "floor", "create", "idle", "burst", "one", "young", "restart", "delete", "dates", "newcomer", "storm",
-    "serial", "busy",
+pub const SCENARIOS: [&str; 14] = [
+    "floor", "create", "idle", "burst", "one", "young", "restart", "delete", "dates", "newcomer", "interval",
+    "storm", "serial", "busy",
 ];
 
 /// The choice of the person who runs it.

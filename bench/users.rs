@@ -47,6 +47,14 @@ struct Status {
     conditions: Vec<Condition>,
     #[serde(default)]
     last_handled_rotation: Option<String>,
+    #[serde(default)]
+    password: Option<Password>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Password {
+    #[serde(default)]
+    reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -94,6 +102,11 @@ impl User {
     fn rotation(&self) -> Option<&str> {
         self.status.as_ref()?.last_handled_rotation.as_deref()
     }
+
+    fn was_changed_by_age(&self) -> bool {
+        let password = self.status.as_ref().and_then(|status| status.password.as_ref());
+        password.and_then(|password| password.reason.as_deref()) == Some("Scheduled")
+    }
 }
 
 /// When a user first was what it is waited for.
@@ -103,6 +116,8 @@ pub struct Seen {
     pub ready: Option<Instant>,
     /// Which rotation was done last, and when.
     pub rotation: Option<(String, Instant)>,
+    /// When its password was first changed by its age.
+    pub aged: Option<Instant>,
     /// When the object was gone.
     pub gone: Option<Instant>,
 }
@@ -162,6 +177,11 @@ impl Users {
 
     /// Makes users that refer to a server object.
     pub async fn make(&self, names: &[String], server_ref: &serde_json::Value) -> Outcome {
+        self.make_with(names, &json!({"serverRef": server_ref})).await
+    }
+
+    /// Makes users of one spec.
+    pub async fn make_with(&self, names: &[String], spec: &serde_json::Value) -> Outcome {
         let of = |name: &String| User {
             api_version: "pguser.dev/v1alpha1".to_owned(),
             kind: "PostgresUser".to_owned(),
@@ -169,7 +189,7 @@ impl Users {
                 name: Some(name.clone()),
                 ..ObjectMeta::default()
             },
-            spec: json!({"serverRef": server_ref}),
+            spec: spec.clone(),
             status: None,
         };
         self.each(names, async |name| {
@@ -231,13 +251,18 @@ impl Users {
 
     /// How many of these users are something by now.
     pub fn reached(&self, names: &[String], is: impl Fn(&Seen) -> Option<Instant>) -> Reached {
-        let seen = self.seen.lock().unwrap();
-        let times: Vec<Instant> = names.iter().filter_map(|name| is(seen.get(name)?)).collect();
+        let times = self.times(names, is);
         Reached {
             count: times.len(),
             wanted: names.len(),
             last: times.into_iter().max().unwrap_or_else(Instant::now),
         }
+    }
+
+    /// When each of these users was something, of those that were by now.
+    pub fn times(&self, names: &[String], is: impl Fn(&Seen) -> Option<Instant>) -> Vec<Instant> {
+        let seen = self.seen.lock().unwrap();
+        names.iter().filter_map(|name| is(seen.get(name)?)).collect()
     }
 }
 
@@ -267,6 +292,9 @@ fn note(seen: &mut HashMap<String, Seen>, event: &Event<User>) {
     let before = entry.rotation.as_ref().map(|(value, _)| value.as_str());
     if let Some(value) = user.rotation().filter(|value| Some(*value) != before) {
         entry.rotation = Some((value.to_owned(), now));
+    }
+    if user.was_changed_by_age() {
+        entry.aged.get_or_insert(now);
     }
 }
 

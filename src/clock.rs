@@ -18,8 +18,12 @@ pub fn now() -> Mono {
 
 /// A time of the clock on the wall, on this process's clock; what is over is now.
 pub fn ahead(time: Timestamp) -> Mono {
-    let ahead = Duration::try_from(time.duration_since(Timestamp::now())).unwrap_or_default();
-    now() + ahead
+    ahead_of(Timestamp::now(), time)
+}
+
+/// The same, where the clock on the wall says this now.
+pub fn ahead_of(wall: Timestamp, time: Timestamp) -> Mono {
+    now() + Duration::try_from(time.duration_since(wall)).unwrap_or_default()
 }
 
 /// Anything from 0 to 1: what keeps pauses from ending all at once.

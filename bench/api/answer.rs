@@ -1,5 +1,7 @@
 //! The bare API's words: what is asked, and what is answered.
 
+use std::borrow::Cow;
+
 use axum::{
     http::{Method, StatusCode, Uri, header::CONTENT_TYPE},
     response::{IntoResponse as _, Response},
@@ -58,7 +60,10 @@ struct Body<'a> {
 
 #[derive(Deserialize)]
 struct Properties<'a> {
+    #[serde(default)]
     username: &'a str,
+    #[serde(borrow)]
+    password: Cow<'a, str>,
 }
 
 /// What is answered to a request that concerns users.
@@ -69,17 +74,21 @@ pub fn users(store: &mut Store, behaviour: &Behaviour, request: &Request, body: 
         Route::Delete if store.delete(name, behaviour.lingering) => {
             return StatusCode::NO_CONTENT.into_response();
         }
-        Route::Create => {
-            let Ok(body) = serde_json::from_slice::<Body<'_>>(body) else {
+        Route::Create | Route::Patch => {
+            let Ok(Body { properties }) = serde_json::from_slice(body) else {
                 return error(StatusCode::BAD_REQUEST);
             };
-            return match store.create(body.properties.username, behaviour.milliseconds) {
-                Some(user) => json(user.to_owned()),
-                None => error(StatusCode::UNPROCESSABLE_ENTITY),
-            };
+            let password = &properties.password;
+            if request.route == Route::Patch {
+                store.change(name, password, behaviour.milliseconds)
+            } else {
+                return match store.create(properties.username, password, behaviour.milliseconds) {
+                    Some(user) => json(user.to_owned()),
+                    None => error(StatusCode::UNPROCESSABLE_ENTITY),
+                };
+            }
         }
         Route::Get => store.get(name),
-        Route::Patch => store.change(name, behaviour.milliseconds),
         _ => None,
     };
     match found {

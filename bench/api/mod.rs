@@ -162,6 +162,16 @@ impl Api {
         self.shared.store.lock().unwrap().made().to_vec()
     }
 
+    /// The password that a user was given last.
+    pub fn password(&self, name: &str) -> Option<String> {
+        self.shared
+            .store
+            .lock()
+            .unwrap()
+            .password(name)
+            .map(str::to_owned)
+    }
+
     /// A place in the log of its calls, to count from.
     pub fn mark(&self) -> usize {
         self.shared.calls.lock().unwrap().len()

@@ -13,6 +13,7 @@ const ACCOUNT: &str = "f719718d-8042-4af5-9b8d-7b0d4ef4b5b0";
 struct User {
     created: String,
     text: String,
+    password: String,
     /// When it is no longer shown, once it was deleted.
     until: Option<Instant>,
 }
@@ -41,6 +42,7 @@ impl Store {
         let postgres = User {
             created: "2020-01-01T00:00:00Z".to_owned(),
             text,
+            password: String::new(),
             until: None,
         };
         store.users.insert("postgres".to_owned(), postgres);
@@ -48,7 +50,7 @@ impl Store {
     }
 
     /// Makes a user, unless there is one of that name.
-    pub fn create(&mut self, name: &str, milliseconds: bool) -> Option<&str> {
+    pub fn create(&mut self, name: &str, password: &str, milliseconds: bool) -> Option<&str> {
         self.expire();
         if self.users.contains_key(name) {
             return None;
@@ -57,6 +59,7 @@ impl Store {
         let user = User {
             text: self.text(name, ACCOUNT, &now, &now),
             created: now,
+            password: password.to_owned(),
             until: None,
         };
         self.users.insert(name.to_owned(), user);
@@ -69,8 +72,8 @@ impl Store {
         &self.made
     }
 
-    /// Changes a user.
-    pub fn change(&mut self, name: &str, milliseconds: bool) -> Option<&str> {
+    /// Gives a user another password.
+    pub fn change(&mut self, name: &str, password: &str, milliseconds: bool) -> Option<&str> {
         let created = self
             .users
             .get(name)
@@ -78,8 +81,14 @@ impl Store {
             .created
             .clone();
         let text = self.text(name, ACCOUNT, &created, &date(milliseconds));
-        self.users.get_mut(name)?.text = text;
+        let user = self.users.get_mut(name)?;
+        (user.text, user.password) = (text, password.to_owned());
         self.get(name)
+    }
+
+    /// The password that a user was given last.
+    pub fn password(&self, name: &str) -> Option<&str> {
+        self.users.get(name).map(|user| user.password.as_str())
     }
 
     /// Deletes a user, which is shown for a while yet. Whether there was one.

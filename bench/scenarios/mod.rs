@@ -3,6 +3,7 @@
 mod busy;
 mod dates;
 mod ground;
+mod interval;
 mod life;
 mod newcomer;
 mod serial;
@@ -56,6 +57,7 @@ pub async fn play(environment: &Arc<Environment>, config: &Config, table: &mut T
             floor = bench.floor(provider, users, floor).await?.or(floor);
             bench.life(provider, users, floor).await?;
             bench.newcomer(provider, users).await?;
+            bench.interval(provider, users).await?;
             if provider == Provider::Ionos {
                 bench.dates(users, floor).await?;
             }

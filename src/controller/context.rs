@@ -17,6 +17,7 @@ use super::claims::Claims;
 use super::config_maps::ConfigMaps;
 use super::listing::Listing;
 use super::objects::Objects;
+use super::overlaps::Overlaps;
 use super::passing::Passing;
 use super::refusals::Refusals;
 use super::restarts::Restarts;
@@ -157,6 +158,8 @@ pub struct Context {
     pub left: Mutex<HashMap<String, Option<String>>>,
     /// How long PostgresUsers have been in states that pass.
     pub passing: Passing,
+    /// When overlaps of two logins end.
+    pub overlaps: Overlaps,
     /// What was refused of PostgresUsers' last steps.
     pub refusals: Refusals,
     /// What is known of restarts of workloads.

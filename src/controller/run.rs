@@ -28,6 +28,7 @@ use super::listing::{self, Listing};
 use super::news::News;
 use super::server::reconcile;
 use super::server_spec::ServerObject;
+use super::set_clock;
 use super::shard;
 use super::unread::{Reading, UnreadObjects};
 use super::user;
@@ -211,6 +212,7 @@ impl Watches {
             stop.clone(),
         )));
         tasks.push(Box::pin(count(context.clone(), stop.clone(), ready.clone())));
+        tasks.push(Box::pin(watch_clock(context.clone(), stop.clone())));
         tasks.push(Box::pin(become_ready(context.clone(), stop, ready)));
         futures::future::join_all(tasks).await;
     }
@@ -288,6 +290,14 @@ fn note_listing<K>(context: &Context, scope: &listing::Scope, event: &watcher::R
 fn look_at_all_again(context: &Context) {
     for user in context.users_at_rest() {
         context.dispatch.user(user.reference());
+    }
+}
+
+/// What is due by the clock on the wall is looked at anew once that was set.
+async fn watch_clock(context: Arc<Context>, stop: CancellationToken) {
+    tokio::select! {
+        () = set_clock::watch(|| look_at_all_again(&context)) => {}
+        () = stop.cancelled() => {}
     }
 }
 

@@ -228,8 +228,10 @@ impl Family<'_> {
     /// Whether the overlap of a login of before is over, and the Secret does not name it any more; none of one that was never
     /// published.
     fn is_over(&self, username: &str) -> Option<bool> {
-        let until = self.record(username)?.retire_after.as_ref()?;
-        Some(until.0 <= self.now && self.kept != Some(username))
+        let record = self.record(username)?;
+        let until = record.retire_after.as_ref()?;
+        let is_over = record.retired.is_some() || until.0 <= self.now;
+        Some(is_over && self.kept != Some(username))
     }
 
     /// Whether what has been begun for a login would not be begun any more.
@@ -349,10 +351,8 @@ pub fn parts(family: &Family<'_>, underway: Option<Underway<'_>>) -> Vec<Login> 
     // What is about to be published is not retired once more on its way there.
     let others = others.filter(|record| next.as_ref() != Some(&record.username));
     for record in others.filter(|record| record.username != family.username || !family.has_owner) {
-        let is_over = record
-            .retire_after
-            .as_ref()
-            .is_none_or(|until| until.0 <= family.now);
+        let until = record.retire_after.as_ref();
+        let is_over = record.retired.is_some() || until.is_none_or(|until| until.0 <= family.now);
         match family.alternates {
             _ if !is_over || family.kept == Some(&record.username) => {}
             true => parts.push(login(&record.username, Part::Retired)),
@@ -533,6 +533,25 @@ mod tests {
             wanted(Some("app_b"), &retired),
             ["app: owner", "app_a: next, Scheduled", "app_b: published"]
         );
+    }
+
+    #[test]
+    fn a_login_that_is_retired_is_looked_at_whatever_the_clock_says_of_its_overlap() {
+        let records = [
+            record("app", None, None),
+            record("app_a", Some(900), Some(99)),
+            record("app_b", None, None),
+        ];
+        assert_eq!(
+            shown(&family(Some("app_b"), &records)),
+            ["app: owner", "app_a: retired", "app_b: published"]
+        );
+        let back = Family {
+            alternates: false,
+            has_owner: false,
+            ..family(Some("app"), &records)
+        };
+        assert_eq!(shown(&back)[0], "app_a: removed");
     }
 
     #[test]

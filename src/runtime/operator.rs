@@ -23,6 +23,7 @@ use crate::controller::config_maps::ConfigMaps;
 use crate::controller::context::{Context, Options};
 use crate::controller::listing::Listing;
 use crate::controller::objects::Objects;
+use crate::controller::overlaps::Overlaps;
 use crate::controller::passing::Passing;
 use crate::controller::refusals::Refusals;
 use crate::controller::restarts::Restarts;
@@ -262,6 +263,7 @@ async fn context(
         reporter,
         retained: RetainedLogins::new(Objects::of(client.clone(), &namespace)),
         passing: Passing::default(),
+        overlaps: Overlaps::default(),
         refusals: Refusals::default(),
         restarts: Restarts::default(),
         client,

@@ -18,6 +18,7 @@ mod bench;
 #[path = "../upgrade/beyond.rs"]
 mod beyond;
 mod bounds;
+mod clocks;
 mod crash;
 mod creation;
 mod deletion;
@@ -96,6 +97,7 @@ fn trials(environment: &Handle) -> Vec<Trial> {
     [
         bench::trials(environment),
         bounds::trials(environment),
+        clocks::trials(environment),
         creation::trials(environment),
         admission::trials(environment),
         adoption::trials(environment),

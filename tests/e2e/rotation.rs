@@ -1,18 +1,27 @@
 //! Passwords that are changed without anybody asking: by age, or by a schedule.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
-use crate::support::{Handle, Outcome, PATIENCE, SERVER, World, eventually, trials, trials_everywhere};
+use crate::support::{
+    Handle, Outcome, PATIENCE, SERVER, World, eventually, pause, trials, trials_everywhere,
+};
 
 pub fn trials(environment: &Handle) -> Vec<Trial> {
     let everywhere = trials_everywhere!(environment;
         a_password_is_changed_when_it_is_as_old_as_the_spec_lets_it_get,
         an_operator_that_was_down_makes_up_for_what_it_missed_once,
+        a_client_that_reads_the_secret_again_gets_in_after_each_of_ten_rotations_and_three_crashes,
     );
     let once = trials!(environment;
+        what_was_missed_is_made_up_for_the_oldest_first,
         nothing_is_rotated_while_it_is_suspended,
         what_cannot_be_followed_is_refused_or_said,
         a_schedule_shows_when_a_password_is_changed_next,
@@ -159,6 +168,133 @@ async fn an_operator_that_was_down_makes_up_for_what_it_missed_once(world: &Worl
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.password("checkout").await?.as_ref(), Some(&new));
     world.login_of("checkout").await
+}
+
+async fn what_was_missed_is_made_up_for_the_oldest_first(world: &World) -> Outcome {
+    // One change at a time: of those that are sent together, none goes before the other.
+    let (_vendor, mut operator) = world.set_up(&["busy-ms=300"]).await?;
+    // Neither by name nor by when they were made.
+    let by_age = ["dora", "anna", "emil", "bert", "carl"];
+    let mut passwords = BTreeMap::new();
+    for name in ["anna", "bert", "carl", "dora", "emil"] {
+        passwords.insert(name, world.ready_user(name).await?);
+    }
+    for name in by_age {
+        world.rotate(name, "1").await?;
+        passwords.insert(name, world.rotated(name, &passwords[name]).await?);
+        // Ages are in whole seconds.
+        pause(1100).await;
+    }
+    world.quiet(&operator).await?;
+    operator.terminate().await?;
+    // Three intervals have passed for the youngest, and no other one will before this is over.
+    pause(9000).await;
+    for name in by_age {
+        let rotation = json!({"spec": {"rotation": {"interval": "9s", "jitter": "0s"}}});
+        world.merge("PostgresUser", name, rotation).await?;
+    }
+    operator.start()?;
+    operator.ready().await?;
+    for name in by_age {
+        world.rotated(name, &passwords[name]).await?;
+    }
+    // Whoever was changed later has a later transaction.
+    let sql = "select rolname from pg_authid where rolname ~ '^[a-e][a-z]{3}$' order by xmin::text::bigint";
+    let changed: Vec<String> = world.postgres().sql(sql).await?.concat();
+    assert_eq!(changed, by_age);
+    Ok(())
+}
+
+/// What a client has seen that connects every 50 ms.
+#[derive(Debug, Clone, Default)]
+struct Client {
+    /// With which password it got in last.
+    password: String,
+    /// Since when it has been refused, if it is.
+    refused: Option<Instant>,
+    logins: usize,
+    gaps: Vec<Duration>,
+}
+
+/// Reads the Secret when it is refused, and only then. What it reads is either what was refused, or gets it in.
+async fn connect_again_and_again(world: &World, seen: &watch::Sender<Client>) -> Outcome {
+    let mut mounted = world.password_of("checkout").await?;
+    loop {
+        let accepted = world.postgres().accepts("checkout", &mounted).await?;
+        let before = seen.borrow().clone();
+        let is_new = before.password != mounted;
+        seen.send_modify(|seen| match accepted {
+            true => {
+                seen.gaps.extend(seen.refused.take().map(|since| since.elapsed()));
+                (seen.password, seen.logins) = (mounted.clone(), seen.logins + 1);
+            }
+            false => drop(seen.refused.get_or_insert_with(Instant::now)),
+        });
+        match before.refused {
+            _ if is_new && !accepted => return Err("what the Secret says anew is refused".into()),
+            Some(_) if accepted && !is_new => return Err("what was refused gets in again".into()),
+            _ => {}
+        }
+        if !accepted {
+            let read = world.password_of("checkout").await?;
+            if std::mem::replace(&mut mounted, read) != mounted {
+                continue;
+            }
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn a_client_that_reads_the_secret_again_gets_in_after_each_of_ten_rotations_and_three_crashes(
+    world: &World,
+) -> Outcome {
+    let (_vendor, mut operator) = world.set_up(&[]).await?;
+    world.ready_user("checkout").await?;
+    let (client, mut seen) = watch::channel(Client::default());
+    let rotations = async {
+        for number in 1..=10 {
+            let before = seen
+                .wait_for(|seen| !seen.password.is_empty())
+                .await?
+                .password
+                .clone();
+            world.rotate("checkout", &number.to_string()).await?;
+            if number % 3 == 0 {
+                // It has a new password on the server then, and mostly not in the Secret.
+                timeout(
+                    PATIENCE,
+                    seen.wait_for(|seen| seen.refused.is_some() || seen.password != before),
+                )
+                .await??;
+                operator.kill();
+                operator.start()?;
+            }
+            timeout(PATIENCE * 2, seen.wait_for(|seen| seen.password != before)).await??;
+        }
+        Ok(())
+    };
+    let ended: Outcome = tokio::select! {
+        rotated = rotations => rotated,
+        failed = connect_again_and_again(world, &client) => failed,
+    };
+    ended?;
+    let Client {
+        gaps,
+        logins,
+        refused,
+        ..
+    } = client.borrow().clone();
+    assert_eq!(
+        (gaps.len(), refused),
+        (10, None),
+        "each rotation is one gap, and each ends"
+    );
+    println!(
+        "{} in place: {logins} logins through ten rotations and three crashes, the longest time without one was {:?}",
+        world.provider().name(),
+        gaps.iter().max().unwrap_or(&Duration::ZERO),
+    );
+    Ok(())
 }
 
 async fn nothing_is_rotated_while_it_is_suspended(world: &World) -> Outcome {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// What belongs to a burst but comes after its end: a late look, the journal's last write.
-const SETTLING: Duration = Duration::from_secs(6);
+pub const SETTLING: Duration = Duration::from_secs(6);
 
 /// What may be different by the number of users.
 struct Bounds {

@@ -35,7 +35,7 @@ pub fn logins(
         return vec![alone(user)];
     }
     let wanted = wanted_change(context, user, object);
-    alternation::parts(&family(user, object, wanted.as_ref()), underway)
+    alternation::parts(&family(context, user, object, wanted.as_ref()), underway)
 }
 
 /// A login that is the only one.
@@ -47,8 +47,8 @@ pub fn alone(user: &PostgresUser) -> Login {
 }
 
 /// The member that is not published, if it is free to take the place of the other one, whose password is lost.
-pub fn instead(user: &PostgresUser, object: Option<&ServerObject>) -> Option<Login> {
-    family(user, object, None).instead()
+pub fn instead(context: &Context, user: &PostgresUser, object: Option<&ServerObject>) -> Option<Login> {
+    family(context, user, object, None).instead()
 }
 
 /// Whether a PostgresUser has, or is to have, more than one login.
@@ -69,6 +69,7 @@ pub fn names(user: &PostgresUser) -> Vec<String> {
 }
 
 fn family<'a>(
+    context: &Context,
     user: &'a PostgresUser,
     object: Option<&ServerObject>,
     wanted: Option<&'a Cause>,
@@ -82,8 +83,18 @@ fn family<'a>(
         deleting: user.metadata.deletion_timestamp.is_some(),
         wanted,
         kept: user.published_before(),
-        now: Timestamp::now(),
+        now: wall(context, user),
     }
+}
+
+/// The clock on the wall, as overlaps go by it.
+fn wall(context: &Context, user: &PostgresUser) -> Timestamp {
+    let works = user.records().iter().filter(|record| record.retired.is_none());
+    let until = works
+        .filter_map(|record| Some(record.retire_after.as_ref()?.0))
+        .max();
+    let uid = user.metadata.uid.as_deref().unwrap_or_default();
+    context.overlaps.wall(uid, until, Timestamp::now(), clock::now())
 }
 
 /// Whether the members are members of a role that owns what they make.
@@ -111,12 +122,17 @@ fn wanted_change(context: &Context, user: &PostgresUser, object: Option<&ServerO
 }
 
 /// Whether nobody is to log in with a login any more.
-pub fn is_retiring(user: &PostgresUser, object: Option<&ServerObject>, login: &Login) -> bool {
-    family(user, object, None).is_retiring(login)
+pub fn is_retiring(
+    context: &Context,
+    user: &PostgresUser,
+    object: Option<&ServerObject>,
+    login: &Login,
+) -> bool {
+    family(context, user, object, None).is_retiring(login)
 }
 
 /// The login of before that the Secret is to have, too, with this one.
-pub fn previous(user: &PostgresUser, login: &Login) -> Option<String> {
+pub fn previous(context: &Context, user: &PostgresUser, login: &Login) -> Option<String> {
     let asked = user.spec.secret.as_ref().and_then(|secret| secret.keep_previous);
     if asked != Some(true) {
         return None;
@@ -126,38 +142,50 @@ pub fn previous(user: &PostgresUser, login: &Login) -> Option<String> {
         _ => {
             let before = user.published_before()?;
             let until = user.record_of(before)?.retire_after.as_ref()?;
-            (Timestamp::now() < until.0).then(|| before.to_string())
+            (wall(context, user) < until.0).then(|| before.to_string())
         }
     }
 }
 
 /// Until when it is waited for the end of a login's sessions.
-pub fn unused_by(user: &PostgresUser, object: Option<&ServerObject>, login: &Login) -> Option<Mono> {
+pub fn unused_by(
+    context: &Context,
+    user: &PostgresUser,
+    object: Option<&ServerObject>,
+    login: &Login,
+) -> Option<Mono> {
     let wait = alternation::wait_for_unused(user.spec.rotation.as_ref())
-        .filter(|_| is_retiring(user, object, login))?;
+        .filter(|_| is_retiring(context, user, object, login))?;
     let until = user.record_of(&login.username)?.retire_after.as_ref()?;
-    after(until.0, wait)
+    after(context, user, until.0, wait)
 }
 
 /// From when on it is told that a login of before is kept by workloads that are not all restarted yet.
-pub fn rollout_by(user: &PostgresUser, object: Option<&ServerObject>, login: &Login) -> Option<Mono> {
-    let goes = is_retiring(user, object, login) || login.part == Part::Removed;
+pub fn rollout_by(
+    context: &Context,
+    user: &PostgresUser,
+    object: Option<&ServerObject>,
+    login: &Login,
+) -> Option<Mono> {
+    let goes = is_retiring(context, user, object, login) || login.part == Part::Removed;
     let until = user.record_of(&login.username)?.retire_after.as_ref()?;
     let wait = alternation::most_wait(user.spec.rotation.as_ref());
-    after(until.0, wait).filter(|_| goes)
+    after(context, user, until.0, wait).filter(|_| goes)
 }
 
 /// When the login of before may be retired.
-pub fn overlap_ends(user: &PostgresUser, object: Option<&ServerObject>) -> Option<Mono> {
+pub fn overlap_ends(context: &Context, user: &PostgresUser, object: Option<&ServerObject>) -> Option<Mono> {
     if !is_large(user) {
         return None;
     }
-    family(user, object, None).overlap_ends().map(clock::ahead)
+    let ends = family(context, user, object, None).overlap_ends()?;
+    after(context, user, ends, Duration::ZERO)
 }
 
 /// So long after a time of the clock on the wall, however long ago that was. None if that is never.
-fn after(time: Timestamp, wait: Duration) -> Option<Mono> {
-    time.checked_add(wait).ok().map(clock::ahead)
+fn after(context: &Context, user: &PostgresUser, time: Timestamp, wait: Duration) -> Option<Mono> {
+    let time = time.checked_add(wait).ok()?;
+    Some(clock::ahead_of(wall(context, user), time))
 }
 
 /// Whether what has been begun for a login would not be begun any more.
@@ -168,11 +196,12 @@ pub fn is_withdrawn(
     login: &Login,
 ) -> bool {
     let wanted = wanted_change(context, user, object);
-    family(user, object, wanted.as_ref()).is_withdrawn(login)
+    family(context, user, object, wanted.as_ref()).is_withdrawn(login)
 }
 
 /// What is wanted of a login besides its name and its password.
 pub fn settings(
+    context: &Context,
     mut settings: RoleSettings,
     user: &PostgresUser,
     object: Option<&ServerObject>,
@@ -185,7 +214,7 @@ pub fn settings(
     settings.end_sessions = rotation
         .and_then(|rotation| rotation.end_sessions)
         .unwrap_or_default();
-    family(user, object, None).settings(settings, login)
+    family(context, user, object, None).settings(settings, login)
 }
 
 /// What a PostgresUser contends for: each of its names by the right that it has to it. None while nobody knows where.

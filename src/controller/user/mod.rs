@@ -191,7 +191,7 @@ async fn look_and_plan(
         let mut plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.timings);
         tracing::debug!(user = %UserRef::from_obj(&view.user), login = ?view.login, step = ?plan.step, ready = %plan.report.ready.reason, "plan");
         if plan.loses_what_is_published(&view.desired)
-            && let Some(other) = family::instead(&view.user, object.as_ref())
+            && let Some(other) = family::instead(context, &view.user, object.as_ref())
         {
             rest = VecDeque::from([other]);
             user = view.user;
@@ -418,6 +418,7 @@ fn gone(context: &Context, user: &PostgresUser) {
         .unwrap_or_else(PoisonError::into_inner)
         .remove(&uid);
     context.passing.over(&uid);
+    context.overlaps.forget(&uid);
     context.refusals.over(&uid);
     context.restarts.over(&uid);
     // An answer may have come after the watch has told of its end.

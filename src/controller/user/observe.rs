@@ -695,9 +695,9 @@ async fn desired(
     let secret = user.spec.secret.clone().unwrap_or_default();
     let digest = details.map(|details| {
         let digest = content_digest(details, &login.username, &secret, retain);
-        with_previous(digest, family::previous(user, login).as_deref())
+        with_previous(digest, family::previous(context, user, login).as_deref())
     });
-    let settings = family::settings(wanted::settings(user, object), user, object, login);
+    let settings = family::settings(context, wanted::settings(user, object), user, object, login);
     let logins = share::logins(context, user, &settings);
     let denied = logins.denied_memberships(user, share::found(observed), object);
     let mut settings = logins.without_denied(settings, &denied, object);
@@ -738,11 +738,11 @@ async fn desired(
             .records()
             .iter()
             .any(|record| record.username != login.username),
-        retiring: family::is_retiring(user, object, login),
-        unused_by: family::unused_by(user, object, login),
-        rollout_by: family::rollout_by(user, object, login),
+        retiring: family::is_retiring(context, user, object, login),
+        unused_by: family::unused_by(context, user, object, login),
+        rollout_by: family::rollout_by(context, user, object, login),
         withdrawn: observed.entry.is_some() && family::is_withdrawn(context, user, object, login),
-        overlap_ends: family::overlap_ends(user, object),
+        overlap_ends: family::overlap_ends(context, user, object),
         invalid,
         beyond: wanted::beyond(user, object).or_else(|| logins.refusal(observed.record.is_some())),
         rotate,

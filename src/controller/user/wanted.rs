@@ -240,10 +240,15 @@ pub fn next_rotation(
         .or(by_remote)
         .or(user.metadata.creation_timestamp.as_ref())?;
     let uid = user.metadata.uid.as_deref()?;
+    let said = status
+        .password
+        .as_ref()
+        .and_then(|password| password.next_rotation.as_ref());
+    let (now, said) = (Timestamp::now(), said.map(|said| said.0));
     let due = asked
         .into_iter()
         .chain(kept)
-        .filter_map(|rotation| rotation.due(last.0, uid));
+        .filter_map(|rotation| rotation.due_by(last.0, now, said, uid));
     due.min()
 }
 

@@ -1,6 +1,7 @@
 //! What tests are made with.
 
 mod audit;
+mod clock;
 mod command;
 mod commits;
 mod control_plane;
@@ -24,6 +25,7 @@ mod world;
 #[allow(unused_imports)]
 pub use self::{
     audit::{AuditEvent, AuditLog, Mark, Tally},
+    clock::Clock,
     environment::{Environment, Handle},
     judge::{Diff, Judge},
     operator::{Operator, Options},
