@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pguser_operator::api::Reason;
-use pguser_operator::api::{ServerKind, ServerRef};
+use pguser_operator::api::{Reason, ServerKind, ServerRef};
 use pguser_operator::domain::alternation::Part;
 use pguser_operator::domain::attempts::{Attempts, Login, Outcome};
 use pguser_operator::domain::identity::{Claim, Mark, RemoteIdentity};

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::server::task::UserRef;
 use crate::domain::claims::{self, Contended, Contender, Right};
 use crate::domain::identity::{ExclusionKey, RemoteIdentity};
 use crate::domain::plan::Rival;
+use crate::objects::UserRef;
 
 /// All PostgresUsers by the remote user that they want or have.
 #[derive(Debug, Default)]

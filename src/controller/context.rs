@@ -24,11 +24,9 @@ use super::restarts::Restarts;
 use super::retained::RetainedLogins;
 use super::secrets::{SecretIndex, is_older};
 use super::server::task::bucket::Buckets;
-use super::server::task::{RetryPolicy, ServerKey, ServerTask, Triggers, UserRef};
-use super::shard::Selector;
+use super::server::task::{RetryPolicy, ServerTask, Triggers};
 use super::uids::Uids;
 use super::unread::UnreadObjects;
-use super::user::placement;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser};
 use crate::domain::claims::{Contended, Contender};
 use crate::domain::identity::{ExclusionKey, RemoteIdentity};
@@ -38,6 +36,7 @@ use crate::domain::plan::Rival;
 use crate::domain::timings::ProtocolTimings;
 use crate::fatal::Fatal;
 use crate::metrics::Metrics;
+use crate::objects::{Selector, ServerKey, ServerObject, UserRef, placement};
 use crate::provider::http::HttpSettings;
 use crate::provider::login::LoginSettings;
 use crate::provider::memory::Memory;
@@ -333,15 +332,44 @@ impl Context {
         all.filter_map(|user| user.uid().map(str::to_string)).collect()
     }
 
+    /// A server object, as last seen.
+    pub fn server_object(&self, key: &ServerKey) -> Option<ServerObject> {
+        match &key.namespace {
+            Some(namespace) => {
+                let reference = ObjectRef::new(&key.name).within(namespace);
+                let mut stores = self.stores.servers.iter();
+                stores
+                    .find_map(|store| store.get(&reference))
+                    .map(ServerObject::Namespaced)
+            }
+            None => {
+                let store = self.stores.cluster_servers.as_ref()?;
+                store.get(&ObjectRef::new(&key.name)).map(ServerObject::Cluster)
+            }
+        }
+    }
+
+    /// Whether PostgresUsers of a namespace may use a server object.
+    pub fn admits(&self, object: &ServerObject, namespace: &str) -> bool {
+        let known = self.namespace(namespace);
+        object.admits(namespace, known.as_ref().map(|known| known.labels()))
+    }
+
+    /// The namespace that a server object's Secrets are read from.
+    pub fn secrets_namespace(&self, object: &ServerObject) -> String {
+        object.secrets_namespace(&self.options.cluster_resource_namespace)
+    }
+
+    /// The namespace and name of a server object's credentials Secret.
+    pub fn credentials(&self, object: &ServerObject) -> Option<(String, String)> {
+        let name = object.provider()?.credentials().name.clone();
+        Some((self.secrets_namespace(object), name))
+    }
+
     /// The labels of a namespace, if it is known and not being deleted.
     pub fn namespace(&self, name: &str) -> Option<Arc<PartialObjectMeta<Namespace>>> {
         self.stores.namespaces.as_ref()?.get(&ObjectRef::new(name))
     }
-}
-
-/// Which server object a PostgresUser refers to.
-pub fn server_key(user: &PostgresUser) -> ServerKey {
-    ServerKey::of(&user.spec.server_ref, &user.namespace().unwrap_or_default())
 }
 
 /// Tells controllers to look again, without keeping the context alive.

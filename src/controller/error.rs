@@ -1,9 +1,9 @@
 //! Why a reconciliation did not get through, by the operation that failed.
 
-use crate::api::Reason;
 use thiserror::Error;
 
 use super::journal_store::JournalError;
+use crate::api::Reason;
 use crate::domain::plan::{Invalid, Trouble};
 
 /// A reconciliation that did not get through.

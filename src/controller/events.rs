@@ -1,14 +1,14 @@
 //! Events: what a person would want in `kubectl describe`.
 
-use crate::api::Reason;
 use std::fmt;
 
 use kube::Resource;
 use kube::runtime::events::{Event, EventType};
 
 use super::context::Context;
-use crate::api::PostgresUser;
+use crate::api::{PostgresUser, Reason};
 use crate::domain::plan::ReleaseReason;
+use crate::objects::ServerObject;
 
 /// Publishes an Event. Best effort: none can be made in a namespace that is being deleted.
 pub async fn publish<K: Resource<DynamicType = ()>>(
@@ -41,6 +41,20 @@ pub async fn publish<K: Resource<DynamicType = ()>>(
             error = super::error::api(&error),
             "an Event could not be published"
         );
+    }
+}
+
+/// Publishes an Event of a server object.
+pub async fn publish_for(
+    context: &Context,
+    object: &ServerObject,
+    warning: bool,
+    reason: impl fmt::Display,
+    note: String,
+) {
+    match object {
+        ServerObject::Namespaced(server) => publish(context, &**server, warning, reason, note).await,
+        ServerObject::Cluster(server) => publish(context, &**server, warning, reason, note).await,
     }
 }
 

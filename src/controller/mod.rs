@@ -20,7 +20,6 @@ pub mod retained;
 pub mod run;
 pub mod secrets;
 pub mod server;
-pub mod server_spec;
 mod set_clock;
 pub mod shard;
 pub mod uids;

@@ -27,13 +27,13 @@ use super::error::Error;
 use super::listing::{self, Listing};
 use super::news::News;
 use super::server::reconcile;
-use super::server_spec::ServerObject;
 use super::set_clock;
 use super::shard;
 use super::unread::{Reading, UnreadObjects};
 use super::user;
 use crate::api::{ClusterPostgresServer, Lean, PostgresServer, Readable, ServerKind};
 use crate::domain::wish;
+use crate::objects::ServerObject;
 
 /// How many objects of a kind are worked on at once: the servers' own tasks pace what is remote.
 const CONCURRENCY: u16 = 64;
@@ -487,7 +487,7 @@ fn tell(context: &Context, changed: super::secrets::Changed) {
     }
     for object in reconcile::all_servers(context) {
         let read = [
-            object.credentials(context),
+            context.credentials(&object),
             reconcile::ca_secret(&object, context),
         ];
         if read.iter().flatten().any(|place| changed.secrets.contains(place)) {

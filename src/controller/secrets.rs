@@ -8,8 +8,8 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 
-use super::server::task::UserRef;
 use crate::api::names;
+use crate::objects::UserRef;
 
 /// A Secret's place.
 pub type SecretKey = (String, String);

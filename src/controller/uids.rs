@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::at_rest::UserAtRest;
-use super::server::task::UserRef;
+use crate::objects::UserRef;
 
 /// Where to look for a UID. Ten thousand are known, so they are known by a hash; whoever looks sees whether it is the one that
 /// was meant.

@@ -1,11 +1,11 @@
 //! Conditions: what is found, turned into `status.conditions` without moving what has not changed.
 
-use crate::api::Reason;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::plan::{Report, Verified};
 use super::time::whole_seconds;
+use crate::api::Reason;
 
 /// The condition that says whether what the spec asks for is there.
 pub const READY: &str = "Ready";

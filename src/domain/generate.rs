@@ -1,14 +1,13 @@
 //! Passwords made under the rules of `spec.password.generate`, and the rules a password of the user's own must
 //! keep.
 
-use crate::api::Reason;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::password::Password;
 use super::plan::Invalid;
 use super::remote::Capabilities;
-use crate::api::Generate;
+use crate::api::{Generate, Reason};
 
 const LOWER: &str = "abcdefghijklmnopqrstuvwxyz";
 const UPPER: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";

@@ -5,8 +5,7 @@ use super::parameters;
 use super::plan::Invalid;
 use super::role::RoleOptions;
 use super::username;
-use crate::api::Reason;
-use crate::api::{Allowed, Attribute, PostgresUserSpec, PostgresqlUser};
+use crate::api::{Allowed, Attribute, PostgresUserSpec, PostgresqlUser, Reason};
 
 /// Who asks whom.
 #[derive(Debug, Clone, Copy)]

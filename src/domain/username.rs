@@ -2,8 +2,7 @@
 
 use super::plan::Invalid;
 use super::remote::{Capabilities, UsernameCharacters};
-use crate::api::Reason;
-use crate::api::Usernames;
+use crate::api::{Reason, Usernames};
 
 /// PostgreSQL keeps this many bytes of a name and drops the rest without an error.
 const MOST_BYTES: usize = 63;

@@ -1,6 +1,5 @@
 //! `adopt`: takes over a login that exists on the server.
 
-use crate::api::Reason;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use kube::ResourceExt;
@@ -14,9 +13,9 @@ use super::prompt::confirm;
 use super::status::{condition, is_ready, is_seen, observed, trouble};
 use super::wait::Timeout;
 use super::{CommandOutcome, adoptable, completion};
-use crate::api::PostgresUser;
-use crate::controller::server::task::ServerKey;
+use crate::api::{PostgresUser, Reason};
 use crate::domain::conditions::{STALLED, presentable};
+use crate::objects::ServerKey;
 
 /// The command. Exit code 1: with --wait, the login was not taken over.
 #[derive(Debug, Args)]

@@ -6,8 +6,7 @@ use super::CommandOutcome;
 use super::cluster::Cluster;
 use super::failure::Failure;
 use super::output::{Output, note, table};
-use crate::controller::server::task::ServerKey;
-use crate::controller::server_spec::ServerObject;
+use crate::objects::{ServerKey, ServerObject};
 
 /// A server object that allows adoption: the schema of `-o json`.
 #[derive(Debug, Serialize)]

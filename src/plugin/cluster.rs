@@ -18,8 +18,7 @@ use super::kubeconfig;
 use super::output::note;
 use crate::api::{ClusterPostgresServer, Lean, PostgresServer, PostgresUser};
 use crate::controller::objects::Objects;
-use crate::controller::server::task::ServerKey;
-use crate::controller::server_spec::ServerObject;
+use crate::objects::{ServerKey, ServerObject};
 
 /// How long the API server may take to be reached, and to answer.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -12,14 +12,15 @@ use std::process::Command;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 
+#[cfg(target_os = "linux")]
+use crate::domain::secret::Login;
+
 use super::cluster::{Cluster, user_name};
 use super::credentials::{self, Credentials};
 use super::failure::Failure;
 use super::verify::Way;
 use super::{CommandOutcome, completion};
 use crate::domain::connection::ConnectionDetails;
-#[cfg(target_os = "linux")]
-use crate::domain::secret::Login;
 
 /// The command. Ends as psql does.
 #[derive(Debug, Args)]

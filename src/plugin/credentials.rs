@@ -8,10 +8,10 @@ use super::cluster::Cluster;
 use super::failure::Failure;
 use super::status::trouble;
 use crate::api::{ChannelBinding, PostgresUser, SslMode, names};
-use crate::controller::server_spec::PROVIDERS;
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::password::Password;
 use crate::domain::secret::{presets, render_as_far_as_possible};
+use crate::objects::PROVIDERS;
 
 /// How to connect, and as whom.
 #[derive(Debug)]

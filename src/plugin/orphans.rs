@@ -13,7 +13,7 @@ use super::output::{Output, note, table};
 use crate::api::ServerStatus;
 use crate::controller::objects::Objects;
 use crate::controller::retained;
-use crate::controller::server_spec::ServerObject;
+use crate::objects::ServerObject;
 
 /// The command, for administrators. Exit code 1: there are some; 3: not everything could be looked at.
 #[derive(Debug, Args)]

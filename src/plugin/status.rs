@@ -1,7 +1,5 @@
 //! `status`: which users are ready, and why the others are not.
 
-use crate::api::Reason;
-use crate::api::reason::{Advice, Who};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -12,7 +10,8 @@ use super::CommandOutcome;
 use super::cluster::{Cluster, Selection};
 use super::failure::Failure;
 use super::output::{Format, age, note, or_none, say, table};
-use crate::api::{PostgresUser, ServerRef, names};
+use crate::api::reason::{Advice, Who};
+use crate::api::{PostgresUser, Reason, ServerRef, names};
 use crate::domain::conditions::{CREDENTIALS_VERIFIED, READY, RECONCILING, STALLED, presentable};
 use crate::domain::wish;
 

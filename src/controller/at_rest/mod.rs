@@ -16,9 +16,8 @@ use kube::runtime::{Predicate, predicates, watcher};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::server::task::{ServerKey, UserRef};
-use super::user::placement;
 use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser, Readable};
+use crate::objects::{ServerKey, UserRef, placement};
 
 /// A kind of objects, as it is kept.
 pub trait AtRest:

@@ -1,18 +1,18 @@
 //! Server objects, one by one.
 
-use crate::api::Reason;
 use jiff::Timestamp;
 
+use crate::api::Reason;
 use crate::clock;
 use crate::controller::context::Context;
 use crate::controller::server::reconcile::{all_servers, remote_users};
 use crate::controller::server::task::ServerTask;
 use crate::controller::server::task::turns::Turns;
 use crate::controller::server::view;
-use crate::controller::server_spec::ServerObject;
 use crate::domain::conditions::READY;
 use crate::domain::time::Mono;
 use crate::metrics::census::{AtWork, Census, ForReason, ServerCensus, ServerName, TurnsCensus};
+use crate::objects::ServerObject;
 
 /// Counts the server objects.
 pub fn count(context: &Context, census: &mut Census) {

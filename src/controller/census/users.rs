@@ -1,9 +1,8 @@
 //! In which state a PostgresUser is, in the one word that metrics have for it.
 
-use crate::api::Reason;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::api::PostgresUser;
+use crate::api::{PostgresUser, Reason};
 use crate::domain::conditions::{READY, RECONCILING, STALLED};
 use crate::metrics::census::InState;
 

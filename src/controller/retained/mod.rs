@@ -16,11 +16,10 @@ use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use self::shelf::{Shelf, ShelfKey};
-use super::context::server_key;
 use super::objects::Objects;
-use super::user::placement;
 use crate::api::{PostgresUser, RemoteUserRecord, names};
 use crate::domain::identity::RemoteIdentity;
+use crate::objects::{ServerKey, placement};
 
 /// The ConfigMap in which earlier versions have kept all records of all namespaces.
 pub const EARLIER: &str = "pguser-kept-users";
@@ -56,7 +55,7 @@ impl RetainedLogin {
 
     /// A login of a PostgresUser, on this remote cluster.
     pub fn of(user: &PostgresUser, username: &str, cluster: String, why: &'static str) -> Self {
-        let server = placement::recorded(user).unwrap_or_else(|| server_key(user));
+        let server = placement::recorded(user).unwrap_or_else(|| ServerKey::named_by(user));
         let uid = user.uid().unwrap_or_default();
         // One of two in turn has a record of its own.
         let suffix = username.strip_prefix(user.username()).unwrap_or_default();

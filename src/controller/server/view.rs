@@ -1,13 +1,12 @@
 //! A server at work, as the planner sees it.
 
-use crate::api::Reason;
 use std::time::Duration;
 
 use super::task::state::ServerState;
 use super::task::{Link, ServerTask};
-use crate::api::Verification;
-use crate::controller::server_spec::ServerObject;
+use crate::api::{Reason, Verification};
 use crate::domain::plan::{Server, Trouble, Unusable};
+use crate::objects::ServerObject;
 
 /// How soon a login is tried again that could not be tried, where nothing is published without one.
 const LOG_IN_AGAIN: Duration = Duration::from_secs(30);

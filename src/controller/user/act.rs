@@ -11,19 +11,18 @@ use serde_json::json;
 use super::family;
 use super::lost;
 use super::observe::{View, has_finalizer};
-use super::output::{self, Output};
 use super::turn;
-use super::wanted;
 use super::workloads;
+use super::{output, source};
 use crate::api::{PostgresUser, PublishedSecret, names};
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::events;
 use crate::controller::journal_store::{JournalChange, JournalError};
 use crate::controller::retained::RetainedLogin;
+use crate::controller::server::task::ServerTask;
 use crate::controller::server::task::state::TriedLogin;
 use crate::controller::server::task::turns::Holder;
-use crate::controller::server::task::{ServerTask, UserRef};
 use crate::domain::alternation::Part;
 use crate::domain::attempts::{self, Login};
 use crate::domain::connection::ConnectionDetails;
@@ -37,6 +36,9 @@ use crate::domain::role::RoleSettings;
 use crate::domain::schedule::Class;
 use crate::domain::time::Mono;
 use crate::failpoint::{self, Side};
+use crate::objects;
+use crate::objects::output::Output;
+use crate::objects::{UserRef, wanted};
 use crate::provider::login::{self, LoginResult, LoginSettings, LoginTarget};
 
 /// How long to wait when the journal has no room.
@@ -233,7 +235,7 @@ async fn read_secret(context: &Context, view: &View) -> Result<Done, Error> {
     let password = wanted::password_in(&secret, "password");
     let intact = match (&password, &view.details) {
         (Some(password), Some(details)) => {
-            output::is_intact(&secret, &view.user, &view.login.username, details, password)
+            objects::output::is_intact(&secret, &view.user, &view.login.username, details, password)
         }
         _ => false,
     };
@@ -349,7 +351,7 @@ async fn try_publishing(
     };
     let content = content(view, details, password);
     if !changes_published(view, draft) {
-        return output::can_be_rendered(content);
+        return objects::output::can_be_rendered(content).map_err(Error::Render);
     }
     let precondition = match &view.observed.secret {
         SecretView::Ours { resource_version, .. } => Precondition::At(resource_version.clone()),
@@ -621,7 +623,7 @@ fn source_version(context: &Context, view: &View, password: &Password) -> Option
         mac: context.password_mac(&view.user, password),
     };
     (view.desired.password == wanted)
-        .then(|| wanted::source_version(context, &view.user))
+        .then(|| source::source_version(context, &view.user))
         .flatten()
 }
 
@@ -650,7 +652,7 @@ async fn previous(context: &Context, view: &View) -> Result<Option<(String, Pass
         Part::Next(_) => published_password(context, view).await?,
         _ => {
             let secret = output::read(context, &view.user).await?;
-            secret.and_then(|secret| output::previous_in(&secret, &username))
+            secret.and_then(|secret| objects::output::previous_in(&secret, &username))
         }
     };
     Ok(password.map(|password| (username, password)))
@@ -661,7 +663,7 @@ async fn release_secret(context: &Context, view: &View, resource_version: &str) 
     let Some(secret) = output::read(context, &view.user).await? else {
         return Ok(Done::default());
     };
-    let patch = Patch::Merge(output::released(&secret, &uid, Some(resource_version)));
+    let patch = Patch::Merge(objects::output::released(&secret, &uid, Some(resource_version)));
     let api = context.secrets_of(&view.user.namespace().unwrap_or_default());
     let secret: Secret = api
         .patch(&secret.name_any(), &PatchParams::default(), &patch)

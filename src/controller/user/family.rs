@@ -5,12 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::wanted;
 use crate::api::{PostgresUser, names};
 use crate::clock;
 use crate::controller::context::Context;
 use crate::controller::server::task::ServerTask;
-use crate::controller::server_spec::ServerObject;
 use crate::domain::alternation::{self, Family, Part, Underway};
 use crate::domain::claims::{Contended, Right};
 use crate::domain::identity::RemoteIdentity;
@@ -19,6 +17,7 @@ use crate::domain::plan::Observed;
 use crate::domain::role::RoleSettings;
 use crate::domain::time::Mono;
 use crate::domain::wish;
+use crate::objects::{ServerObject, wanted};
 
 pub use crate::domain::alternation::Login;
 
@@ -117,8 +116,9 @@ fn wanted_change(context: &Context, user: &PostgresUser, object: Option<&ServerO
     if let Some(asked) = asked.filter(|asked| !handled.is_some_and(|handled| wish::same(handled, asked))) {
         return Some(Cause::Rotation(wish::short(asked)));
     }
-    let due = wanted::next_rotation(user, status, object, context.options.min_rotation_interval)?;
-    (due <= Timestamp::now()).then_some(Cause::Scheduled)
+    let now = Timestamp::now();
+    let due = wanted::next_rotation(user, status, object, context.options.min_rotation_interval, now)?;
+    (due <= now).then_some(Cause::Scheduled)
 }
 
 /// Whether nobody is to log in with a login any more.

@@ -8,9 +8,9 @@ pub mod output;
 pub mod placement;
 pub mod report;
 pub mod share;
+pub mod source;
 pub mod turn;
 pub mod unread;
-pub mod wanted;
 pub mod workloads;
 
 use std::collections::VecDeque;
@@ -28,17 +28,17 @@ use self::turn::Current;
 use crate::api::PostgresUser;
 use crate::clock;
 use crate::controller::at_rest::UserAtRest;
-use crate::controller::context::{Context, server_key};
+use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::retained::RetainedLogin;
 use crate::controller::secrets::is_older;
 use crate::controller::server::reconcile::all_servers;
-use crate::controller::server::task::{ServerKey, UserRef};
-use crate::controller::server_spec::ServerObject;
 use crate::controller::shard;
 use crate::domain::alternation::Part;
 use crate::domain::identity::Claim;
 use crate::domain::plan::{self, Plan, SecretContent, Step};
+use crate::objects;
+use crate::objects::{ServerKey, ServerObject, UserRef};
 
 /// How many steps are taken in a row before others have their turn.
 const STEPS: usize = 24;
@@ -171,7 +171,7 @@ async fn look_and_plan(
     content: Option<&(String, SecretContent)>,
 ) -> Result<(View, Plan), Error> {
     let (Placement::At(key) | Placement::Unknown(key)) = placement;
-    let object = ServerObject::find(context, key);
+    let object = context.server_object(key);
     let server = context.server(key);
     let logins = family::logins(context, &user, object.as_ref(), server.as_deref());
     let mut rest = VecDeque::from(logins);
@@ -229,7 +229,7 @@ async fn refused(context: &Context, view: View, step: &Step, error: Error) -> Re
 
 /// Lets another operator go on with a PostgresUser that was pointed to a server object of its.
 async fn hand_over(context: &Context, user: PostgresUser, to: &ServerKey) -> Result<Action, Error> {
-    let identity = ServerObject::find(context, to).and_then(|object| object.identity());
+    let identity = context.server_object(to).and_then(|object| object.identity());
     let Some(identity) = identity.filter(|_| observe::has_finalizer(&user)) else {
         return Ok(Action::await_change());
     };
@@ -427,8 +427,8 @@ fn gone(context: &Context, user: &PostgresUser) {
     for other in context.claims.leave(&uid) {
         context.dispatch.user(other);
     }
-    let key = server_key(user);
-    let concerned = [Some(key.clone()), placement::recorded(user)];
+    let key = ServerKey::named_by(user);
+    let concerned = [Some(key.clone()), objects::placement::recorded(user)];
     for server in concerned
         .into_iter()
         .flatten()
@@ -439,7 +439,7 @@ fn gone(context: &Context, user: &PostgresUser) {
         }
         server.count_users();
     }
-    let Some(object) = ServerObject::find(context, &key) else {
+    let Some(object) = context.server_object(&key) else {
         return;
     };
     make_room(context, user, &object);

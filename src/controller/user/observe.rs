@@ -1,28 +1,29 @@
 //! What is found of one PostgresUser: reads only.
 
-use crate::api::Reason;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
 use super::family;
-use super::placement::{self, Placement};
+use super::placement::Placement;
 use super::share;
+use super::source;
 use super::unread;
-use super::wanted;
 use super::workloads;
 use crate::api::{
-    AdoptionPolicy, DeniedMembership, Ownership, PostgresUser, RejectedPassword, RemoteUserRecord,
+    AdoptionPolicy, DeniedMembership, Ownership, PostgresUser, Reason, RejectedPassword, RemoteUserRecord,
     UserStatus, Verification, names,
 };
 use crate::clock;
 use crate::controller::context::Context;
+use crate::controller::server::task::ServerTask;
 use crate::controller::server::task::state::ServerState;
-use crate::controller::server::task::{ServerKey, ServerTask, UserRef};
 use crate::controller::server::view;
-use crate::controller::server_spec::ServerObject;
 use crate::domain::alternation::Part;
 use crate::domain::attempts::{Attempts, Login, Outcome};
-use crate::domain::claims::{Contender, Right};
 use crate::domain::connection::{ConnectionDetails, content_digest, with_previous};
 use crate::domain::identity::{Claim, ExclusionKey, RemoteIdentity};
 use crate::domain::journal::protocol::{self, Term};
@@ -33,9 +34,7 @@ use crate::domain::role::Memberships;
 use crate::domain::time::{Mono, whole_seconds};
 use crate::domain::timings::ProtocolTimings;
 use crate::domain::wish;
-use std::hash::{Hash, Hasher};
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use crate::objects::{ServerKey, ServerObject, UserRef, contender, placement, wanted};
 
 /// How long a server counts as out of reach for logins.
 const UNVERIFIABLE_FOR: Duration = Duration::from_secs(120);
@@ -70,7 +69,7 @@ pub async fn observe(
     content: Option<&(String, SecretContent)>,
 ) -> Result<View, kube::Error> {
     let (Placement::At(key) | Placement::Unknown(key)) = placement;
-    let object = ServerObject::find(context, key);
+    let object = context.server_object(key);
     let server = context.server(key);
     let details = details(object.as_ref(), server.as_deref());
     let entry = server
@@ -325,7 +324,7 @@ fn server_view(
         );
     }
     let admitted =
-        |object: &ServerObject| deleting || object.admits(context, &user.namespace().unwrap_or_default());
+        |object: &ServerObject| deleting || context.admits(object, &user.namespace().unwrap_or_default());
     // Whether a server exists that does not admit this namespace is not the namespace's to know; but what it had begun
     // there while it was admitted is finished.
     let not_found = Unusable {
@@ -421,7 +420,9 @@ fn renamed(server: Option<&ServerTask>, user: &PostgresUser, username: &str) -> 
 /// When the password is due to be changed, on this process's clock.
 fn rotation_due(context: &Context, user: &PostgresUser, object: Option<&ServerObject>) -> Option<Mono> {
     let least = context.options.min_rotation_interval;
-    wanted::next_rotation(user, user.status.as_ref()?, object, least).map(clock::ahead)
+    let now = Timestamp::now();
+    wanted::next_rotation(user, user.status.as_ref()?, object, least, now)
+        .map(|due| clock::ahead_of(now, due))
 }
 
 /// Anything from 0 to 1, the same for the same text.
@@ -648,19 +649,6 @@ pub fn has_finalizer(user: &PostgresUser) -> bool {
     finalizers.any(|finalizer| finalizer == names::USER_FINALIZER)
 }
 
-/// A PostgresUser as somebody who wants or has a remote user.
-pub fn contender(user: &PostgresUser, right: Right) -> Contender {
-    Contender {
-        uid: user.uid().unwrap_or_default().into(),
-        namespace: user.namespace().unwrap_or_default().into(),
-        name: user.name_any().into(),
-        created: user
-            .creation_timestamp()
-            .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-        right,
-    }
-}
-
 /// Whether login and Secret stay when the PostgresUser goes. What is being taken over counts as taken over.
 fn retains(user: &PostgresUser, observed: &Observed) -> bool {
     let is_adoption = |staged: &StagedEntry| staged.entry.cause == Cause::Adoption;
@@ -689,7 +677,7 @@ async fn desired(
     let source = match deleting {
         // Deletion asks for no password, and the namespace's Secrets may be gone.
         true => wanted::Source::generated(),
-        false => wanted::source(context, user).await?,
+        false => source::source(context, user).await?,
     };
     let retain = retains(user, observed);
     let secret = user.spec.secret.clone().unwrap_or_default();

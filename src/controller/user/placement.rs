@@ -5,10 +5,8 @@ use kube::ResourceExt;
 use std::sync::PoisonError;
 
 use crate::api::PostgresUser;
-use crate::controller::context::{Context, server_key};
-use crate::controller::server::task::ServerKey;
-use crate::controller::server_spec::ServerObject;
-use crate::domain::identity::Claim;
+use crate::controller::context::Context;
+use crate::objects::{ServerKey, placement};
 
 /// By whom a PostgresUser is worked on.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,13 +35,13 @@ pub enum Placement {
 /// one's server object. Nobody works on a user that is not handed over yet.
 pub fn of(context: &Context, user: &PostgresUser) -> Whereabouts {
     use Whereabouts::{Elsewhere, HandOver, Here};
-    let wanted = server_key(user);
-    let (recorded, claimed) = (recorded(user), claimed(user));
+    let wanted = ServerKey::named_by(user);
+    let (recorded, claimed) = (placement::recorded(user), placement::claimed(user));
     let handed_over = claimed.as_ref() == Some(&wanted);
     let deleted = user.metadata.deletion_timestamp.is_some();
     let mut left = false;
     let selected = |key: &ServerKey| {
-        let object = ServerObject::find(context, key)?;
+        let object = context.server_object(key)?;
         Some(context.options.selector.selects(&object))
     };
     for former in recorded
@@ -71,33 +69,6 @@ pub fn of(context: &Context, user: &PostgresUser) -> Whereabouts {
         Some(false) if left && !handed_over => HandOver(wanted),
         Some(false) => Elsewhere,
     }
-}
-
-/// Whether a server object has to do with a PostgresUser: it is named, or something was begun there.
-pub fn concerns(user: &PostgresUser, server: &ServerKey) -> bool {
-    concerned(user).iter().flatten().any(|key| key == server)
-}
-
-/// The server objects that have to do with a PostgresUser: the one that its spec names, and where something was begun.
-pub fn concerned(user: &PostgresUser) -> [Option<ServerKey>; 3] {
-    [Some(server_key(user)), recorded(user), claimed(user)]
-}
-
-/// The server object that the record of ownership names.
-pub fn recorded(user: &PostgresUser) -> Option<ServerKey> {
-    Some(ServerKey::of(
-        user.record()?.server_ref.as_ref()?,
-        &user.namespace()?,
-    ))
-}
-
-fn claimed(user: &PostgresUser) -> Option<ServerKey> {
-    Some(ServerKey::of(&claim(user)?.server?, &user.namespace()?))
-}
-
-/// The claim that a PostgresUser carries.
-pub fn claim(user: &PostgresUser) -> Option<Claim> {
-    Claim::from_annotation(user.claim()?)
 }
 
 fn has_entry(context: &Context, key: &ServerKey, user: &PostgresUser) -> bool {

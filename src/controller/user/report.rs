@@ -1,6 +1,5 @@
 //! The status of a PostgresUser: one writer, which writes only what has changed.
 
-use crate::api::Reason;
 use std::sync::Once;
 use std::time::Duration;
 
@@ -11,22 +10,21 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::act::{Outcome, Publishing, Restarted};
-use super::wanted;
 use crate::api::{
-    Binding, DeniedMembership, Membership, Ownership, PasswordStatus, PostgresUser, PublishedSecret,
+    Binding, DeniedMembership, Membership, Ownership, PasswordStatus, PostgresUser, PublishedSecret, Reason,
     RejectedPassword, RemoteUserRecord, RestartStatus, UserStatus,
 };
 use crate::clock;
-use crate::controller::context::{Context, server_key};
+use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::events;
-use crate::controller::server_spec::ServerObject;
 use crate::domain::alternation::{self, Login};
 use crate::domain::conditions;
 use crate::domain::plan::{Lasting, Plan, Record, Rejected, Step, Verified};
 use crate::domain::time::whole_seconds;
 use crate::domain::wish;
 use crate::failpoint::{self, Side};
+use crate::objects::{ServerKey, wanted};
 
 /// What came of a report.
 pub struct Reported {
@@ -64,9 +62,9 @@ pub async fn report(
     let old = user.status.clone().unwrap_or_default();
     let mut new = next_status(&old, &user, login, plan, outcome);
     new.denied_memberships = denied.to_vec();
-    let object = ServerObject::find(context, &server_key(&user));
+    let object = context.server_object(&ServerKey::named_by(&user));
     let least = context.options.min_rotation_interval;
-    let next = wanted::next_rotation(&user, &new, object.as_ref(), least);
+    let next = wanted::next_rotation(&user, &new, object.as_ref(), least, Timestamp::now());
     note_next_rotation(&mut new, next);
     let facts = facts_of(&new) != facts_of(&old);
     let uid = user.uid().unwrap_or_default();
@@ -119,7 +117,7 @@ fn count(context: &Context, user: &PostgresUser, old: &UserStatus, new: &UserSta
             let waited = made.and_then(|made| Duration::try_from(Timestamp::now().duration_since(made)).ok());
             // A negative time is another machine's clock.
             context.metrics.first_secret(waited.unwrap_or_default());
-            if let Some(server) = context.server(&server_key(user)) {
+            if let Some(server) = context.server(&ServerKey::named_by(user)) {
                 server.count_users();
             }
         }

@@ -1,17 +1,15 @@
 //! What a namespace may have of a server that others use, too.
 
-use crate::api::Reason;
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 
-use super::observe::contender;
-use crate::api::{DeniedMembership, PostgresUser};
-use crate::controller::context::{Context, server_key};
-use crate::controller::server_spec::ServerObject;
+use crate::api::{DeniedMembership, PostgresUser, Reason};
+use crate::controller::context::Context;
 use crate::domain::claims::Right;
 use crate::domain::plan::{Invalid, Observed};
 use crate::domain::role::{FoundRole, Power, RoleSettings};
+use crate::objects::{ServerKey, ServerObject, contender};
 
 /// Why a PostgresUser gets no login, if its namespace has as many as it may. The oldest get theirs first, and what there is
 /// stays.
@@ -92,7 +90,7 @@ pub struct Logins {
 /// What a PostgresUser is not to have of what it names, as far as that was seen.
 pub fn logins(context: &Context, user: &PostgresUser, settings: &RoleSettings) -> Logins {
     let mut logins = Logins::default();
-    let Some(server) = context.server(&server_key(user)) else {
+    let Some(server) = context.server(&ServerKey::named_by(user)) else {
         return logins;
     };
     let mut own = BTreeSet::new();

@@ -1,11 +1,10 @@
 //! R11 as it is kept: a turn that is of no use is given back, and before a deletion or a first creation the PostgresUser
 //! itself is read, not what the watch last showed.
 
-use crate::api::Reason;
 use kube::ResourceExt;
 
 use super::observe::View;
-use crate::api::PostgresUser;
+use crate::api::{PostgresUser, Reason};
 use crate::clock;
 use crate::controller::context::Context;
 use crate::controller::error::Error;

@@ -3,12 +3,11 @@
 //! Nothing is changed for it until it can be read. What of it can be read counts: it has its login, it uses its server
 //! object, it may be let go by annotation; and it may be deleted, if all that a deletion goes by is known.
 
-use crate::api::Reason;
 use std::time::Duration;
 
 use kube::ResourceExt;
 
-use crate::api::{PostgresUser, Unread, names};
+use crate::api::{PostgresUser, Reason, Unread, names};
 use crate::controller::context::Context;
 use crate::controller::events;
 use crate::domain::plan::{Invalid, Unusable};

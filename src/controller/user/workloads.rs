@@ -1,6 +1,5 @@
 //! Restarts the workloads that use an output Secret, and looks how far they are. They are listed when it is time, never watched.
 
-use crate::api::Reason;
 use std::fmt::Debug;
 
 use jiff::Timestamp;
@@ -12,7 +11,7 @@ use serde_json::json;
 
 use super::act::{Done, Outcome, Restarted};
 use super::observe::View;
-use crate::api::{PostgresUser, Readable, RestartStatus, names};
+use crate::api::{PostgresUser, Readable, Reason, RestartStatus, names};
 use crate::clock;
 use crate::controller::context::Context;
 use crate::controller::error::{api, is_refusal};
@@ -139,7 +138,7 @@ impl<'a> Errand<'a> {
 
     fn failed(&self, failure: &Failure) -> Done {
         let words = api(&failure.error);
-        tracing::warn!(user = %crate::controller::server::task::UserRef::from_obj(self.user), what = failure.what, error = words, "workloads could not be restarted, or not be looked at");
+        tracing::warn!(user = %crate::objects::UserRef::from_obj(self.user), what = failure.what, error = words, "workloads could not be restarted, or not be looked at");
         let (trouble, now): (_, Mono) = (trouble(failure, &words), clock::now());
         self.context
             .restarts

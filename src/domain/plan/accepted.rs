@@ -1,16 +1,16 @@
 //! The way of a password that was accepted: take effect, verify, publish, settle.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use super::entry::{Case, was_made_anew};
 use super::evidence::speaks_against;
 use super::read_age::{self, Quiet};
 use super::report::is_published;
 use super::types::*;
 use crate::api::Reason;
-use std::collections::BTreeSet;
-use std::time::Duration;
-
-use jiff::Timestamp;
-
 use crate::domain::attempts::Login;
 use crate::domain::journal::{Cause, Kind};
 use crate::domain::remote::RemoteUser;

@@ -1,6 +1,5 @@
 //! A login that is not there to be published: the owner of what two logins in turn make, and one whose turn is over.
 
-use crate::api::Reason;
 use std::time::Duration;
 
 use super::read_age;
@@ -10,6 +9,7 @@ use super::steady::{
     is_another_incarnation, missing, recreate, unsettled,
 };
 use super::types::*;
+use crate::api::Reason;
 use crate::domain::alternation::Part;
 use crate::domain::journal::{Cause, Kind};
 use crate::domain::remote::RemoteUser;

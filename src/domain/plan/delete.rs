@@ -1,6 +1,5 @@
 //! A resource that is being deleted: it always ends, and says what it waits for.
 
-use crate::api::Reason;
 use std::time::Duration;
 
 use super::blocked::Blocked;
@@ -8,7 +7,7 @@ use super::entry::{is_another, may_be_adopted, was_made_anew};
 use super::evidence::{Verdict, evidence_to_gather, weigh};
 use super::read_age::{self, Quiet};
 use super::types::*;
-use crate::api::DeletionBlocker;
+use crate::api::{DeletionBlocker, Reason};
 use crate::domain::attempts::Outcome;
 use crate::domain::journal::{Cause, Kind, Seen};
 use crate::domain::remote::RemoteUser;

@@ -1,12 +1,12 @@
 //! The way of a staged password until it is accepted: send, look, weigh. `accepted` has the rest of it.
 
-use crate::api::Reason;
 use std::time::Duration;
 
 use super::evidence::{Verdict, evidence_to_gather, weigh};
 use super::read_age;
 use super::steady::is_too_powerful;
 use super::types::*;
+use crate::api::Reason;
 use crate::domain::alternation::Part;
 use crate::domain::attempts::Outcome;
 use crate::domain::journal::{Cause, Kind};

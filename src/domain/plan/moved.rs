@@ -1,12 +1,12 @@
 //! A user that is the resource's already, reached by another server object, or left by an earlier installation: taken
 //! over with the password that is published, so that no application notices.
 
-use crate::api::Reason;
 use std::time::Duration;
 
 use super::password::{PublishedPassword, published_password};
 use super::steady::{another_installations, cannot_stage, claim_then_stage, draft, exists};
 use super::types::*;
+use crate::api::Reason;
 use crate::domain::attempts::Login;
 use crate::domain::journal::{Cause, Kind};
 use crate::domain::time::Mono;

@@ -1,11 +1,11 @@
 //! How plans are reported: `Ready` as the design defines it, and what goes on beside it.
 
-use crate::api::Reason;
 use std::time::Duration;
 
 use super::blocked::Blocked;
 use super::read_age::{self, Quiet};
 use super::types::*;
+use crate::api::Reason;
 use crate::domain::alternation::Part;
 use crate::domain::journal::Cause;
 use crate::domain::remote::ClusterState;

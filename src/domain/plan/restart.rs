@@ -1,11 +1,11 @@
 //! The workloads that use the Secret: restarted once after what is published has changed, and waited for before the login that
 //! they have used until then is retired.
 
-use crate::api::Reason;
 use std::time::Duration;
 
 use super::report::is_published;
 use super::types::*;
+use crate::api::Reason;
 use crate::domain::alternation::Part;
 use crate::domain::time::Mono;
 

@@ -1,6 +1,5 @@
 //! A user that should exist and has no entry in the journal.
 
-use crate::api::Reason;
 use std::time::Duration;
 
 use super::delete::lacks_login;
@@ -10,6 +9,7 @@ use super::password::{
 };
 use super::read_age;
 use super::types::*;
+use crate::api::Reason;
 use crate::domain::alternation::Part;
 use crate::domain::attempts::Login;
 use crate::domain::journal::{Cause, EntryId, Kind, Seen};

@@ -1,13 +1,12 @@
 //! What the planner reads and what it says.
 
-use crate::api::Reason;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{DeletionBlocker, ServerRef};
+use crate::api::{DeletionBlocker, Reason, ServerRef};
 use crate::domain::alternation::Part;
 use crate::domain::attempts::{Attempts, Login};
 use crate::domain::identity::{Claim, RemoteIdentity};

@@ -10,11 +10,12 @@ mod login;
 mod presets;
 mod template;
 
-use crate::api::Reason;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
+
+use crate::api::Reason;
 
 pub use self::login::Login;
 use self::template::Renderer;

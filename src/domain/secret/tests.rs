@@ -1,7 +1,6 @@
 //! What is written reads back as what was meant, by the parsers of this program's own crates and by small ones that follow
 //! what others' documents say.
 
-use crate::api::{ChannelBinding, Reason};
 use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use url::Url;
 
 use super::template::{LONGEST_VALUE, VARIABLES};
 use super::*;
+use crate::api::{ChannelBinding, Reason};
 use crate::domain::connection::at;
 
 const ODD: &str = "we \"i'r&d=/na%me?#@:+\\*,; 🦀";

@@ -7,14 +7,14 @@ use kube::ResourceExt;
 use serde::Serialize;
 
 use crate::api::{AdoptionPolicy, PostgresUser, names};
-use crate::controller::server_spec::ServerObject;
-use crate::controller::user::output::is_intact;
-use crate::controller::user::wanted::{self, Source};
 use crate::domain::conditions::presentable;
 use crate::domain::connection::{ConnectionDetails, content_digest, with_previous};
 use crate::domain::password::Password;
 use crate::domain::plan::Invalid;
 use crate::domain::secret::{Keys, render_as_far_as_possible};
+use crate::objects::ServerObject;
+use crate::objects::output::is_intact;
+use crate::objects::wanted::{self, Source};
 use crate::plugin::failure::Failure;
 use crate::plugin::status::{asked_rotation, condition, is_seen};
 

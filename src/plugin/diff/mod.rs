@@ -18,8 +18,7 @@ use super::cluster::{Cluster, Selection};
 use super::failure::Failure;
 use super::output::{Output, note};
 use crate::api::PostgresUser;
-use crate::controller::server::task::ServerKey;
-use crate::controller::user::wanted;
+use crate::objects::{ServerKey, wanted};
 
 /// The command. Exit code 1: there is something to do, or to change.
 #[derive(Debug, Args)]

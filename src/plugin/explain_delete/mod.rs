@@ -20,8 +20,8 @@ use super::failure::Failure;
 use super::output::{Output, age};
 use super::{CommandOutcome, completion};
 use crate::api::{PostgresUser, ServerKind, names};
-use crate::controller::server::task::ServerKey;
 use crate::domain::conditions::presentable;
+use crate::objects::ServerKey;
 
 /// The command. Exit code 1: a deletion is blocked until somebody does something.
 #[derive(Debug, Args)]

@@ -4,8 +4,7 @@ use kube::ResourceExt;
 
 use super::{Explained, Remedy, USERS, grants};
 use crate::api::{PostgresUser, ServerKind, names};
-use crate::controller::server_spec::ServerObject;
-use crate::controller::user::placement;
+use crate::objects::{ServerObject, placement};
 use crate::plugin::output::quoted;
 
 /// How many users are named.

@@ -4,9 +4,9 @@ use kube::ResourceExt;
 
 use super::{Explained, Remedy, USERS, blockers};
 use crate::api::{PostgresUser, Reason, RemoteUserRecord, names};
-use crate::controller::server_spec::ServerObject;
 use crate::domain::conditions::READY;
 use crate::domain::plan::{Blocked, remediation};
+use crate::objects::ServerObject;
 use crate::plugin::output::quoted;
 use crate::plugin::status::condition;
 

@@ -15,7 +15,7 @@ use super::{current, delete, retain};
 use crate::api::{PostgresUser, RemoteUserRecord, names};
 use crate::controller::objects::Objects;
 use crate::controller::retained::{RetainedLogin, RetainedLogins};
-use crate::controller::user::output;
+use crate::objects::output;
 use crate::plugin::cluster::Cluster;
 use crate::plugin::failure::{Asked, Failure};
 use crate::plugin::journals;

@@ -23,13 +23,14 @@ use http::{HeaderValue, Method};
 use reqwest::{Client, ClientBuilder, Request, Url};
 use zeroize::Zeroizing;
 
+use gated::{GateBody, GateLayer, GateShut};
+
 use super::dial::ResolveError;
 use super::gate::Gate;
 use super::memory::{Memory, NO_ROOM};
 use super::tls::{self, Trust};
 use super::{ErrorClass, LIST_MEMORY, MOST_USERS, RemoteError};
 use crate::domain::endpoint::{AllowList, Endpoint, Grant, NotAllowed};
-use gated::{GateBody, GateLayer, GateShut};
 
 pub(in crate::provider) use reply::{ANOTHER, Purpose, Reply, UNREADABLE};
 pub(in crate::provider) use request::{basic, bearer, exact_url, segment, user_segment};

@@ -13,6 +13,10 @@ mod wire;
 use http::Method;
 use zeroize::Zeroizing;
 
+use pages::{NextPage, Pages};
+use request::{authorization, codes};
+use wire::{ClusterResource, RequestProperties, User, UserList, UserRequest};
+
 use super::gate::Gate;
 use super::http::{
     ANOTHER, ANSWER_CAP, Call, Http, HttpSettings, LIST_CAP, Purpose, Reply, UNREADABLE, exact_url, segment,
@@ -23,9 +27,6 @@ use super::{
 };
 use crate::domain::endpoint::Endpoint;
 use crate::domain::password::Password;
-use pages::{NextPage, Pages};
-use request::{authorization, codes};
-use wire::{ClusterResource, RequestProperties, User, UserList, UserRequest};
 
 /// The vendor's own API.
 pub const ENDPOINT: &str = "https://api.ionos.com/databases/postgresql";

@@ -42,6 +42,13 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use call::{Call, begun};
+use connection::{STATE, Security, Session, Target};
+use delete::Deletion;
+use errors::{Doing, late};
+use hosts::{Address, Hosts};
+use write::Task;
+
 use super::gate::Gate;
 use super::memory::Memory;
 use super::tls::{Asked, Trust};
@@ -53,12 +60,6 @@ use crate::domain::endpoint::{AllowList, Host};
 use crate::domain::identity::Mark;
 use crate::domain::password::Password;
 use crate::domain::remote::SslMode;
-use call::{Call, begun};
-use connection::{STATE, Security, Session, Target};
-use delete::Deletion;
-use errors::{Doing, late};
-use hosts::{Address, Hosts};
-use write::Task;
 
 /// What the provider can do and asks for.
 pub const CAPABILITIES: Capabilities = Capabilities {

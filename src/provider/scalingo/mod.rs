@@ -17,6 +17,9 @@ use reqwest::Url;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
+use tokens::{CachedTokens, Chain, Tokens};
+use wire::{ErrorResponse, RequestProperties, ResetUser, User, UserList, UserRequest};
+
 use super::gate::Gate;
 use super::http::{
     ANOTHER, ANSWER_CAP, Call, Http, HttpSettings, LIST_CAP, Purpose, Reply, UNREADABLE, bearer, exact_url,
@@ -28,8 +31,6 @@ use super::{
 use crate::domain::endpoint::Endpoint;
 use crate::domain::password::Password;
 use crate::domain::remote::UsernameCharacters;
-use tokens::{CachedTokens, Chain, Tokens};
-use wire::{ErrorResponse, RequestProperties, ResetUser, User, UserList, UserRequest};
 
 /// Where API tokens are exchanged, for all regions.
 pub const AUTH_ENDPOINT: &str = "https://auth.scalingo.com";

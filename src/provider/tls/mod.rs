@@ -16,8 +16,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use thiserror::Error;
 
-use super::bundle::{self, BundleError};
 use verifier::{Fault, Verifier};
+
+use super::bundle::{self, BundleError};
 
 /// Why no trust could be set up.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -9,12 +9,13 @@ use futures::future::join_all;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
+use api_server::{ApiServer, Write};
+
 use super::writer::Writer;
 use super::*;
 use crate::domain::journal::{Cause, Kind, Owner, Seen};
 use crate::domain::password::Password;
 use crate::provider::gate::Gate;
-use api_server::{ApiServer, Write};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

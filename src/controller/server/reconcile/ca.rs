@@ -8,7 +8,7 @@ use crate::controller::config_maps::ConfigMapKey;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::objects::Objects;
-use crate::controller::server_spec::{ProviderSpec, ServerObject};
+use crate::objects::{ProviderSpec, ServerObject};
 
 /// What the spec names, else what the credentials Secret has under `ca.crt`, else none: the system's authorities are
 /// trusted. The inner error says what is missing.
@@ -40,7 +40,7 @@ pub fn secret_of(object: &ServerObject, context: &Context) -> Option<(String, St
         return None;
     };
     let reference = spec.ca.as_ref()?.secret_key_ref.as_ref()?;
-    Some((object.secrets_namespace(context), reference.name.clone()))
+    Some((context.secrets_namespace(object), reference.name.clone()))
 }
 
 /// The ConfigMap that the certificates are in, if it is one.
@@ -53,7 +53,7 @@ pub fn config_map_of(object: &ServerObject, context: &Context) -> Option<ConfigM
         .as_ref()
         .filter(|source| source.secret_key_ref.is_none())?;
     let reference = source.config_map_key_ref.as_ref()?;
-    Some((object.secrets_namespace(context), reference.name.clone()))
+    Some((context.secrets_namespace(object), reference.name.clone()))
 }
 
 fn bytes(secret: &Secret, key: &str) -> Option<Vec<u8>> {
@@ -65,7 +65,7 @@ async fn named(
     context: &Context,
     source: &CaSource,
 ) -> Result<Result<Option<Vec<u8>>, String>, Error> {
-    let namespace = object.secrets_namespace(context);
+    let namespace = context.secrets_namespace(object);
     let (field, reference, found) = match (&source.secret_key_ref, &source.config_map_key_ref) {
         (Some(reference), _) => {
             let secrets = context.secrets_of(&namespace);

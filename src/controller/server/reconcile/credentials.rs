@@ -4,27 +4,27 @@
 //! what deletion needs is copied to the operator's namespace first, used for deletions alone, and removed with the last of
 //! them or when a working Secret is back.
 
-use crate::api::Reason;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 
+use std::sync::Arc;
+
 use super::provider::{self, CA_KEY, Keys, Lacking, Material};
 use super::{ca, need};
-use crate::api::names;
+use crate::api::{Reason, names};
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::objects::Objects;
 use crate::controller::server::task::Link;
-use crate::controller::server_spec::{ProviderSpec, ServerObject};
-use crate::controller::user::wanted::password_in;
 use crate::domain::mac::{Purpose, Subject};
 use crate::domain::password::Password;
+use crate::objects::wanted::password_in;
+use crate::objects::{ProviderSpec, ServerObject};
 use crate::provider::AnyProvider;
 use crate::provider::gate::Gate;
-use std::sync::Arc;
 
 /// What was found of a server's credentials.
 pub enum FoundCredentials {
@@ -49,7 +49,7 @@ pub enum FoundCredentials {
 /// # Errors
 /// If the API server refuses.
 pub async fn find(object: &ServerObject, context: &Context) -> Result<FoundCredentials, Error> {
-    let (Some((namespace, name)), Some(spec)) = (object.credentials(context), object.provider()) else {
+    let (Some((namespace, name)), Some(spec)) = (context.credentials(object), object.provider()) else {
         return Ok(FoundCredentials::Unusable {
             reason: Reason::InvalidSpec,
             message: "no provider is set".to_string(),
@@ -319,7 +319,7 @@ pub fn servers_with(context: &Context, secret: &Secret) -> Vec<ServerObject> {
     let place = (secret.namespace().unwrap_or_default(), secret.name_any());
     all_servers(context)
         .into_iter()
-        .filter(|object| object.credentials(context).as_ref() == Some(&place))
+        .filter(|object| context.credentials(object).as_ref() == Some(&place))
         .collect()
 }
 

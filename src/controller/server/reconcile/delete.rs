@@ -13,7 +13,7 @@ use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::journal_store;
 use crate::controller::server::task::ServerTask;
-use crate::controller::server_spec::ServerObject;
+use crate::objects::ServerObject;
 
 /// Deletes a server object, once nothing needs it.
 ///
@@ -74,7 +74,7 @@ pub async fn remove(
 
 /// Lets the credentials Secret go, unless another server needs it.
 async fn release_credentials(object: &ServerObject, context: &Context) -> Result<(), Error> {
-    let Some((namespace, name)) = object.credentials(context) else {
+    let Some((namespace, name)) = context.credentials(object) else {
         return Ok(());
     };
     let secret = context

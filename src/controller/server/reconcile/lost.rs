@@ -11,9 +11,7 @@ use crate::controller::context::{API_TIMEOUT, Context};
 use crate::controller::journal_store::OnLoss;
 use crate::controller::objects::Objects;
 use crate::controller::secrets::is_older;
-use crate::controller::server::task::ServerKey;
-use crate::controller::server_spec::ServerObject;
-use crate::controller::shard::Selector;
+use crate::objects::{Selector, ServerKey, ServerObject};
 
 /// What is done once the journal of a server object is another process's.
 pub fn on_loss(object: &ServerObject, context: &Arc<Context>) -> OnLoss {

@@ -17,7 +17,6 @@ pub use ca::{config_map_of as ca_config_map, secret_of as ca_secret};
 pub use credentials::all_servers;
 pub use status::remote_users;
 
-use crate::api::Reason;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -27,13 +26,14 @@ use kube::runtime::controller::Action;
 use kube::runtime::watcher;
 use serde_json::{Value, json};
 
-use crate::api::names;
+use crate::api::{Reason, names};
 use crate::controller::context::{API_TIMEOUT, Context, Notifier};
 use crate::controller::error::Error;
+use crate::controller::events;
 use crate::controller::journal_store::{JournalChange, JournalLocation, JournalStore};
 use crate::controller::objects::Objects;
-use crate::controller::server::task::{Link, ServerKey, ServerTask, Setup};
-use crate::controller::server_spec::ServerObject;
+use crate::controller::server::task::{Link, ServerTask, Setup};
+use crate::objects::{ServerKey, ServerObject};
 use crate::provider::gate::Gate;
 
 /// How soon to look again at what waits for something that is not announced.
@@ -207,7 +207,7 @@ async fn at_work(
         Ok(journal) => journal,
         Err(error) => {
             let note = format!("{error}: nothing is done for this server's users until it can be");
-            object.publish(context, true, Reason::JournalNotReady, note).await;
+            events::publish_for(context, object, true, Reason::JournalNotReady, note).await;
             return Err(Error::Journal(error));
         }
     };

@@ -5,8 +5,8 @@ use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::journal_store;
 use crate::controller::server::task::ServerTask;
-use crate::controller::server_spec::ServerObject;
 use crate::domain::journal::Journal;
+use crate::objects::ServerObject;
 
 /// Whether a PostgresUser has a login by this server object or a right to one, as far as all are known, or its journal holds
 /// anything. An entry outlives its PostgresUser: until its end the remote is asked for what became of it, which takes the

@@ -1,22 +1,21 @@
 //! R5: entries of the journal whose PostgresUser is gone are resolved all the same.
 
-use crate::api::Reason;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
 
-use crate::api::names;
+use crate::api::{Reason, names};
 use crate::clock;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
+use crate::controller::events;
 use crate::controller::journal_store::JournalChange;
 use crate::controller::retained::RetainedLogin;
+use crate::controller::server::task::ServerTask;
 use crate::controller::server::task::turns::Holder;
-use crate::controller::server::task::{ServerTask, UserRef};
 use crate::controller::server::view;
-use crate::controller::server_spec::ServerObject;
 use crate::controller::user::observe::with_attempts;
 use crate::domain::attempts::Login;
 use crate::domain::identity::ExclusionKey;
@@ -27,6 +26,7 @@ use crate::domain::plan::{
 };
 use crate::domain::schedule::Class;
 use crate::domain::time::Mono;
+use crate::objects::{ServerObject, UserRef};
 
 /// Why no login is tried for what has no PostgresUser.
 const NO_LOGIN: &str = "its PostgresUser is gone";
@@ -130,10 +130,8 @@ async fn tell(
     if stalled.reason == Reason::DeletionNotInEffect {
         return never_deleted.push(entry.username.clone());
     }
-    if let Some(object) = ServerObject::find(context, &server.key) {
-        object
-            .publish(context, true, stalled.reason, stalled.message.clone())
-            .await;
+    if let Some(object) = context.server_object(&server.key) {
+        events::publish_for(context, &object, true, stalled.reason, stalled.message.clone()).await;
     }
 }
 

@@ -1,12 +1,11 @@
 //! The client of a server object's provider, made from its spec and what its credentials Secret holds.
 
-use crate::api::Reason;
 use std::collections::BTreeMap;
 
-use crate::api::{self, CredentialsRef};
+use crate::api::{self, CredentialsRef, Reason};
 use crate::controller::context::Context;
-use crate::controller::server_spec::ProviderSpec;
 use crate::domain::password::Password;
+use crate::objects::ProviderSpec;
 use crate::provider::gate::Gate;
 use crate::provider::{AnyProvider, ErrorClass, RemoteError, ionos, postgresql, scalingo};
 

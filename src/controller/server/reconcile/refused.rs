@@ -4,7 +4,8 @@
 use super::report;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
-use crate::controller::server_spec::ServerObject;
+use crate::controller::events;
+use crate::objects::ServerObject;
 
 /// Tells of a step that was refused, in an Event and, unless it is the status itself that is refused, in the conditions. These
 /// are as they were as soon as the object has been brought into order.
@@ -13,9 +14,7 @@ pub async fn tell(object: &ServerObject, error: &Error, context: &Context) {
         return;
     };
     if context.refusals.note_server(&object.uid(), &why) {
-        object
-            .publish(context, true, why.reason, why.message.clone())
-            .await;
+        events::publish_for(context, object, true, why.reason, why.message.clone()).await;
     }
     if matches!(error, Error::WriteStatus(_)) {
         return;

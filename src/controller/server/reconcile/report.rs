@@ -1,16 +1,15 @@
 //! The conditions of a server object that goes no further.
 
-use crate::api::Reason;
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use crate::api::{ClusterPostgresServer, PostgresServer};
+use crate::api::{ClusterPostgresServer, PostgresServer, Reason};
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::objects::Objects;
-use crate::controller::server_spec::ServerObject;
 use crate::domain::conditions::{self, ConditionChange, Finding, READY, RECONCILING, STALLED, Status};
+use crate::objects::ServerObject;
 
 /// Writes that a person has to see to it, if that is not what the conditions say.
 ///

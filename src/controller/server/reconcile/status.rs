@@ -1,24 +1,23 @@
 //! What a server object says of itself.
 
-use crate::api::Reason;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::need;
-use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser, ServerStatus, ServerUsers};
+use crate::api::{ClusterPostgresServer, PostgresServer, PostgresUser, Reason, ServerStatus, ServerUsers};
 use crate::controller::context::Context;
 use crate::controller::error::{Error, journal_refused};
 use crate::controller::events;
 use crate::controller::objects::Objects;
 use crate::controller::server::task::{Link, ServerTask};
 use crate::controller::server::view;
-use crate::controller::server_spec::ServerObject;
 use crate::controller::user::report::{difference, warn_unless_kept};
 use crate::domain::conditions::{self, ConditionChange, Finding, Status};
 use crate::domain::remote::ClusterState;
 use crate::metrics::census::RemoteUsers;
+use crate::objects::ServerObject;
 
 /// How many names of users a status has at most.
 const MOST_NAMES: usize = 50;

@@ -3,16 +3,16 @@
 //! Whom it admits, where it is and whom it trusts may all be other than what was read: nothing is begun by it, and what is
 //! at work already goes on as it was. It may be deleted once nothing needs it.
 
-use crate::api::Reason;
 use std::time::Duration;
 
 use kube::runtime::controller::Action;
 
 use super::{AGAIN, delete, has_finalizer, need, report, tell_users};
-use crate::api::Unread;
+use crate::api::{Reason, Unread};
 use crate::controller::context::Context;
 use crate::controller::error::Error;
-use crate::controller::server_spec::ServerObject;
+use crate::controller::events;
+use crate::objects::ServerObject;
 
 /// The condition's reason.
 const REASON: Reason = Reason::Undecodable;
@@ -30,7 +30,7 @@ pub async fn hold(object: &ServerObject, unread: &Unread, context: &Context) -> 
          is installed that can"
     );
     if context.unread.untold(object.meta()).is_some() {
-        object.publish(context, true, REASON, message.clone()).await;
+        events::publish_for(context, object, true, REASON, message.clone()).await;
         tell_users(context, &object.key());
     }
     report::stalled(object, REASON, message, context).await?;

@@ -1,6 +1,5 @@
 //! The task that makes a server's remote calls, one after another.
 
-use crate::api::Reason;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +8,14 @@ use jiff::Timestamp;
 
 use super::next::{Nature, NextCall, next};
 use super::state::Topic;
-use super::{ServerTask, UserRef, send};
+use super::{ServerTask, send};
+use crate::api::Reason;
 use crate::clock;
 use crate::domain::pause::Growth;
 use crate::domain::plan::Trouble;
 use crate::domain::remote::{Cluster, ClusterState};
 use crate::domain::time::Mono;
+use crate::objects::UserRef;
 use crate::provider::memory::NO_ROOM;
 use crate::provider::{Answer, AnyProvider, ErrorClass, Listing, Provider, RemoteError};
 

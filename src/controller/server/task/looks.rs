@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::UserRef;
 use crate::domain::time::Mono;
+use crate::objects::UserRef;
 
 /// The pause after the first look at a cluster that is BUSY, for clusters of which nothing is known.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);

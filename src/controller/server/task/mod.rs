@@ -30,12 +30,9 @@ pub mod state;
 pub mod turns;
 mod window;
 
-use crate::api::Reason;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kube::runtime::reflector::ObjectRef;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -44,7 +41,7 @@ use tracing::field::Empty;
 use self::bucket::Bucket;
 use self::state::{ServerState, Topic};
 use self::turns::Holder;
-use crate::api::{PostgresUser, ServerKind, ServerRef};
+use crate::api::Reason;
 use crate::clock;
 use crate::controller::journal_store::{JournalChange, JournalError, JournalStore};
 use crate::domain::attempts::Login;
@@ -58,51 +55,10 @@ use crate::domain::time::Mono;
 use crate::domain::timings::ProtocolTimings;
 use crate::fatal::Fatal;
 use crate::metrics::Metrics;
+use crate::objects::{ServerKey, UserRef};
 use crate::provider::gate::Gate;
 use crate::provider::memory::{Memory, Share};
 use crate::provider::{AnyProvider, RemoteError};
-
-/// A PostgresUser, as triggers name it.
-pub type UserRef = ObjectRef<PostgresUser>;
-
-/// Which server object.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ServerKey {
-    /// Its kind.
-    pub kind: ServerKind,
-    /// Its namespace; none for a ClusterPostgresServer.
-    pub namespace: Option<String>,
-    /// Its name.
-    pub name: String,
-}
-
-impl ServerKey {
-    /// Which server object a reference in this namespace means.
-    pub fn of(reference: &ServerRef, namespace: &str) -> Self {
-        Self {
-            kind: reference.kind,
-            namespace: (reference.kind == ServerKind::PostgresServer).then(|| namespace.to_string()),
-            name: reference.name.clone(),
-        }
-    }
-
-    /// As a PostgresUser refers to it.
-    pub fn reference(&self) -> ServerRef {
-        ServerRef {
-            kind: self.kind,
-            name: self.name.clone(),
-        }
-    }
-}
-
-impl fmt::Display for ServerKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.namespace {
-            Some(namespace) => write!(f, "PostgresServer {namespace}/{}", self.name),
-            None => write!(f, "ClusterPostgresServer {}", self.name),
-        }
-    }
-}
 
 /// How a server is talked to; changes when its spec or credentials do.
 #[derive(Debug, Clone)]

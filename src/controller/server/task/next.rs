@@ -179,9 +179,9 @@ fn requeue_delayed(state: &mut ServerState, now: Mono) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::server::task::UserRef;
     use crate::domain::remote::Cluster;
     use crate::domain::schedule::{CircuitSettings, Class};
+    use crate::objects::UserRef;
     use crate::provider::{Answer, Listing};
 
     const POLICY: RetryPolicy = RetryPolicy {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ServerTask;
 use super::actor::{backoff, failed, is_of_one_name, poll};
-use super::{ServerTask, UserRef};
 use crate::clock;
 use crate::domain::attempts::{Login, Outcome};
 use crate::domain::journal::{Entry, EntryId, Kind, protocol};
@@ -12,6 +12,7 @@ use crate::domain::plan::is_good_to_send_on;
 use crate::domain::remote::{ClusterState, Creator, RemoteUser};
 use crate::domain::time::Mono;
 use crate::failpoint::{self, Side};
+use crate::objects::UserRef;
 use crate::provider::{Answer, AnyProvider, ErrorClass, Mutation, Provider, RemoteError};
 
 /// Sends an entry, if it may be sent, and tells its owner what came of it.

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::UserRef;
 use super::listed::{find, power_of};
 use super::logins::Logins;
 use super::looks::Looks;
@@ -28,6 +27,7 @@ use crate::domain::role::Power;
 use crate::domain::schedule::{Circuit, CircuitSettings, Class, Queue};
 use crate::domain::time::Mono;
 use crate::domain::timings::ProtocolTimings;
+use crate::objects::UserRef;
 use crate::provider::{Answer, Listing};
 
 /// A login with a published password.

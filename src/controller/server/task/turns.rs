@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::UserRef;
 use crate::domain::schedule::{Class, Queue};
 use crate::domain::time::Mono;
+use crate::objects::UserRef;
 
 /// The most turns of which the change is not accepted yet.
 const MOST: usize = 64;

@@ -1,15 +1,13 @@
 //! What PostgresServer and ClusterPostgresServer have in common.
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
+use kube::core::SelectorExt;
 
-use super::context::Context;
-use super::events;
-use super::server::task::ServerKey;
+use super::ServerKey;
 use crate::api::{
     Allowed, ClusterPostgresServer, Connection, CredentialsRef, Ionos, PostgresServer, Postgresql, Scalingo,
     ServerKind, ServerStatus, SslMode, Usernames, Verification, names,
@@ -49,37 +47,6 @@ macro_rules! spec {
 }
 
 impl ServerObject {
-    /// Finds a server object as last seen.
-    pub fn find(context: &Context, key: &ServerKey) -> Option<Self> {
-        match &key.namespace {
-            Some(namespace) => {
-                let reference = ObjectRef::new(&key.name).within(namespace);
-                context
-                    .stores
-                    .servers
-                    .iter()
-                    .find_map(|store| store.get(&reference))
-                    .map(Self::Namespaced)
-            }
-            None => context
-                .stores
-                .cluster_servers
-                .as_ref()?
-                .get(&ObjectRef::new(&key.name))
-                .map(Self::Cluster),
-        }
-    }
-
-    /// Publishes an Event of it.
-    pub async fn publish(&self, context: &Context, warning: bool, reason: impl fmt::Display, note: String) {
-        match self {
-            ServerObject::Namespaced(server) => {
-                events::publish(context, &**server, warning, reason, note).await
-            }
-            ServerObject::Cluster(server) => events::publish(context, &**server, warning, reason, note).await,
-        }
-    }
-
     /// Its metadata.
     pub fn meta(&self) -> &kube::api::ObjectMeta {
         match self {
@@ -211,17 +178,11 @@ impl ServerObject {
             .max(floor)
     }
 
-    /// The namespace and name of the credentials Secret.
-    pub fn credentials(&self, context: &Context) -> Option<(String, String)> {
-        let name = self.provider()?.credentials().name.clone();
-        Some((self.secrets_namespace(context), name))
-    }
-
-    /// The namespace that its Secrets are read from.
-    pub fn secrets_namespace(&self, context: &Context) -> String {
+    /// The namespace that its Secrets are read from; those of a ClusterPostgresServer are all in one.
+    pub fn secrets_namespace(&self, of_cluster_servers: &str) -> String {
         match self {
             ServerObject::Namespaced(server) => server.namespace().unwrap_or_default(),
-            ServerObject::Cluster(_) => context.options.cluster_resource_namespace.clone(),
+            ServerObject::Cluster(_) => of_cluster_servers.to_string(),
         }
     }
 
@@ -276,23 +237,17 @@ impl ServerObject {
         })
     }
 
-    /// Whether PostgresUsers of a namespace may use it.
-    pub fn admits(&self, context: &Context, namespace: &str) -> bool {
+    /// Whether PostgresUsers of a namespace may use it. `labels` are the namespace's; none while it is not known.
+    pub fn admits(&self, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
         let server = match self {
             ServerObject::Namespaced(server) => return server.namespace().as_deref() == Some(namespace),
             ServerObject::Cluster(server) => server,
         };
-        let Some(selector) = &server.spec.namespace_selector else {
-            return false;
-        };
-        let Some(namespace) = context.namespace(namespace) else {
-            return false;
-        };
-        let Ok(selector) = kube::core::Selector::try_from(selector.clone()) else {
-            return false;
-        };
-        use kube::core::SelectorExt;
-        selector.matches(namespace.labels())
+        let selector = server.spec.namespace_selector.clone();
+        let selector = selector.and_then(|selector| kube::core::Selector::try_from(selector).ok());
+        selector
+            .zip(labels)
+            .is_some_and(|(selector, labels)| selector.matches(labels))
     }
 }
 

@@ -1,19 +1,16 @@
 //! Where a PostgresUser's password comes from, and whether its wishes can be met.
 
-use crate::api::Reason;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
+use super::ServerObject;
 use crate::api::{
-    AdoptionPolicy, Generate, Ownership, PostgresUser, PostgresqlUser, Retire, SecretKeyRef, UserStatus,
-    ValidUntil,
+    AdoptionPolicy, Generate, Ownership, PostgresUser, PostgresqlUser, Reason, Retire, SecretKeyRef,
+    UserStatus, ValidUntil,
 };
-use crate::controller::context::Context;
-use crate::controller::server::task::UserRef;
-use crate::controller::server_spec::ServerObject;
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::grants::Grants;
 use crate::domain::password::Password;
@@ -44,66 +41,6 @@ impl Source {
 /// The Secret that a PostgresUser takes its password from, if it does.
 pub fn source_ref(user: &PostgresUser) -> Option<&SecretKeyRef> {
     user.spec.password.as_ref()?.secret_ref.as_ref()
-}
-
-/// Finds out where the password comes from. The user's own Secret is read only when it may have changed.
-pub async fn source(context: &Context, user: &PostgresUser) -> Result<Source, kube::Error> {
-    let Some(reference) = source_ref(user) else {
-        return Ok(Source::generated());
-    };
-    let namespace = user.namespace().unwrap_or_default();
-    context
-        .secrets
-        .uses(&namespace, &reference.name, UserRef::from_obj(user));
-    let missing = |why: String| Source {
-        wanted: WantedPassword::Missing(why),
-        own: None,
-    };
-    let Some(meta) = context.secrets.get(&namespace, &reference.name) else {
-        return Ok(missing(format!(
-            "spec.password.secretRef: there is no Secret {:?}",
-            reference.name
-        )));
-    };
-    let published = user.published();
-    let version = format!("{}/{}", meta.resource_version, reference.key);
-    if let Some(published) =
-        published.filter(|published| published.source_version.as_deref() == Some(&version))
-    {
-        return Ok(Source {
-            wanted: WantedPassword::Own {
-                mac: published.password_mac.clone(),
-            },
-            own: None,
-        });
-    }
-    let secret = context.secrets_of(&namespace).get_opt(&reference.name).await?;
-    Ok(
-        match secret
-            .as_ref()
-            .and_then(|secret| password_in(secret, &reference.key))
-        {
-            Some(password) => Source {
-                wanted: WantedPassword::Own {
-                    mac: context.password_mac(user, &password),
-                },
-                own: Some(password),
-            },
-            None => missing(format!(
-                "spec.password.secretRef: the Secret {:?} has no key {:?} that holds text",
-                reference.name, reference.key
-            )),
-        },
-    )
-}
-
-/// The version of the user's own Secret, to be recorded with what is published from it.
-pub fn source_version(context: &Context, user: &PostgresUser) -> Option<String> {
-    let reference = source_ref(user)?;
-    let meta = context
-        .secrets
-        .get(&user.namespace().unwrap_or_default(), &reference.name)?;
-    Some(format!("{}/{}", meta.resource_version, reference.key))
 }
 
 /// Reads a password out of a Secret.
@@ -223,6 +160,7 @@ pub fn next_rotation(
     status: &UserStatus,
     object: Option<&ServerObject>,
     least: Duration,
+    now: Timestamp,
 ) -> Option<Timestamp> {
     let asked = user.spec.rotation.as_ref();
     let asked = asked.and_then(|asked| Rotation::of(asked, least).ok()?);
@@ -244,7 +182,7 @@ pub fn next_rotation(
         .password
         .as_ref()
         .and_then(|password| password.next_rotation.as_ref());
-    let (now, said) = (Timestamp::now(), said.map(|said| said.0));
+    let said = said.map(|said| said.0);
     let due = asked
         .into_iter()
         .chain(kept)
