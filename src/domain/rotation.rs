@@ -144,7 +144,7 @@ impl Schedule {
         let wall = TimeZone::UTC.to_timestamp(self.zone.to_datetime(last)).ok()?;
         let next = self.crontab.find_next(wall).ok()?.datetime();
         let next = self.zone.to_ambiguous_timestamp(next);
-        let first = next.clone().compatible().ok()?;
+        let first = next.compatible().ok()?;
         match first > last {
             true => Some(first),
             false => next.later().ok(),

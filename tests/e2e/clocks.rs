@@ -1,7 +1,7 @@
 //! A clock on the wall that is set while the operator runs: nothing is lost, nothing comes in heaps, and nothing waits for the clock
 //! to get where it was.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,6 +15,7 @@ use crate::support::{
 
 pub fn trials(environment: &Handle) -> Vec<Trial> {
     trials!(environment;
+        an_operator_that_was_down_for_three_intervals_rotates_each_password_once,
         a_clock_that_is_set_ahead_by_three_intervals_brings_one_rotation,
         a_clock_that_is_set_back_brings_neither_many_rotations_nor_none,
         an_overlap_is_as_long_as_promised_where_the_clock_is_set_ahead,
@@ -65,6 +66,29 @@ async fn leadership(world: &World) -> Outcome<String> {
         output,
     ];
     world.kubectl(&path).await
+}
+
+async fn an_operator_that_was_down_for_three_intervals_rotates_each_password_once(world: &World) -> Outcome {
+    let (vendor, mut operator, clock) = with_clock(world, 0).await?;
+    let mut passwords = BTreeMap::new();
+    for name in ["anna", "bert", "carl", "dora", "emil"] {
+        let more = "rotation: {interval: 1h, jitter: 0s}";
+        world.apply_user_with(name, more).await?;
+        passwords.insert(name, world.user_works(name).await?);
+    }
+    world.quiet(&operator).await?;
+    let before = vendor.requests("users.patch").await?;
+    operator.terminate().await?;
+    clock.set(3 * HOUR + 60)?;
+    operator.start()?;
+    operator.ready().await?;
+    for (name, password) in &passwords {
+        world.rotated(name, password).await?;
+    }
+    world.quiet(&operator).await?;
+    let changed = vendor.requests("users.patch").await? - before;
+    assert_eq!(changed, passwords.len() as u64);
+    Ok(())
 }
 
 async fn a_clock_that_is_set_ahead_by_three_intervals_brings_one_rotation(world: &World) -> Outcome {

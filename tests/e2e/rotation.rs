@@ -1,6 +1,5 @@
 //! Passwords that are changed without anybody asking: by age, or by a schedule.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
@@ -10,9 +9,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::support::{
-    Handle, Outcome, PATIENCE, SERVER, World, eventually, pause, trials, trials_everywhere,
-};
+use crate::support::{Handle, Outcome, PATIENCE, SERVER, World, eventually, trials, trials_everywhere};
 
 pub fn trials(environment: &Handle) -> Vec<Trial> {
     let everywhere = trials_everywhere!(environment;
@@ -21,7 +18,6 @@ pub fn trials(environment: &Handle) -> Vec<Trial> {
         a_client_that_reads_the_secret_again_gets_in_after_each_of_ten_rotations_and_three_crashes,
     );
     let once = trials!(environment;
-        what_was_missed_is_made_up_for_the_oldest_first,
         nothing_is_rotated_while_it_is_suspended,
         what_cannot_be_followed_is_refused_or_said,
         a_schedule_shows_when_a_password_is_changed_next,
@@ -168,41 +164,6 @@ async fn an_operator_that_was_down_makes_up_for_what_it_missed_once(world: &Worl
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.password("checkout").await?.as_ref(), Some(&new));
     world.login_of("checkout").await
-}
-
-async fn what_was_missed_is_made_up_for_the_oldest_first(world: &World) -> Outcome {
-    // One change at a time: of those that are sent together, none goes before the other.
-    let (_vendor, mut operator) = world.set_up(&["busy-ms=300"]).await?;
-    // Neither by name nor by when they were made.
-    let by_age = ["dora", "anna", "emil", "bert", "carl"];
-    let mut passwords = BTreeMap::new();
-    for name in ["anna", "bert", "carl", "dora", "emil"] {
-        passwords.insert(name, world.ready_user(name).await?);
-    }
-    for name in by_age {
-        world.rotate(name, "1").await?;
-        passwords.insert(name, world.rotated(name, &passwords[name]).await?);
-        // Ages are in whole seconds.
-        pause(1100).await;
-    }
-    world.quiet(&operator).await?;
-    operator.terminate().await?;
-    // Three intervals have passed for the youngest, and no other one will before this is over.
-    pause(9000).await;
-    for name in by_age {
-        let rotation = json!({"spec": {"rotation": {"interval": "9s", "jitter": "0s"}}});
-        world.merge("PostgresUser", name, rotation).await?;
-    }
-    operator.start()?;
-    operator.ready().await?;
-    for name in by_age {
-        world.rotated(name, &passwords[name]).await?;
-    }
-    // Whoever was changed later has a later transaction.
-    let sql = "select rolname from pg_authid where rolname ~ '^[a-e][a-z]{3}$' order by xmin::text::bigint";
-    let changed: Vec<String> = world.postgres().sql(sql).await?.concat();
-    assert_eq!(changed, by_age);
-    Ok(())
 }
 
 /// What a client has seen that connects every 50 ms.
