@@ -332,6 +332,14 @@ impl Context {
         all.filter_map(|user| user.uid().map(str::to_string)).collect()
     }
 
+    /// All server objects, as last seen.
+    pub fn server_objects(&self) -> Vec<ServerObject> {
+        let namespaced = self.stores.servers.iter().flat_map(Store::state);
+        let cluster = self.stores.cluster_servers.iter().flat_map(Store::state);
+        let namespaced = namespaced.map(ServerObject::Namespaced);
+        namespaced.chain(cluster.map(ServerObject::Cluster)).collect()
+    }
+
     /// A server object, as last seen.
     pub fn server_object(&self, key: &ServerKey) -> Option<ServerObject> {
         match &key.namespace {

@@ -2,6 +2,7 @@
 
 mod at_rest;
 mod backoff;
+mod ca_watch;
 pub mod census;
 pub mod claims;
 pub mod config_maps;
@@ -22,6 +23,8 @@ pub mod secrets;
 pub mod server;
 mod set_clock;
 pub mod shard;
+pub mod status_patch;
 pub mod uids;
 pub mod unread;
 pub mod user;
+mod watch;

@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::at_rest::{self, AtRest, UserAtRest};
 use super::backoff::Backoff;
+use super::ca_watch;
 use super::census;
-use super::config_maps;
 use super::context::{Context, Dispatch, Options, Stores};
 use super::error::Error;
 use super::listing::{self, Listing};
@@ -29,16 +29,13 @@ use super::news::News;
 use super::server::reconcile;
 use super::set_clock;
 use super::shard;
-use super::unread::{Reading, UnreadObjects};
 use super::user;
-use crate::api::{ClusterPostgresServer, Lean, PostgresServer, Readable, ServerKind};
-use crate::domain::wish;
+use super::watch::{PER_PAGE, watch};
+use crate::api::{ClusterPostgresServer, Lean, PostgresServer, ServerKind};
 use crate::objects::ServerObject;
 
 /// How many objects of a kind are worked on at once: the servers' own tasks pace what is remote.
 const CONCURRENCY: u16 = 64;
-/// A watch's own time limit, below what load balancers allow.
-const WATCH_SECONDS: u32 = 240;
 
 const USERS: &str = "PostgresUser";
 const SERVERS: &str = "PostgresServer";
@@ -206,7 +203,7 @@ impl Watches {
             tasks.push(Box::pin(watch_namespaces(writer, context.clone(), stop.clone())));
         }
         tasks.push(Box::pin(watch_secrets(context.clone(), stop.clone())));
-        tasks.push(Box::pin(config_maps::watch(
+        tasks.push(Box::pin(ca_watch::watch(
             context.clone(),
             secret_scopes(&context.options),
             stop.clone(),
@@ -320,46 +317,8 @@ fn note_owners(context: &Context) {
     }
 }
 
-/// The watch of one scope, in which each object is read by itself, and without what takes room and is never looked at; with a field
-/// selector, of what that selects.
-///
-/// A page is in memory twice, as it came and as it was read, and everybody may make objects of any size: few at a time, and fewer
-/// where they are large (`runtime::pages`).
-pub(super) fn watch<K>(
-    api: Api<Lean<K>>,
-    unread: &UnreadObjects,
-    page: u32,
-    fields: Option<&str>,
-) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + use<K>
-where
-    K: Resource<DynamicType = ()> + Readable + Clone + std::fmt::Debug + Send + 'static,
-{
-    let mut reading = Reading::new(unread.clone());
-    let mut config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(page);
-    config.field_selector = fields.map(str::to_string);
-    watcher(api, config)
-        .default_backoff()
-        .map_ok(move |event| reading.plain(event))
-        .modify(prune)
-}
-
-/// How many objects of other kinds than Secrets are listed at a time.
-pub(super) const PER_PAGE: u32 = 100;
-
 /// How many Secrets are. Of one, metadata alone may have more than a MiB.
 const SECRETS_PER_PAGE: u32 = 25;
-
-/// The longest value of an annotation that is kept: longer than any that means something. All that is asked of others is whether
-/// they are the same.
-const LONGEST_ANNOTATION: usize = 4096;
-
-fn prune<K: Resource>(object: &mut K) {
-    let annotations = object.meta_mut().annotations.iter_mut();
-    let values = annotations.flat_map(|annotations| annotations.values_mut());
-    for value in values.filter(|value| value.len() > LONGEST_ANNOTATION) {
-        *value = wish::short(value);
-    }
-}
 
 async fn controller<K, Reconcile>(
     scope: Scope<K>,
@@ -485,7 +444,7 @@ fn tell(context: &Context, changed: super::secrets::Changed) {
     if changed.secrets.is_empty() {
         return;
     }
-    for object in reconcile::all_servers(context) {
+    for object in context.server_objects() {
         let read = [
             context.credentials(&object),
             reconcile::ca_secret(&object, context),

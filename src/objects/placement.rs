@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::ServerKey;
+use super::key::ServerKey;
 use crate::api::PostgresUser;
 use crate::domain::identity::Claim;
 

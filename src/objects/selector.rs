@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use kube::core::{Expression, SelectorExt};
 
-use super::ServerObject;
+use super::server::ServerObject;
 
 /// Which server objects are looked after, by their labels, in the grammar of `kubectl get --selector`. The default
 /// selects all.

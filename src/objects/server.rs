@@ -7,7 +7,7 @@ use std::time::Duration;
 use kube::ResourceExt;
 use kube::core::SelectorExt;
 
-use super::ServerKey;
+use super::key::ServerKey;
 use crate::api::{
     Allowed, ClusterPostgresServer, Connection, CredentialsRef, Ionos, PostgresServer, Postgresql, Scalingo,
     ServerKind, ServerStatus, SslMode, Usernames, Verification, names,

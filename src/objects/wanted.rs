@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
-use super::ServerObject;
+use super::server::ServerObject;
 use crate::api::{
     AdoptionPolicy, Generate, Ownership, PostgresUser, PostgresqlUser, Reason, Retire, SecretKeyRef,
     UserStatus, ValidUntil,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::api::Reason;
 use crate::clock;
 use crate::controller::context::Context;
-use crate::controller::server::reconcile::{all_servers, remote_users};
+use crate::controller::server::reconcile::remote_users;
 use crate::controller::server::task::ServerTask;
 use crate::controller::server::task::turns::Turns;
 use crate::controller::server::view;
@@ -16,7 +16,7 @@ use crate::objects::ServerObject;
 
 /// Counts the server objects.
 pub fn count(context: &Context, census: &mut Census) {
-    let all = all_servers(context).into_iter();
+    let all = context.server_objects().into_iter();
     for object in all.filter(|object| context.options.selector.selects(object)) {
         let provider = object.provider().map_or("none", |it| it.capabilities().name);
         let conditions = object.status().into_iter().flat_map(|status| &status.conditions);

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use super::{COMPONENT, Record, RetainedLogin};
+use super::record::{COMPONENT, Record, RetainedLogin};
 use crate::api::names;
 use crate::controller::objects::Objects;
 use crate::domain::mac::short_digest;

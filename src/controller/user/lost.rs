@@ -1,6 +1,6 @@
 //! What a login is without that somebody dropped and that was made anew.
 
-use super::observe::View;
+use super::view::View;
 use crate::api::Reason;
 use crate::controller::context::Context;
 use crate::controller::events;

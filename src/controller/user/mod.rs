@@ -4,15 +4,20 @@ pub mod act;
 pub mod family;
 mod lost;
 pub mod observe;
+pub mod outcome;
 pub mod output;
 pub mod placement;
 pub mod report;
 pub mod share;
 pub mod source;
-pub mod turn;
+pub mod staged;
+mod turn;
 pub mod unread;
-pub mod workloads;
+pub mod view;
+mod workloads;
 
+use self::outcome::{Done, Outcome, Then};
+use self::view::View;
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -21,8 +26,6 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::watcher;
 
-use self::act::{Done, Outcome, Then};
-use self::observe::View;
 use self::placement::{Placement, Whereabouts};
 use self::turn::Current;
 use crate::api::PostgresUser;
@@ -32,7 +35,6 @@ use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::retained::RetainedLogin;
 use crate::controller::secrets::is_older;
-use crate::controller::server::reconcile::all_servers;
 use crate::controller::shard;
 use crate::domain::alternation::Part;
 use crate::domain::identity::Claim;
@@ -230,7 +232,7 @@ async fn refused(context: &Context, view: View, step: &Step, error: Error) -> Re
 /// Lets another operator go on with a PostgresUser that was pointed to a server object of its.
 async fn hand_over(context: &Context, user: PostgresUser, to: &ServerKey) -> Result<Action, Error> {
     let identity = context.server_object(to).and_then(|object| object.identity());
-    let Some(identity) = identity.filter(|_| observe::has_finalizer(&user)) else {
+    let Some(identity) = identity.filter(|_| view::has_finalizer(&user)) else {
         return Ok(Action::await_change());
     };
     let claim = Claim {
@@ -260,7 +262,7 @@ fn forget_let_go(context: &Context, user: &PostgresUser) {
 }
 
 /// Waits for what the plan waits for: an end of the server's trouble is always announced.
-fn wait(view: &observe::View, plan: &Plan, pause: Option<Duration>) -> Action {
+fn wait(view: &View, plan: &Plan, pause: Option<Duration>) -> Action {
     let settled = plan.step.is_none() && !plan.report.reconciling && plan.report.ready.ready;
     match &view.server {
         Some(server) if settled => server.await_nothing(&UserRef::from_obj(&view.user)),
@@ -336,7 +338,7 @@ pub fn seen(event: &watcher::Event<UserAtRest>, context: &Context) {
             for other in context.claims.leave_all_but(&living) {
                 context.dispatch.user(other);
             }
-            let servers = all_servers(context);
+            let servers = context.server_objects();
             let is_server = |uid: &String| servers.iter().any(|server| server.uid() == *uid);
             context
                 .let_go()

@@ -4,14 +4,15 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::family;
 use super::placement::Placement;
 use super::share;
 use super::source;
+use super::staged::{predecessor, staged_entry};
 use super::unread;
+use super::view::{View, has_finalizer};
 use super::workloads;
 use crate::api::{
     AdoptionPolicy, DeniedMembership, Ownership, PostgresUser, Reason, RejectedPassword, RemoteUserRecord,
@@ -23,41 +24,18 @@ use crate::controller::server::task::ServerTask;
 use crate::controller::server::task::state::ServerState;
 use crate::controller::server::view;
 use crate::domain::alternation::Part;
-use crate::domain::attempts::{Attempts, Login, Outcome};
+use crate::domain::attempts::Login;
 use crate::domain::connection::{ConnectionDetails, content_digest, with_previous};
 use crate::domain::identity::{Claim, ExclusionKey, RemoteIdentity};
-use crate::domain::journal::protocol::{self, Term};
-use crate::domain::journal::{Cause, Entry, EntryId, Kind};
-use crate::domain::mac::Subject;
+use crate::domain::journal::Cause;
 use crate::domain::plan::*;
 use crate::domain::role::Memberships;
 use crate::domain::time::{Mono, whole_seconds};
-use crate::domain::timings::ProtocolTimings;
 use crate::domain::wish;
 use crate::objects::{ServerKey, ServerObject, UserRef, contender, placement, wanted};
 
 /// How long a server counts as out of reach for logins.
 const UNVERIFIABLE_FOR: Duration = Duration::from_secs(120);
-
-/// Everything that a pass over one PostgresUser works on.
-pub struct View {
-    /// The object, as last seen or written.
-    pub user: PostgresUser,
-    /// Which of its logins is seen to.
-    pub login: family::Login,
-    /// The server at work, if there is one.
-    pub server: Option<Arc<ServerTask>>,
-    /// The server object, if there is one.
-    pub object: Option<ServerObject>,
-    /// How clients connect, as far as is known.
-    pub details: Option<ConnectionDetails>,
-    /// What is wanted.
-    pub desired: Desired,
-    /// What was found.
-    pub observed: Observed,
-    /// The memberships that there are and that the server object does not allow.
-    pub denied: Vec<DeniedMembership>,
-}
 
 /// Observes one PostgresUser. `content` is what its Secret was read to hold in this reconciliation, and at
 /// which resourceVersion.
@@ -475,118 +453,6 @@ pub fn is_out_of_trouble(view: &View) -> bool {
     seen.trouble.is_some() && view::trouble(&link, &state, view.desired.deleting).is_none()
 }
 
-fn staged_entry(context: &Context, server: &ServerTask, user: &PostgresUser) -> Option<StagedEntry> {
-    let uid = user.uid()?;
-    let (entry, term) = server.journal.view(|journal, term| {
-        let entry = journal?.entries.of(&uid)?;
-        Some((Entry::clone(entry), term.cloned()))
-    })?;
-    let published = user.published();
-    let known = published.map(|published| published.password_mac.as_str());
-    Some(with_attempts(context, server, entry, known, term.as_ref()))
-}
-
-/// An entry with what is known of its sendings. `published` is the MAC of what is published now.
-pub fn with_attempts(
-    context: &Context,
-    server: &ServerTask,
-    entry: Entry,
-    published: Option<&str>,
-    term: Option<&Term>,
-) -> StagedEntry {
-    let inherited = term.filter(|term| term.inherited.contains(&entry.id));
-    let mut state = server.state();
-    let attempts = match (state.attempts(entry.id).cloned(), inherited) {
-        (Some(known), _) => known,
-        (None, Some(term)) => Attempts::inherited(term.began),
-        (None, None) => Attempts::none(),
-    };
-    let attempts = dated(attempts, &state, term, &context.timings);
-    if attempts.inherited {
-        *state.attempts_mut(entry.id) = attempts.clone();
-    }
-    StagedEntry {
-        mac: entry.password.as_ref().map(|password| {
-            let subject = Subject::password_of(&entry.owner.uid);
-            context.mac_key.mac_like(published, subject, password)
-        }),
-        inherited_until: term
-            .filter(|_| attempts.inherited)
-            .map(|term| protocol::inherited_until(term, &context.timings)),
-        entry,
-        attempts,
-    }
-}
-
-/// The remote's clock is known only once the remote has been heard of: until then nothing dates the sendings of
-/// an earlier leader.
-fn dated(
-    attempts: Attempts,
-    state: &ServerState,
-    term: Option<&Term>,
-    timings: &ProtocolTimings,
-) -> Attempts {
-    let undated = attempts.inherited && attempts.last_by_remote.is_none();
-    let Some(term) = term.filter(|_| undated) else {
-        return attempts;
-    };
-    Attempts {
-        last_by_remote: state.remote_time(term.began + timings.write_window),
-        ..attempts
-    }
-}
-
-/// What a PostgresUser that is gone has left on its way for the same login, on whatever server object.
-fn predecessor(
-    context: &Context,
-    user: &PostgresUser,
-    username: &str,
-    own: Option<&ServerTask>,
-    identity: Option<&RemoteIdentity>,
-) -> Predecessor {
-    let Some(identity) = identity else {
-        return Predecessor::None;
-    };
-    let uid = user.uid().unwrap_or_default();
-    let servers: Vec<_> = {
-        let servers = context.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = servers.values().filter(|server| server.identity == *identity);
-        same.cloned().collect()
-    };
-    let mut found = Predecessor::None;
-    for server in servers {
-        let others: Vec<_> = server.journal.view(|journal, _| {
-            let entries = journal
-                .into_iter()
-                .flat_map(|journal| journal.entries.for_username(username));
-            let others = entries.filter(|entry| entry.owner.uid != uid);
-            others.map(|entry| (entry.id, entry.kind)).collect()
-        });
-        for (id, kind) in others {
-            let here = own.is_some_and(|own| own.uid == server.uid);
-            let deleted = answered_deletion(&server, id, kind).filter(|_| here && found == Predecessor::None);
-            found = match deleted {
-                Some(answered) => Predecessor::Deleted { entry: id, answered },
-                None => Predecessor::Blocks,
-            };
-        }
-    }
-    found
-}
-
-/// When a deletion was answered of which nothing can still arrive.
-fn answered_deletion(server: &ServerTask, id: EntryId, kind: Kind) -> Option<Mono> {
-    let state = server.state();
-    let attempts = state.attempts(id)?;
-    let deleted = matches!(
-        attempts.outcome,
-        Some(Outcome::Accepted { .. } | Outcome::NotFound)
-    );
-    attempts
-        .last
-        .filter(|_| kind == Kind::Delete && deleted && attempts.is_definite())
-}
-
 /// Who has a better right to what this PostgresUser has, or else wants. Nobody is told of a rival who could not have what
 /// it asks for anyhow: whether a login exists elsewhere is not for whoever names a server without its credentials.
 fn rival(
@@ -641,12 +507,6 @@ fn rival_by_mark(context: &Context, user: &PostgresUser, observation: Option<&Ob
     let other = context.user_of_uid(&mark.uid)?;
     let named = (other.namespace() == user.namespace()).then(|| other.name_any());
     Some(Rival { named })
-}
-
-/// Whether the operator is asked before a PostgresUser goes.
-pub fn has_finalizer(user: &PostgresUser) -> bool {
-    let mut finalizers = user.finalizers().iter();
-    finalizers.any(|finalizer| finalizer == names::USER_FINALIZER)
 }
 
 /// Whether login and Secret stay when the PostgresUser goes. What is being taken over counts as taken over.

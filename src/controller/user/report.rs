@@ -1,15 +1,14 @@
 //! The status of a PostgresUser: one writer, which writes only what has changed.
 
-use std::sync::Once;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::act::{Outcome, Publishing, Restarted};
+use super::outcome::{Outcome, Publishing, Restarted};
 use crate::api::{
     Binding, DeniedMembership, Membership, Ownership, PasswordStatus, PostgresUser, PublishedSecret, Reason,
     RejectedPassword, RemoteUserRecord, RestartStatus, UserStatus,
@@ -18,6 +17,7 @@ use crate::clock;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::events;
+use crate::controller::status_patch::{difference, warn_unless_kept};
 use crate::domain::alternation::{self, Login};
 use crate::domain::conditions;
 use crate::domain::plan::{Lasting, Plan, Record, Rejected, Step, Verified};
@@ -125,16 +125,6 @@ fn count(context: &Context, user: &PostgresUser, old: &UserStatus, new: &UserSta
             context.metrics.password_changed();
         }
         _ => {}
-    }
-}
-
-/// An API server drops what its CRD does not know, which is so while the operator is of a later version.
-pub fn warn_unless_kept<T: PartialEq>(written: &T, kept: &T) {
-    static WARNING: Once = Once::new();
-    if written != kept {
-        WARNING.call_once(|| {
-            tracing::warn!("a status was not kept as it was written: are the CRDs of an earlier version?");
-        });
     }
 }
 
@@ -352,25 +342,6 @@ fn remote_user(username: &str, record: &Record, has_memberships: bool) -> Remote
         config: record.config.iter().cloned().collect(),
         retire_after: None,
         retired: None,
-    }
-}
-
-/// A merge patch from one status to another: what is not there any more is named, and nulled.
-pub fn difference<T: serde::Serialize>(old: &T, new: &T) -> Value {
-    let mut new = json!(new);
-    null_missing(&json!(old), &mut new);
-    new
-}
-
-fn null_missing(old: &Value, new: &mut Value) {
-    let (Value::Object(old), Value::Object(new)) = (old, new) else {
-        return;
-    };
-    for (key, old) in old {
-        match new.get_mut(key) {
-            Some(new) => null_missing(old, new),
-            None => drop(new.insert(key.clone(), Value::Null)),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use kube::ResourceExt;
 
-use super::observe::View;
+use super::view::View;
 use crate::api::{PostgresUser, Reason};
 use crate::clock;
 use crate::controller::context::Context;

@@ -9,8 +9,8 @@ use kube::core::{NamespaceResourceScope, Selector};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 
-use super::act::{Done, Outcome, Restarted};
-use super::observe::View;
+use super::outcome::{Done, Outcome, Restarted};
+use super::view::View;
 use crate::api::{PostgresUser, Readable, Reason, RestartStatus, names};
 use crate::clock;
 use crate::controller::context::Context;

@@ -317,23 +317,10 @@ pub async fn release(context: &Context, secret: &Secret) -> Result<(), Error> {
 /// All server objects that have their credentials in this Secret.
 pub fn servers_with(context: &Context, secret: &Secret) -> Vec<ServerObject> {
     let place = (secret.namespace().unwrap_or_default(), secret.name_any());
-    all_servers(context)
+    context
+        .server_objects()
         .into_iter()
         .filter(|object| context.credentials(object).as_ref() == Some(&place))
-        .collect()
-}
-
-/// All server objects, as last seen.
-pub fn all_servers(context: &Context) -> Vec<ServerObject> {
-    let namespaced = context.stores.servers.iter().flat_map(|store| store.state());
-    let cluster = context
-        .stores
-        .cluster_servers
-        .iter()
-        .flat_map(|store| store.state());
-    namespaced
-        .map(ServerObject::Namespaced)
-        .chain(cluster.map(ServerObject::Cluster))
         .collect()
 }
 

@@ -5,9 +5,9 @@ use std::sync::{Arc, PoisonError};
 use kube::runtime::controller::Action;
 use serde_json::json;
 
-use super::{
-    AGAIN, at_work, credentials, gate_of, has_finalizer, need, orphans, patch_metadata, place, status,
-};
+use super::finalizer::{has_finalizer, patch_metadata};
+use super::start::{AGAIN, at_work, gate_of, place};
+use super::{credentials, need, orphans, status};
 use crate::api::names;
 use crate::controller::context::Context;
 use crate::controller::error::Error;

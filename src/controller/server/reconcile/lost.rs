@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::leave;
+use super::start::leave;
 use crate::api::{ClusterPostgresServer, PostgresServer};
 use crate::controller::context::{API_TIMEOUT, Context};
 use crate::controller::journal_store::OnLoss;

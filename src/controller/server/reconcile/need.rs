@@ -1,6 +1,6 @@
 //! What a server object and its credentials have to stay for.
 
-use super::place;
+use super::start::place;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::journal_store;

@@ -16,7 +16,7 @@ use crate::controller::retained::RetainedLogin;
 use crate::controller::server::task::ServerTask;
 use crate::controller::server::task::turns::Holder;
 use crate::controller::server::view;
-use crate::controller::user::observe::with_attempts;
+use crate::controller::user::staged::with_attempts;
 use crate::domain::attempts::Login;
 use crate::domain::identity::ExclusionKey;
 use crate::domain::journal::{Entry, Kind};

@@ -13,7 +13,7 @@ use crate::controller::events;
 use crate::controller::objects::Objects;
 use crate::controller::server::task::{Link, ServerTask};
 use crate::controller::server::view;
-use crate::controller::user::report::{difference, warn_unless_kept};
+use crate::controller::status_patch::{difference, warn_unless_kept};
 use crate::domain::conditions::{self, ConditionChange, Finding, Status};
 use crate::domain::remote::ClusterState;
 use crate::metrics::census::RemoteUsers;
@@ -34,7 +34,7 @@ pub async fn report(object: &ServerObject, server: &ServerTask, context: &Contex
     }
     if old.host.is_some() && address_of(&old) != address_of(&new) {
         // What is published says where the database was.
-        super::tell_users(context, &object.key());
+        super::start::tell_users(context, &object.key());
     }
     let new = with_journal(new, server);
     let patch = Patch::Merge(json!({

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use kube::runtime::controller::Action;
 
-use super::{AGAIN, delete, has_finalizer, need, report, tell_users};
+use super::finalizer::has_finalizer;
+use super::start::{AGAIN, tell_users};
+use super::{delete, need, report};
 use crate::api::{Reason, Unread};
 use crate::controller::context::Context;
 use crate::controller::error::Error;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::RetryPolicy;
+use super::server_task::RetryPolicy;
 use super::state::ServerState;
 use crate::domain::journal::EntryId;
 use crate::domain::remote::ClusterState;

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ServerTask;
-use super::actor::{backoff, failed, is_of_one_name, poll};
+use super::blame::is_of_one_name;
+use super::poll::poll;
+use super::server_task::ServerTask;
+use super::trouble::{backoff, failed};
 use crate::clock;
 use crate::domain::attempts::{Login, Outcome};
 use crate::domain::journal::{Entry, EntryId, Kind, protocol};
