@@ -268,7 +268,9 @@ impl Family<'_> {
     /// What is wanted of a login besides its name and its password: what the spec asks for goes to the owner; the members are
     /// members of it, act as it, and have what PostgreSQL does not let a role inherit.
     pub fn settings(&self, mut settings: RoleSettings, login: &Login) -> RoleSettings {
-        if !self.has_owner || self.is_one() {
+        // What has been begun as an owner is one until it is settled, whatever the strategy is by now.
+        let has_others = !self.is_one() || login.part == Part::Owner;
+        if !self.has_owner || !has_others {
             return settings;
         }
         let owner = self.username;
@@ -663,6 +665,20 @@ mod tests {
             Part::Next(Cause::StrategyChanged)
         );
         assert_eq!(part(true, Some("app"), true, Cause::Vanished), Part::Published);
+    }
+
+    #[test]
+    fn what_was_begun_as_an_owner_gets_no_login_after_a_change_of_strategy() {
+        let logs_in = |part| {
+            let family = Family {
+                alternates: false,
+                ..family(None, &[])
+            };
+            let username = "app".to_string();
+            let settings = family.settings(RoleSettings::default(), &Login { username, part });
+            settings.logs_in()
+        };
+        assert!(logs_in(Part::Sole) && !logs_in(Part::Owner));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Everything that can happen next: to requests, to processes, by users, by an outsider, and by time.
 
+use crate::family::Name;
 use crate::journal;
 use crate::numbers::*;
 use crate::operator::{self, About};
@@ -53,6 +54,7 @@ pub enum Action {
     TakeOver(usize),
     Crash(usize),
     Rotate,
+    Switch,
     Delete,
     Force,
     Recreate,
@@ -156,10 +158,9 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario, all: &mut Vec<Act
         return;
     }
     let trailing = world.remote.before.is_some() && world.budget.stale_reads > 0;
-    let old = operator
-        .observation
-        .as_ref()
-        .is_none_or(|observation| observation.started.0 + FRESH < world.now.0);
+    let is_old = |observation: &Observation| observation.started.0 + FRESH < world.now.0;
+    let mut observations = scenario.names().iter().map(|name| &operator.observations[*name]);
+    let old = observations.any(|observation| observation.as_ref().is_none_or(is_old));
     let mut look = old && scenario.refresh;
     for about in operator::work(world, who) {
         look |= of_work(world, who, about, scenario, all);
@@ -211,9 +212,10 @@ fn are_people_about(world: &World) -> bool {
         suspends,
         misspecs,
         rotations,
+        switches,
         ..
     } = world.budget;
-    deletions + retains + suspends + misspecs + rotations > 0
+    deletions + retains + suspends + misspecs + rotations + switches > 0
 }
 
 /// What a process may do for one of its works. True if that is to read.
@@ -265,13 +267,15 @@ fn of_people(world: &World, all: &mut Vec<Action>) {
     let deleting = resource.is_some_and(|resource| resource.deleting);
     let living = resource.is_some() && !deleting;
     may(living && budget.rotations > 0, Action::Rotate);
+    may(living && budget.switches > 0, Action::Switch);
     may(living && budget.deletions > 0, Action::Delete);
     may(deleting && budget.forced > 0, Action::Force);
     may(resource.is_none() && budget.recreations > 0, Action::Recreate);
+    let own = world.remote.users[Name::Own];
     let outsiders = |user: Option<User>| user.is_none_or(|user| !user.ours);
-    let creates = budget.outsider_creates > 0 && outsiders(world.remote.user) && !is_date_of_user(world);
+    let creates = budget.outsider_creates > 0 && outsiders(own) && !is_date_of_user(world);
     may(creates, Action::OutsiderCreates);
-    let ours = world.remote.user.is_some_and(|user| user.ours);
+    let ours = own.is_some_and(|user| user.ours);
     may(budget.outsider_deletes > 0 && ours, Action::OutsiderDeletes);
     may(
         budget.outsider_passwords > 0 && shows_drift(world),
@@ -289,12 +293,12 @@ fn is_date_of_user(world: &World) -> bool {
     let record = world
         .resource
         .as_ref()
-        .and_then(|resource| resource.status.record.as_ref());
+        .and_then(|resource| resource.status.records[Name::Own].as_ref());
     let recorded = record.and_then(|record| record.created);
     let observations = world
         .operators
         .iter()
-        .filter_map(|operator| operator.observation.as_ref());
+        .filter_map(|operator| operator.observations[Name::Own].as_ref());
     let seen = observations
         .filter_map(|observation| observation.user)
         .map(|view| view.created);
@@ -313,7 +317,7 @@ fn is_date_of_user(world: &World) -> bool {
 /// Whether a change from outside can be told from one of ours: nothing of ours is under way or recent.
 fn shows_drift(world: &World) -> bool {
     let recent = |user: User| user.modified.0 + T_LIVE >= world.date.0;
-    world.remote.user.is_some_and(|user| !recent(user))
+    world.remote.users[Name::Own].is_some_and(|user| !recent(user))
         && world.wire.is_empty()
         && world.journal.entries.is_empty()
 }
@@ -376,7 +380,7 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
         Action::TakeEffect => {
             world.remote.crowd = None;
             if let Some(change) = world.remote.coming.take() {
-                change_user(world, change.user);
+                change_user(world, change.name, change.user);
             }
         }
         Action::NeighbourSends(who) => {
@@ -409,7 +413,7 @@ fn act(world: &mut World, action: Action, scenario: &Scenario) {
         Action::TakeOver(who) => {
             let leads = world.operators.iter().any(|operator| operator.term.is_some());
             world.budget.takeovers = world.budget.takeovers.saturating_sub(u8::from(leads));
-            journal::take_over(world, who);
+            journal::take_over(world, who, scenario);
         }
         Action::Crash(who) => {
             world.budget.crashes -= 1;
@@ -464,18 +468,17 @@ fn answer(world: &mut World, at: usize) {
     };
     let (now, date) = (world.now, world.date);
     let operator = &mut world.operators[who];
-    operator.last_write = Some(now);
+    operator.last_write[request.name] = Some(now);
     // What the answer says of the user is worth no more than a read that started before it.
     let patched = match &answer {
         Answer::Accepted(view) => Some(*view),
         Answer::Exists | Answer::NotFound => None,
     };
-    let older = operator
-        .observation
+    let older = operator.observations[request.name]
         .as_ref()
         .is_none_or(|observation| observation.started <= request.sent);
     if let Some(user) = patched.filter(|_| older) {
-        operator.observation = Some(Observation {
+        operator.observations[request.name] = Some(Observation {
             user,
             started: request.sent,
             date,
@@ -494,12 +497,13 @@ fn give_up(world: &mut World, at: usize) {
     let Some(who) = world.wire[at].awaited_by.take() else {
         return;
     };
-    let (now, date, entry) = (world.now, world.date, world.wire[at].entry);
+    let (now, date) = (world.now, world.date);
+    let (entry, name) = (world.wire[at].entry, world.wire[at].name);
     if world.wire[at].answer.is_some() {
         world.wire.remove(at);
     }
     let operator = &mut world.operators[who];
-    operator.last_write = Some(now);
+    operator.last_write[name] = Some(now);
     let sendings = operator.sendings(entry);
     sendings.in_flight = false;
     sendings.unknown = true;

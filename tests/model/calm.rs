@@ -44,7 +44,7 @@ pub fn never_well(world: &World, scenario: &Scenario, calm: &mut HashSet<u64>) -
             return verdict;
         }
         world = after(&world, action, scenario);
-        if let Some(promise) = crate::properties::violated(&world) {
+        if let Some(promise) = crate::properties::violated(&world, scenario) {
             return Some(promise.to_string());
         }
     }
@@ -59,7 +59,7 @@ pub fn course(world: &World, scenario: &Scenario) -> Vec<Action> {
         let action = next(&world, scenario);
         world = after(&world, action, scenario);
         course.push(action);
-        if crate::properties::violated(&world).is_some() {
+        if crate::properties::violated(&world, scenario).is_some() {
             break;
         }
     }
@@ -107,12 +107,10 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario) -> Option<Action>
     if let Some(entry) = queued(operator).next() {
         return Some(Action::Dispatch(who, entry));
     }
-    let fresh = operator
-        .observation
-        .as_ref()
-        .is_some_and(|observation| observation.started == world.now);
     for about in operator::work(world, who) {
         let decision = operator::decide(world, who, about, scenario);
+        let observation = operator.observations[decision.status.name].as_ref();
+        let fresh = observation.is_some_and(|observation| observation.started == world.now);
         match decision.step {
             _ if decision.is_idle() => {}
             Todo::Look if fresh => {}
@@ -132,10 +130,9 @@ fn of_operator(world: &World, who: usize, scenario: &Scenario) -> Option<Action>
         return Some(Action::GiveTurn(who, uid));
     }
     // The periodic refresh.
-    let old = operator
-        .observation
-        .as_ref()
-        .is_none_or(|observation| observation.started.0 + 2 < world.now.0);
+    let is_old = |observation: &Observation| observation.started.0 + 2 < world.now.0;
+    let mut observations = scenario.names().iter().map(|name| &operator.observations[*name]);
+    let old = observations.any(|observation| observation.as_ref().is_none_or(is_old));
     old.then_some(Action::Look(who, false))
 }
 
@@ -147,6 +144,6 @@ fn was_refused_now(world: &World, operator: &Operator, entry: EntryNo) -> bool {
 
 fn stalled(world: &World, scenario: &Scenario) -> Option<String> {
     let who = (0..2).find(|who| world.operators[*who].term.is_some())?;
-    let plan = operator::ask(world, who, operator::About::Resource, scenario);
-    plan.report.stalled.map(|stalled| stalled.reason.to_string())
+    let said = operator::ask(world, who, operator::About::Resource, scenario);
+    said.plan.report.stalled.map(|stalled| stalled.reason.to_string())
 }

@@ -95,7 +95,7 @@ impl Search<'_> {
     }
 
     fn judge(&mut self, world: &World) -> Option<String> {
-        match properties::violated(world) {
+        match properties::violated(world, self.scenario) {
             Some(promise) => Some(promise.to_string()),
             None => calm::never_well(world, self.scenario, &mut self.calm),
         }

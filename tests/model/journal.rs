@@ -10,8 +10,11 @@ use crate::translate;
 use crate::world::*;
 
 /// Takes the journal over (R1), reading and writing in one go: a write in between would be refused.
-pub fn take_over(world: &mut World, who: usize) {
-    let next = protocol::taken_over(&translate::real_journal(&world.journal), &who.to_string());
+pub fn take_over(world: &mut World, who: usize, scenario: &Scenario) {
+    let next = protocol::taken_over(
+        &translate::real_journal(&world.journal, scenario),
+        &who.to_string(),
+    );
     let token = Token(unused(world, Sort::Token));
     world.journal.holder = who;
     world.journal.token = token;
@@ -68,12 +71,14 @@ pub fn compose(world: &World, who: usize, change: &Change) -> Option<JournalWrit
             next.entries.push(JournalEntry {
                 id: next.next_id,
                 uid: draft.uid,
+                name: draft.name,
                 kind: draft.kind,
                 cause: draft.cause.clone(),
                 password: *password,
                 seen: draft.seen,
                 proven_ours: draft.proven_ours,
                 retain: draft.retain,
+                login: draft.login,
                 epoch: term.epoch,
             });
             next.next_id = next.next_id.next();

@@ -18,6 +18,18 @@
 //! same two looks, the cluster is BUSY with both, and may keep neither (R7, the searches "in a crowd"). Users share nothing
 //! else that a plan is made from.
 //!
+//! Where two logins take turns (the searches "alternating" and "change of strategy"), a resource has up to three: the two, and, by
+//! marks their owner, without them the one of before a change of strategy. Each may be written, lost, late and looked at like the only
+//! one; production says which of them is seen to, what is wanted of it, and what is recorded of it (`family`). Promised is, in every
+//! state of a resource that is not being deleted, that what is published lets in, that what was published before does until its
+//! overlap has ended, and that a login is not written to while it is published. `scenario::Slip` has what is done wrong to see each
+//! promise broken.
+//!
+//! Of two logins in turn these are not modelled: a look at one of them alone (each look shows all), clocks on the wall that differ,
+//! waiting for sessions (`WhenUnused`) or for workloads, the login of before in the Secret (`keepPrevious`), a Secret that is lost, what a
+//! member is given besides LOGIN (it has that from the beginning), adoption, outsiders, and a finalizer taken away: of what is not in
+//! the journal then, nobody can know.
+//!
 //! Not modelled: how many turns are out (one is, but for a resource and what its predecessor has left), how many changes a
 //! cluster has earned between two looks (`controller/server/task/window.rs`), group commits of several changes, journals that are
 //! full, and the bound on unknown entries. Nor are: refusals
@@ -36,6 +48,7 @@
 mod actions;
 mod calm;
 mod explore;
+mod family;
 mod journal;
 mod numbers;
 mod operator;
@@ -54,7 +67,7 @@ use pguser_operator::domain::timings::Rule;
 use std::io::Write as _;
 
 use explore::explore;
-use scenario::{Doubt, Scenario};
+use scenario::{Doubt, Scenario, Slip};
 
 /// Says it also where the test passes: how much was searched is part of what is shown.
 fn say(line: String) {
@@ -151,6 +164,34 @@ promises_are_kept_in! {
     succession_on_a_busy_cluster
     succession_by_two_leaders
     deletion_in_steps
+    alternating_creation
+    marked_alternating_creation
+    alternating_rotation
+    marked_alternating_rotation
+    alternating_rotation_on_a_busy_cluster
+    alternating_rotation_in_turn
+    alternating_rotation_back
+    marked_alternating_rotation_back
+    alternating_rotation_by_two_leaders
+    alternating_retirement_by_two_leaders
+    marked_alternating_retirement_by_two_leaders
+    change_to_alternating
+    change_to_alternating_beside_a_rotation
+    marked_change_to_alternating
+    change_from_alternating
+    marked_change_from_alternating
+    changes_of_strategy_at_creation
+    marked_changes_of_strategy_at_creation
+    changes_of_strategy
+    marked_changes_of_strategy
+    alternating_early_deletion
+    marked_alternating_early_deletion
+    alternating_deletion
+    marked_alternating_deletion
+    alternating_deletion_in_an_overlap
+    marked_alternating_deletion_in_an_overlap
+    deletion_after_a_change_of_strategy
+    marked_deletion_after_a_change_of_strategy
 }
 
 #[test]
@@ -234,6 +275,84 @@ fn r11_turns_are_needed() {
 #[test]
 fn r11_what_is_said_before_the_turn_is_needed() {
     is_missed(Rule::R11, scenarios::deletion_in_turn());
+}
+
+#[test]
+fn the_rules_are_needed_for_each_of_two_logins() {
+    let mut twice = scenarios::alternating_rotation();
+    twice.budget.rotations = 2;
+    for (rule, scenario) in [
+        (Rule::R0, twice),
+        (Rule::R1, scenarios::alternating_rotation_by_two_leaders()),
+        (Rule::R6, scenarios::alternating_rotation_back()),
+        (Rule::R6, scenarios::marked_alternating_rotation_back()),
+        (Rule::R7, scenarios::alternating_rotation_on_a_busy_cluster()),
+        (Rule::R8, scenarios::alternating_rotation()),
+    ] {
+        is_missed(rule, scenario);
+    }
+}
+
+fn slips(slip: Slip, scenarios: impl IntoIterator<Item = Scenario>) {
+    for scenario in scenarios {
+        goes_wrong(&format!("care ({slip:?})"), &scenario.slipping(slip));
+    }
+}
+
+#[test]
+fn an_overlap_is_needed() {
+    slips(
+        Slip::NoOverlap,
+        [
+            scenarios::alternating_rotation(),
+            scenarios::marked_alternating_rotation(),
+            scenarios::change_to_alternating(),
+        ],
+    );
+}
+
+#[test]
+fn leaving_the_published_login_alone_is_needed() {
+    slips(
+        Slip::InPlace,
+        [
+            scenarios::alternating_rotation(),
+            scenarios::marked_alternating_rotation(),
+        ],
+    );
+}
+
+#[test]
+fn retiring_the_login_of_before_is_needed() {
+    slips(
+        Slip::NeverRetired,
+        [
+            scenarios::alternating_rotation(),
+            scenarios::marked_alternating_rotation(),
+        ],
+    );
+}
+
+#[test]
+fn deleting_each_login_is_needed() {
+    slips(
+        Slip::OneIsAll,
+        [
+            scenarios::alternating_deletion_in_an_overlap(),
+            scenarios::marked_alternating_deletion(),
+        ],
+    );
+}
+
+#[test]
+fn finishing_what_is_under_way_first_is_needed() {
+    slips(
+        Slip::EntryIgnored,
+        [
+            scenarios::alternating_rotation(),
+            scenarios::marked_change_from_alternating(),
+        ],
+    );
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! An operator process: observe, plan, act, report. The deciding is done by the production functions.
 
-use pguser_operator::domain::journal::Kind;
 use pguser_operator::domain::journal::protocol;
+use pguser_operator::domain::journal::{Cause, Kind};
 use pguser_operator::domain::plan::{Plan, Step, is_good_to_send_on, plan, plan_ownerless};
 use pguser_operator::domain::timings::Rule;
 
+use crate::family::{self, Name};
 use crate::journal::{staging, unused, write_journal};
 use crate::numbers::*;
-use crate::scenario::{Doubt, FRESH, LAG, STATE_LAG, Scenario};
+use crate::scenario::{Doubt, FRESH, LAG, OVERLAP, STATE_LAG, Scenario, Slip};
 use crate::translate;
 use crate::world::*;
 
@@ -29,20 +30,54 @@ pub fn work(world: &World, who: usize) -> Vec<About> {
     resource.into_iter().chain(gone).collect()
 }
 
+/// A plan, what the login is called that it is for, and whether somebody is to log in with that.
+#[derive(Default)]
+pub struct Said {
+    pub name: Name,
+    pub login: bool,
+    pub plan: Plan,
+}
+
 /// What the planner says to this process.
-pub fn ask(world: &World, who: usize, about: About, scenario: &Scenario) -> Plan {
-    let (now, settings) = (translate::mono(world.now), scenario.settings());
+pub fn ask(world: &World, who: usize, about: About, scenario: &Scenario) -> Said {
     match (about, world.seen_by(who)) {
-        (About::Resource, Some(resource)) => {
-            let entry = entry_about(world, who, about);
-            let observed = translate::observed(world, who, Some(resource), entry, scenario);
-            plan(&translate::desired(resource, scenario), &observed, now, &settings)
-        }
-        (About::Resource, None) => Plan::default(),
+        (About::Resource, Some(resource)) => ask_of_logins(world, who, resource, scenario),
+        (About::Resource, None) => Said::default(),
         (About::Entry(id), _) => {
-            let observed = translate::observed(world, who, None, world.known_to(who).entry(id), scenario);
-            plan_ownerless(&observed, now, &settings)
+            let entry = world.known_to(who).entry(id);
+            let name = entry.map_or(Name::Own, |entry| entry.name);
+            let observed = translate::observed(world, who, None, name, entry, scenario);
+            Said {
+                name,
+                login: true,
+                plan: plan_ownerless(&observed, translate::mono(world.now), &scenario.settings()),
+            }
         }
+    }
+}
+
+/// Plans for one login after another, until one has something to do; as a rule there is one.
+fn ask_of_logins(world: &World, who: usize, resource: &Resource, scenario: &Scenario) -> Said {
+    let (now, settings) = (translate::mono(world.now), scenario.settings());
+    let entry = entry_about(world, who, About::Resource);
+    let mut rest = family::logins(resource, entry, world.now, scenario);
+    let mut before = None;
+    loop {
+        let login = rest.pop_front().unwrap_or_else(family::alone);
+        let name = family::name(&login);
+        let observed = translate::observed(world, who, Some(resource), name, entry, scenario);
+        let desired = translate::desired(resource, &login, entry, world.now, scenario);
+        let mut plan = plan(&desired, &observed, now, &settings);
+        if let Some(other) = family::instead(&plan, &desired, resource, world.now, scenario) {
+            rest = [other].into();
+            continue;
+        }
+        plan.add(before.take());
+        if plan.comes_first() || rest.is_empty() {
+            let login = desired.settings.logs_in();
+            return Said { name, login, plan };
+        }
+        before = Some(plan);
     }
 }
 
@@ -58,7 +93,11 @@ fn entry_about(world: &World, who: usize, about: About) -> Option<&JournalEntry>
 
 /// What a process would do now.
 pub fn decide(world: &World, who: usize, about: About, scenario: &Scenario) -> Decision {
-    let said = ask(world, who, about, scenario);
+    let Said {
+        name,
+        login,
+        plan: said,
+    } = ask(world, who, about, scenario);
     let resource = world.seen_by(who).filter(|_| about == About::Resource);
     let entry = entry_about(world, who, about);
     let uid = resource
@@ -67,17 +106,19 @@ pub fn decide(world: &World, who: usize, about: About, scenario: &Scenario) -> D
     let has_asked = uid.is_some_and(|uid| world.operators[who].turn(uid).is_some());
     let step = match (&said.step, uid) {
         (Some(Step::AskTurn(_)), Some(_)) if has_asked => Todo::Nothing,
-        (Some(step), Some(uid)) => translate::todo(step, uid, entry, resource),
+        (Some(step), Some(uid)) => translate::todo(step, (uid, name), login, entry, resource),
         _ => Todo::Nothing,
     };
     let waits = matches!(said.step, Some(Step::AskTurn(_)));
+    let status = translate::status_write(&said.report, resource, name);
+    let forgotten = matches!(step, Todo::Forget);
     Decision {
         gives_back: uid.filter(|_| has_asked && !waits && !said.keeps_turn),
         begins: resource
-            .filter(|resource| scenario.scheduled && begins(&step, resource, &world.operators[who]))
+            .filter(|resource| scenario.scheduled && begins(&step, resource, name, &world.operators[who]))
             .map(|resource| resource.version),
         step,
-        status: translate::status_write(&said.report, resource),
+        status: StatusWrite { forgotten, ..status },
     }
 }
 
@@ -90,7 +131,11 @@ impl Decision {
 
 impl StatusWrite {
     fn says_something(&self) -> bool {
-        self.record.is_some() || self.published.is_some() || self.handled.is_some() || self.reverted
+        self.record.is_some()
+            || self.forgotten
+            || self.published.is_some()
+            || self.handled.is_some()
+            || self.reverted
     }
 }
 
@@ -128,7 +173,7 @@ pub fn carry_out(world: &mut World, who: usize, decision: Decision, scenario: &S
         return;
     }
     let done = match &decision.step {
-        Todo::Nothing => true,
+        Todo::Nothing | Todo::Forget => true,
         Todo::AskTurn(uid) => {
             let turn = Turn {
                 uid: *uid,
@@ -155,7 +200,9 @@ pub fn carry_out(world: &mut World, who: usize, decision: Decision, scenario: &S
             true
         }
         Todo::Verify(entry) => verify(world, who, entry),
-        Todo::Publish { entry, on } => return publish(world, who, entry.as_ref(), on, decision.status),
+        Todo::Publish { entry, on } => {
+            return publish(world, who, entry.as_ref(), on, decision.status, scenario);
+        }
         Todo::Settle(id) => write_journal(world, who, scenario, &Change::Settle(*id)),
         Todo::ReleaseSecret(version) => release_secret(world, *version),
         Todo::LetGo { kept } => let_go(world, who, &decision.status, *kept, scenario),
@@ -179,13 +226,13 @@ fn unchanged<'a>(
 
 /// Whether a deletion or a first creation is about to be stored, or to be sent for the first time, which may be in another
 /// turn than the one in which it was stored.
-fn begins(step: &Todo, resource: &Resource, operator: &Operator) -> bool {
+fn begins(step: &Todo, resource: &Resource, name: Name, operator: &Operator) -> bool {
     let kind = match step {
         Todo::Stage(draft) => draft.kind,
         Todo::Send(entry) if operator.was_never_sent(entry.id) => entry.kind,
         _ => return false,
     };
-    kind == Kind::Delete || (kind == Kind::Create && resource.status.record.is_none())
+    kind == Kind::Delete || (kind == Kind::Create && resource.status.records[name].is_none())
 }
 
 /// R11: before something is begun, the resource itself is read, once in a turn. False: it is another by now, and what is to
@@ -240,6 +287,7 @@ fn claim(world: &mut World, who: usize, status: &StatusWrite, scenario: &Scenari
         && !resource.deleting
     {
         resource.claimed = true;
+        resource.wide = family::is_large(resource);
         resource.version = resource.version.next();
         wrote(world, who);
     }
@@ -247,13 +295,21 @@ fn claim(world: &mut World, who: usize, status: &StatusWrite, scenario: &Scenari
 }
 
 pub fn write_status(world: &mut World, who: usize, write: &StatusWrite, scenario: &Scenario) {
+    let now = world.now;
     let Some(resource) = unchanged(world, write, scenario) else {
         return;
     };
     let before = resource.status.clone();
     let status = &mut resource.status;
+    if let Some(published) = write.published {
+        let former = status.published.map(|published| published.name);
+        family::turn_over(&mut status.records, former, published.name, write.until);
+    }
     if let Some(record) = &write.record {
-        status.record = Some(record.clone());
+        family::note(&mut status.records, write.name, record, now);
+    }
+    if write.forgotten {
+        status.records[write.name] = None;
     }
     status.published = write.published.or(status.published);
     status.handled = write.handled.unwrap_or(status.handled);
@@ -266,21 +322,28 @@ pub fn write_status(world: &mut World, who: usize, write: &StatusWrite, scenario
     }
 }
 
-/// Reads the remote user; `stale`: as it was before the last change.
+/// Reads the remote users; `stale`: as they were before the last change.
 pub fn look(world: &mut World, who: usize, stale: bool, scenario: &Scenario) {
+    for name in scenario.names() {
+        see(world, who, *name, stale, scenario);
+    }
+}
+
+fn see(world: &mut World, who: usize, name: Name, stale: bool, scenario: &Scenario) {
     let now = world.now;
-    let user = match (&world.remote.before, stale) {
-        (Some(before), true) => before.user,
-        _ => world.remote.user,
+    let user = match &world.remote.before {
+        Some(before) if stale && before.name == name => before.user,
+        _ => world.remote.users[name],
     };
     let date = world.date;
     let operator = &mut world.operators[who];
-    operator.absent_since = match user {
+    let absent_since = &mut operator.absent_since[name];
+    *absent_since = match user {
         Some(_) => None,
-        None => operator.absent_since.or(Some(now)),
+        None => absent_since.or(Some(now)),
     };
-    let twice = operator.absent_since.is_some_and(|since| now.0 >= since.0 + LAG);
-    operator.observation = Some(Observation {
+    let twice = absent_since.is_some_and(|since| now.0 >= since.0 + LAG);
+    operator.observations[name] = Some(Observation {
         user: user.map(|user| user.view()),
         started: now,
         date,
@@ -362,10 +425,9 @@ fn is_good_to_send(world: &World, who: usize, entry: &JournalEntry, scenario: &S
     let operator = &world.operators[who];
     let has_turn = operator.turn(entry.uid).is_some_and(|turn| turn.given.is_some());
     let attempts = translate::attempts(entry, operator, scenario);
-    let observation = operator
-        .observation
-        .as_ref()
-        .map(|observation| translate::observation(observation, scenario));
+    let observation = operator.observations[entry.name].as_ref();
+    let observation =
+        observation.map(|observation| translate::observation(observation, entry.name, scenario));
     let now = translate::mono(world.now);
     has_turn
         && is_good_to_send_on(
@@ -408,7 +470,7 @@ fn is_stored(world: &mut World, who: usize, entry: &JournalEntry) {
 fn may_send(world: &World, who: usize, entry: &JournalEntry, scenario: &Scenario) -> bool {
     let term = world.operators[who].term.as_ref();
     term.is_some_and(|term| {
-        let (entry, term) = (translate::real_entry(entry), real_term(term));
+        let (entry, term) = (translate::real_entry(entry, scenario), real_term(term));
         protocol::may_send(&entry, &term, translate::mono(world.now), &scenario.settings())
     })
 }
@@ -431,12 +493,19 @@ fn send(world: &mut World, who: usize, entry: &JournalEntry, scenario: &Scenario
     }
     let (now, date) = (world.now, world.date);
     let known = |user: &User| !user.ours && user.born.0 + FRESH + LAG < now.0;
-    let knowingly = world.remote.user.as_ref().is_some_and(known);
+    let knowingly = world.remote.users[entry.name].as_ref().is_some_and(known);
+    let seen = world.seen_by(who);
+    let alternates = seen.is_some_and(|resource| resource.will.alternates);
+    let in_turn = alternates && world.operators[who].was_never_sent(entry.id);
     world.wire.push(Request {
         entry: entry.id,
         uid: entry.uid,
+        name: entry.name,
         kind: entry.kind,
         password: entry.password,
+        login: entry.login,
+        retires: entry.cause == Cause::Retirement,
+        in_turn,
         sent: now,
         knowingly,
         half: false,
@@ -444,7 +513,7 @@ fn send(world: &mut World, who: usize, entry: &JournalEntry, scenario: &Scenario
         answer: None,
     });
     let operator = &mut world.operators[who];
-    operator.last_write = Some(now);
+    operator.last_write[entry.name] = Some(now);
     let sendings = operator.sendings(entry.id);
     sendings.in_flight = true;
     sendings.unproven = scenario.budget.neighbours > 0;
@@ -453,10 +522,8 @@ fn send(world: &mut World, who: usize, entry: &JournalEntry, scenario: &Scenario
 }
 
 fn verify(world: &mut World, who: usize, entry: &JournalEntry) -> bool {
-    let works = world
-        .remote
-        .user
-        .is_some_and(|user| user.login && user.password.is_some() && user.password == entry.password);
+    let user = world.remote.users[entry.name].zip(entry.password);
+    let works = user.is_some_and(|(user, password)| user.takes(password));
     let now = world.now;
     world.operators[who].sendings(entry.id).login = match works {
         true => Login::Accepted,
@@ -466,7 +533,14 @@ fn verify(world: &mut World, who: usize, entry: &JournalEntry) -> bool {
 }
 
 /// The first of the two writes of a publication.
-fn publish(world: &mut World, who: usize, entry: Option<&JournalEntry>, on: &On, mut status: StatusWrite) {
+fn publish(
+    world: &mut World,
+    who: usize,
+    entry: Option<&JournalEntry>,
+    on: &On,
+    mut status: StatusWrite,
+    scenario: &Scenario,
+) {
     let there = world.secret.as_ref().map(|secret| secret.version);
     let allowed = match on {
         On::Absent => there.is_none(),
@@ -478,20 +552,44 @@ fn publish(world: &mut World, who: usize, entry: Option<&JournalEntry>, on: &On,
         return;
     };
     // A Secret for a resource that is gone is garbage-collected at once.
-    if !allowed || world.resource_of(status.uid).is_none() {
+    let Some(resource) = world.resource_of(status.uid) else {
+        return;
+    };
+    if !allowed {
         return;
     }
+    let before = resource.status.published.map(|published| published.name);
     if !world.remote.accepted.contains(&password) {
         world.breaks("I2");
     }
     let version = SecretVersion(unused(world, Sort::SecretVersion));
-    let owned = world.secret.as_ref().is_none_or(|secret| secret.owned);
-    world.secret = Some(OutputSecret {
+    let (name, now) = (status.name, world.now);
+    let overlap = if scenario.slip == Some(Slip::NoOverlap) {
+        0
+    } else {
+        OVERLAP
+    };
+    status.until = (before.is_some() && before != Some(name)).then_some(Tick(now.0 + overlap));
+    let replaced = world.secret.replace(OutputSecret {
+        name,
         version,
         password,
-        owned,
+        owned: world.secret.as_ref().is_none_or(|secret| secret.owned),
     });
-    status.published = Some(Published { version, password });
+    world.formers.extend(
+        replaced
+            .filter(|former| former.name != name)
+            .map(|former| Former {
+                name: former.name,
+                password: former.password,
+                until: Tick(now.0 + OVERLAP),
+            }),
+    );
+    status.published = Some(Published {
+        name,
+        version,
+        password,
+    });
     world.operators[who].pending = Some(Pending::WriteStatus(status));
 }
 

@@ -3,6 +3,7 @@
 use pguser_operator::domain::journal::Kind;
 
 use crate::actions::Action;
+use crate::family::Name;
 use crate::numbers::*;
 use crate::operator;
 use crate::remote::change_user;
@@ -16,6 +17,10 @@ pub fn act_of_person(world: &mut World, action: Action) {
             world.budget.rotations -= 1;
             change_resource(world, |resource| resource.rotate += 1);
         }
+        Action::Switch => {
+            world.budget.switches -= 1;
+            change_resource(world, |resource| resource.will.alternates ^= true);
+        }
         Action::Delete => {
             world.budget.deletions -= 1;
             change_resource(world, |resource| resource.deleting = true);
@@ -26,7 +31,8 @@ pub fn act_of_person(world: &mut World, action: Action) {
         Action::Force => {
             world.budget.forced -= 1;
             // With nothing to do in the journal, nobody but that person can know of the user any more.
-            world.kept |= world.journal.entries.iter().all(is_void(world)) && world.remote.user.is_some();
+            let there = world.remote.users.iter().any(Option::is_some);
+            world.kept |= world.journal.entries.iter().all(is_void(world)) && there;
             operator::remove_resource(world);
         }
         Action::Recreate => recreate(world),
@@ -39,24 +45,25 @@ pub fn act_of_person(world: &mut World, action: Action) {
                 maker: None,
                 login: true,
                 password: None,
+                idle: false,
                 created: date,
                 modified: date,
                 born: now,
             };
-            change_user(world, Some(user));
+            change_user(world, Name::Own, Some(user));
         }
         Action::OutsiderDeletes => {
             world.budget.outsider_deletes -= 1;
-            change_user(world, None);
+            change_user(world, Name::Own, None);
         }
         Action::OutsiderSetsPassword => {
             world.budget.outsider_passwords -= 1;
-            let user = world.remote.user.map(|user| User {
+            let user = world.remote.users[Name::Own].map(|user| User {
                 password: None,
                 modified: date,
                 ..user
             });
-            change_user(world, user);
+            change_user(world, Name::Own, user);
         }
         Action::Retain => {
             world.budget.retains -= 1;
@@ -112,6 +119,7 @@ fn recreate(world: &mut World) {
         version: ResourceVersion(u8::MAX / 2),
         deleting: false,
         claimed: false,
+        wide: false,
         rotate: 0,
         will: Will::default(),
         status: Status::default(),

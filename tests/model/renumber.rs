@@ -12,11 +12,17 @@ numbered!(World {
     remote,
     wire,
     puts,
-    operators
+    operators,
+    formers
 });
 numbered!(Resource { uid, version, status });
-numbered!(Status { record, published });
-numbered!(Record { created, last_set });
+numbered!(Status { records, published });
+numbered!(Record {
+    created,
+    last_set,
+    retire_after
+});
+numbered!(Former { password, until });
 numbered!(Published { version, password });
 numbered!(OutputSecret { version, password });
 numbered!(Stored {
@@ -41,7 +47,7 @@ numbered!(JournalEntry {
 });
 numbered!(Seen { at, created });
 numbered!(Remote {
-    user,
+    users,
     before,
     coming,
     crowd,
@@ -74,7 +80,7 @@ numbered!(View {
 numbered!(Operator {
     term,
     last_write,
-    observation,
+    observations,
     absent_since,
     poll,
     last_busy,
@@ -120,7 +126,8 @@ numbered!(StatusWrite {
     uid,
     version,
     record,
-    published
+    published,
+    until
 });
 
 impl Numbered for [Operator; 2] {
@@ -169,7 +176,7 @@ impl Numbered for Todo {
             Todo::AskTurn(uid) => uid.visit(f),
             Todo::Settle(id) => id.visit(f),
             Todo::ReleaseSecret(version) => version.visit(f),
-            Todo::Nothing | Todo::Claim | Todo::Look | Todo::Poll | Todo::LetGo { .. } => {}
+            Todo::Nothing | Todo::Claim | Todo::Look | Todo::Poll | Todo::Forget | Todo::LetGo { .. } => {}
         }
     }
 }

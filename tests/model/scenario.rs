@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use pguser_operator::domain::timings::{ProtocolTimings, Rules};
 
+use crate::family::{Each, Name};
 use crate::numbers::*;
 use crate::world::*;
 
@@ -34,6 +35,8 @@ pub struct Scenario {
     pub budget: Budget,
     pub adopt: bool,
     pub retain: bool,
+    /// At the start, two logins are to take turns.
+    pub alternates: bool,
     pub start: Start,
     /// Turns are asked for and given, and what is to be sent waits for that; else both are at once.
     pub scheduled: bool,
@@ -45,7 +48,24 @@ pub struct Scenario {
     pub doubt: Doubt,
     /// Reads happen that nobody asked for, when the last is old: the periodic refresh, or for another user.
     pub refresh: bool,
+    /// What is done wrong on purpose, with two logins.
+    pub slip: Option<Slip>,
     pub rules: Rules,
+}
+
+/// What would go wrong with two logins, were it not for one thing that is done, or left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slip {
+    /// The login of before is retired as soon as another one is published.
+    NoOverlap,
+    /// It is the published login that gets another password.
+    InPlace,
+    /// The login of before is never retired.
+    NeverRetired,
+    /// A resource is let go as soon as one of its logins is gone.
+    OneIsAll,
+    /// Which login is seen to is decided as if nothing was under way.
+    EntryIgnored,
 }
 
 /// Until when a change is doubted, should the cluster turn BUSY.
@@ -66,6 +86,8 @@ pub enum Start {
     Created,
     /// The user is made and its Secret published.
     Ready,
+    /// The second of two users in turn was published just now, in place of the first.
+    TurnedOver,
     /// The resource was just created, and an outsider's user of that name exists.
     Taken,
 }
@@ -78,12 +100,38 @@ pub const LAG: u8 = 1;
 pub const FRESH: u8 = 1;
 /// How long the cluster's state may trail its changes.
 pub const STATE_LAG: u8 = 1;
+/// How long a login of before goes on working.
+pub const OVERLAP: u8 = 1;
 /// How many milliseconds a tick has.
 pub const TICK: u64 = 1000;
 
 impl Scenario {
     pub fn without(mut self, rule: pguser_operator::domain::timings::Rule) -> Self {
         self.rules = Rules::without(rule);
+        self
+    }
+
+    /// Whether two logins take turns, now or later.
+    pub fn takes_turns(&self) -> bool {
+        self.alternates || self.budget.switches > 0
+    }
+
+    /// Whether one login owns what two others make.
+    pub fn has_owner(&self, resource: &Resource) -> bool {
+        self.provider.marks && resource.will.alternates
+    }
+
+    /// The logins that there may be.
+    pub fn names(&self) -> &'static [Name] {
+        match self.takes_turns() {
+            false => &[Name::Own],
+            true if self.provider.marks || self.budget.switches > 0 => &Name::ALL,
+            true => &[Name::A, Name::B],
+        }
+    }
+
+    pub fn slipping(mut self, slip: Slip) -> Self {
+        self.slip = Some(slip);
         self
     }
 
@@ -132,9 +180,11 @@ impl Scenario {
                 version: ResourceVersion(1),
                 deleting: false,
                 claimed: false,
+                wide: false,
                 rotate: 0,
                 will: Will {
                     retain: self.retain,
+                    alternates: self.alternates,
                     ..Will::default()
                 },
                 status: Status::default(),
@@ -142,7 +192,7 @@ impl Scenario {
             secret: None,
             journal,
             remote: Remote {
-                user: None,
+                users: Each::default(),
                 before: None,
                 coming: None,
                 crowd: None,
@@ -156,12 +206,14 @@ impl Scenario {
             closed: false,
             kept: false,
             retained: false,
+            formers: Vec::new(),
             broken: None,
         };
         match self.start {
             Start::Created => {}
             Start::Ready => ready(&mut world, self),
-            Start::Taken => world.remote.user = Some(user(false, None, None)),
+            Start::TurnedOver => turned_over(&mut world, self),
+            Start::Taken => world.remote.users[Name::Own] = Some(user(false, None, None)),
         }
         world
     }
@@ -175,6 +227,7 @@ fn user(ours: bool, password: Option<Pw>, mark: Option<Uid>) -> User {
         maker: None,
         login: true,
         password,
+        idle: false,
         created: Date(1),
         modified: Date(1),
         born: Tick(1),
@@ -182,26 +235,78 @@ fn user(ours: bool, password: Option<Pw>, mark: Option<Uid>) -> User {
 }
 
 fn ready(world: &mut World, scenario: &Scenario) {
+    let mark = scenario.provider.marks.then_some(Uid(1));
+    if scenario.alternates && scenario.provider.marks {
+        let owner = user(true, None, mark);
+        world.remote.users[Name::Own] = Some(User {
+            login: false,
+            ..owner
+        });
+        record(world, scenario, Name::Own);
+    }
+    let name = if scenario.alternates { Name::A } else { Name::Own };
     let (version, password) = (SecretVersion(1), Pw(1));
-    let date = scenario.provider.dates.then_some(Date(1));
-    world.remote.user = Some(user(
-        true,
-        Some(password),
-        scenario.provider.marks.then_some(Uid(1)),
-    ));
+    world.remote.users[name] = Some(user(true, Some(password), mark));
+    record(world, scenario, name);
     world.remote.accepted = vec![password];
     world.secret = Some(OutputSecret {
+        name,
         version,
         password,
         owned: !scenario.retain,
     });
     if let Some(resource) = &mut world.resource {
         resource.claimed = true;
-        resource.status.published = Some(Published { version, password });
-        resource.status.record = Some(Record {
+        resource.wide = scenario.alternates;
+        resource.status.published = Some(Published {
+            name,
+            version,
+            password,
+        });
+    }
+}
+
+fn record(world: &mut World, scenario: &Scenario, name: Name) {
+    let date = scenario.provider.dates.then_some(Date(1));
+    if let Some(resource) = &mut world.resource {
+        resource.status.records[name] = Some(Record {
             adopted: false,
             created: date,
             last_set: date,
+            retire_after: None,
+            retired: false,
         });
+    }
+}
+
+/// As it is when the second of two logins has been published.
+fn turned_over(world: &mut World, scenario: &Scenario) {
+    ready(world, scenario);
+    let (name, version, password) = (Name::B, SecretVersion(2), Pw(2));
+    let mark = scenario.provider.marks.then_some(Uid(1));
+    let until = Tick(world.now.0 + OVERLAP);
+    world.remote.users[name] = Some(user(true, Some(password), mark));
+    record(world, scenario, name);
+    world.remote.accepted.push(password);
+    let former = world.secret.replace(OutputSecret {
+        name,
+        version,
+        password,
+        owned: !scenario.retain,
+    });
+    world.formers.extend(former.map(|former| Former {
+        name: former.name,
+        password: former.password,
+        until,
+    }));
+    if let Some(resource) = &mut world.resource {
+        resource.status.published = Some(Published {
+            name,
+            version,
+            password,
+        });
+        for former in resource.status.records[Name::A].iter_mut() {
+            former.retire_after = Some(until);
+        }
     }
 }

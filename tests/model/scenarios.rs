@@ -70,6 +70,7 @@ const NONE: Budget = Budget {
     lost_writes: 0,
     stale_reads: 0,
     rotations: 0,
+    switches: 0,
     deletions: 0,
     forced: 0,
     recreations: 0,
@@ -121,12 +122,14 @@ fn scenario(name: &'static str, provider: Provider, start: Start, budget: Budget
         budget,
         adopt: false,
         retain: false,
+        alternates: false,
         start,
         scheduled: false,
         tokens: true,
         gives_up: false,
         doubt: Doubt::UntilProven,
         refresh: true,
+        slip: None,
         rules: Rules::all(),
     }
 }
@@ -579,4 +582,312 @@ pub fn deletion_in_steps() -> Scenario {
         ..FAULTS
     };
     two_leaders_of("deletion, in steps", stepwise, Start::Ready, budget)
+}
+
+/// Two logins take turns.
+fn alternating(name: &'static str, provider: Provider, start: Start, budget: Budget) -> Scenario {
+    Scenario {
+        alternates: true,
+        ..two_leaders_of(name, provider, start, budget)
+    }
+}
+
+/// One lost answer, one crash, and one read that trails.
+const FAULTS_AND_TRAILING: Budget = Budget {
+    stale_reads: 1,
+    ..FAULTS
+};
+
+pub fn alternating_creation() -> Scenario {
+    alternating(
+        "alternating: creation",
+        SCALINGO,
+        Start::Created,
+        FAULTS_AND_TRAILING,
+    )
+}
+
+pub fn marked_alternating_creation() -> Scenario {
+    alternating("alternating: creation, marks", SQL, Start::Created, FAULTS)
+}
+
+pub fn alternating_rotation() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        ..FAULTS_AND_TRAILING
+    };
+    alternating("alternating: rotation", SCALINGO, Start::Ready, budget)
+}
+
+pub fn marked_alternating_rotation() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        ..FAULTS
+    };
+    alternating("alternating: rotation, marks", SQL, Start::Ready, budget)
+}
+
+pub fn alternating_rotation_on_a_busy_cluster() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        lost_answers: 1,
+        ..NONE
+    };
+    alternating(
+        "alternating: rotation, a busy cluster",
+        IONOS,
+        Start::Ready,
+        budget,
+    )
+}
+
+pub fn alternating_rotation_in_turn() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        watch_lags: 1,
+        reclaims: 1,
+        lost_answers: 1,
+        ..NONE
+    };
+    Scenario {
+        scheduled: true,
+        ..alternating("alternating: rotation, in turn", PLAIN, Start::Ready, budget)
+    }
+}
+
+/// The login of before is retired, and, asked for another password, published again.
+pub fn alternating_rotation_back() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        ..FAULTS_AND_TRAILING
+    };
+    alternating("alternating: rotation back", SCALINGO, Start::TurnedOver, budget)
+}
+
+pub fn marked_alternating_rotation_back() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        ..FAULTS
+    };
+    alternating(
+        "alternating: rotation back, marks",
+        SQL,
+        Start::TurnedOver,
+        budget,
+    )
+}
+
+pub fn alternating_rotation_by_two_leaders() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        takeovers: 1,
+        ..NONE
+    };
+    alternating("alternating: rotation, two leaders", PLAIN, Start::Ready, budget)
+}
+
+pub fn alternating_retirement_by_two_leaders() -> Scenario {
+    alternating(
+        "alternating: retirement, two leaders",
+        PLAIN,
+        Start::TurnedOver,
+        RIVALS,
+    )
+}
+
+pub fn marked_alternating_retirement_by_two_leaders() -> Scenario {
+    let marked = Provider {
+        verifiable: false,
+        ..SQL
+    };
+    let budget = Budget { takeovers: 1, ..NONE };
+    alternating(
+        "alternating: retirement, marks, two leaders",
+        marked,
+        Start::TurnedOver,
+        budget,
+    )
+}
+
+/// A person has two logins take turns instead of one, or the other way round.
+const SWITCH: Budget = Budget {
+    switches: 1,
+    ..FAULTS
+};
+
+pub fn change_to_alternating() -> Scenario {
+    two_leaders_of(
+        "change of strategy: to alternating",
+        SCALINGO,
+        Start::Ready,
+        SWITCH,
+    )
+}
+
+/// Also a password is asked for, before or after.
+pub fn change_to_alternating_beside_a_rotation() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        ..SWITCH
+    };
+    two_leaders(
+        "change of strategy: to alternating, a rotation",
+        Start::Ready,
+        budget,
+    )
+}
+
+pub fn marked_change_to_alternating() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        ..SWITCH
+    };
+    two_leaders_of(
+        "change of strategy: to alternating, marks, a rotation",
+        SQL,
+        Start::Ready,
+        budget,
+    )
+}
+
+pub fn change_from_alternating() -> Scenario {
+    alternating(
+        "change of strategy: from alternating",
+        SCALINGO,
+        Start::Ready,
+        SWITCH,
+    )
+}
+
+pub fn marked_change_from_alternating() -> Scenario {
+    alternating(
+        "change of strategy: from alternating, marks",
+        SQL,
+        Start::TurnedOver,
+        SWITCH,
+    )
+}
+
+/// There and back again, at any time after the object was made.
+const SWITCHES: Budget = Budget {
+    switches: 2,
+    lost_answers: 1,
+    ..NONE
+};
+
+pub fn changes_of_strategy_at_creation() -> Scenario {
+    two_leaders("changes of strategy: creation", Start::Created, SWITCHES)
+}
+
+pub fn marked_changes_of_strategy_at_creation() -> Scenario {
+    alternating(
+        "changes of strategy: creation, marks",
+        SQL,
+        Start::Created,
+        SWITCHES,
+    )
+}
+
+pub fn changes_of_strategy() -> Scenario {
+    let budget = Budget {
+        switches: 2,
+        rotations: 1,
+        ..NONE
+    };
+    alternating("changes of strategy", PLAIN, Start::TurnedOver, budget)
+}
+
+pub fn marked_changes_of_strategy() -> Scenario {
+    let budget = Budget { switches: 2, ..NONE };
+    alternating("changes of strategy, marks", SQL, Start::TurnedOver, budget)
+}
+
+/// The object is deleted at any time.
+const DELETION: Budget = Budget {
+    deletions: 1,
+    ..FAULTS
+};
+
+pub fn alternating_early_deletion() -> Scenario {
+    alternating("alternating: early deletion", SCALINGO, Start::Created, DELETION)
+}
+
+pub fn marked_alternating_early_deletion() -> Scenario {
+    alternating(
+        "alternating: early deletion, marks",
+        SQL,
+        Start::Created,
+        DELETION,
+    )
+}
+
+pub fn alternating_deletion() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        ..DELETION
+    };
+    alternating("alternating: deletion", PLAIN, Start::Ready, budget)
+}
+
+pub fn marked_alternating_deletion() -> Scenario {
+    let budget = Budget {
+        rotations: 1,
+        ..DELETION
+    };
+    alternating("alternating: deletion, marks", SQL, Start::Ready, budget)
+}
+
+pub fn alternating_deletion_in_an_overlap() -> Scenario {
+    alternating(
+        "alternating: deletion in an overlap",
+        SCALINGO,
+        Start::TurnedOver,
+        DELETION,
+    )
+}
+
+/// With steps, and with second thoughts on whether the logins are kept.
+pub fn marked_alternating_deletion_in_an_overlap() -> Scenario {
+    let stepwise = Provider {
+        deletes_in_steps: true,
+        ..SQL
+    };
+    let budget = Budget {
+        retains: 1,
+        lost_answers: 1,
+        deletions: 1,
+        ..NONE
+    };
+    alternating(
+        "alternating: deletion in an overlap, marks, in steps",
+        stepwise,
+        Start::TurnedOver,
+        budget,
+    )
+}
+
+/// After a change of strategy there may be three logins.
+pub fn deletion_after_a_change_of_strategy() -> Scenario {
+    let budget = Budget {
+        switches: 1,
+        deletions: 1,
+        lost_answers: 1,
+        ..NONE
+    };
+    two_leaders("change of strategy: deletion", Start::Ready, budget)
+}
+
+pub fn marked_deletion_after_a_change_of_strategy() -> Scenario {
+    let budget = Budget {
+        switches: 1,
+        deletions: 1,
+        lost_answers: 1,
+        ..NONE
+    };
+    alternating(
+        "change of strategy: deletion, marks",
+        SQL,
+        Start::TurnedOver,
+        budget,
+    )
 }

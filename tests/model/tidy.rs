@@ -1,5 +1,6 @@
 //! Forgets what can make no difference any more, so that worlds which behave alike are alike.
 
+use crate::family::Name;
 use crate::numbers::*;
 use crate::scenario::{FRESH, LAG, STATE_LAG, Scenario, T_LIVE, WINDOW};
 use crate::world::*;
@@ -14,6 +15,9 @@ pub fn tidy(world: &mut World, scenario: &Scenario) {
     // A write that another has overtaken will never be stored.
     let there = world.journal.token;
     world.puts.retain(|write| write.base == there);
+    if scenario.takes_turns() {
+        tidy_turns(world);
+    }
     forget_passwords(world);
     tidy_wire(world);
     tidy_users(world, scenario);
@@ -41,6 +45,36 @@ pub fn tidy(world: &mut World, scenario: &Scenario) {
         });
         operator.turns.sort_by_key(|turn| turn.uid);
         tidy_operator(operator, wire, now, scenario);
+    }
+}
+
+/// What was published before matters while its overlap lasts, or a login of a living resource has that password.
+fn tidy_turns(world: &mut World) {
+    let now = world.now;
+    let (users, formers) = (&world.remote.users, &mut world.formers);
+    let lives = world.resource.as_ref().is_some_and(|resource| !resource.deleting);
+    formers.retain_mut(|former| {
+        let is_over = former.until <= now;
+        if is_over {
+            former.until = Tick(LONG_AGO);
+        }
+        let takes = users[former.name].is_some_and(|user| user.takes(former.password));
+        lives && (takes || !is_over)
+    });
+    formers.sort_unstable_by_key(|former| (former.name, former.password));
+    let watched = world
+        .operators
+        .iter_mut()
+        .flat_map(|operator| &mut operator.watched);
+    let watched = watched.flat_map(|watched| &mut watched.resource);
+    let resources = world.resource.iter_mut().chain(watched);
+    for record in resources
+        .flat_map(|resource| resource.status.records.iter_mut())
+        .flatten()
+    {
+        if let Some(until) = record.retire_after.as_mut().filter(|until| **until <= now) {
+            *until = Tick(LONG_AGO);
+        }
     }
 }
 
@@ -90,7 +124,14 @@ fn tidy_users(world: &mut World, scenario: &Scenario) {
         .coming
         .as_mut()
         .and_then(|change| change.user.as_mut());
-    for user in world.remote.user.as_mut().into_iter().chain(before).chain(coming) {
+    for user in world
+        .remote
+        .users
+        .iter_mut()
+        .flatten()
+        .chain(before)
+        .chain(coming)
+    {
         if user.ours || user.born.0 + FRESH + LAG < now.0 {
             user.born = Tick(LONG_AGO);
         }
@@ -118,10 +159,8 @@ fn tidy_operator(operator: &mut Operator, wire: &[Request], now: Tick, scenario:
     let busy = scenario.provider.turns_busy;
     let polled = operator.poll.clone().filter(|poll| poll.available && busy);
     let observation_since = |moment: u8| {
-        operator
-            .observation
-            .as_ref()
-            .is_none_or(|observation| observation.started.0 >= moment)
+        let mut observations = operator.observations.iter().flatten();
+        observations.all(|observation| observation.started.0 >= moment)
     };
     let poll_since = |moment: u8| {
         let since = |poll: &Poll| poll.started.0 >= moment && observation_since(poll.started.0 + LAG);
@@ -135,7 +174,9 @@ fn tidy_operator(operator: &mut Operator, wire: &[Request], now: Tick, scenario:
     if !inherited || past(term.began.0 + WINDOW + T_LIVE) {
         term.began = Tick(LONG_AGO);
     }
-    operator.last_write = operator.last_write.filter(|write| !past(write.0 + LAG));
+    for last in operator.last_write.iter_mut() {
+        *last = last.filter(|write| !past(write.0 + LAG));
+    }
     for sendings in &mut operator.attempts {
         // Where dates are weighed, the time of the last attempt is one of them.
         let weighed = scenario.provider.dates && sendings.last_by_remote.is_none();
@@ -150,11 +191,13 @@ fn tidy_operator(operator: &mut Operator, wire: &[Request], now: Tick, scenario:
             sendings.last_by_remote = None;
         }
     }
-    operator.absent_since = match operator.absent_since {
-        _ if scenario.provider.direct_read => None,
-        Some(since) if now.0 >= since.0 + LAG => Some(Tick(LONG_AGO)),
-        since => since,
-    };
+    for absent_since in operator.absent_since.iter_mut() {
+        *absent_since = match *absent_since {
+            _ if scenario.provider.direct_read => None,
+            Some(since) if now.0 >= since.0 + LAG => Some(Tick(LONG_AGO)),
+            since => since,
+        };
+    }
     let latest_unknown = operator.attempts.iter().filter(|sendings| sendings.unknown);
     let latest_unknown = latest_unknown.filter_map(|sendings| sendings.last).min();
     operator.last_busy = operator.last_busy.filter(|busy| {
@@ -172,7 +215,8 @@ fn tidy_operator(operator: &mut Operator, wire: &[Request], now: Tick, scenario:
             .filter_map(|sendings| sendings.last)
             .map(|last| last.0 + T_LIVE)
             .max();
-        let quiet = quiet.max(operator.last_write.map(|write| write.0 + LAG));
+        let writes = operator.last_write.iter().flatten();
+        let quiet = quiet.max(writes.map(|write| write.0 + LAG).max());
         // For a login, or a list that reads a change back, to tell something, a poll need only be later than the last attempt.
         let doubtful = operator.attempts.iter().any(|sendings| sendings.doubtful);
         let tells = doubtful || (scenario.provider.verifiable && !operator.attempts.is_empty());
@@ -208,41 +252,21 @@ impl Sendings {
 
 /// Dates that are compared with nothing but the dates of users, which are all later, or all within bounds.
 fn tidy_evidence(world: &mut World) {
-    let mut made = vec![];
-    let users = [
-        world.remote.user,
-        world.remote.before.as_ref().and_then(|before| before.user),
-    ];
-    made.extend(users.into_iter().flatten().map(|user| user.created));
-    made.extend(
-        world
-            .remote
-            .coming
-            .as_ref()
-            .and_then(|change| change.user)
-            .map(|user| user.created),
-    );
-    let observations = world
-        .operators
-        .iter()
-        .filter_map(|operator| operator.observation.as_ref());
-    made.extend(
-        observations
-            .filter_map(|observation| observation.user)
-            .map(|view| view.created),
-    );
     let mut weighed = vec![];
     for entry in world.journals().flat_map(|journal| &mut journal.entries) {
-        entry.seen.at = entry
-            .seen
-            .at
-            .filter(|_| !entry.seen.present && !entry.proven_ours);
-        weighed.extend(entry.seen.at.map(|_| entry.id));
-        if entry
-            .seen
-            .at
-            .is_some_and(|at| made.iter().all(|made| *made >= at))
-        {
+        let absence = |_: &Date| !entry.seen.present && !entry.proven_ours;
+        entry.seen.at = entry.seen.at.filter(absence);
+        weighed.extend(entry.seen.at.map(|_| (entry.id, entry.name)));
+    }
+    let made = if weighed.is_empty() { vec![] } else { made(world) };
+    let made_as = |name| {
+        made.iter()
+            .filter(move |(other, _)| *other == name)
+            .map(|(_, made)| *made)
+    };
+    for entry in world.journals().flat_map(|journal| &mut journal.entries) {
+        let at = entry.seen.at;
+        if at.is_some_and(|at| made_as(entry.name).all(|made| made >= at)) {
             entry.seen.at = Some(Date(LONG_AGO));
         }
     }
@@ -252,23 +276,46 @@ fn tidy_evidence(world: &mut World) {
         .iter_mut()
         .flat_map(|operator| &mut operator.attempts)
     {
-        sendings.last_by_remote = sendings
-            .last_by_remote
-            .filter(|_| weighed.contains(&sendings.entry));
-        if let Some(last) = sendings.last_by_remote.filter(|last| last.0 + T_LIVE < now.0) {
-            let within = made.iter().filter(|made| made.0 <= last.0 + T_LIVE).max();
-            sendings.last_by_remote = Some(*within.unwrap_or(&Date(LONG_AGO)));
+        let name = weighed.iter().find(|(entry, _)| *entry == sendings.entry);
+        let name = name.map(|(_, name)| *name);
+        sendings.last_by_remote = sendings.last_by_remote.filter(|_| name.is_some());
+        if let Some((last, name)) = sendings.last_by_remote.zip(name)
+            && last.0 + T_LIVE < now.0
+        {
+            let within = made_as(name).filter(|made| made.0 <= last.0 + T_LIVE).max();
+            sendings.last_by_remote = Some(within.unwrap_or(Date(LONG_AGO)));
         }
     }
 }
 
+/// When logins of each name were made that anything shows.
+fn made(world: &World) -> Vec<(Name, Date)> {
+    let mut made = vec![];
+    made.extend(
+        world
+            .remote
+            .users
+            .named()
+            .filter_map(|(name, user)| Some((name, (*user)?.created))),
+    );
+    let before = world.remote.before.as_ref();
+    made.extend(before.and_then(|before| Some((before.name, before.user?.created))));
+    let coming = world.remote.coming.as_ref();
+    made.extend(coming.and_then(|change| Some((change.name, change.user?.created))));
+    for operator in &world.operators {
+        let seen = operator.observations.named();
+        made.extend(seen.filter_map(|(name, observation)| Some((name, observation.as_ref()?.user?.created))));
+    }
+    made
+}
+
 /// With nothing in the journal, times matter to nothing but the freshness of what was read.
 fn forget_waits(operator: &mut Operator, now: Tick) {
-    let waits = operator.last_write.is_some();
-    if let Some(observation) = &mut operator.observation
-        && !waits
-        && observation.started.0 + FRESH < now.0
-    {
+    if operator.last_write.iter().any(Option::is_some) {
+        return;
+    }
+    let old = |observation: &&mut Observation| observation.started.0 + FRESH < now.0;
+    for observation in operator.observations.iter_mut().flatten().filter(old) {
         observation.started = Tick(LONG_AGO);
         observation.date = Date(LONG_AGO);
     }

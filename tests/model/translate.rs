@@ -1,27 +1,33 @@
 //! Between the model's small words and the planner's own types.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use pguser_operator::api::{Reason, ServerKind, ServerRef};
-use pguser_operator::domain::alternation::Part;
+use pguser_operator::api::Reason;
+use pguser_operator::api::{ServerKind, ServerRef};
+use pguser_operator::domain::alternation::Login as Member;
 use pguser_operator::domain::attempts::{Attempts, Login as RealLogin, Outcome as RealOutcome};
 use pguser_operator::domain::identity::{Claim, Mark, RemoteIdentity};
-use pguser_operator::domain::journal::{Entry, EntryId, Header, Journal, Kind, Owner, Seen as RealSeen};
+use pguser_operator::domain::journal::{
+    Cause, Entry, EntryId, Header, Journal, Kind, Owner, Seen as RealSeen,
+};
 use pguser_operator::domain::password::Password;
 use pguser_operator::domain::plan::{
     self, Desired, Observed, Predecessor, SecretView, ServerView, Step, WantedPassword,
 };
 use pguser_operator::domain::remote::{Capabilities, ClusterState, Creator, RemoteUser};
-use pguser_operator::domain::role::{FoundRole, RoleSettings, Traits};
+use pguser_operator::domain::role::{FoundRole, Memberships, RoleOptions, RoleSettings, Traits};
 use pguser_operator::domain::time::Mono;
 use pguser_operator::domain::timings::Rule;
 
+use crate::family::{self, Name};
 use crate::numbers::*;
 use crate::scenario::{Scenario, TICK};
 use crate::world::*;
 
-const USERNAME: &str = "app";
+/// What the provider knows a member's acting as its owner by.
+const ROLE: &str = "role";
 
 pub fn mono(tick: Tick) -> Mono {
     Mono(u64::from(tick.0) * TICK)
@@ -42,13 +48,13 @@ fn identity() -> RemoteIdentity {
     }
 }
 
-fn claim() -> Claim {
+fn claim(alternating: bool) -> Claim {
     Claim {
         installation: "i".to_string(),
         identity: identity(),
-        username: USERNAME.to_string(),
+        username: Name::Own.text().to_string(),
         server: None,
-        alternating: false,
+        alternating,
     }
 }
 
@@ -67,16 +73,41 @@ fn version(version: SecretVersion) -> String {
     version.0.to_string()
 }
 
-pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
+/// What the spec asks for besides a login: of users without marks nothing can be asked.
+pub fn settings(scenario: &Scenario) -> RoleSettings {
+    RoleSettings {
+        options: (scenario.takes_turns() && scenario.provider.marks).then(RoleOptions::default),
+        ..RoleSettings::default()
+    }
+}
+
+pub fn desired(
+    resource: &Resource,
+    login: &Member,
+    entry: Option<&JournalEntry>,
+    now: Tick,
+    scenario: &Scenario,
+) -> Desired {
+    let family::Wanted {
+        has_others,
+        retiring,
+        withdrawn,
+        mut settings,
+    } = family::wanted(resource, login, entry, now, scenario);
+    let name = family::name(login);
+    if let (Some(options), Some(_)) = (&mut settings.options, &resource.status.records[name]) {
+        options.applied = memberships(name, scenario);
+        options.applied_config = config(name, scenario).into_keys().collect();
+    }
     Desired {
-        username: USERNAME.to_string(),
-        part: Part::Sole,
-        principal: USERNAME.to_string(),
-        has_others: false,
-        retiring: false,
+        username: login.username.clone(),
+        part: login.part.clone(),
+        principal: Name::Own.text().to_string(),
+        has_others,
+        retiring,
         unused_by: None,
         rollout_by: None,
-        withdrawn: false,
+        withdrawn,
         overlap_ends: None,
         invalid: resource.will.invalid.then(|| plan::Invalid {
             reason: Reason::InvalidUsername,
@@ -85,7 +116,7 @@ pub fn desired(resource: &Resource, scenario: &Scenario) -> Desired {
         beyond: None,
         rotate: (resource.rotate > 0).then(|| resource.rotate.to_string()),
         password: WantedPassword::Generated,
-        settings: RoleSettings::default(),
+        settings,
         adopt: scenario.adopt,
         retain: resource.will.retain,
         suspended: resource.will.suspended,
@@ -154,7 +185,30 @@ fn state(available: bool) -> ClusterState {
     }
 }
 
-fn remote_user(view: &View, scenario: &Scenario) -> RemoteUser {
+/// What a member is given when it is made, and keeps: the owner's rights, and to act as it.
+fn memberships(name: Name, scenario: &Scenario) -> Memberships {
+    let is_member = scenario.provider.marks && name != Name::Own;
+    let owner = is_member.then(|| (Name::Own.text().to_string(), None));
+    owner.into_iter().collect()
+}
+
+fn config(name: Name, scenario: &Scenario) -> BTreeMap<String, String> {
+    let all = memberships(name, scenario).into_keys();
+    all.map(|owner| (ROLE.to_string(), owner)).collect()
+}
+
+fn found_role(view: &View, name: Name, scenario: &Scenario) -> FoundRole {
+    let all = memberships(name, scenario);
+    FoundRole {
+        login: view.login,
+        granted: all.keys().cloned().collect(),
+        just_granted: all,
+        config: config(name, scenario),
+        ..FoundRole::as_created()
+    }
+}
+
+fn remote_user(view: &View, name: Name, scenario: &Scenario) -> RemoteUser {
     let provider = scenario.provider;
     let creator = match view.mark {
         Some(uid) => Creator::Marked(Mark {
@@ -167,37 +221,36 @@ fn remote_user(view: &View, scenario: &Scenario) -> RemoteUser {
         None => Creator::Unmanaged,
     };
     RemoteUser {
-        username: USERNAME.to_string(),
+        username: name.text().to_string(),
         protected: false,
         creator,
         created: scenario.provider.dates.then(|| timestamp(view.created)),
         modified: scenario.provider.dates.then(|| timestamp(view.modified)),
         traits: Traits {
-            role: provider.marks.then(|| {
-                Arc::new(FoundRole {
-                    login: view.login,
-                    ..FoundRole::as_created()
-                })
-            }),
+            role: provider.marks.then(|| Arc::new(found_role(view, name, scenario))),
             ..Traits::default()
         },
     }
 }
 
-pub fn observation(observation: &Observation, scenario: &Scenario) -> plan::Observation {
+pub fn observation(observation: &Observation, name: Name, scenario: &Scenario) -> plan::Observation {
     plan::Observation {
-        user: observation.user.as_ref().map(|view| remote_user(view, scenario)),
+        user: observation
+            .user
+            .as_ref()
+            .map(|view| remote_user(view, name, scenario)),
         started: mono(observation.started),
         date: Some(timestamp(observation.date)),
         proves_absence: observation.proves_absence,
     }
 }
 
-/// What a process observes: of a resource and its entry, or of an entry without a resource.
+/// What a process observes: of a login of a resource and the resource's entry, or of an entry without a resource.
 pub fn observed(
     world: &World,
     who: usize,
     resource: Option<&Resource>,
+    name: Name,
     entry: Option<&JournalEntry>,
     scenario: &Scenario,
 ) -> Observed {
@@ -221,9 +274,11 @@ pub fn observed(
             due: Mono(u64::MAX),
         },
         finalizer: claimed,
-        claim: claimed.then(claim),
-        own_claim: Some(claim()),
-        record: status.record.as_ref().map(real_record),
+        claim: resource.filter(|_| claimed).map(|resource| claim(resource.wide)),
+        own_claim: Some(claim(resource.is_some_and(family::is_large))),
+        record: status.records[name]
+            .as_ref()
+            .map(|record| real_record(record, name, scenario)),
         published: status.published.map(|published| plan::Published {
             resource_version: version(published.version),
             mac: mac(published.password),
@@ -236,16 +291,15 @@ pub fn observed(
         reverts: usize::from(status.reverts),
         secret: secret(world.secret.as_ref().filter(|_| resource.is_some())),
         server: ServerView::Usable(Box::new(server(operator, closed, scenario))),
-        observation: operator
-            .observation
+        observation: operator.observations[name]
             .as_ref()
-            .map(|seen| observation(seen, scenario)),
-        last_write: operator.last_write.map(mono),
+            .map(|seen| observation(seen, name, scenario)),
+        last_write: operator.last_write[name].map(mono),
         entry: entry.map(|entry| staged(entry, operator, scenario)),
-        rival: rival(world, resource),
+        rival: rival(world, resource, name),
         settings_due: Mono(u64::MAX),
         renamed: None,
-        predecessor: predecessor(world, who, resource, scenario),
+        predecessor: predecessor(world, who, resource, name, scenario),
         turn: !scenario.scheduled || uid.is_some_and(given),
         difficulty: None,
         refusal: None,
@@ -254,14 +308,22 @@ pub fn observed(
 }
 
 /// For an entry without a resource: a resource made since whose record has the user.
-fn rival(world: &World, resource: Option<&Resource>) -> Option<plan::Rival> {
+fn rival(world: &World, resource: Option<&Resource>, name: Name) -> Option<plan::Rival> {
     let other = world.resource.as_ref().filter(|_| resource.is_none())?;
-    other.status.record.as_ref().map(|_| plan::Rival { named: None })
+    other.status.records[name]
+        .as_ref()
+        .map(|_| plan::Rival { named: None })
 }
 
 /// R0 is about the remote user: an entry of another resource for it counts, but for a deletion that was accepted, whose place
 /// a creation may take.
-fn predecessor(world: &World, who: usize, resource: Option<&Resource>, scenario: &Scenario) -> Predecessor {
+fn predecessor(
+    world: &World,
+    who: usize,
+    resource: Option<&Resource>,
+    name: Name,
+    scenario: &Scenario,
+) -> Predecessor {
     let Some(resource) = resource.filter(|_| scenario.rules.hold(Rule::R0)) else {
         return Predecessor::None;
     };
@@ -270,7 +332,7 @@ fn predecessor(world: &World, who: usize, resource: Option<&Resource>, scenario:
         .known_to(who)
         .entries
         .iter()
-        .filter(|entry| entry.uid != resource.uid);
+        .filter(|entry| entry.uid != resource.uid && entry.name == name);
     match (others.next(), others.next()) {
         (None, _) => Predecessor::None,
         (Some(entry), None) => match answered_deletion(entry, operator, scenario) {
@@ -324,7 +386,7 @@ pub fn attempts(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) 
         outcome: sendings
             .outcome
             .as_ref()
-            .map(|outcome| real_outcome(outcome, scenario)),
+            .map(|outcome| real_outcome(outcome, entry.name, scenario)),
         login: match &sendings.login {
             Login::NotTried => RealLogin::NotTried,
             Login::Accepted => RealLogin::Accepted,
@@ -344,33 +406,39 @@ fn staged(entry: &JournalEntry, operator: &Operator, scenario: &Scenario) -> pla
         .filter(|_| attempts.inherited)
         .map(|term| crate::operator::inherited_until(term, scenario));
     plan::StagedEntry {
-        entry: real_entry(entry),
+        entry: real_entry(entry, scenario),
         attempts,
         mac: entry.password.map(mac),
         inherited_until,
     }
 }
 
-fn real_outcome(outcome: &Outcome, scenario: &Scenario) -> RealOutcome {
+fn real_outcome(outcome: &Outcome, name: Name, scenario: &Scenario) -> RealOutcome {
     match &outcome.answer {
         Answer::Accepted(view) => RealOutcome::Accepted {
             at: mono(outcome.at),
-            user: view.as_ref().map(|view| remote_user(view, scenario)),
+            user: view.as_ref().map(|view| remote_user(view, name, scenario)),
         },
         Answer::Exists => RealOutcome::Exists("409".to_string()),
         Answer::NotFound => RealOutcome::NotFound,
     }
 }
 
-pub fn real_entry(entry: &JournalEntry) -> Entry {
+pub fn real_entry(entry: &JournalEntry, scenario: &Scenario) -> Entry {
+    let mut settings = settings(scenario);
+    if let Some(options) = &mut settings.options {
+        options.login = entry.login;
+        options.member_of = memberships(entry.name, scenario).into_keys().collect();
+        options.config = config(entry.name, scenario);
+    }
     Entry {
         id: EntryId(u64::from(entry.id.0)),
         owner: Owner {
             namespace: "n".to_string(),
-            name: USERNAME.to_string(),
+            name: "u".to_string(),
             uid: entry.uid.0.to_string(),
         },
-        username: USERNAME.to_string(),
+        username: entry.name.text().to_string(),
         kind: entry.kind,
         cause: entry.cause.clone(),
         password: entry
@@ -383,7 +451,7 @@ pub fn real_entry(entry: &JournalEntry) -> Entry {
             mark: None,
         },
         proven_ours: entry.proven_ours,
-        settings: RoleSettings::default(),
+        settings,
         retain: entry.retain,
         epoch: u64::from(entry.epoch.0),
     }
@@ -410,11 +478,11 @@ pub fn header(stored: &Stored, scenario: &Scenario) -> Header {
     }
 }
 
-pub fn real_journal(stored: &Stored) -> Journal {
+pub fn real_journal(stored: &Stored, scenario: &Scenario) -> Journal {
     let entries = stored
         .entries
         .iter()
-        .map(real_entry)
+        .map(|entry| real_entry(entry, scenario))
         .map(|entry| (entry.id, entry));
     Journal {
         header: Header {
@@ -430,7 +498,7 @@ pub fn real_journal(stored: &Stored) -> Journal {
     }
 }
 
-fn real_record(record: &Record) -> plan::Record {
+fn real_record(record: &Record, name: Name, scenario: &Scenario) -> plan::Record {
     plan::Record {
         server: Some(reference()),
         identity: identity(),
@@ -439,9 +507,9 @@ fn real_record(record: &Record) -> plan::Record {
         created: record.created.map(timestamp),
         last_set: record.last_set.map(timestamp),
         password_stamp: None,
-        memberships: Default::default(),
-        config: Default::default(),
-        retired: false,
+        memberships: memberships(name, scenario),
+        config: config(name, scenario).into_keys().collect(),
+        retired: record.retired,
     }
 }
 
@@ -450,15 +518,20 @@ fn small_record(record: &plan::Record) -> Record {
         adopted: record.adopted,
         created: record.created.map(date),
         last_set: record.last_set.map(date),
+        retire_after: None,
+        retired: record.retired,
     }
 }
 
-pub fn status_write(report: &plan::Report, resource: Option<&Resource>) -> StatusWrite {
+pub fn status_write(report: &plan::Report, resource: Option<&Resource>, name: Name) -> StatusWrite {
     StatusWrite {
         uid: resource.map(|resource| resource.uid),
         version: resource.map(|resource| resource.version),
+        name,
         record: report.record.as_ref().map(small_record),
+        forgotten: false,
         published: None,
+        until: None,
         handled: report
             .handled_rotation
             .as_ref()
@@ -471,8 +544,14 @@ fn number(id: EntryId) -> EntryNo {
     EntryNo(u8::try_from(id.0).unwrap())
 }
 
-/// A step in the model's words. `entry` is the one that the planner was shown.
-pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, resource: Option<&Resource>) -> Todo {
+/// A step in the model's words. `entry` is the one that the planner was shown; `login`: somebody is to log in.
+pub fn todo(
+    step: &Step,
+    (uid, name): (Uid, Name),
+    login: bool,
+    entry: Option<&JournalEntry>,
+    resource: Option<&Resource>,
+) -> Todo {
     let published = resource.and_then(|resource| resource.status.published);
     let published = published.map(|published| published.password);
     match step {
@@ -483,6 +562,7 @@ pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, resource: Optio
         Step::ReadSecret => Todo::Nothing,
         Step::Stage(draft) => Todo::Stage(Draft {
             uid,
+            name,
             replaces: draft.replaces.map(number),
             kind: draft.kind,
             cause: draft.cause.clone(),
@@ -497,6 +577,8 @@ pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, resource: Optio
             retain: resource.map_or(entry.is_some_and(|entry| entry.retain), |resource| {
                 resource.will.retain
             }),
+            // A deletion asks for nothing of the kind, and neither does what gives back what one has taken.
+            login: login || draft.cause == Cause::Deletion,
         }),
         Step::Send(_) => Todo::Send(entry.unwrap().clone()),
         Step::Verify(_) => Todo::Verify(entry.unwrap().clone()),
@@ -513,7 +595,7 @@ pub fn todo(step: &Step, uid: Uid, entry: Option<&JournalEntry>, resource: Optio
         Step::ReleaseSecret { resource_version } => {
             Todo::ReleaseSecret(SecretVersion(resource_version.parse().unwrap()))
         }
-        Step::Forget(_) => panic!("the model's resources have one login each"),
+        Step::Forget(_) => Todo::Forget,
         Step::RemoveFinalizer(release) => Todo::LetGo {
             kept: matches!(
                 release,

@@ -3,6 +3,7 @@
 use pguser_operator::domain::journal::{Cause, Kind};
 use pguser_operator::domain::plan::DraftPassword;
 
+use crate::family::{Each, Name};
 use crate::numbers::*;
 
 /// Everything. Two worlds that are equal behave alike for ever.
@@ -26,6 +27,8 @@ pub struct World {
     pub kept: bool,
     /// That was by the operator.
     pub retained: bool,
+    /// What was published before another login was.
+    pub formers: Vec<Former>,
     /// A promise that was broken in the last step.
     pub broken: Option<&'static str>,
 }
@@ -46,6 +49,8 @@ pub struct Budget {
     /// Reads that trail the truth.
     pub stale_reads: u8,
     pub rotations: u8,
+    /// Changes of the strategy, between one login and two that take turns.
+    pub switches: u8,
     pub deletions: u8,
     /// Finalizers taken away by a person.
     pub forced: u8,
@@ -85,6 +90,8 @@ pub struct Resource {
     pub deleting: bool,
     /// Finalizer and claim, which one write adds.
     pub claimed: bool,
+    /// The claim is of the names of all logins.
+    pub wide: bool,
     /// How many rotations were asked for.
     pub rotate: u8,
     pub will: Will,
@@ -97,11 +104,13 @@ pub struct Will {
     pub retain: bool,
     pub suspended: bool,
     pub invalid: bool,
+    /// Two logins are to take turns.
+    pub alternates: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Status {
-    pub record: Option<Record>,
+    pub records: Each<Option<Record>>,
     pub published: Option<Published>,
     pub handled: u8,
     pub reverts: u8,
@@ -112,16 +121,30 @@ pub struct Record {
     pub adopted: bool,
     pub created: Option<Date>,
     pub last_set: Option<Date>,
+    /// Until when it goes on working at least, since another one was published.
+    pub retire_after: Option<Tick>,
+    pub retired: bool,
+}
+
+/// What was published before, for as long as a login has that password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Former {
+    pub name: Name,
+    pub password: Pw,
+    /// The end of its overlap, counted from when another one was published.
+    pub until: Tick,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Published {
+    pub name: Name,
     pub version: SecretVersion,
     pub password: Pw,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OutputSecret {
+    pub name: Name,
     pub version: SecretVersion,
     pub password: Pw,
     pub owned: bool,
@@ -162,12 +185,15 @@ pub enum Change {
 pub struct JournalEntry {
     pub id: EntryNo,
     pub uid: Uid,
+    pub name: Name,
     pub kind: Kind,
     pub cause: Cause,
     pub password: Option<Pw>,
     pub seen: Seen,
     pub proven_ours: bool,
     pub retain: bool,
+    /// Somebody is to log in.
+    pub login: bool,
     pub epoch: Epoch,
 }
 
@@ -181,7 +207,7 @@ pub struct Seen {
 /// The remote system.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Remote {
-    pub user: Option<User>,
+    pub users: Each<Option<User>>,
     /// What reads that trail may still show, and when that ended to be so.
     pub before: Option<Before>,
     /// A change that was accepted and is not yet in effect: the cluster is BUSY.
@@ -196,12 +222,14 @@ pub struct Remote {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Before {
+    pub name: Name,
     pub user: Option<User>,
     pub until: Tick,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Coming {
+    pub name: Name,
     pub user: Option<User>,
     /// When it was accepted: for a while the state may not show it yet.
     pub since: Tick,
@@ -210,6 +238,7 @@ pub struct Coming {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Late {
     pub uid: Uid,
+    pub name: Name,
     /// When it was sent.
     pub since: Tick,
 }
@@ -228,6 +257,8 @@ pub struct User {
     pub login: bool,
     /// None: a password that an outsider has set.
     pub password: Option<Pw>,
+    /// That is one which nobody is to be told.
+    pub idle: bool,
     pub created: Date,
     pub modified: Date,
     /// When it was made, by the true clock. Matters while others may not know of it yet.
@@ -239,8 +270,15 @@ pub struct User {
 pub struct Request {
     pub entry: EntryNo,
     pub uid: Uid,
+    pub name: Name,
     pub kind: Kind,
     pub password: Option<Pw>,
+    /// Somebody is to log in.
+    pub login: bool,
+    /// Nobody is to log in any more.
+    pub retires: bool,
+    /// When its entry was sent first, two logins were to take turns, by all that the sender knew.
+    pub in_turn: bool,
     pub sent: Tick,
     /// When it was sent, the user was an outsider's, and had been for long enough to be known.
     pub knowingly: bool,
@@ -275,11 +313,11 @@ pub struct View {
 pub struct Operator {
     /// None: a standby.
     pub term: Option<Term>,
-    /// When it last changed the remote user; none: longer ago than reads may trail.
-    pub last_write: Option<Tick>,
-    pub observation: Option<Observation>,
+    /// When it last changed each remote user; none: longer ago than reads may trail.
+    pub last_write: Each<Option<Tick>>,
+    pub observations: Each<Option<Observation>>,
     /// Since when lists show no user.
-    pub absent_since: Option<Tick>,
+    pub absent_since: Each<Option<Tick>>,
     pub poll: Option<Poll>,
     pub last_busy: Option<Tick>,
     /// When another user's change was answered of which no look has proven that it is in effect.
@@ -413,10 +451,17 @@ pub enum Todo {
     Stage(Draft),
     Send(JournalEntry),
     Verify(JournalEntry),
-    Publish { entry: Option<JournalEntry>, on: On },
+    Publish {
+        entry: Option<JournalEntry>,
+        on: On,
+    },
     Settle(EntryNo),
     ReleaseSecret(SecretVersion),
-    LetGo { kept: bool },
+    /// Of one of several logins, which is gone, nothing is recorded any more.
+    Forget,
+    LetGo {
+        kept: bool,
+    },
 }
 
 /// What a write of the output Secret depends on.
@@ -430,6 +475,7 @@ pub enum On {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Draft {
     pub uid: Uid,
+    pub name: Name,
     pub replaces: Option<EntryNo>,
     pub kind: Kind,
     pub cause: Cause,
@@ -439,6 +485,7 @@ pub struct Draft {
     pub seen: Seen,
     pub proven_ours: bool,
     pub retain: bool,
+    pub login: bool,
 }
 
 /// A write of the status, conditional on the resource as it was when it was decided.
@@ -446,8 +493,13 @@ pub struct Draft {
 pub struct StatusWrite {
     pub uid: Option<Uid>,
     pub version: Option<ResourceVersion>,
+    /// The login that it is about.
+    pub name: Name,
     pub record: Option<Record>,
+    pub forgotten: bool,
     pub published: Option<Published>,
+    /// Until when the login goes on working that was published before.
+    pub until: Option<Tick>,
     pub handled: Option<u8>,
     pub reverted: bool,
 }
@@ -457,9 +509,9 @@ impl Operator {
     pub fn started() -> Self {
         Self {
             term: None,
-            last_write: None,
-            observation: None,
-            absent_since: None,
+            last_write: Each::default(),
+            observations: Each::default(),
+            absent_since: Each::default(),
             poll: None,
             last_busy: None,
             crowd: None,
@@ -529,6 +581,11 @@ impl Remote {
 }
 
 impl User {
+    /// Whether this password lets in.
+    pub fn takes(&self, password: Pw) -> bool {
+        self.login && self.password == Some(password)
+    }
+
     pub fn view(&self) -> View {
         View {
             ours: self.ours,
