@@ -13,6 +13,7 @@ tests! {
     for_ever_is_infinity_and_read_as_such,
     the_ends_of_valid_until_are_kept_to_the_microsecond,
     without_options_only_login_is_put_right,
+    whoever_gets_a_password_may_log_in_with_it,
     only_our_own_grants_are_taken_back,
     what_counts_as_granted_by_another_is_taken_back_and_inherits_as_asked,
     what_is_out_of_reach_is_named,
@@ -187,6 +188,17 @@ async fn without_options_only_login_is_put_right(world: &World) {
         let user = client.configure(&job(&name)).await.unwrap();
         let role = role(&user);
         assert!(role.login && role.create_database && role.connection_limit == 4);
+    }
+}
+
+async fn whoever_gets_a_password_may_log_in_with_it(world: &World) {
+    for admin in ADMINS {
+        let client = world.client(admin);
+        let name = format!("locked_meanwhile_{admin}");
+        client.create(&job(&name), "pLaInTeXt").await.unwrap();
+        world.server.sql(&format!("ALTER ROLE {name} NOLOGIN"));
+        client.set(&job(&name), "pLaInTeXt-2").await.unwrap();
+        assert!(world.logs_in(&name, "pLaInTeXt-2").await, "{admin}");
     }
 }
 

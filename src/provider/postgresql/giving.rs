@@ -17,18 +17,17 @@ use crate::provider::{ErrorClass, RemoteError};
 pub(super) struct Giving {
     /// The statement, password included.
     pub(super) sql: Zeroizing<String>,
-    /// A change of the same kind that gives none, and needs the same rights.
+    /// The same without a password, which needs the same rights.
     without: String,
     is_text: bool,
 }
 
 impl Giving {
-    /// `statement` is what to say before PASSWORD, `without` what to try if that is refused.
+    /// `statement` is what to say before PASSWORD, and what to try alone if that is refused.
     pub(super) async fn new(
         call: &Call<'_>,
         task: Task<'_>,
-        statement: &str,
-        without: String,
+        statement: String,
         password: &Password,
     ) -> Result<Self, RemoteError> {
         let is_text = call.facts().sends_plaintext && !passes_for_a_hash(password.reveal());
@@ -40,8 +39,8 @@ impl Giving {
             false => Zeroizing::new(format!("'{}'", task.verifier(call, password))),
         };
         Ok(Self {
-            sql: joined(&[statement, " PASSWORD ", &given]),
-            without,
+            sql: joined(&[&statement, " PASSWORD ", &given]),
+            without: statement,
             is_text,
         })
     }

@@ -209,14 +209,14 @@ pub(super) async fn create(
     let login = if options.login { "LOGIN" } else { "NOLOGIN" };
     let mut words = vec![format!("CREATE ROLE {} {login}", task.ident())];
     words.extend(attributes(&options, &FoundRole::as_created()));
-    let without = words.join(" ");
+    let statement = words.join(" ");
     if options.login {
-        let giving = Giving::new(call, task, &without, without.clone(), password).await?;
+        let giving = Giving::new(call, task, statement, password).await?;
         if let Err(error) = call.change(CREATE, &giving.sql).await {
             return Err(giving.explained(call, CREATE, error).await);
         }
     } else {
-        call.change(CREATE, &without).await?;
+        call.change(CREATE, &statement).await?;
     }
     set_mark(call, task, None).await?;
     for group in &options.member_of {
@@ -262,11 +262,11 @@ pub(super) async fn set_password(
     written(call, task, &[]).await
 }
 
+/// A password that nobody may log in with would be taken for one that is not in effect yet, and sent for ever: who took LOGIN
+/// since the last look loses that race.
 async fn give_password(call: &Call<'_>, task: Task<'_>, password: &Password) -> Result<Role, RemoteError> {
-    let login = if task.mutation.adopt { " LOGIN" } else { "" };
-    let statement = format!("ALTER ROLE {}{login}", task.ident());
-    let without = format!("ALTER ROLE {} LOGIN", task.ident());
-    let giving = Giving::new(call, task, &statement, without, password).await?;
+    let statement = format!("ALTER ROLE {} LOGIN", task.ident());
+    let giving = Giving::new(call, task, statement, password).await?;
     match change_meant(call, task, ALTER, &giving.sql).await {
         Ok(role) => Ok(role),
         Err(error) => Err(giving.explained(call, ALTER, error).await),
