@@ -404,6 +404,13 @@ pub struct OutputSecret {
     pub data: BTreeMap<String, String>,
 }
 
+impl OutputSecret {
+    /// The presets that it asks for.
+    pub fn presets(&self) -> &[SecretPreset] {
+        self.presets.as_deref().unwrap_or(&[SecretPreset::Basic])
+    }
+}
+
 /// Which workloads of the namespace are restarted, and how: those that use the Secret by their Pod template, unless they are
 /// named or selected.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]

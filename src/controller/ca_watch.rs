@@ -4,22 +4,23 @@
 //! to has a watch of its own, in all of the namespaces that are looked after; only where there are many names is all of it
 //! watched, since each watch is a connection.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::config_maps::ConfigMapKey;
 use super::context::Context;
-use super::error;
 use super::server::reconcile;
 use super::watch::{self, PER_PAGE};
 use crate::api::Lean;
+use crate::controller::api_error;
 
 /// How many names are watched one by one in a scope.
 const MOST_NAMES: usize = 8;
@@ -119,7 +120,7 @@ async fn follow(context: &Context, selection: &Selection) {
             Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) => {
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(
-                        error = error::api(&error),
+                        error = api_error::api(&error),
                         ?selection,
                         "authorities in ConfigMaps cannot be watched: changes show when the server object is looked at"
                     );

@@ -38,7 +38,7 @@ pub async fn publish<K: Resource<DynamicType = ()>>(
     if let Ok(Err(error)) = tokio::time::timeout(super::context::API_TIMEOUT, published).await {
         tracing::debug!(
             %reason,
-            error = super::error::api(&error),
+            error = super::api_error::api(&error),
             "an Event could not be published"
         );
     }

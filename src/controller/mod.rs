@@ -1,5 +1,6 @@
 //! Observe, act, report: everything that touches the Kubernetes API on behalf of the planner.
 
+pub mod api_error;
 mod at_rest;
 mod backoff;
 mod ca_watch;

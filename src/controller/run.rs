@@ -274,7 +274,7 @@ fn note_listing<K>(context: &Context, scope: &listing::Scope, event: &watcher::R
         Err(watcher::Error::InitialListFailed(error)) => {
             tracing::warn!(
                 ?scope,
-                error = super::error::api(error),
+                error = super::api_error::api(error),
                 "a list failed; it is tried again"
             );
             context.listing.failed(scope);

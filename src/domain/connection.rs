@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 
-use super::secret::presets;
 use crate::api::{ChannelBinding, OutputSecret, SecretPreset, SslMode};
 
 /// Changes when the meaning of [`content_digest`] does.
@@ -95,7 +94,7 @@ impl Content {
 
     fn formats(&mut self, spec: &OutputSecret) {
         // In any order, and as often as they are named, presets are the same.
-        let presets: BTreeSet<SecretPreset> = presets(spec).iter().copied().collect();
+        let presets: BTreeSet<SecretPreset> = spec.presets().iter().copied().collect();
         let mount = spec.mount_path.as_deref().unwrap_or_default();
         if presets == BTreeSet::from([SecretPreset::Basic]) && mount.is_empty() && spec.data.is_empty() {
             return;

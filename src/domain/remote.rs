@@ -24,6 +24,11 @@ pub struct RemoteUser {
 }
 
 impl RemoteUser {
+    /// Whether no password lets it in.
+    pub fn lacks_login(&self) -> bool {
+        self.traits.role.as_ref().is_some_and(|role| !role.login)
+    }
+
     /// About how many bytes it takes in memory, without what it shares with others.
     pub fn bytes(&self) -> usize {
         let creator = match &self.creator {

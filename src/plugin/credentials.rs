@@ -10,7 +10,7 @@ use super::status::trouble;
 use crate::api::{ChannelBinding, PostgresUser, SslMode, names};
 use crate::domain::connection::ConnectionDetails;
 use crate::domain::password::Password;
-use crate::domain::secret::{presets, render_as_far_as_possible};
+use crate::domain::secret::render_as_far_as_possible;
 use crate::objects::PROVIDERS;
 
 /// How to connect, and as whom.
@@ -114,7 +114,7 @@ fn details(secret: &Secret, user: &PostgresUser) -> Result<ConnectionDetails, St
     let address = published.and_then(|published| published.address.as_deref());
     let (host, port, database) = address.and_then(parts_of).unwrap_or_default();
     let spec = user.spec.secret.clone().unwrap_or_default();
-    let is_told = |key: &str| presets(&spec).iter().any(|preset| preset.keys().contains(&key));
+    let is_told = |key: &str| spec.presets().iter().any(|preset| preset.keys().contains(&key));
     let text = |key: &str, otherwise: &str| match text_of(secret, key).filter(|_| is_told(key)) {
         Some(text) => Ok(text.to_string()),
         None if otherwise.is_empty() => Err(missing(key)),

@@ -90,7 +90,7 @@ impl Asked<'_> {
                 "{doing}: the API server does not accept the credentials of this context (401): log in again"
             )),
             kube::Error::Api(_) | kube::Error::SerdeError(_) => {
-                Failure::Other(format!("{doing}: {}", crate::controller::error::api(error)))
+                Failure::Other(format!("{doing}: {}", crate::controller::api_error::api(error)))
             }
             // What a credential plugin printed may hold a token.
             kube::Error::Auth(_) => Failure::Other(format!(

@@ -84,6 +84,9 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// It did not answer, and did not say how long that lasts.
+    pub const UNREACHABLE: Self = Self::Unreachable { after: None };
+
     /// Whether the outcome of a mutation that failed so is unknown.
     pub fn is_unknown(&self) -> bool {
         matches!(self, ErrorClass::Unknown { .. })

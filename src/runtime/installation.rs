@@ -35,7 +35,7 @@ pub async fn identity(client: &Client, namespace: &str) -> Result<String, kube::
 /// If the API server refuses, or what is there is not a key.
 pub async fn mac_key(client: &Client, namespace: &str) -> Result<MacKey, String> {
     let secrets: Objects<Secret> = Objects::of(client.clone(), namespace);
-    let describe = |error: kube::Error| crate::controller::error::api(&error);
+    let describe = |error: kube::Error| crate::controller::api_error::api(&error);
     if let Some(secret) = secrets.get_opt(KEY).await.map_err(describe)? {
         return parse(&secret);
     }

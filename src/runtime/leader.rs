@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::election::{Election, Move};
 use crate::clock;
-use crate::controller::error::api;
+use crate::controller::api_error::api;
 use crate::controller::objects::Objects;
 use crate::domain::time::Mono;
 

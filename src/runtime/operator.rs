@@ -97,7 +97,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let reached = async {
         while let Err(error) = clients.free.apiserver_version().await {
             tracing::warn!(
-                error = crate::controller::error::api(&error),
+                error = crate::controller::api_error::api(&error),
                 "waiting for the Kubernetes API"
             );
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -177,7 +177,7 @@ async fn lead(
     let standing = Candidate::stand(clients.free.clone(), &namespace, &setup.options.holder, &lease);
     let mut candidate = standing
         .await
-        .map_err(|error| Failure::Election(crate::controller::error::api(&error)))?;
+        .map_err(|error| Failure::Election(crate::controller::api_error::api(&error)))?;
     tracing::info!("standing by");
     tokio::select! {
         elected = candidate.elected() => {
@@ -231,7 +231,7 @@ async fn work(
 /// What an earlier version has recorded of kept logins is brought to where it belongs; if that fails, it is where it was.
 async fn migrate(retained: RetainedLogins) {
     if let Err(error) = retained.migrate().await {
-        let error = crate::controller::error::api(&error);
+        let error = crate::controller::api_error::api(&error);
         tracing::warn!(
             error,
             "the record of kept logins of an earlier version could not be moved"
@@ -250,7 +250,7 @@ async fn context(
     let client = clients.bounded;
     let identity = installation::identity(&client, &namespace).await;
     let installation =
-        identity.map_err(|error| Failure::Kubernetes(crate::controller::error::api(&error)))?;
+        identity.map_err(|error| Failure::Kubernetes(crate::controller::api_error::api(&error)))?;
     let mac_key = installation::mac_key(&client, &namespace)
         .await
         .map_err(Failure::Kubernetes)?;

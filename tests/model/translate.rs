@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use pguser_operator::api::Reason;
-use pguser_operator::api::{ServerKind, ServerRef};
+use pguser_operator::api::{Reason, ServerKind, ServerRef};
 use pguser_operator::domain::alternation::Login as Member;
 use pguser_operator::domain::attempts::{Attempts, Login as RealLogin, Outcome as RealOutcome};
 use pguser_operator::domain::identity::{Claim, Mark, RemoteIdentity};

@@ -8,7 +8,7 @@ use kube::api::{DeleteParams, ObjectMeta, PostParams};
 
 use super::{JournalError, JournalLocation};
 use crate::api::names;
-use crate::controller::error::api;
+use crate::controller::api_error::api;
 use crate::domain::journal::{Journal, codec};
 
 /// How long one request to the API server may take.

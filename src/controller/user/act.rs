@@ -704,7 +704,7 @@ async fn record_kept(
 async fn record_login(context: &Context, release: ReleaseReason, kept: &RetainedLogin) -> Result<(), Error> {
     match context.retained.record(kept).await {
         Err(error) if release == ReleaseReason::Forced => {
-            let error = crate::controller::error::api(&error);
+            let error = crate::controller::api_error::api(&error);
             tracing::warn!(
                 user = kept.user(),
                 username = kept.username,

@@ -370,7 +370,7 @@ fn tell_of_login(context: &Context, kept: RetainedLogin) {
     let all = context.retained.clone();
     tokio::spawn(async move {
         if let Err(error) = all.record(&kept).await {
-            let error = crate::controller::error::api(&error);
+            let error = crate::controller::api_error::api(&error);
             tracing::warn!(error, "a login that stays could not be recorded");
         }
     });

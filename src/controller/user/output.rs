@@ -8,8 +8,9 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::core::Status;
 
 use crate::api::{PostgresUser, names};
+use crate::controller::api_error::is_refusal;
 use crate::controller::context::Context;
-use crate::controller::error::{Error, is_refusal};
+use crate::controller::error::Error;
 use crate::domain::plan::Precondition;
 use crate::failpoint::{self, Side};
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::entry::{Case, was_made_anew};
-use super::evidence::speaks_against;
+use super::entry::Case;
+use super::ownership::{is_another_incarnation, speaks_against, was_made_anew};
 use super::read_age::{self, Quiet};
 use super::report::is_published;
+use super::stage::{secret_conflict, secret_leaving};
 use super::types::*;
 use crate::api::Reason;
 use crate::domain::attempts::Login;
@@ -288,9 +289,9 @@ impl Case<'_> {
             return plan;
         }
         let precondition = match &self.observed.secret {
-            SecretView::Foreign(whose) => return Plan::not_ready(super::steady::secret_conflict(whose)),
+            SecretView::Foreign(whose) => return Plan::not_ready(secret_conflict(whose)),
             SecretView::Leaving(finalizers) => {
-                return Plan::not_ready(super::steady::secret_leaving(finalizers));
+                return Plan::not_ready(secret_leaving(finalizers));
             }
             _ if !self.timings.rules.hold(Rule::R2) => Precondition::Nothing,
             SecretView::Absent => Precondition::Absent,
@@ -408,7 +409,7 @@ impl Case<'_> {
     /// The record, if the read that settles says more than it, or something else: the last of our own requests may
     /// have been one without an answer.
     fn record_as_seen(&self, user: &RemoteUser, record: &Record) -> Option<Record> {
-        if super::steady::is_another_incarnation(self.observed, self.server, record, user) {
+        if is_another_incarnation(self.observed, self.server, record, user) {
             return None;
         }
         let mut seen = record.clone();

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use super::adoption::exists;
+use super::blocked::retirement_blocked;
+use super::ownership::{another_installations, conflict, elsewhere, is_another_incarnation};
 use super::read_age;
-use super::report::is_published;
-use super::steady::{
-    another_installations, cannot_stage, claim_then_stage, configure, conflict, differs, draft, exists,
-    is_another_incarnation, missing, recreate, unsettled,
-};
+use super::report::{is_published, unsettled};
+use super::stage::{cannot_stage, claim_then_stage, draft};
+use super::steady::{configure, differs, missing, recreate};
 use super::types::*;
 use crate::api::Reason;
 use crate::domain::alternation::Part;
@@ -46,18 +47,6 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, timings: &Protoco
         (Some(_), None) if is_owner => recreate(desired, observed, server, now, timings),
         (Some(record), None) => gone(observed, server, record, now, timings),
         (Some(record), Some(user)) => there(desired, observed, server, record, user, observation, now),
-    }
-}
-
-/// Logins in turn do not move from one way to the database to another.
-pub(super) fn elsewhere(record: &Record, server: &Server) -> Stalled {
-    Stalled {
-        reason: Reason::RemoteChanged,
-        message: format!(
-            "this object has logins on {}, and spec.serverRef now names {}: point spec.serverRef back, and set \
-             spec.rotation.strategy: InPlace before you change it",
-            record.identity, server.identity
-        ),
     }
 }
 
@@ -169,21 +158,10 @@ pub fn beside(mut plan: Plan, desired: &Desired, observed: &Observed) -> Plan {
     }
     let ready = &plan.report.ready;
     if !ready.ready && plan.report.stalled.is_none() && ready.reason == Reason::DeletionBlocked {
-        plan.report.stalled = Some(blocked(&desired.username, &ready.message));
+        plan.report.stalled = Some(retirement_blocked(&desired.username, &ready.message));
         plan.report.reconciling = false;
         plan.report.lasting = Lasting::Rests;
     }
     plan.report.ready = super::report::published();
     plan
-}
-
-/// The login of before cannot be retired.
-pub fn blocked(username: &str, why: &str) -> Stalled {
-    Stalled {
-        reason: Reason::RetirementBlocked,
-        message: format!(
-            "the login {username:?}, in whose place another one was published, cannot be retired and still works ({why}): it is \
-             tried again each minute. The next rotation waits for it"
-        ),
-    }
 }

@@ -58,6 +58,17 @@ pub fn remediation(username: &str) -> String {
     )
 }
 
+/// The login of before cannot be retired.
+pub(super) fn retirement_blocked(username: &str, why: &str) -> Stalled {
+    Stalled {
+        reason: Reason::RetirementBlocked,
+        message: format!(
+            "the login {username:?}, in whose place another one was published, cannot be retired and still works ({why}): it is \
+             tried again each minute. The next rotation waits for it"
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use super::blocked::Blocked;
-use super::entry::{is_another, may_be_adopted, was_made_anew};
-use super::evidence::{Verdict, evidence_to_gather, weigh};
+use super::ownership::{
+    Verdict, evidence_to_gather, is_another, is_another_incarnation, may_be_adopted, renamed, was_made_anew,
+    weigh,
+};
 use super::read_age::{self, Quiet};
+use super::report::{under_way, unsettled};
 use super::types::*;
 use crate::api::{DeletionBlocker, Reason};
 use crate::domain::attempts::Outcome;
@@ -41,11 +44,6 @@ pub(super) fn gives_login_back(staged: &StagedEntry) -> bool {
     staged.entry.kind == Kind::Configure && staged.entry.cause == Cause::Deletion
 }
 
-/// Whether no password lets it in.
-pub(super) fn lacks_login(user: &RemoteUser) -> bool {
-    user.traits.role.as_ref().is_some_and(|role| !role.login)
-}
-
 /// The next step for a resource that is being deleted.
 pub fn plan(desired: &Desired, observed: &Observed, now: Mono, timings: &ProtocolTimings) -> Plan {
     match (observed.finalizer, desired.deleting) {
@@ -64,7 +62,7 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, timings: &Protoco
         return case.let_go(ReleaseReason::Forced);
     }
     if !desired.deleting && observed.predecessor != Predecessor::None {
-        return super::steady::unsettled(observed);
+        return unsettled(observed);
     }
     match &observed.server {
         // Only a login of before goes, and its resource stays.
@@ -78,25 +76,6 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, timings: &Protoco
             Some(staged) => case.with_entry(staged, server),
             None => case.without_entry(server),
         },
-    }
-}
-
-/// A deletion that goes on, or waits to.
-pub(super) fn under_way(reason: Reason, message: String, again: Duration) -> Plan {
-    let ready = Readiness {
-        ready: false,
-        reason,
-        message,
-    };
-    Plan {
-        report: Report {
-            ready,
-            reconciling: true,
-            lasting: Lasting::Passes,
-            ..Report::default()
-        },
-        again: Some(again),
-        ..Plan::default()
     }
 }
 
@@ -245,8 +224,8 @@ impl Case<'_> {
         }
         if let Some(to) = &self.observed.renamed {
             // It would go on logging in, and nobody would know whose it is.
-            let renamed = super::steady::renamed(to, &self.desired.username);
-            return self.blocked(&renamed);
+            let gone_as = renamed(to, &self.desired.username);
+            return self.blocked(&gone_as);
         }
         if read_age::surely_absent(self.observed, server, self.now, self.timings) {
             return self.let_go(ReleaseReason::Deleted);
@@ -297,7 +276,7 @@ impl Case<'_> {
         user: &RemoteUser,
         observation: &Observation,
     ) -> Plan {
-        if user.protected || super::steady::is_another_incarnation(self.observed, server, record, user) {
+        if user.protected || is_another_incarnation(self.observed, server, record, user) {
             return self.let_go(ReleaseReason::NotOurs);
         }
         self.doing(Step::Stage(Draft::deletion(None, observation.as_seen())))
@@ -397,7 +376,7 @@ impl Case<'_> {
         };
         match &observation.user {
             None if !observation.proves_absence => self.confirm(server),
-            Some(user) if lacks_login(user) && !self.is_another(user, staged, server) => {
+            Some(user) if user.lacks_login() && !self.is_another(user, staged, server) => {
                 self.doing(Step::Stage(Draft {
                     replaces: Some(staged.entry.id),
                     kind: Kind::Configure,

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use super::evidence::{Verdict, evidence_to_gather, weigh};
+use super::adoption::is_too_powerful;
+use super::ownership::{Verdict, evidence_to_gather, is_another, may_be_adopted, weigh};
 use super::read_age;
-use super::steady::is_too_powerful;
+use super::rejection::{rejection, settings_rejection};
 use super::types::*;
 use crate::api::Reason;
 use crate::domain::alternation::Part;
 use crate::domain::attempts::Outcome;
 use crate::domain::journal::{Cause, Kind};
-use crate::domain::remote::{Creator, RemoteUser};
+use crate::domain::remote::RemoteUser;
 use crate::domain::time::Mono;
 use crate::domain::timings::{ProtocolTimings, Rule};
 
@@ -65,31 +66,6 @@ pub fn plan(
         Some(Outcome::NotFound) => case.not_found(),
         None if staged.attempts.unknown => case.unknown(),
         None => case.first(),
-    }
-}
-
-/// What is said of a password, or a name, that the server does not take.
-pub fn rejection(message: &str) -> Stalled {
-    Stalled {
-        reason: Reason::Rejected,
-        message: format!(
-            "the server refused the request ({message}): change spec.password, the Secret it names, or the annotation \
-             {}, and it is tried again; what worked before goes on working",
-            crate::api::names::ROTATE
-        ),
-    }
-}
-
-/// What is said of attributes or memberships that the server does not give.
-pub fn settings_rejection(message: &str) -> Stalled {
-    Stalled {
-        reason: Reason::SettingsRejected,
-        message: format!(
-            "the server refused spec.postgresql ({message}): change it, or mend what is missing; it is tried again after a minute \
-             and then less often, and at once when the annotation {} of the server object gets a new value. The login works as \
-             it is",
-            crate::api::names::REFRESH
-        ),
     }
 }
 
@@ -399,7 +375,7 @@ impl Case<'_> {
         if again.is_none_or(|again| again <= self.now) {
             return self.send_to_the_same();
         }
-        let stalled = super::aside::blocked(&self.staged.entry.username, message);
+        let stalled = super::blocked::retirement_blocked(&self.staged.entry.username, message);
         let mut plan = Plan::stalled(self.observed, stalled);
         plan.again = again.map(|again| again - self.now);
         plan
@@ -449,42 +425,6 @@ impl Case<'_> {
             ),
         }
     }
-}
-
-/// Whether a user that was made outside the API may be the one that an entry is for: one that was taken over, where
-/// nothing marks it since.
-pub fn may_be_adopted(staged: &StagedEntry, observed: &Observed, server: &Server) -> bool {
-    let adopted = observed.record.as_ref().is_some_and(|record| record.adopted);
-    staged.entry.kind == Kind::Adopt || (adopted && !server.capabilities.marks)
-}
-
-/// Whether the remote says that this is not the user that the entry was decided for: made at another time, or
-/// made outside the API, though it is not one that was (or may have been) taken over.
-pub fn is_another(user: &RemoteUser, staged: &StagedEntry, server: &Server, may_be_adopted: bool) -> bool {
-    let other_date = matches!(
-        (staged.entry.seen.created, user.created),
-        (Some(then), Some(now)) if then != now
-    );
-    let other_maker = match &user.creator {
-        Creator::Marked(mark) => {
-            let former = staged.entry.kind == Kind::Adopt && staged.entry.seen.mark.as_ref() == Some(mark);
-            mark.uid != staged.entry.owner.uid && !former
-        }
-        Creator::Unmanaged | Creator::System => !may_be_adopted,
-        Creator::Account(_) => false,
-        // A mark that cannot be read is somebody's.
-        Creator::Unknown => server.capabilities.marks,
-    };
-    other_date || user.protected || other_maker
-}
-
-/// Whether the remote says that this is not the user that the accepted request made or changed.
-pub fn was_made_anew(user: &RemoteUser, staged: &StagedEntry) -> bool {
-    let made = match &staged.attempts.outcome {
-        Some(Outcome::Accepted { user: Some(made), .. }) => made.created,
-        _ => None,
-    };
-    matches!((made, user.created), (Some(made), Some(found)) if made != found)
 }
 
 fn unclaimed(username: &str) -> Stalled {

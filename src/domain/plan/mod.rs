@@ -14,32 +14,37 @@
 //! | `delete` | a resource that is being deleted |
 //! | `ownerless` | an entry whose resource is gone (R5) |
 //! | `blocked` | what holds a deletion up, as it is told |
-//! | `evidence` | whose a user that "exists" is (R9) |
+//! | `ownership` | whose a user that "exists" is (R9): this resource's, another's, or a stranger's |
+//! | `adoption` | a login that is there before anything was made |
+//! | `stage` | how a change is begun |
 //! | `read_age` | what a read is worth (R6, R7) |
 //! | `guard` | a finalizer or claim that somebody has taken away |
 //! | `restart` | the workloads that use the Secret, and the login that they have used before |
 //! | `turn` | what waits for a turn of the server's scheduler (R11) |
 
 mod accepted;
+mod adoption;
 mod aside;
 mod blocked;
 mod delete;
 mod entry;
-mod evidence;
 mod guard;
 mod moved;
 mod ownerless;
+mod ownership;
 mod password;
 mod read_age;
+mod rejection;
 mod report;
 mod restart;
+mod stage;
 mod steady;
 mod turn;
 pub mod types;
 
 pub use blocked::{Blocked, remediation};
-pub use evidence::{Verdict, weigh};
 pub use ownerless::plan_ownerless;
+pub use ownership::{Verdict, weigh};
 pub use read_age::is_good_to_send_on;
 pub use types::*;
 

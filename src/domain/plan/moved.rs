@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use super::adoption::exists;
+use super::ownership::another_installations;
 use super::password::{PublishedPassword, published_password};
-use super::steady::{another_installations, cannot_stage, claim_then_stage, draft, exists};
+use super::stage::{cannot_stage, claim_then_stage, draft};
 use super::types::*;
 use crate::api::Reason;
 use crate::domain::attempts::Login;

@@ -1,8 +1,7 @@
 //! R5: an entry whose resource is gone (its finalizer was taken away by force) is resolved all the same.
 
-use super::delete::{gives_login_back, is_accepted_deletion, lacks_login};
-use super::entry::is_another;
-use super::evidence::{Verdict, evidence_to_gather, weigh};
+use super::delete::{gives_login_back, is_accepted_deletion};
+use super::ownership::{Verdict, evidence_to_gather, is_another, weigh};
 use super::read_age::{self, Quiet};
 use super::types::*;
 use crate::api::Reason;
@@ -71,7 +70,7 @@ fn decide(observed: &Observed, staged: &StagedEntry, now: Mono, timings: &Protoc
         None if observation.proves_absence => settle,
         None => look(observed, server, now, timings),
         Some(_) if observed.rival.is_some() || staged.entry.kind == Kind::Adopt => settle,
-        Some(user) if gives_login_back(staged) && lacks_login(user) && staged.attempts.outcome.is_none() => {
+        Some(user) if gives_login_back(staged) && user.lacks_login() && staged.attempts.outcome.is_none() => {
             match is_another(user, staged, server, false) {
                 true => settle,
                 false => send(staged, observation, server, now, timings),

@@ -155,7 +155,7 @@ impl Plan {
     /// The resource waits for its turn among others (R11).
     pub(super) fn ask_turn(observed: &Observed, class: Class, deleting: bool) -> Self {
         let mut plan = match deleting {
-            true => super::delete::under_way(Reason::Deleting, QUEUED.to_string(), SAFETY_NET),
+            true => under_way(Reason::Deleting, QUEUED.to_string(), SAFETY_NET),
             false => Self::waiting(observed, Reason::Queued, QUEUED.to_string()),
         };
         plan.step = Some(Step::AskTurn(class));
@@ -347,5 +347,32 @@ pub(super) fn published() -> Readiness {
         ready: true,
         reason: Reason::Published,
         message: "the Secret is published and the server has accepted its password".to_string(),
+    }
+}
+
+const UNSETTLED: &str = "a request of an earlier PostgresUser for this login may still take effect: this ends by itself, \
+                         a few minutes after the server can be reached";
+
+/// An earlier resource has left something on its way.
+pub(super) fn unsettled(observed: &Observed) -> Plan {
+    Plan::waiting(observed, Reason::Waiting, UNSETTLED.to_string())
+}
+
+/// A deletion that goes on, or waits to.
+pub(super) fn under_way(reason: Reason, message: String, again: Duration) -> Plan {
+    let ready = Readiness {
+        ready: false,
+        reason,
+        message,
+    };
+    Plan {
+        report: Report {
+            ready,
+            reconciling: true,
+            lasting: Lasting::Passes,
+            ..Report::default()
+        },
+        again: Some(again),
+        ..Plan::default()
     }
 }

@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
-use super::delete::lacks_login;
-use super::moved;
+use super::adoption::exists;
+use super::ownership::{conflict, elsewhere, is_another_incarnation, is_to_be_taken_over, renamed};
 use super::password::{
     self, NewPassword, PublishedPassword, published_mac, published_password, reason_for_password,
 };
-use super::read_age;
+use super::rejection::{rejection, settings_rejection};
+use super::report::unsettled;
+use super::stage::{cannot_stage, claim_then_stage, creation, draft, secret_conflict, secret_leaving};
 use super::types::*;
+use super::{moved, read_age};
 use crate::api::Reason;
 use crate::domain::alternation::Part;
 use crate::domain::attempts::Login;
 use crate::domain::journal::{Cause, EntryId, Kind, Seen};
-use crate::domain::remote::{Creator, RemoteUser};
-use crate::domain::role::FoundRole;
+use crate::domain::remote::RemoteUser;
 use crate::domain::schedule::Class;
-use crate::domain::sql;
 use crate::domain::time::Mono;
 use crate::domain::timings::{ProtocolTimings, Rule};
 
@@ -138,7 +139,7 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, timings: &Protoco
     }
     match (&observed.record, &observation.user) {
         (Some(record), _) if record.identity != server.identity && desired.part != Part::Sole => {
-            Plan::stalled(observed, super::aside::elsewhere(record, server))
+            Plan::stalled(observed, elsewhere(record, server))
         }
         (Some(record), _) if record.identity != server.identity => {
             moved::plan(desired, observed, server, record, observation, now)
@@ -149,28 +150,6 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Mono, timings: &Protoco
         (Some(record), Some(user)) => {
             there(desired, observed, server, record, user, observation, now, timings)
         }
-    }
-}
-
-const UNSETTLED: &str = "a request of an earlier PostgresUser for this login may still take effect: this ends by itself, \
-                         a few minutes after the server can be reached";
-
-/// An earlier resource has left something on its way.
-pub(super) fn unsettled(observed: &Observed) -> Plan {
-    Plan::waiting(observed, Reason::Waiting, UNSETTLED.to_string())
-}
-
-pub(super) fn conflict(rival: &Rival, username: &str) -> Stalled {
-    let who = match &rival.named {
-        Some(name) => format!("PostgresUser {name}"),
-        None => "a PostgresUser of another namespace".to_string(),
-    };
-    Stalled {
-        reason: Reason::Conflict,
-        message: format!(
-            "the login {username:?} on this server belongs to {who}: choose another spec.username in a new object; \
-             deleting this one deletes nothing on the server"
-        ),
     }
 }
 
@@ -193,17 +172,6 @@ pub fn missing(
         return Plan::look(observed, server, Step::List);
     }
     claim_then_stage(observed, creation(desired, observation), Reason::Creating)
-}
-
-fn creation(desired: &Desired, observation: &Observation) -> Draft {
-    let cause = desired.part.cause_or(Cause::Missing);
-    draft(
-        Kind::Create,
-        cause,
-        DraftPassword::New,
-        observation.as_seen(),
-        false,
-    )
 }
 
 /// A resource that is made while the deletion of its predecessor's user is on its way: once a list of after the answer
@@ -234,188 +202,6 @@ fn succeed(
         draft.replaces = Some(entry);
     }
     plan
-}
-
-/// What has to be true before anything may be staged.
-pub fn cannot_stage(desired: &Desired, observed: &Observed, server: &Server) -> Option<Plan> {
-    match &observed.secret {
-        SecretView::Foreign(whose) => return Some(Plan::not_ready(secret_conflict(whose))),
-        SecretView::Leaving(finalizers) => return Some(Plan::stalled(observed, secret_leaving(finalizers))),
-        SecretView::Absent | SecretView::Ours { .. } => {}
-    }
-    if let Some(rejected) = observed.refused_password(desired) {
-        return Some(Plan::stalled(
-            observed,
-            super::entry::rejection(&rejected.message),
-        ));
-    }
-    if let WantedPassword::Missing(why) = &desired.password {
-        return Some(Plan::waiting(observed, Reason::PasswordNotFound, why.clone()));
-    }
-    if let Some(trouble) = &server.trouble {
-        return Some(Plan::troubled(observed, trouble));
-    }
-    if !server.credentials_worked {
-        return Some(Plan::look(observed, server, Step::List));
-    }
-    None
-}
-
-pub fn secret_conflict(whose: &str) -> Stalled {
-    Stalled {
-        reason: Reason::SecretConflict,
-        message: format!(
-            "the output Secret's name is taken: {whose}. It is left as it is: delete or rename that Secret, or make \
-             another PostgresUser with another spec.secret.name"
-        ),
-    }
-}
-
-/// The password is changed once its Secret can be written again, not before: until then the old one works.
-pub fn secret_leaving(finalizers: &str) -> Stalled {
-    Stalled {
-        reason: Reason::SecretTerminating,
-        message: format!(
-            "the output Secret is being deleted and waits for finalizers of others ({finalizers}): once it is gone, it is \
-             made again with a new password. See to what holds it"
-        ),
-    }
-}
-
-pub fn draft(kind: Kind, cause: Cause, password: DraftPassword, seen: Seen, proven_ours: bool) -> Draft {
-    Draft {
-        replaces: None,
-        kind,
-        cause,
-        password,
-        seen,
-        proven_ours,
-    }
-}
-
-pub fn claim_then_stage(observed: &Observed, draft: Draft, reason: Reason) -> Plan {
-    let claimed = observed.finalizer && observed.claim == observed.own_claim;
-    let step = if claimed { Step::Stage(draft) } else { Step::Claim };
-    Plan::doing(observed, step, reason)
-}
-
-/// Never made by us, but there.
-pub fn exists(
-    desired: &Desired,
-    observed: &Observed,
-    server: &Server,
-    user: &RemoteUser,
-    observation: &Observation,
-) -> Plan {
-    if user.protected {
-        return Plan::not_ready(Stalled {
-            reason: Reason::AlreadyExists,
-            message: format!(
-                "{:?} is a system user of the server, which is never changed or adopted: choose another spec.username",
-                user.username
-            ),
-        });
-    }
-    if let Some(stalled) = another_installations(observed, server, user) {
-        return Plan::not_ready(stalled);
-    }
-    let marked_ours = user.mark().is_some_and(|mark| mark.uid == observed.uid);
-    if !marked_ours && (!desired.adopt || !server.allow_adoption) {
-        return Plan::not_ready(already_exists(desired, user, server));
-    }
-    if !marked_ours && is_too_powerful(desired, user) {
-        return Plan::not_ready(too_powerful(user));
-    }
-    if let Some(held) = cannot_stage(desired, observed, server) {
-        return held;
-    }
-    claim_then_stage(
-        observed,
-        draft(
-            Kind::Adopt,
-            Cause::Adoption,
-            DraftPassword::New,
-            observation.as_seen(),
-            marked_ours,
-        ),
-        Reason::Adopting,
-    )
-}
-
-/// A user that carries the mark of another installation is that one's, unless an administrator says otherwise; one whose
-/// mark cannot be read is somebody's.
-pub fn another_installations(observed: &Observed, server: &Server, user: &RemoteUser) -> Option<Stalled> {
-    if server.capabilities.marks && user.creator == Creator::Unknown {
-        return Some(Stalled {
-            reason: Reason::Conflict,
-            message: format!(
-                "the comment of the login {:?} begins like pguser-operator's mark and cannot be read: it is not changed. \
-                 Find out whose it is, and remove or correct the comment",
-                user.username
-            ),
-        });
-    }
-    let mark = user.mark()?;
-    let own = observed.own_claim.as_ref().map(|claim| &claim.installation);
-    if own == Some(&mark.installation) || server.take_over_from.as_ref() == Some(&mark.installation) {
-        return None;
-    }
-    Some(Stalled {
-        reason: Reason::Conflict,
-        message: format!(
-            "the login {:?} is managed by pguser-operator installation {} (it says so in its comment): it is not \
-             changed. If that installation is gone, an administrator may set the annotation {}={} on the server object, \
-             or remove the comment",
-            user.username,
-            mark.installation,
-            crate::api::names::TAKE_OVER_FROM,
-            mark.installation
-        ),
-    })
-}
-
-/// Whether a user has power over others, and is not named as one that may be taken over all the same.
-pub fn is_too_powerful(desired: &Desired, user: &RemoteUser) -> bool {
-    let role = user.traits.role.as_deref();
-    !desired.settings.adopts_power && role.is_some_and(FoundRole::is_powerful)
-}
-
-fn too_powerful(user: &RemoteUser) -> Stalled {
-    Stalled {
-        reason: Reason::AlreadyExists,
-        message: format!(
-            "a login {:?} exists already, is not this object's, and has CREATEROLE or BYPASSRLS: it is taken over only if the \
-             server object names it (spec.postgresql.allowed.adoption)",
-            user.username
-        ),
-    }
-}
-
-fn already_exists(desired: &Desired, user: &RemoteUser, server: &Server) -> Stalled {
-    let way_out = match (server.allow_adoption, desired.adopt) {
-        (true, _) => "to take it over and give it a new password, set spec.adoptionPolicy: Adopt",
-        (false, _) => "this server object does not allow adoption (spec.allowAdoption)",
-    };
-    Stalled {
-        reason: Reason::AlreadyExists,
-        message: format!(
-            "a login {:?} exists already and is not this object's: {way_out}",
-            user.username
-        ),
-    }
-}
-
-/// Somebody has renamed the login: it has our mark, works as before, and whoever has its password goes on logging in.
-pub(super) fn renamed(to: &str, username: &str) -> Stalled {
-    let (from, ours) = (sql::identifier(to), sql::identifier(username));
-    Stalled {
-        reason: Reason::Conflict,
-        message: format!(
-            "the login {username:?} was renamed to {to:?} on the server, where it goes on working: nothing is made or changed until \
-             there is one of the two. To have it back: ALTER ROLE {from} RENAME TO {ours}; to give it up, so that it is made \
-             anew: DROP ROLE {from}"
-        ),
-    }
 }
 
 /// Ours by the record, but not there: made again, with the password that the applications have.
@@ -517,7 +303,7 @@ fn there(
     // First a Secret that works; a login that is to be published yet has none, and without LOGIN no password works.
     let is_no_hurry = published_password(observed).is_intact()
         || matches!(desired.part, Part::Next(_))
-        || lacks_login(user);
+        || user.lacks_login();
     if is_no_hurry && let Some(plan) = configure(desired, observed, server, user, &seen, now) {
         return plan;
     }
@@ -592,51 +378,6 @@ pub(super) fn configure(
         ),
         Reason::Configuring,
     ))
-}
-
-/// Whether the remote says that this is not the user that the record speaks of: made at another time, carrying another
-/// mark, or made outside the API, where the record speaks of one that was made through it.
-pub fn is_another_incarnation(
-    observed: &Observed,
-    server: &Server,
-    record: &Record,
-    user: &RemoteUser,
-) -> bool {
-    let other_date =
-        matches!((record.created, user.created), (Some(recorded), Some(found)) if recorded != found);
-    let other_maker = match &user.creator {
-        Creator::Marked(mark) => mark.uid != observed.uid,
-        Creator::Unmanaged | Creator::System => server.capabilities.marks || !record.adopted,
-        Creator::Account(_) => false,
-        Creator::Unknown => server.capabilities.marks,
-    };
-    other_date || other_maker
-}
-
-/// Whether the user carries the mark of an installation whose users this one is to take over.
-fn is_to_be_taken_over(server: &Server, user: &RemoteUser) -> bool {
-    let by_mark = user.mark().map(|mark| &mark.installation);
-    by_mark.is_some() && by_mark == server.take_over_from.as_ref() && !user.protected
-}
-
-fn another_incarnation(
-    desired: &Desired,
-    observed: &Observed,
-    server: &Server,
-    user: &RemoteUser,
-    observation: &Observation,
-) -> Plan {
-    if desired.adopt && server.allow_adoption && !user.protected {
-        return exists(desired, observed, server, user, observation);
-    }
-    Plan::not_ready(Stalled {
-        reason: Reason::Conflict,
-        message: format!(
-            "the login {:?} was deleted and made again by somebody else: it is not changed. Delete it on the server, \
-             or take it over with spec.adoptionPolicy: Adopt, where the server object allows it",
-            user.username
-        ),
-    })
 }
 
 fn contested() -> Stalled {
@@ -756,10 +497,10 @@ fn complaint(desired: &Desired, observed: &Observed, user: &RemoteUser, now: Mon
         });
     }
     if let Some(rejected) = observed.refused_password(desired) {
-        return Some(super::entry::rejection(&rejected.message));
+        return Some(rejection(&rejected.message));
     }
     if let Some(rejected) = observed.refused_settings(desired) {
-        return Some(super::entry::settings_rejection(&rejected.message));
+        return Some(settings_rejection(&rejected.message));
     }
     if let Some(beyond) = &desired.beyond {
         return Some(stalled(beyond));
@@ -798,4 +539,24 @@ fn news_of_record(server: &Server, record: &Record, user: &RemoteUser) -> Option
         ..record.clone()
     };
     (new != *record).then_some(new)
+}
+
+fn another_incarnation(
+    desired: &Desired,
+    observed: &Observed,
+    server: &Server,
+    user: &RemoteUser,
+    observation: &Observation,
+) -> Plan {
+    if desired.adopt && server.allow_adoption && !user.protected {
+        return exists(desired, observed, server, user, observation);
+    }
+    Plan::not_ready(Stalled {
+        reason: Reason::Conflict,
+        message: format!(
+            "the login {:?} was deleted and made again by somebody else: it is not changed. Delete it on the server, \
+             or take it over with spec.adoptionPolicy: Adopt, where the server object allows it",
+            user.username
+        ),
+    })
 }

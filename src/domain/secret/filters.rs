@@ -7,7 +7,9 @@ use minijinja::{Environment, Error, ErrorKind};
 use zeroize::Zeroizing;
 
 use super::escape;
-use super::template::LONGEST_VALUE;
+
+/// The longest that a value gets, in bytes; also the longest text that a filter takes.
+pub const LONGEST_VALUE: usize = 64 * 1024;
 
 /// What a filter says of a text that is too long for it.
 pub const TOO_LONG: &str = "too long";

@@ -35,11 +35,6 @@ const LONGEST_PASSWORD: usize = 128;
 /// Keys and values.
 pub type Keys = BTreeMap<String, Zeroizing<String>>;
 
-/// The presets that a spec asks for.
-pub fn presets(spec: &OutputSecret) -> &[SecretPreset] {
-    spec.presets.as_deref().unwrap_or(&[SecretPreset::Basic])
-}
-
 /// The keys and values of an output Secret.
 ///
 /// # Errors
@@ -108,7 +103,8 @@ fn login<'a>(
 }
 
 fn by_presets(login: &Login<'_>, spec: &OutputSecret) -> Keys {
-    let of_presets = presets(spec)
+    let of_presets = spec
+        .presets()
         .iter()
         .flat_map(|preset| presets::of(*preset, login));
     let pairs = presets::always(login).into_iter().chain(of_presets);
@@ -135,7 +131,7 @@ pub fn check(username: &str, spec: &OutputSecret, details: Option<&ConnectionDet
 
 /// An API server refuses these at admission, unless the object is older than the rule, or than a preset's key.
 fn goes_together(spec: &OutputSecret) -> Result<(), Invalid> {
-    let has = |preset: &SecretPreset| presets(spec).contains(preset);
+    let has = |preset: &SecretPreset| spec.presets().contains(preset);
     if let Some((one, other, key)) = CLASHES.iter().find(|(one, other, _)| has(one) && has(other)) {
         return Err(invalid(clash(*one, *other, key)));
     }
@@ -146,7 +142,7 @@ fn goes_together(spec: &OutputSecret) -> Result<(), Invalid> {
                 "spec.secret.data: {key:?} is a key that every Secret has: choose another name"
             )));
         }
-        if let Some(preset) = presets(spec).iter().find(|preset| preset.keys().contains(&key)) {
+        if let Some(preset) = spec.presets().iter().find(|preset| preset.keys().contains(&key)) {
             let preset = preset.as_str();
             return Err(invalid(format!(
                 "spec.secret.data: {key:?}: the preset {preset} writes it, too: choose another name, or spec.secret.presets \

@@ -11,11 +11,10 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 use zeroize::Zeroizing;
 
+use super::filters::LONGEST_VALUE;
 use super::{Login, filters};
 use crate::domain::conditions::presentable;
 
-/// The longest that a value gets, in bytes; also the longest text that a filter takes.
-pub const LONGEST_VALUE: usize = 64 * 1024;
 /// How many words and signs there are in one `{{ }}` or `{% %}`, and how many `{% %}`: what is nested without end would take the
 /// parser's stack.
 const TOKENS: usize = 64;

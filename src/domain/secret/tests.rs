@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use tokio_postgres::config::Host;
 use url::Url;
 
-use super::template::{LONGEST_VALUE, VARIABLES};
+use super::filters::LONGEST_VALUE;
+use super::template::VARIABLES;
 use super::*;
 use crate::api::{ChannelBinding, Reason};
 use crate::domain::connection::at;

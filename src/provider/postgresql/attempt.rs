@@ -13,9 +13,10 @@ use tokio_postgres::tls::NoTls;
 use tokio_postgres::{Client, Config, Connection};
 
 use super::auth_guard::{AuthGuard, Budget};
-use super::connection::{Security, Target};
+
 use super::errors::{Doing, failed, unbindable, undialled, unsecured};
 use super::hosts::Address;
+use super::target::{Security, Target};
 use crate::provider::dial::dial;
 use crate::provider::tls::Unsecured;
 use crate::provider::{RemoteError, tls};

@@ -193,7 +193,7 @@ impl<'a> Call<'a> {
     pub(super) fn odd(&self) -> RemoteError {
         RemoteError::new(
             self.operation,
-            super::errors::UNREACHABLE,
+            ErrorClass::UNREACHABLE,
             "the answer cannot be read",
         )
     }

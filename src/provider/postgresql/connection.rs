@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use rustls::ClientConfig;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_postgres::types::{ToSql, Type};
@@ -14,10 +13,8 @@ use tokio_postgres::{Client, Row, Statement};
 use super::attempt::Attempt;
 use super::auth_guard::Budget;
 use super::errors::{Doing, another_server, failed, late, standing_by};
-use super::hosts::{Address, Hosts, is_of_all, no_primary};
-use crate::domain::endpoint::AllowList;
-use crate::domain::password::Password;
-use crate::provider::memory::Memory;
+use super::hosts::{Address, is_of_all, no_primary};
+use super::target::Target;
 use crate::provider::{ErrorClass, RemoteError};
 
 /// How long an idle connection is used again.
@@ -31,35 +28,6 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// The oldest server that is spoken to, as `server_version_num`.
 const OLDEST: i32 = 140_000;
-
-/// How a connection is secured.
-#[derive(Debug, Clone)]
-pub(super) enum Security {
-    /// Not at all.
-    Clear,
-    /// By TLS, the certificate unverified; not at all if the server does not speak it.
-    Either(Arc<ClientConfig>),
-    /// By TLS, the login bound to the certificate: whoever is in between has another one.
-    Bound(Arc<ClientConfig>),
-    /// By TLS with a certificate that is the server's: whatever the server asks for it may have.
-    Verified(Arc<ClientConfig>),
-}
-
-/// Where to connect to, and as whom.
-#[derive(Debug)]
-pub(super) struct Target {
-    pub(super) allow: Arc<AllowList>,
-    pub(super) hosts: Hosts,
-    pub(super) username: String,
-    pub(super) password: Password,
-    pub(super) security: Security,
-    /// Passwords may be sent as they are.
-    pub(super) sends_plaintext: bool,
-    pub(super) connect_timeout: Duration,
-    pub(super) request_timeout: Duration,
-    /// What is read from all servers together.
-    pub(super) reading: Memory,
-}
 
 /// A connection that is ready for a query.
 #[derive(Debug)]

@@ -30,12 +30,13 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::blockers::{self, Which};
 use super::call::{Call, begun};
-use super::connection::Target;
 use super::errors::SqlStep;
 use super::owned::{Holding, holdings, keeps, owns};
 use super::roles::{self, Role};
+use super::target::Target;
+use super::task::{Denied, Task};
 use super::text::{ident, shown};
-use super::write::{ALTER, Denied, Task, change_known, change_meant, meant, unadministered};
+use super::write::{ALTER, change_known, change_meant, meant, unadministered};
 use crate::domain::remote::DeletionBlocker;
 use crate::provider::gate::Gate;
 use crate::provider::{ErrorClass, RemoteError};

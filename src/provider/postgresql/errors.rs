@@ -35,21 +35,20 @@ pub(super) struct SqlStep {
     pub(super) other: Option<&'static str>,
 }
 
-pub(super) const UNREACHABLE: ErrorClass = ErrorClass::Unreachable { after: None };
 pub(super) const UNKNOWN: ErrorClass = ErrorClass::Unknown { after: None };
 
 /// No connection.
 pub(super) fn undialled(operation: &'static str, reason: &DialError) -> RemoteError {
     let class = match reason {
         DialError::NotAllowed(_) => ErrorClass::EndpointNotAllowed,
-        DialError::Unresolved | DialError::Unreachable => UNREACHABLE,
+        DialError::Unresolved | DialError::Unreachable => ErrorClass::UNREACHABLE,
     };
     RemoteError::new(operation, class, &reason.to_string())
 }
 
 /// No TLS.
 pub(super) fn unsecured(operation: &'static str, reason: &Unsecured) -> RemoteError {
-    RemoteError::new(operation, UNREACHABLE, &reason.to_string())
+    RemoteError::new(operation, ErrorClass::UNREACHABLE, &reason.to_string())
 }
 
 /// TLS, with a certificate that a login cannot be bound to where it has to be.
@@ -64,7 +63,7 @@ pub(super) fn late(operation: &'static str, doing: Doing) -> RemoteError {
 
 /// The server is a standby: it takes no changes, and what it knows may be old, which would be believed.
 pub(super) fn standing_by(operation: &'static str) -> RemoteError {
-    RemoteError::new(operation, UNREACHABLE, "the server is a standby")
+    RemoteError::new(operation, ErrorClass::UNREACHABLE, "the server is a standby")
 }
 
 /// The server is another one than the one that answered at this address. That passes when a person names other addresses, or
@@ -74,14 +73,14 @@ pub(super) fn another_server(operation: &'static str, before: &Address) -> Remot
         "it is another server than the one that answered at {before}, with logins of its own: spec.postgresql.host and \
          spec.postgresql.hosts have to name one server and its replicas"
     );
-    RemoteError::new(operation, UNREACHABLE, &what)
+    RemoteError::new(operation, ErrorClass::UNREACHABLE, &what)
 }
 
 /// The class of a failure of which the server says nothing.
 fn silent(doing: Doing) -> ErrorClass {
     match doing {
         Doing::Committing => UNKNOWN,
-        _ => UNREACHABLE,
+        _ => ErrorClass::UNREACHABLE,
     }
 }
 
@@ -149,7 +148,7 @@ fn connecting(code: &SqlState) -> (ErrorClass, &'static str) {
             "the login may not connect to the database",
         ),
         SqlState::INVALID_CATALOG_NAME => (ErrorClass::Invalid, "the database does not exist"),
-        _ => trouble(code).unwrap_or((UNREACHABLE, "the server refuses the connection")),
+        _ => trouble(code).unwrap_or((ErrorClass::UNREACHABLE, "the server refuses the connection")),
     }
 }
 
@@ -159,7 +158,7 @@ fn reading(code: &SqlState) -> (ErrorClass, &'static str) {
             ErrorClass::Unauthorized,
             "the login may not read the system catalogs",
         ),
-        _ => trouble(code).unwrap_or((UNREACHABLE, "the server cannot say")),
+        _ => trouble(code).unwrap_or((ErrorClass::UNREACHABLE, "the server cannot say")),
     }
 }
 
@@ -196,9 +195,9 @@ fn changing(code: &SqlState, step: SqlStep) -> (ErrorClass, &'static str) {
 /// What any statement may be refused for.
 fn trouble(code: &SqlState) -> Option<(ErrorClass, &'static str)> {
     Some(match *code {
-        SqlState::TOO_MANY_CONNECTIONS => (UNREACHABLE, "the server has no connection to spare"),
+        SqlState::TOO_MANY_CONNECTIONS => (ErrorClass::UNREACHABLE, "the server has no connection to spare"),
         SqlState::CANNOT_CONNECT_NOW | SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => {
-            (UNREACHABLE, "the server is starting or stopping")
+            (ErrorClass::UNREACHABLE, "the server is starting or stopping")
         }
         SqlState::CHARACTER_NOT_IN_REPERTOIRE => (
             ErrorClass::Invalid,
@@ -217,7 +216,7 @@ fn trouble(code: &SqlState) -> Option<(ErrorClass, &'static str)> {
                 "somebody else was changing the same, or it broke",
             ),
             Some("55") if *code == SqlState::OBJECT_IN_USE => (ErrorClass::Busy, "it is in use"),
-            Some("08" | "25" | "53" | "57" | "58") => (UNREACHABLE, "the server is in trouble"),
+            Some("08" | "25" | "53" | "57" | "58") => (ErrorClass::UNREACHABLE, "the server is in trouble"),
             _ => return None,
         },
     })
@@ -270,7 +269,7 @@ mod tests {
     #[test]
     fn only_a_commit_leaves_anything_open() {
         for doing in [Doing::Connecting, Doing::Reading, Doing::Changing(STEP)] {
-            assert_eq!(silent(doing), UNREACHABLE);
+            assert_eq!(silent(doing), ErrorClass::UNREACHABLE);
         }
         assert_eq!(silent(Doing::Committing), UNKNOWN);
     }
@@ -291,11 +290,11 @@ mod tests {
             ("57014", ErrorClass::Busy),
             ("XX000", ErrorClass::Busy),
             ("28P01", ErrorClass::Unauthorized),
-            ("53300", UNREACHABLE),
-            ("53100", UNREACHABLE),
-            ("57P01", UNREACHABLE),
-            ("57P03", UNREACHABLE),
-            ("25P03", UNREACHABLE),
+            ("53300", ErrorClass::UNREACHABLE),
+            ("53100", ErrorClass::UNREACHABLE),
+            ("57P01", ErrorClass::UNREACHABLE),
+            ("57P03", ErrorClass::UNREACHABLE),
+            ("25P03", ErrorClass::UNREACHABLE),
         ];
         for (code, class) in table {
             assert_eq!(changing(&SqlState::from_code(code), STEP).0, class, "{code}");
@@ -313,9 +312,9 @@ mod tests {
             ("28000", ErrorClass::Unauthorized),
             ("42501", ErrorClass::Unauthorized),
             ("3D000", ErrorClass::Invalid),
-            ("53300", UNREACHABLE),
-            ("57P03", UNREACHABLE),
-            ("0A000", UNREACHABLE),
+            ("53300", ErrorClass::UNREACHABLE),
+            ("57P03", ErrorClass::UNREACHABLE),
+            ("0A000", ErrorClass::UNREACHABLE),
         ] {
             assert_eq!(connecting(&SqlState::from_code(code)).0, class, "{code}");
         }

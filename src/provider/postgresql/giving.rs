@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::call::{BEGIN, Call};
 use super::errors::{SqlStep, sqlstate_of};
-use super::write::Task;
+use super::task::Task;
 use crate::domain::password::Password;
 use crate::provider::{ErrorClass, RemoteError};
 

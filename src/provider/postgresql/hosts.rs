@@ -11,7 +11,6 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::errors::UNREACHABLE;
 use crate::domain::endpoint::Host;
 use crate::provider::{ErrorClass, RemoteError};
 
@@ -108,7 +107,7 @@ pub(super) fn no_primary(operation: &'static str, mut tried: Vec<(Address, Remot
     let is_forbidden = |(_, error): &(Address, RemoteError)| error.class == ErrorClass::EndpointNotAllowed;
     let class = match tried.iter().all(is_forbidden) {
         true => ErrorClass::EndpointNotAllowed,
-        false => UNREACHABLE,
+        false => ErrorClass::UNREACHABLE,
     };
     let reasons = tried
         .iter()
@@ -177,7 +176,7 @@ mod tests {
             (ErrorClass::Invalid, true),
             (ErrorClass::Busy, false),
             (ErrorClass::EndpointNotAllowed, false),
-            (UNREACHABLE, false),
+            (ErrorClass::UNREACHABLE, false),
         ] {
             assert_eq!(is_of_all(&failure(class.clone(), "x")), expected, "{class}");
         }
@@ -185,7 +184,7 @@ mod tests {
 
     #[test]
     fn each_address_is_named_with_its_reason() {
-        let standby = || failure(UNREACHABLE, "the server is a standby");
+        let standby = || failure(ErrorClass::UNREACHABLE, "the server is a standby");
         let forbidden = || failure(ErrorClass::EndpointNotAllowed, "not on the list");
         let (a, b) = (address("a"), address("2001:db8::1"));
         assert_eq!(
@@ -198,7 +197,10 @@ mod tests {
             vec![(a.clone(), standby()), (b.clone(), forbidden())],
         );
         let words = " (no address leads to the primary: a:5432 (the server is a standby), [2001:db8::1]:5432 (not on the list))";
-        assert_eq!((both.class, both.detail.as_str()), (UNREACHABLE, words));
+        assert_eq!(
+            (both.class, both.detail.as_str()),
+            (ErrorClass::UNREACHABLE, words)
+        );
 
         let none = no_primary("list users", vec![(a, forbidden()), (b, forbidden())]);
         assert_eq!(none.class, ErrorClass::EndpointNotAllowed);

@@ -31,6 +31,8 @@ mod hosts;
 mod mark;
 mod owned;
 mod roles;
+mod target;
+mod task;
 mod text;
 mod verifier;
 mod ways;
@@ -38,16 +40,17 @@ mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
+use target::{Security, Target};
+use task::Task;
 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use call::{Call, begun};
-use connection::{STATE, Security, Session, Target};
+use connection::{STATE, Session};
 use delete::Deletion;
 use errors::{Doing, late};
 use hosts::{Address, Hosts};
-use write::Task;
 
 use super::gate::Gate;
 use super::memory::Memory;

@@ -13,13 +13,13 @@ use tokio_postgres::types::Type;
 
 use super::call::Call;
 use super::connection::SessionFacts;
-use super::errors::{UNREACHABLE, standing_by};
+use super::errors::standing_by;
 use super::mark::{self, Marking};
 use super::text::Bytes;
 use crate::domain::parameters::Parameters;
 use crate::domain::role::{FoundRole, Memberships, Power, Traits};
 use crate::domain::time::whole_seconds;
-use crate::provider::{Creator, RemoteError, RemoteUser, TOO_MANY};
+use crate::provider::{Creator, ErrorClass, RemoteError, RemoteUser, TOO_MANY};
 
 /// A role as it was read.
 #[derive(Debug)]
@@ -180,7 +180,11 @@ pub(super) async fn all(call: &Call<'_>, most: usize) -> Result<ReadAt<Vec<Role>
     let sql = format!("{} LIMIT {}", query(call.facts(), false), most.saturating_add(1));
     let rows = call.query(&sql, &[]).await?;
     match rows.len() > most {
-        true => Err(RemoteError::new(call.operation, UNREACHABLE, TOO_MANY)),
+        true => Err(RemoteError::new(
+            call.operation,
+            ErrorClass::UNREACHABLE,
+            TOO_MANY,
+        )),
         false => read(call, &rows),
     }
 }

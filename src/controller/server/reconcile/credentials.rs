@@ -4,13 +4,13 @@
 //! what deletion needs is copied to the operator's namespace first, used for deletions alone, and removed with the last of
 //! them or when a working Secret is back.
 
+use std::sync::Arc;
+
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
-
-use std::sync::Arc;
 
 use super::provider::{self, CA_KEY, Keys, Lacking, Material};
 use super::{ca, need};

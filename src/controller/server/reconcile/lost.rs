@@ -3,9 +3,8 @@
 //! Either another process does this one's work by now, and this one must end; or a server object was relabelled, and belongs to
 //! another operator. Then only that one is left, whether the watch has told of the new labels yet or not.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use super::start::leave;
 use crate::api::{ClusterPostgresServer, PostgresServer};
 use crate::controller::context::{API_TIMEOUT, Context};
 use crate::controller::journal_store::OnLoss;
@@ -76,4 +75,17 @@ async fn newest(key: &ServerKey, context: &Context) -> Result<Option<ServerObjec
             found.map(|found| ServerObject::Cluster(Arc::new(found)))
         }
     })
+}
+
+/// Another operator looks after it, from now on or since ever.
+pub(super) async fn leave(key: &ServerKey, context: &Context) {
+    let server = {
+        let mut servers = context.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.remove(key)
+    };
+    if let Some(server) = server {
+        server.stop();
+        server.ended().await;
+        tracing::info!(server = %key, "it is not selected any more, and left to another operator");
+    }
 }

@@ -18,8 +18,6 @@ mod unread;
 pub use ca::{config_map_of as ca_config_map, secret_of as ca_secret};
 pub use status::remote_users;
 
-use self::finalizer::{add_finalizer, has_finalizer};
-use self::start::{AGAIN, at_work, gate_of, leave};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +25,8 @@ use kube::Resource;
 use kube::runtime::controller::Action;
 use kube::runtime::watcher;
 
+use self::finalizer::{add_finalizer, has_finalizer};
+use self::start::{AGAIN, at_work, gate_of};
 use crate::controller::context::{API_TIMEOUT, Context};
 use crate::controller::error::Error;
 use crate::controller::journal_store::JournalChange;
@@ -56,7 +56,7 @@ pub async fn reconcile(object: ServerObject, context: Arc<Context>) -> Result<Ac
 
 async fn bring_into_order(object: &ServerObject, context: &Arc<Context>) -> Result<Action, Error> {
     if !context.options.selector.selects(object) || lost::was_left(object, context) {
-        leave(&object.key(), context).await;
+        lost::leave(&object.key(), context).await;
         return Ok(Action::await_change());
     }
     if let Some(unread) = context.unread.of(object.meta()) {

@@ -18,19 +18,6 @@ use crate::provider::gate::Gate;
 /// How soon to look again at what waits for something that is not announced.
 pub(super) const AGAIN: Duration = Duration::from_secs(30);
 
-/// Another operator looks after it, from now on or since ever.
-pub(super) async fn leave(key: &ServerKey, context: &Context) {
-    let server = {
-        let mut servers = context.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        servers.remove(key)
-    };
-    if let Some(server) = server {
-        server.stop();
-        server.ended().await;
-        tracing::info!(server = %key, "it is not selected any more, and left to another operator");
-    }
-}
-
 /// Where a server's journal is.
 pub(super) fn place(object: &ServerObject, context: &Context) -> JournalLocation {
     JournalLocation {
