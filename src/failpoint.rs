@@ -14,20 +14,6 @@ pub enum Side {
     After,
 }
 
-/// The side effects that a test can crash around.
-pub const POINTS: &[&str] = &[
-    "claim",
-    "journal-write",
-    "remote-create",
-    "remote-patch",
-    "remote-delete",
-    "secret-write",
-    "secret-delete",
-    "restart",
-    "status-write",
-    "finalizer-remove",
-];
-
 /// Ends the process here, if it was asked to.
 #[cfg(feature = "failpoints")]
 pub fn hit(point: &str, side: Side) {

@@ -4,7 +4,7 @@
 //! → [`objects`] (what the resources
 //! say, pure) → `controller` (observe, act, report) → `runtime` (leader election, probes, metrics) → `main`.
 //! [`plugin`], the command for people, stands beside `runtime`.
-//! `ARCHITECTURE.md` has the bird's-eye view and the invariants I1 to I7; rules named R0 to R10 in comments
+//! `ARCHITECTURE.md` has the bird's-eye view and the invariants I1 to I7; rules named R0 to R11 in comments
 //! are the journal's, described there too.
 
 #[cfg(test)]

@@ -1,8 +1,5 @@
 //! Names that are part of the API: annotations, labels, finalizers, condition types, Secret keys.
 
-/// The API group.
-pub const GROUP: &str = "pguser.dev";
-
 /// Finalizer on PostgresUsers: the remote user has to be dealt with first.
 pub const USER_FINALIZER: &str = "pguser.dev/remote-user";
 /// Finalizer on servers: PostgresUsers still refer to it.

@@ -1,8 +1,5 @@
-//! The ConfigMaps in which server objects have authorities: watched by name and by metadata alone, and no others.
-//!
-//! A cluster may have thousands of ConfigMaps, and some of them change every few seconds. So each name that a server object refers
-//! to has a watch of its own, in all of the namespaces that are looked after; only where there are many names is all of it
-//! watched, since each watch is a connection. Nothing is kept of what nobody refers to.
+//! The ConfigMaps in which server objects have authorities, as far as `ca_watch` has told of them. Nothing is kept of what nobody
+//! refers to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -8,6 +8,16 @@ use super::unread::{Reading, UnreadObjects};
 use crate::api::{Lean, Readable};
 use crate::domain::wish;
 
+/// How many objects of other kinds than Secrets are listed at a time.
+pub const PER_PAGE: u32 = 100;
+
+/// A watch's own time limit, below what load balancers allow.
+const WATCH_SECONDS: u32 = 240;
+
+/// The longest value of an annotation that is kept: longer than any that means something. All that is asked of others is whether
+/// they are the same.
+const LONGEST_ANNOTATION: usize = 4096;
+
 /// The watch of one scope, in which each object is read by itself, and without what takes room and is never looked at; with a field
 /// selector, of what that selects.
 ///
@@ -31,20 +41,10 @@ where
         .modify(prune)
 }
 
-/// How many objects of other kinds than Secrets are listed at a time.
-pub const PER_PAGE: u32 = 100;
-
-/// The longest value of an annotation that is kept: longer than any that means something. All that is asked of others is whether
-/// they are the same.
-pub const LONGEST_ANNOTATION: usize = 4096;
-
-pub fn prune<K: Resource>(object: &mut K) {
+fn prune<K: Resource>(object: &mut K) {
     let annotations = object.meta_mut().annotations.iter_mut();
     let values = annotations.flat_map(|annotations| annotations.values_mut());
     for value in values.filter(|value| value.len() > LONGEST_ANNOTATION) {
         *value = wish::short(value);
     }
 }
-
-/// A watch's own time limit, below what load balancers allow.
-pub const WATCH_SECONDS: u32 = 240;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::remote::Capabilities;
 
-/// How long things take, at most. Set by the administrator; the defaults are the design's.
+/// How long things take, at most. Set by the administrator; ARCHITECTURE.md has the defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProtocolTimings {
     /// T_live: the longest time that a request can live after it was sent.

@@ -1,4 +1,4 @@
-//! How plans are reported: `Ready` as the design defines it, and what goes on beside it.
+//! How plans are reported: `Ready` as docs/postgresuser.md defines it, and what goes on beside it.
 
 use std::time::Duration;
 
