@@ -1,7 +1,8 @@
 //! How a status is written: what differs, and nothing else.
 
-use serde_json::{Value, json};
 use std::sync::Once;
+
+use serde_json::{Value, json};
 
 /// An API server drops what its CRD does not know, which is so while the operator is of a later version.
 pub fn warn_unless_kept<T: PartialEq>(written: &T, kept: &T) {

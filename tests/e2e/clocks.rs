@@ -148,6 +148,19 @@ async fn works(world: &World, (username, password): &(String, String)) -> Outcom
     world.postgres().accepts(username, password).await
 }
 
+/// The login of before stops working in the end, and the published one goes on.
+async fn the_overlap_ends(world: &World, before: &(String, String)) -> Outcome {
+    eventually("the end of the overlap", PATIENCE, async || {
+        match works(world, before).await? {
+            true => Err("the login of before works".into()),
+            false => Ok(()),
+        }
+    })
+    .await?;
+    assert!(works(world, &published(world).await?).await?);
+    Ok(())
+}
+
 /// Two logins of which the second has just been published: that of before.
 async fn turned_over(world: &World, overlap: &str) -> Outcome<(String, String)> {
     let rotation = format!("rotation: {{strategy: Alternating, overlap: {overlap}}}");
@@ -188,28 +201,12 @@ async fn an_overlap_is_as_long_as_promised_where_the_clock_is_set_ahead(world: &
         );
         pause(500).await;
     }
-    eventually("the end of the overlap", PATIENCE, async || {
-        match works(world, &before).await? {
-            true => Err("the login of before works".into()),
-            false => Ok(()),
-        }
-    })
-    .await?;
-    assert!(works(world, &published(world).await?).await?);
-    Ok(())
+    the_overlap_ends(world, &before).await
 }
 
 async fn an_overlap_ends_where_the_clock_is_set_back(world: &World) -> Outcome {
     let (_vendor, _operator, clock) = with_clock(world, 2 * HOUR).await?;
     let before = turned_over(world, "4s").await?;
     clock.set(HOUR)?;
-    eventually("the end of the overlap", PATIENCE, async || {
-        match works(world, &before).await? {
-            true => Err("the login of before works".into()),
-            false => Ok(()),
-        }
-    })
-    .await?;
-    assert!(works(world, &published(world).await?).await?);
-    Ok(())
+    the_overlap_ends(world, &before).await
 }

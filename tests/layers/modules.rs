@@ -160,7 +160,7 @@ impl Modules {
                         self.meant(module, &written)
                     }
                     _ if self.0.contains_key(&child) => from(&module.path, path),
-                    _ => (rest.iter().any(|_| true)).then(|| path.to_vec()),
+                    _ => (!rest.is_empty()).then(|| path.to_vec()),
                 }
             }
         }

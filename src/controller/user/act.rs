@@ -580,7 +580,8 @@ async fn published_password(context: &Context, view: &View) -> Result<Option<Pas
 
 /// The login of before that the Secret is to have, too, and its password, as far as the Secret has it now.
 async fn previous(context: &Context, view: &View) -> Result<Option<(String, Password)>, Error> {
-    let Some(username) = family::previous(context, &view.user, &view.login) else {
+    let family = family::of(context, &view.user, view.object.as_ref());
+    let Some(username) = family::previous(&view.user, &family, &view.login) else {
         return Ok(None);
     };
     let password = match view.login.part {

@@ -34,7 +34,11 @@ pub fn logins(
         return vec![alone(user)];
     }
     let wanted = wanted_change(context, user, object);
-    alternation::parts(&family(context, user, object, wanted.as_ref()), underway)
+    let family = Family {
+        wanted: wanted.as_ref(),
+        ..of(context, user, object)
+    };
+    alternation::parts(&family, underway)
 }
 
 /// A login that is the only one.
@@ -43,11 +47,6 @@ pub fn alone(user: &PostgresUser) -> Login {
         username: user.username().to_string(),
         part: Part::Sole,
     }
-}
-
-/// The member that is not published, if it is free to take the place of the other one, whose password is lost.
-pub fn instead(context: &Context, user: &PostgresUser, object: Option<&ServerObject>) -> Option<Login> {
-    family(context, user, object, None).instead()
 }
 
 /// Whether a PostgresUser has, or is to have, more than one login.
@@ -67,12 +66,9 @@ pub fn names(user: &PostgresUser) -> Vec<String> {
     all
 }
 
-fn family<'a>(
-    context: &Context,
-    user: &'a PostgresUser,
-    object: Option<&ServerObject>,
-    wanted: Option<&'a Cause>,
-) -> Family<'a> {
+/// What says which login is seen to, but for a change of password that is wanted. To be asked several questions: the clock is looked
+/// at once.
+pub fn of<'a>(context: &Context, user: &'a PostgresUser, object: Option<&ServerObject>) -> Family<'a> {
     Family {
         username: user.username(),
         alternates: user.alternates(),
@@ -80,7 +76,7 @@ fn family<'a>(
         published: user.published().map(|_| user.published_username()),
         records: user.records(),
         deleting: user.metadata.deletion_timestamp.is_some(),
-        wanted,
+        wanted: None,
         kept: user.published_before(),
         now: wall(context, user),
     }
@@ -121,18 +117,8 @@ fn wanted_change(context: &Context, user: &PostgresUser, object: Option<&ServerO
     (due <= now).then_some(Cause::Scheduled)
 }
 
-/// Whether nobody is to log in with a login any more.
-pub fn is_retiring(
-    context: &Context,
-    user: &PostgresUser,
-    object: Option<&ServerObject>,
-    login: &Login,
-) -> bool {
-    family(context, user, object, None).is_retiring(login)
-}
-
 /// The login of before that the Secret is to have, too, with this one.
-pub fn previous(context: &Context, user: &PostgresUser, login: &Login) -> Option<String> {
+pub fn previous(user: &PostgresUser, family: &Family<'_>, login: &Login) -> Option<String> {
     let asked = user.spec.secret.as_ref().and_then(|secret| secret.keep_previous);
     if asked != Some(true) {
         return None;
@@ -142,50 +128,36 @@ pub fn previous(context: &Context, user: &PostgresUser, login: &Login) -> Option
         _ => {
             let before = user.published_before()?;
             let until = user.record_of(before)?.retire_after.as_ref()?;
-            (wall(context, user) < until.0).then(|| before.to_string())
+            (family.now < until.0).then(|| before.to_string())
         }
     }
 }
 
 /// Until when it is waited for the end of a login's sessions.
-pub fn unused_by(
-    context: &Context,
-    user: &PostgresUser,
-    object: Option<&ServerObject>,
-    login: &Login,
-) -> Option<Mono> {
-    let wait = alternation::wait_for_unused(user.spec.rotation.as_ref())
-        .filter(|_| is_retiring(context, user, object, login))?;
+pub fn unused_by(user: &PostgresUser, family: &Family<'_>, login: &Login) -> Option<Mono> {
+    let wait = alternation::wait_for_unused(user.spec.rotation.as_ref());
+    let wait = wait.filter(|_| family.is_retiring(login))?;
     let until = user.record_of(&login.username)?.retire_after.as_ref()?;
-    after(context, user, until.0, wait)
+    after(family, until.0, wait)
 }
 
 /// From when on it is told that a login of before is kept by workloads that are not all restarted yet.
-pub fn rollout_by(
-    context: &Context,
-    user: &PostgresUser,
-    object: Option<&ServerObject>,
-    login: &Login,
-) -> Option<Mono> {
-    let goes = is_retiring(context, user, object, login) || login.part == Part::Removed;
+pub fn rollout_by(user: &PostgresUser, family: &Family<'_>, login: &Login) -> Option<Mono> {
+    let goes = family.is_retiring(login) || login.part == Part::Removed;
     let until = user.record_of(&login.username)?.retire_after.as_ref()?;
     let wait = alternation::most_wait(user.spec.rotation.as_ref());
-    after(context, user, until.0, wait).filter(|_| goes)
+    after(family, until.0, wait).filter(|_| goes)
 }
 
 /// When the login of before may be retired.
-pub fn overlap_ends(context: &Context, user: &PostgresUser, object: Option<&ServerObject>) -> Option<Mono> {
-    if !is_large(user) {
-        return None;
-    }
-    let ends = family(context, user, object, None).overlap_ends()?;
-    after(context, user, ends, Duration::ZERO)
+pub fn overlap_ends(family: &Family<'_>) -> Option<Mono> {
+    after(family, family.overlap_ends()?, Duration::ZERO)
 }
 
 /// So long after a time of the clock on the wall, however long ago that was. None if that is never.
-fn after(context: &Context, user: &PostgresUser, time: Timestamp, wait: Duration) -> Option<Mono> {
+fn after(family: &Family<'_>, time: Timestamp, wait: Duration) -> Option<Mono> {
     let time = time.checked_add(wait).ok()?;
-    Some(clock::ahead_of(wall(context, user), time))
+    Some(clock::ahead_of(family.now, time))
 }
 
 /// Whether what has been begun for a login would not be begun any more.
@@ -193,28 +165,32 @@ pub fn is_withdrawn(
     context: &Context,
     user: &PostgresUser,
     object: Option<&ServerObject>,
+    family: &Family<'_>,
     login: &Login,
 ) -> bool {
     let wanted = wanted_change(context, user, object);
-    family(context, user, object, wanted.as_ref()).is_withdrawn(login)
+    let family = Family {
+        wanted: wanted.as_ref(),
+        ..*family
+    };
+    family.is_withdrawn(login)
 }
 
 /// What is wanted of a login besides its name and its password.
 pub fn settings(
-    context: &Context,
     mut settings: RoleSettings,
     user: &PostgresUser,
-    object: Option<&ServerObject>,
+    family: &Family<'_>,
     login: &Login,
 ) -> RoleSettings {
-    if !has_owner(user, object) {
+    if !family.has_owner {
         return settings;
     }
     let rotation = user.spec.rotation.as_ref();
     settings.end_sessions = rotation
         .and_then(|rotation| rotation.end_sessions)
         .unwrap_or_default();
-    family(context, user, object, None).settings(settings, login)
+    family.settings(settings, login)
 }
 
 /// What a PostgresUser contends for: each of its names by the right that it has to it. None while nobody knows where.

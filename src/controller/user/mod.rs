@@ -16,8 +16,6 @@ pub mod unread;
 pub mod view;
 mod workloads;
 
-use self::outcome::{Done, Outcome, Then};
-use self::view::View;
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -26,8 +24,10 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::watcher;
 
+use self::outcome::{Done, Outcome, Then};
 use self::placement::{Placement, Whereabouts};
 use self::turn::Current;
+use self::view::View;
 use crate::api::PostgresUser;
 use crate::clock;
 use crate::controller::at_rest::UserAtRest;
@@ -193,7 +193,7 @@ async fn look_and_plan(
         let mut plan = plan::plan(&view.desired, &view.observed, clock::now(), &context.timings);
         tracing::debug!(user = %UserRef::from_obj(&view.user), login = ?view.login, step = ?plan.step, ready = %plan.report.ready.reason, "plan");
         if plan.loses_what_is_published(&view.desired)
-            && let Some(other) = family::instead(context, &view.user, object.as_ref())
+            && let Some(other) = family::of(context, &view.user, object.as_ref()).instead()
         {
             rest = VecDeque::from([other]);
             user = view.user;

@@ -539,13 +539,14 @@ async fn desired(
         true => wanted::Source::generated(),
         false => source::source(context, user).await?,
     };
+    let family = family::of(context, user, object);
     let retain = retains(user, observed);
     let secret = user.spec.secret.clone().unwrap_or_default();
     let digest = details.map(|details| {
         let digest = content_digest(details, &login.username, &secret, retain);
-        with_previous(digest, family::previous(context, user, login).as_deref())
+        with_previous(digest, family::previous(user, &family, login).as_deref())
     });
-    let settings = family::settings(context, wanted::settings(user, object), user, object, login);
+    let settings = family::settings(wanted::settings(user, object), user, &family, login);
     let logins = share::logins(context, user, &settings);
     let denied = logins.denied_memberships(user, share::found(observed), object);
     let mut settings = logins.without_denied(settings, &denied, object);
@@ -586,11 +587,11 @@ async fn desired(
             .records()
             .iter()
             .any(|record| record.username != login.username),
-        retiring: family::is_retiring(context, user, object, login),
-        unused_by: family::unused_by(context, user, object, login),
-        rollout_by: family::rollout_by(context, user, object, login),
-        withdrawn: observed.entry.is_some() && family::is_withdrawn(context, user, object, login),
-        overlap_ends: family::overlap_ends(context, user, object),
+        retiring: family.is_retiring(login),
+        unused_by: family::unused_by(user, &family, login),
+        rollout_by: family::rollout_by(user, &family, login),
+        withdrawn: observed.entry.is_some() && family::is_withdrawn(context, user, object, &family, login),
+        overlap_ends: family::overlap_ends(&family),
         invalid,
         beyond: wanted::beyond(user, object).or_else(|| logins.refusal(observed.record.is_some())),
         rotate,

@@ -1,8 +1,9 @@
 //! Which server object a PostgresUser is worked on by: the one that its spec names, unless another one has to finish or
 //! undo first what was begun there.
 
-use kube::ResourceExt;
 use std::sync::PoisonError;
+
+use kube::ResourceExt;
 
 use crate::api::PostgresUser;
 use crate::controller::context::Context;

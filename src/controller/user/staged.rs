@@ -1,7 +1,8 @@
 //! What the journal has of a PostgresUser, with what is known of the requests.
 
-use kube::ResourceExt;
 use std::sync::PoisonError;
+
+use kube::ResourceExt;
 
 use crate::api::PostgresUser;
 use crate::controller::context::Context;

@@ -1,7 +1,8 @@
 //! A PostgresUser with all that was found of it.
 
-use kube::ResourceExt;
 use std::sync::Arc;
+
+use kube::ResourceExt;
 
 use super::family;
 use crate::api::{DeniedMembership, PostgresUser, names};

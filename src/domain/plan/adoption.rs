@@ -57,7 +57,7 @@ pub(super) fn is_too_powerful(desired: &Desired, user: &RemoteUser) -> bool {
     !desired.settings.adopts_power && role.is_some_and(FoundRole::is_powerful)
 }
 
-pub(super) fn too_powerful(user: &RemoteUser) -> Stalled {
+fn too_powerful(user: &RemoteUser) -> Stalled {
     Stalled {
         reason: Reason::AlreadyExists,
         message: format!(
@@ -68,7 +68,7 @@ pub(super) fn too_powerful(user: &RemoteUser) -> Stalled {
     }
 }
 
-pub(super) fn already_exists(desired: &Desired, user: &RemoteUser, server: &Server) -> Stalled {
+fn already_exists(desired: &Desired, user: &RemoteUser, server: &Server) -> Stalled {
     let way_out = match (server.allow_adoption, desired.adopt) {
         (true, _) => "to take it over and give it a new password, set spec.adoptionPolicy: Adopt",
         (false, _) => "this server object does not allow adoption (spec.allowAdoption)",

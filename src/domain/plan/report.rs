@@ -14,7 +14,7 @@ use crate::domain::time::Mono;
 use crate::domain::timings::ProtocolTimings;
 
 /// How soon to look again at something that ought to end by itself and announces its end: a safety net.
-pub(super) const SAFETY_NET: Duration = Duration::from_secs(30);
+const SAFETY_NET: Duration = Duration::from_secs(30);
 
 impl Plan {
     /// Has the resource looked at again after this long at the latest.

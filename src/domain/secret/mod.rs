@@ -15,15 +15,13 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::api::Reason;
-
 pub use self::login::Login;
 use self::template::Renderer;
 use super::connection::ConnectionDetails;
 use super::password::Password;
 use super::plan::Invalid;
 use crate::api::secret_preset::{ALWAYS, CLASHES, clash};
-use crate::api::{OutputSecret, SecretPreset, SslMode};
+use crate::api::{OutputSecret, Reason, SecretPreset, SslMode};
 
 /// The condition's reason.
 const REASON: Reason = Reason::InvalidSettings;

@@ -40,8 +40,6 @@ mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
-use target::{Security, Target};
-use task::Task;
 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -51,6 +49,8 @@ use connection::{STATE, Session};
 use delete::Deletion;
 use errors::{Doing, late};
 use hosts::{Address, Hosts};
+use target::{Security, Target};
+use task::Task;
 
 use super::gate::Gate;
 use super::memory::Memory;

@@ -1,8 +1,9 @@
 //! Where the server is, and how it is spoken to.
 
-use rustls::ClientConfig;
 use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::ClientConfig;
 
 use super::hosts::Hosts;
 use crate::domain::endpoint::AllowList;

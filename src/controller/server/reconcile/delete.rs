@@ -5,9 +5,10 @@ use std::sync::{Arc, PoisonError};
 use kube::runtime::controller::Action;
 use serde_json::json;
 
+use super::begin::begin;
 use super::finalizer::{has_finalizer, patch_metadata};
-use super::start::{AGAIN, at_work, gate_of, place};
-use super::{credentials, need, orphans, status};
+use super::start::{AGAIN, place};
+use super::{credentials, need, status};
 use crate::api::names;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
@@ -26,12 +27,7 @@ pub async fn delete(object: &ServerObject, context: &Arc<Context>) -> Result<Act
     if !has_finalizer(object) || was_let_go {
         return Ok(Action::await_change());
     }
-    let found = credentials::find(object, context).await?;
-    let gate = gate_of(object, context);
-    let link = credentials::link(object, context, &found, &gate);
-    let server = at_work(object, context, link, gate).await?;
-    orphans::let_go_of_named(object, &server, context).await?;
-    let again = orphans::resolve(&server, context).await?;
+    let (server, again) = begin(object, context).await?;
     if need::is_needed(object, context).await? {
         status::report(object, &server, context).await?;
         return Ok(Action::requeue(again.unwrap_or(AGAIN)));

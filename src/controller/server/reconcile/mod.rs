@@ -1,6 +1,7 @@
 //! PostgresServers and ClusterPostgresServers: what has to be there before a server can be worked on, what it
 //! says of itself, and how it goes.
 
+mod begin;
 mod ca;
 mod credentials;
 mod delete;
@@ -25,8 +26,9 @@ use kube::Resource;
 use kube::runtime::controller::Action;
 use kube::runtime::watcher;
 
+use self::begin::begin;
 use self::finalizer::{add_finalizer, has_finalizer};
-use self::start::{AGAIN, at_work, gate_of};
+use self::start::AGAIN;
 use crate::controller::context::{API_TIMEOUT, Context};
 use crate::controller::error::Error;
 use crate::controller::journal_store::JournalChange;
@@ -68,12 +70,7 @@ async fn bring_into_order(object: &ServerObject, context: &Arc<Context>) -> Resu
     if !has_finalizer(object) {
         add_finalizer(object, context).await?;
     }
-    let found = credentials::find(object, context).await?;
-    let gate = gate_of(object, context);
-    let link = credentials::link(object, context, &found, &gate);
-    let server = at_work(object, context, link, gate).await?;
-    orphans::let_go_of_named(object, &server, context).await?;
-    let again = orphans::resolve(&server, context).await?;
+    let (server, again) = begin(object, context).await?;
     let again = again.into_iter().chain(try_journal(&server).await).min();
     status::report(object, &server, context).await?;
     Ok(again.map_or_else(Action::await_change, Action::requeue))

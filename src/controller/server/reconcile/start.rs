@@ -10,8 +10,7 @@ use crate::controller::error::Error;
 use crate::controller::events;
 use crate::controller::journal_store::{JournalLocation, JournalStore};
 use crate::controller::objects::Objects;
-use crate::controller::server::task;
-use crate::controller::server::task::{Link, ServerTask, Setup};
+use crate::controller::server::task::{self, Link, ServerTask, Setup};
 use crate::objects::{ServerKey, ServerObject};
 use crate::provider::gate::Gate;
 

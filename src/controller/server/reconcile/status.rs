@@ -41,28 +41,22 @@ pub async fn report(object: &ServerObject, server: &ServerTask, context: &Contex
         "metadata": {"uid": object.meta().uid, "resourceVersion": object.meta().resource_version},
         "status": difference(&old, &new),
     }));
-    let (name, params) = (object.key().name, PatchParams::default());
-    match object {
-        ServerObject::Namespaced(it) => {
-            let namespace = object.key().namespace.unwrap_or_default();
+    let (key, params) = (object.key(), PatchParams::default());
+    let written = match key.namespace {
+        Some(namespace) => {
             let api: Objects<PostgresServer> = Objects::of(context.client.clone(), &namespace);
-            let written = api
-                .patch_status(&name, &params, &patch)
-                .await
-                .map_err(Error::WriteStatus)?;
-            warn_unless_kept(&new, &written.status.unwrap_or_default());
-            tell(context, &**it, &old, &new).await;
+            let written = api.patch_status(&key.name, &params, &patch).await;
+            written.map(|it| it.status)
         }
-        ServerObject::Cluster(it) => {
+        None => {
             let api: Objects<ClusterPostgresServer> = Objects::all(context.client.clone());
-            let written = api
-                .patch_status(&name, &params, &patch)
-                .await
-                .map_err(Error::WriteStatus)?;
-            warn_unless_kept(&new, &written.status.unwrap_or_default());
-            tell(context, &**it, &old, &new).await;
+            let written = api.patch_status(&key.name, &params, &patch).await;
+            written.map(|it| it.status)
         }
-    }
+    };
+    let kept = written.map_err(Error::WriteStatus)?.unwrap_or_default();
+    warn_unless_kept(&new, &kept);
+    tell(context, object, &old, &new).await;
     Ok(())
 }
 
@@ -271,12 +265,7 @@ fn in_use(users: impl Iterator<Item = PostgresUser>, entries: usize) -> String {
     )
 }
 
-async fn tell<K: kube::Resource<DynamicType = ()>>(
-    context: &Context,
-    object: &K,
-    old: &ServerStatus,
-    new: &ServerStatus,
-) {
+async fn tell(context: &Context, object: &ServerObject, old: &ServerStatus, new: &ServerStatus) {
     let ready = |status: &ServerStatus| {
         let found = status
             .conditions
@@ -297,7 +286,7 @@ async fn tell<K: kube::Resource<DynamicType = ()>>(
     if before.is_some_and(|before| (&before.0, &before.1) == (&status, &reason)) {
         return;
     }
-    events::publish(
+    events::publish_for(
         context,
         object,
         status != "True" && reason != Reason::Connecting.as_str(),

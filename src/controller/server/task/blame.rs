@@ -9,7 +9,7 @@ use crate::domain::plan::Trouble;
 use crate::provider::{AnyProvider, ErrorClass, RemoteError};
 
 /// How many names in a row have to fail before that speaks of the server.
-pub(super) const NAMES_IN_A_ROW: usize = 3;
+const NAMES_IN_A_ROW: usize = 3;
 
 /// Whether a request about one login has failed for that login's sake: the server itself is in order, as a look at it shows,
 /// and requests about others have not failed likewise. Then it is noted, and left alone for growing pauses.

@@ -40,7 +40,7 @@ pub(super) async fn poll(server: &ServerTask, provider: &AnyProvider) -> bool {
 
 /// Notes what a look showed. Gives whom it tells something, and whether the server was in trouble or is another than
 /// before.
-pub(super) fn polled(server: &ServerTask, answer: Answer<Cluster>, started: Mono) -> (Vec<UserRef>, bool) {
+fn polled(server: &ServerTask, answer: Answer<Cluster>, started: Mono) -> (Vec<UserRef>, bool) {
     let available = answer.value.state == ClusterState::Available;
     let mut state = server.state();
     let before = (state.address.clone(), state.gone);
@@ -60,7 +60,7 @@ pub(super) fn polled(server: &ServerTask, answer: Answer<Cluster>, started: Mono
 }
 
 /// The server is in order again, or has changed: whoever waited goes on.
-pub(super) fn recovered(server: &ServerTask) {
+fn recovered(server: &ServerTask) {
     let waiting = server.state().take_waiting(&Topic::Trouble);
     tracing::info!(server = %server.key, waiting = waiting.len(), "the server is in order, or has changed");
     server.trigger(waiting);
@@ -69,7 +69,7 @@ pub(super) fn recovered(server: &ServerTask) {
 
 /// The remote says that there is no such cluster. It is believed only when its list says so too, more than once,
 /// for long enough, and it was there before with these credentials.
-pub(super) async fn cluster_not_found(server: &ServerTask, provider: &AnyProvider, error: RemoteError) {
+async fn cluster_not_found(server: &ServerTask, provider: &AnyProvider, error: RemoteError) {
     let Some(listed) = all_pages(server, provider).await else {
         return;
     };

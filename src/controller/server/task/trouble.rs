@@ -52,7 +52,7 @@ pub(super) fn backoff(server: &ServerTask, tries: u32) -> Duration {
     growth.after(tries.saturating_add(1), clock::jitter())
 }
 
-pub(super) fn trouble_of(error: &RemoteError) -> Trouble {
+fn trouble_of(error: &RemoteError) -> Trouble {
     let (reason, message, stalled) = match &error.class {
         ErrorClass::Unauthorized => (
             Reason::Unauthorized,
