@@ -336,7 +336,9 @@ impl Case<'_> {
     /// What "exists" may be the user whose deletion was accepted a moment ago: until a late enough read has shown its
     /// absence once, or too much time has passed, it is nobody's.
     fn may_be_on_its_way_out(&self) -> bool {
-        let Some(deleted) = self.staged.attempts.after_deletion else {
+        // Only a creation meets it; what changes a user goes to nobody but its own.
+        let creates = self.staged.entry.kind == Kind::Create;
+        let Some(deleted) = self.staged.attempts.after_deletion.filter(|_| creates) else {
             return false;
         };
         let shown = self.observed.observation.as_ref().is_some_and(|observation| {
